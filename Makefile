@@ -1,0 +1,42 @@
+# Everything from nothing but Python 3.11 and make: each target sets up what it needs in .venv, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: setup demo test test-slow check format bench docs clean
+
+setup: $(VENV)/.dev          ## the package and every development tool in .venv
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[data,metrics,report]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run           ## train an ISA-VAE on dSprites, score it, leave pictures
+	$(BIN)/isavae demo
+
+check: $(VENV)/.dev          ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyrefly check --output-format=min-text
+	$(BIN)/lint-imports
+
+test: check                  ## the checks above and every test but the slow ones
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.dev      ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+format: $(VENV)/.dev         ## rewrite the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) dist docs/_build

@@ -1,0 +1,18 @@
+"""The promises of the layout that a machine can check."""
+
+import subprocess
+import sys
+
+OPTIONAL = (
+    "h5py pooch PIL scipy sklearn matplotlib polars jinja2 ray starlette uvicorn huggingface_hub "
+    "tensorboard onnx onnxscript onnxruntime upath s3fs pandas"
+).split()
+
+
+def test_import_loads_no_optional_dependency():
+    script = (
+        "import sys, isavae, isavae.distributions, isavae.models, isavae.runs\n"
+        f"loaded = [name for name in {OPTIONAL!r} if name in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
