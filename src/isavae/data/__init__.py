@@ -1,0 +1,9 @@
+"""Images and the factors behind them: drawn here, official, or your own."""
+
+from isavae.data.cache import cache_folder
+from isavae.data.catalog import DATASETS, load
+from isavae.data.dataset import ImageDataset
+from isavae.data.factors import FactorGrid
+from isavae.data.sprites import dsprites
+
+__all__ = ["DATASETS", "FactorGrid", "ImageDataset", "cache_folder", "dsprites", "load"]

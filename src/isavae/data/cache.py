@@ -1,0 +1,184 @@
+"""Images on disk: one file per data set, packed, memory-mapped when opened, written atomically.
+
+The file is MAGIC, the images, the factor classes of a partial grid, one line of JSON that describes
+them, and that line's length.
+"""
+
+import hashlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isavae.data.dataset import ImageDataset
+from isavae.data.factors import FactorGrid
+from isavae.files import atomic_write
+
+MAGIC = b"isavae images 1\n"
+LENGTH = 8  # bytes of the JSON's length, at the end of the file
+
+
+def cache_folder() -> Path:
+    """Where data sets are kept: `ISAVAE_CACHE`, or `isavae` in the platform's cache folder."""
+    if chosen := os.environ.get("ISAVAE_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "isavae/Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/isavae"
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "isavae"
+
+
+def cache_file(name: str) -> Path:
+    """The file that holds the data set of this name, whether or not it exists."""
+    return cache_folder() / f"{name}.images"
+
+
+def write(
+    path: Path,
+    content: str,
+    shape: tuple[int, int, int],
+    blocks: Iterable[np.ndarray],
+    grid: FactorGrid | None = None,
+) -> None:
+    """Write a data set block by block; `path` appears only when all of it is on disk.
+
+    Args:
+        path: The file to write.
+        content: What the file holds and in which version; `read` must ask for the same.
+        shape: (channels, height, width).
+        blocks: uint8 images as `ImageDataset.stored`, some at a time.
+        grid: The factors of the images.
+
+    Raises:
+        ValueError: If there are no images, or the folder cannot be written.
+    """
+    if not _is_writable(path.parent):
+        raise ValueError(
+            f"The cache folder must be writable, but {path.parent} is not: "
+            "set ISAVAE_CACHE to a folder that is."
+        )
+    with atomic_write(path) as file:
+        file.write(MAGIC)
+        digest, count, per_image = hashlib.sha256(), 0, ()
+        for block in map(np.ascontiguousarray, blocks):
+            count, per_image = count + len(block), block.shape[1:]
+            file.write(block.data)
+            digest.update(block.data)
+        if count == 0:
+            raise ValueError(f"A data set must have images, but {content} has none.")
+        if grid is not None and grid.labels is not None:
+            labels = np.ascontiguousarray(grid.labels, dtype="<i4")
+            file.write(labels.data)
+            digest.update(labels.data)
+        description = {
+            "content": content,
+            "shape": shape,
+            "stored": (count, *per_image),
+            "grid": None if grid is None else _to_json(grid),
+            "sha256": digest.hexdigest(),
+        }
+        line = json.dumps(description).encode()
+        file.write(line + len(line).to_bytes(LENGTH, "little"))
+
+
+def read(path: Path, content: str | None = None) -> ImageDataset | None:
+    """Open a file that `write` made, memory-mapped.
+
+    Args:
+        path: The file.
+        content: What it must hold; by default anything.
+
+    Returns:
+        The data set, or None where there is no such file, or it is cut off or holds other things.
+    """
+    about = _description(path)
+    if about is None or content not in (None, about["content"]):
+        return None
+    stored = tuple(about["stored"])
+    # copy-on-write, for torch warns of arrays that it must not write to
+    images = np.memmap(path, np.uint8, mode="c", offset=len(MAGIC), shape=stored)
+    grid = about["grid"]
+    if grid is not None:
+        labels = None
+        if grid.pop("partial"):
+            at, factors = len(MAGIC) + math.prod(stored), len(grid["names"])
+            labels = np.fromfile(path, "<i4", stored[0] * factors, offset=at).reshape(-1, factors)
+        grid = FactorGrid(labels=labels, **grid)
+    return ImageDataset(about["content"].split("/")[0], images, tuple(about["shape"]), grid)
+
+
+def cached(
+    content: str, shape: tuple[int, int, int], blocks: Iterable[np.ndarray], grid: FactorGrid
+) -> ImageDataset:
+    """The data set from the cache folder, where `blocks` are written first if it is not there yet.
+
+    Args:
+        content: `name/version`, which a change of the images must change.
+        shape: (channels, height, width).
+        blocks: The images, made only when they are needed.
+        grid: Their factors.
+    """
+    path = cache_file(content.split("/")[0])
+    dataset = read(path, content)
+    if dataset is None:
+        write(path, content, shape, blocks, grid)
+        dataset = read(path, content)
+    if dataset is None:
+        raise ValueError(f"{path} must stay as it was written, but changed: draw the data again.")
+    return dataset
+
+
+def is_intact(path: Path) -> bool:
+    """Whether the file holds, bit for bit, what was once written to it (reads all of it)."""
+    about = _description(path)
+    if about is None:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(len(MAGIC))
+        left = _payload(about)
+        while block := file.read(min(left, 1 << 20)):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest() == about["sha256"]
+
+
+def _description(path: Path) -> dict[str, Any] | None:
+    """What the file says that it holds, if it is one of ours and exactly as long as that."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return None
+            file.seek(size - LENGTH)
+            length = int.from_bytes(file.read(LENGTH), "little")
+            file.seek(size - LENGTH - length)
+            about = json.loads(file.read(length))
+        whole = size == len(MAGIC) + _payload(about) + length + LENGTH
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return about if whole else None
+
+
+def _payload(about: dict[str, Any]) -> int:
+    """Bytes of images and labels."""
+    grid = about["grid"]
+    labels = 0 if grid is None or not grid["partial"] else 4 * len(grid["names"])
+    return math.prod(about["stored"]) + labels * about["stored"][0]
+
+
+def _to_json(grid: FactorGrid) -> dict[str, Any]:
+    keys = ("names", "sizes", "scored", "ordered", "categories")
+    return {key: getattr(grid, key) for key in keys} | {"partial": not grid.is_complete}
+
+
+def _is_writable(folder: Path) -> bool:
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)

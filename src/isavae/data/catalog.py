@@ -1,0 +1,115 @@
+"""`DATASETS`: every data set by name; the only place where a data set's name means anything."""
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+from isavae.data.cache import cache_file
+from isavae.data.dataset import ImageDataset
+from isavae.data.factors import Choice, FactorGrid
+from isavae.data.sprites import GRID, dsprites
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from.
+
+    Args:
+        about: One line for people.
+        licence: Its licence.
+        shape: (channels, height, width).
+        grid: Its factors.
+        open: Opens all of it, or a part by the classes of some factors.
+        stored_bytes: What it takes on disk and in memory.
+    """
+
+    about: str
+    licence: str
+    shape: tuple[int, int, int]
+    grid: FactorGrid
+    open: Callable[..., ImageDataset]
+    stored_bytes: int
+
+
+def _drawn_sprites(size: int) -> Source:
+    return Source(
+        about=f"2-D shapes, {size} x {size}, binary, drawn here",
+        licence="Apache-2.0",
+        shape=(1, size, size),
+        grid=GRID,
+        open=partial(dsprites, size),
+        stored_bytes=len(GRID) * size * size // 8,
+    )
+
+
+DATASETS: dict[str, Source] = {
+    "dsprites": _drawn_sprites(64),
+    "dsprites32": _drawn_sprites(32),
+    "dsprites16": _drawn_sprites(16),
+}
+
+
+def load(name: str) -> ImageDataset:
+    """Open a data set, drawing it first where that is needed.
+
+    Args:
+        name: A name in `DATASETS`, with a choice of factor classes if a part is wanted:
+            `dsprites[shape=heart, scale=::2, posX=3|5]`. A class is a category's name or a
+            number; `a:b:c` is a slice; `|` separates several.
+
+    Raises:
+        ValueError: If there is no such data set, factor or class.
+
+    Examples:
+        >>> load("dsprites[shape=heart, scale=::2, orientation=0]")
+        ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
+    """
+    match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
+    if match is None or match[1] not in DATASETS:
+        near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
+        raise ValueError(
+            f"The data set must be one of {', '.join(DATASETS)}, but is {name!r}"
+            + (f": did you mean {' or '.join(near)}?" if near else ".")
+        )
+    if not match[2]:
+        return DATASETS[match[1]].open()
+    dataset = DATASETS[match[1]].open(**parse_choices(match[2]))
+    return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
+
+
+def parse_choices(text: str) -> dict[str, Choice]:
+    """Choices of factor classes from their text form.
+
+    Raises:
+        ValueError: If a part is not `factor=classes`.
+
+    Examples:
+        >>> parse_choices("shape=heart, scale=::2, posX=3|5")
+        {'shape': ['heart'], 'scale': slice(None, None, 2), 'posX': [3, 5]}
+    """
+    choices: dict[str, Choice] = {}
+    for part in text.split(","):
+        factor, equals, classes = (piece.strip() for piece in part.partition("="))
+        if not (factor and equals and classes) or factor in choices:
+            raise ValueError(
+                f"A choice must be `factor=classes` once per factor, but is {part.strip()!r} in "
+                f"{text!r}: write for example shape=heart, scale=::2."
+            )
+        if re.fullmatch(r"-?\d*:-?\d*(:-?\d*)?", classes):
+            choices[factor] = slice(*(int(n) if n else None for n in classes.split(":")))
+        else:
+            choices[factor] = [_one_class(one.strip()) for one in classes.split("|")]
+    return choices
+
+
+def is_present(name: str) -> bool:
+    """Whether the data set of this name lies in the cache folder."""
+    return cache_file(name).exists()
+
+
+def _one_class(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"\d+", text) else text

@@ -1,0 +1,268 @@
+"""`FactorGrid`: which class of which factor every image of a data set shows."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, final
+
+import numpy as np
+
+Choice: TypeAlias = int | str | float | slice | Sequence[int | str | float] | np.ndarray
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FactorGrid:
+    """Names and sizes of the factors, and the class of each factor for every row (image).
+
+    Without `labels` the grid is complete and row-major: every combination of classes once, the
+    last factor fastest. With `labels` any rows are allowed: some combinations absent, others
+    repeated, single entries unknown.
+
+    Args:
+        names: The factors.
+        sizes: How many classes each factor has.
+        labels: Integer classes, shape (rows, factors); -1 where a class is unknown.
+        scored: The factors that scores average over; by default all with more than one class.
+        ordered: The factors whose classes have an order; by default all without text categories.
+        categories: What the classes of a factor are called, for any of the factors.
+
+    Raises:
+        ValueError: If names, sizes, labels, scored, ordered and categories do not fit together.
+
+    Examples:
+        >>> grid = FactorGrid(("shape", "x"), (2, 3), categories={"shape": ("square", "heart")})
+        >>> len(grid), grid.values(4), grid.index((1, 1))
+        (6, (1, 1), 4)
+        >>> grid.column("x")
+        array([0, 1, 2, 0, 1, 2])
+        >>> rows, hearts = grid.select(shape="heart", x=slice(None, None, 2))
+        >>> rows, hearts.sizes
+        (array([3, 5]), (1, 2))
+    """
+
+    names: Sequence[str]
+    sizes: Sequence[int]
+    labels: np.ndarray | None = None
+    scored: Sequence[str] | None = None
+    ordered: Sequence[str] | None = None
+    categories: Mapping[str, Sequence] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names, sizes = tuple(self.names), tuple(int(size) for size in self.sizes)
+        categories = {name: tuple(values) for name, values in self.categories.items()}
+        if len(names) != len(sizes) or len(set(names)) != len(names) or min(sizes, default=0) < 1:
+            raise ValueError(
+                "Factors need distinct names and one positive size each, "
+                f"but names are {names} and sizes {sizes}: give as many sizes as names."
+            )
+        scored = self.scored
+        if scored is None:
+            scored = [name for name, size in zip(names, sizes, strict=True) if size > 1]
+        ordered = self.ordered
+        if ordered is None:
+            ordered = [
+                n for n in names if not any(isinstance(v, str) for v in categories.get(n, ()))
+            ]
+        for what, some in (("scored", scored), ("ordered", ordered), ("categories", categories)):
+            if unknown := [name for name in some if name not in names]:
+                raise ValueError(f"`{what}` must name factors of {names}, but names {unknown}.")
+        for name, values in categories.items():
+            if len(set(values)) != sizes[names.index(name)] or len(values) != len(set(values)):
+                raise ValueError(
+                    f"Factor {name!r} needs {sizes[names.index(name)]} distinct category names, "
+                    f"but got {values!r}."
+                )
+        labels = None if self.labels is None else _checked_labels(self.labels, names, sizes)
+        resolved = {
+            "names": names,
+            "sizes": sizes,
+            "labels": labels,
+            "scored": tuple(scored),
+            "ordered": tuple(ordered),
+            "categories": categories,
+        }
+        for key, value in resolved.items():
+            object.__setattr__(self, key, value)
+
+    def __len__(self) -> int:
+        return math.prod(self.sizes) if self.labels is None else len(self.labels)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FactorGrid):
+            return NotImplemented
+        keys = ("names", "sizes", "scored", "ordered", "categories", "is_complete")
+        if any(getattr(self, key) != getattr(other, key) for key in keys):
+            return False
+        return self.is_complete or np.array_equal(self.labels_array(), other.labels_array())
+
+    __hash__ = None  # ty: labels are an array
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the rows are every combination of classes once, in row-major order."""
+        return self.labels is None
+
+    def position(self, factor: str | int) -> int:
+        """Position of a factor given by its name (or its position).
+
+        Raises:
+            ValueError: If there is no such factor.
+        """
+        if isinstance(factor, str) and factor in self.names:
+            return self.names.index(factor)
+        if isinstance(factor, int) and 0 <= factor < len(self.names):
+            return factor
+        raise ValueError(f"The factor must be one of {self.names}, but is {factor!r}.")
+
+    def column(self, factor: str | int) -> np.ndarray:
+        """Class of one factor for every row, int64, -1 where unknown."""
+        k = self.position(factor)
+        if self.labels is not None:
+            return self.labels[:, k].astype(np.int64)
+        before, after = math.prod(self.sizes[:k]), math.prod(self.sizes[k + 1 :])
+        return np.tile(np.repeat(np.arange(self.sizes[k]), after), before)
+
+    def labels_array(self) -> np.ndarray:
+        """Classes of all factors for every row: int64, shape (rows, factors), -1 where unknown."""
+        return np.stack([self.column(k) for k in range(len(self.names))], axis=1)
+
+    def values(self, index: int) -> tuple[int, ...]:
+        """Classes of one row, in the order of `names`.
+
+        Raises:
+            IndexError: If there is no such row.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"The row must be in 0..{len(self) - 1}, but is {index}.")
+        row = np.unravel_index(index, self.sizes) if self.labels is None else self.labels[index]
+        return tuple(int(value) for value in row)
+
+    def index(self, values: Sequence[int]) -> int:
+        """The (first) row that shows these classes.
+
+        Raises:
+            ValueError: If no row does.
+        """
+        values = tuple(int(value) for value in values)
+        inside = len(values) == len(self.sizes) and all(
+            0 <= value < size for value, size in zip(values, self.sizes, strict=True)
+        )
+        if inside and self.labels is None:
+            return int(np.ravel_multi_index(values, self.sizes))
+        rows = np.flatnonzero((self.labels_array() == values).all(axis=1)) if inside else ()
+        if len(rows) == 0:
+            raise ValueError(f"No row shows {dict(zip(self.names, values, strict=False))}.")
+        return int(rows[0])
+
+    def classes(self, factor: str | int, choice: Choice) -> np.ndarray:
+        """Classes of a factor that a choice means: a class, a category, a slice, or several.
+
+        Raises:
+            ValueError: If the choice names no class of this factor.
+
+        Examples:
+            >>> FactorGrid(("x",), (6,)).classes("x", slice(None, None, 2))
+            array([0, 2, 4])
+        """
+        k = self.position(factor)
+        if isinstance(choice, slice):
+            chosen = range(self.sizes[k])[choice]
+        elif isinstance(choice, Iterable) and not isinstance(choice, str):
+            chosen = [self._class(k, one) for one in choice]
+        else:
+            chosen = [self._class(k, choice)]
+        if len(chosen) == 0 or len(set(chosen)) != len(chosen):
+            raise ValueError(
+                f"A choice of {self.names[k]!r} must be one or more distinct classes of its "
+                f"{self.sizes[k]}, but is {choice!r}."
+            )
+        return np.array(chosen, dtype=np.int64)
+
+    def select(self, **choices: Choice) -> tuple[np.ndarray, "FactorGrid"]:
+        """Rows that show the chosen classes, and their grid.
+
+        Args:
+            **choices: For each factor to restrict: a class, a category's name, a slice, or a
+                sequence of classes or names. Classes are renumbered in the order chosen; a factor
+                with one class left stays, with size 1.
+
+        Returns:
+            The rows, and the grid that describes exactly those rows.
+        """
+        kept = {self.names[self.position(f)]: self.classes(f, c) for f, c in choices.items()}
+        kept |= {
+            n: np.arange(s) for n, s in zip(self.names, self.sizes, strict=True) if n not in kept
+        }
+        chosen = [kept[name] for name in self.names]
+        if self.labels is None:
+            strides = np.cumprod((1, *self.sizes[:0:-1]))[::-1]
+            rows = np.zeros(1, dtype=np.int64)
+            for classes, stride in zip(chosen, strides, strict=True):
+                rows = np.add.outer(rows, classes * stride).ravel()
+            labels = None
+        else:
+            renumbered = np.stack(
+                [
+                    _renumber(self.labels[:, k], classes, self.sizes[k])
+                    for k, classes in enumerate(chosen)
+                ],
+                axis=1,
+            )
+            restricted = [self.position(factor) for factor in choices]
+            rows = np.flatnonzero((renumbered[:, restricted] >= 0).all(axis=1))
+            labels = renumbered[rows]
+        sizes = tuple(len(classes) for classes in chosen)
+        return rows, FactorGrid(
+            self.names,
+            sizes,
+            labels,
+            tuple(n for n in self.scored or () if len(kept[n]) > 1),
+            self.ordered,
+            {n: tuple(values[c] for c in kept[n]) for n, values in self.categories.items()},
+        )
+
+    def take(self, rows: np.ndarray) -> "FactorGrid":
+        """The grid of some rows, with the same factors and classes."""
+        return FactorGrid(
+            self.names,
+            self.sizes,
+            np.stack([self.column(k)[rows] for k in range(len(self.names))], axis=1),
+            self.scored,
+            self.ordered,
+            self.categories,
+        )
+
+    def _class(self, k: int, one: int | str | float) -> int:
+        """One class of factor k, from its category name or its number."""
+        categories = self.categories.get(self.names[k], ())
+        if one in categories:
+            return categories.index(one)
+        if isinstance(one, (int, np.integer)) and 0 <= one < self.sizes[k]:
+            return int(one)
+        known = f"one of {categories} or " if categories else ""
+        raise ValueError(
+            f"A class of {self.names[k]!r} must be {known}in 0..{self.sizes[k] - 1}, "
+            f"but is {one!r}."
+        )
+
+
+def _checked_labels(
+    labels: np.ndarray, names: tuple[str, ...], sizes: tuple[int, ...]
+) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.shape[1] != len(names) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"`labels` must be integers of shape (rows, {len(names)}), "
+            f"but are {labels.dtype} of shape {labels.shape}."
+        )
+    if len(labels) and ((labels < -1) | (labels >= np.array(sizes))).any():
+        raise ValueError(f"`labels` must be in 0..size-1 for sizes {sizes}, or -1 where unknown.")
+    return labels.astype(np.int32)
+
+
+def _renumber(column: np.ndarray, classes: np.ndarray, size: int) -> np.ndarray:
+    """Old classes to positions in `classes`; -1 for classes left out and for unknown ones."""
+    table = np.full(size + 1, -1, dtype=np.int32)  # the last entry answers to class -1
+    table[classes] = np.arange(len(classes))
+    return table[column]

@@ -1,0 +1,117 @@
+"""The cache: written whole or not at all, opened as it was written, and never trusted blindly."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from isavae.data import FactorGrid, cache_folder, load
+from isavae.data.cache import cache_file, is_intact, read, write
+
+GRID = FactorGrid(("a", "b"), (2, 3), categories={"a": ("left", "right")}, scored=("b",))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def images(n=6):
+    return np.random.default_rng(0).integers(0, 256, (n, 1, 4, 4), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [None, GRID, GRID.take(np.array([5, 5, 0])), FactorGrid(("a",), (2,), -np.ones((6, 1), int))],
+)
+def test_what_was_written_is_read(folder, grid):
+    pixels = images(6 if grid is None else len(grid))
+    write(folder / "some", "some/1", (1, 4, 4), [pixels[:2], pixels[2:]], grid)
+    data = read(folder / "some", "some/1")
+    assert data.name == "some"
+    assert np.array_equal(data.stored, pixels)
+    assert data.grid == grid
+    assert is_intact(folder / "some")
+    assert [path.name for path in folder.iterdir()] == ["some"]
+
+
+def test_every_way_of_cutting_or_altering_the_file_is_noticed(folder):
+    write(folder / "some", "some/1", (1, 4, 4), [images()], GRID)
+    whole = (folder / "some").read_bytes()
+    for length in range(len(whole)):
+        (folder / "some").write_bytes(whole[:length])
+        assert read(folder / "some", "some/1") is None
+    (folder / "some").write_bytes(whole + b" ")
+    assert read(folder / "some", "some/1") is None
+    (folder / "some").write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+    assert not is_intact(folder / "some")
+
+
+def test_another_version_or_another_kind_of_file_is_not_opened(folder):
+    write(folder / "some", "some/1", (1, 4, 4), [images()])
+    assert read(folder / "some", "some/2") is None
+    (folder / "text").write_text("not images\n" * 100)
+    assert read(folder / "text") is None
+    assert read(folder / "absent") is None
+    assert read(folder) is None
+
+
+def test_an_interrupted_write_leaves_what_was_there(folder):
+    write(folder / "some", "some/1", (1, 4, 4), [images()])
+
+    def interrupted():
+        yield images()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(folder / "some", "some/2", (1, 4, 4), interrupted())
+    assert read(folder / "some", "some/1") is not None
+    assert [path.name for path in folder.iterdir()] == ["some"]
+
+
+def test_a_broken_cache_is_drawn_again_and_a_whole_one_is_not():
+    first = load("dsprites16")
+    path = cache_file("dsprites16")
+    written = path.stat().st_mtime_ns
+    assert load("dsprites16").grid == first.grid
+    assert path.stat().st_mtime_ns == written
+    path.write_bytes(path.read_bytes()[:-5])
+    assert np.array_equal(load("dsprites16").stored, first.stored)
+    assert is_intact(path)
+
+
+def test_two_may_draw_at_once():
+    drawn = []
+    threads = [threading.Thread(target=lambda: drawn.append(load("dsprites16"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.array_equal(drawn[0].stored, drawn[1].stored)
+    assert is_intact(cache_file("dsprites16"))
+
+
+def test_nothing_to_write_and_nowhere_to_write(folder):
+    with pytest.raises(ValueError, match="must have images"):
+        write(folder / "none", "none/1", (1, 4, 4), [])
+    folder.mkdir(exist_ok=True)
+    (folder / "file").write_text("")
+    with pytest.raises(ValueError, match="set ISAVAE_CACHE"):
+        write(folder / "file" / "some", "some/1", (1, 4, 4), [images()])
+
+
+def test_the_folder_follows_the_platform(monkeypatch, tmp_path):
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("ISAVAE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cache_folder() == tmp_path / "xdg" / "isavae"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "isavae"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert cache_folder() == tmp_path / "Library" / "Caches" / "isavae"
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
+    assert cache_folder() == tmp_path / "Local" / "isavae" / "Cache"
