@@ -84,6 +84,11 @@ class ImageDataset:
             )
         images = images[:, None] if images.ndim == 3 else images
         shape = images.shape[1:]
+        if shape[0] > 4 >= shape[2]:
+            raise ValueError(
+                "Images must have their channels first, but have shape "
+                f"{images.shape}: give `images.transpose(0, 3, 1, 2)`."
+            )
         if images.dtype.kind not in "bf" and images.dtype != np.uint8:
             raise ValueError(
                 f"Images must be bool, uint8 or floats in [0, 1], but are {images.dtype}: "
@@ -198,9 +203,7 @@ class ImageDataset:
 
     def take(self, indices: Rows) -> "ImageDataset":
         """The images at some positions, as a data set of its own, without copying them."""
-        rows = np.arange(len(self))[
-            np.asarray(indices) if not isinstance(indices, slice) else indices
-        ]
+        rows = np.arange(len(self))[self._positions(indices)]
         return self._at(rows, None if self.grid is None else self.grid.take(rows))
 
     def named(self, name: str) -> "ImageDataset":
