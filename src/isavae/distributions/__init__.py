@@ -1,0 +1,7 @@
+"""Lp-nested symmetric laws, and mixtures of normals."""
+
+from isavae.distributions.generalized_normal import GeneralizedNormal
+from isavae.distributions.lp_nested import LpNested
+from isavae.distributions.tree import LpTree
+
+__all__ = ["GeneralizedNormal", "LpNested", "LpTree"]

@@ -1,0 +1,315 @@
+"""`LpNested`: the Lp-nested symmetric law of a tree (Eqs. 7, 8, 11; Algorithm 1)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from isavae.distributions import norms
+from isavae.distributions.tree import LpTree
+
+# e^700 is the edge of float64, e^88 of float32. Capping the logarithm of f^p0 there keeps the
+# gradient of a power that overflows free of ∞·0.
+_LARGEST_LOG = {torch.float64: 700.0, torch.float32: 88.0}
+
+
+@final
+class LpNested(Distribution):
+    """The density p(z) = ψ0(f(z)) / (f(z)^(n-1) S_f(1)) of a tree's Lp-nested f (Eq. 7).
+
+    Without `radial`, ψ0 is the law of Eq. 11, v^p0 / s ~ Gamma(n/p0, 1), which makes the subspaces
+    of an ISA tree independent; then f^(n-1) cancels and, in nats,
+
+        log p(z) = -f(z)^p0 / s + log p0 - logΓ(n/p0) - (n/p0) log s - log S_f(1).
+
+    All exponents 2 and s = 2 is N(0, I); **s = 1, the default as published, is N(0, I/2)**. See
+    `LpNested.standardised` for unit variance. Densities are computed in float64 and returned in the
+    parameters' precision; half precision is returned as float32.
+
+    Args:
+        tree: The layout, as `LpTree` or its text.
+        scale: s of Eq. 11, positive; a number or a tensor of batch shape.
+        exponents: Replaces the tree's exponents: one per inner node in preorder, on the last axis.
+            It may require a gradient.
+        radial: A law on the positive numbers for f(z), in place of Eq. 11.
+        validate_args: As for every torch distribution; `False` saves the checks, which read values
+            back from the device.
+
+    Raises:
+        ValueError: For exponents or scales that are not positive, exponents of the wrong count, or
+            a radial law that is not one on the positive numbers.
+
+    Example:
+        >>> prior = LpNested("2.1[2.2*4, 2.2*4]")
+        >>> prior.rsample((5,)).shape
+        torch.Size([5, 8])
+        >>> normal = torch.distributions.Normal(torch.zeros(3), 1.0)
+        >>> z = torch.tensor([0.5, -1.0, 2.0])
+        >>> torch.allclose(LpNested("2*3", scale=2).log_prob(z), normal.log_prob(z).sum())
+        True
+    """
+
+    has_rsample = True
+    arg_constraints = {  # noqa: RUF012  # pyrefly: ignore
+        "exponents": constraints.independent(constraints.positive, 1),
+        "scale": constraints.positive,
+    }
+    support = constraints.real_vector
+
+    def __init__(
+        self,
+        tree: LpTree | str,
+        scale: Float[Tensor, "..."] | float | int = 1.0,
+        exponents: Float[Tensor, "... nodes"] | None = None,
+        radial: Distribution | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.tree = LpTree.parse(tree) if isinstance(tree, str) else tree
+        self.exponents, self.scale = _parameters(self.tree, scale, exponents, radial)
+        self.radial = radial
+        batch = torch.broadcast_shapes(
+            self.exponents.shape[:-1], self.scale.shape, radial.batch_shape if radial else ()
+        )
+        check = Distribution._validate_args if validate_args is None else validate_args
+        if check:
+            _check_positive("exponents", self.exponents)
+            _check_positive("scale", self.scale)
+        if radial is not None:
+            _check_radial(radial, scale)
+        self._prepare()
+        super().__init__(batch, torch.Size([self.tree.n]), validate_args=False)
+        self._validate_args = check
+
+    def _prepare(self) -> None:
+        self._layout = norms.layout_of(self.tree, self.exponents.device)
+        # A graph can be walked back only once: with learned parameters every call builds its own.
+        learned = self.exponents.requires_grad or self.scale.requires_grad
+        self._log_normaliser = None if learned else self._compute_log_normaliser()
+
+    def _compute_log_normaliser(self) -> Tensor:
+        p, s = self._working_parameters()
+        surface = norms.log_surface(p, self._layout)
+        if self.radial is not None:
+            return -surface
+        p0, n = p[..., 0], self.tree.n
+        return p0.log() - torch.lgamma(n / p0) - n / p0 * s.log() - surface
+
+    def _working_parameters(self) -> tuple[Tensor, Tensor]:
+        dtype = norms.working_dtype(self.exponents.device)
+        return self.exponents.to(dtype), self.scale.to(dtype)
+
+    @classmethod
+    def standardised(
+        cls,
+        tree: LpTree | str,
+        exponents: Float[Tensor, "... nodes"] | None = None,
+        validate_args: bool | None = None,
+    ) -> "LpNested":
+        """The law of Eq. 11 whose scale makes the mean variance of the leaves 1.
+
+        Example:
+            >>> LpNested.standardised("2*3").scale
+            tensor(2.)
+        """
+        unit = cls(tree, exponents=exponents, validate_args=validate_args)
+        # Variances grow with s^(2/p0).
+        scale = unit.variance.mean(-1) ** (-unit.exponents[..., 0] / 2)
+        return cls(unit.tree, scale, exponents, validate_args=validate_args)
+
+    @property
+    def subspaces(self) -> tuple[slice, ...]:
+        """The leaves below each child of the root."""
+        return self.tree.subspaces
+
+    def norm(self, z: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
+        """f(z), the value of the tree's root (Eq. 9).
+
+        Example:
+            >>> LpNested("2[z, 1*2]").norm(torch.tensor([3.0, 2.0, -2.0]))
+            tensor(5.)
+        """
+        log_norm = self._log_power(z) / self._working_parameters()[0][..., 0]
+        return torch.where((z == 0).all(-1), 0.0, log_norm.exp()).to(self._result_dtype(z))
+
+    def log_surface(self) -> Float[Tensor, "..."]:
+        """Log S_f(1), the log-surface of the unit sphere of f (Eq. 8), in nats."""
+        p, _ = self._working_parameters()
+        return norms.log_surface(p, self._layout).to(self._result_dtype()).expand(self.batch_shape)
+
+    def log_prob(self, value: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
+        if value.shape[-1:] != self.event_shape:
+            raise ValueError(
+                f"The last axis must hold the tree's {self.tree.n} leaves, not a tensor of shape "
+                f"{tuple(value.shape)}: fit the tree to the latents."
+            )
+        if self._validate_args:
+            self._validate_sample(value)
+        normaliser = self._log_normaliser
+        if normaliser is None:
+            normaliser = self._compute_log_normaliser()
+        return (normaliser + self._log_shape(value)).to(self._result_dtype(value))
+
+    def _log_shape(self, z: Tensor) -> Tensor:
+        """The part of Eq. 7 that depends on z."""
+        log_power = self._log_power(z)
+        p, s = self._working_parameters()
+        if self.radial is None:
+            return -log_power.clamp_max(_LARGEST_LOG[log_power.dtype]).exp() / s
+        log_norm = log_power / p[..., 0]
+        dtype = self._result_dtype(z)
+        v = log_norm.exp().to(dtype).clamp_min(torch.finfo(dtype).tiny)
+        return self.radial.log_prob(v) - (self.tree.n - 1) * log_norm
+
+    def _log_power(self, z: Tensor) -> Tensor:
+        return norms.log_power(z, self._working_parameters()[0], self._layout)
+
+    def _result_dtype(self, z: Tensor | None = None) -> torch.dtype:
+        dtype = torch.promote_types(self.exponents.dtype, self.scale.dtype)
+        dtype = torch.promote_types(dtype, self.radial.mean.dtype) if self.radial else dtype
+        dtype = dtype if z is None else torch.promote_types(dtype, z.dtype)
+        return torch.promote_types(dtype, torch.float32)
+
+    def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
+        """Exact draws (Algorithm 1): the radius is split down the tree by Dirichlet laws.
+
+        Differentiable in every exponent and in the scale. Draws are kept as logarithms: u ~
+        Gamma(a) with a = 1/100 is 0 in float32 four times out of ten, and u^(1/p) is not.
+        """
+        shape = self._extended_shape(torch.Size(sample_shape))[:-1]
+        dtype = self._result_dtype()
+        p = self.exponents.to(dtype)
+
+        def split(log_values: Tensor, level: norms.Level) -> Tensor:
+            p_nodes = norms.pick(p, level.nodes).unsqueeze(-1)
+            concentration = level.child_counts.to(dtype) / p_nodes
+            log_gammas = _log_gamma_draws(concentration.expand(*shape, -1, -1))
+            shares = (log_gammas - torch.logsumexp(log_gammas, -1, keepdim=True)) / p_nodes
+            return log_values.unsqueeze(-1) + shares
+
+        magnitudes = norms.sweep_down(self._log_radius(shape, dtype), self._layout, split).exp()
+        signs = torch.rand(magnitudes.shape, dtype=dtype, device=magnitudes.device) < 0.5
+        return torch.where(signs, magnitudes, -magnitudes)
+
+    def _log_radius(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        if self.radial is not None:
+            sample_shape = shape[: len(shape) - len(self.batch_shape)]
+            return self.radial.expand(self.batch_shape).rsample(sample_shape).to(dtype).log()
+        p0, s = self.exponents[..., 0].to(dtype), self.scale.to(dtype)
+        log_gamma = _log_gamma_draws((self.tree.n / p0).expand(shape))
+        return (log_gamma + s.log()) / p0
+
+    def entropy(self) -> Float[Tensor, "..."]:
+        """n/p0 minus the log-normaliser, in nats: closed form under Eq. 11.
+
+        Raises:
+            NotImplementedError: If `radial` replaces Eq. 11.
+        """
+        self._require_published_radial("entropy")
+        p, _ = self._working_parameters()
+        entropy = self.tree.n / p[..., 0] - self._compute_log_normaliser()
+        return entropy.to(self._result_dtype()).expand(self.batch_shape)
+
+    @property
+    def mean(self) -> Float[Tensor, "... n"]:
+        shape = self.batch_shape + self.event_shape
+        return torch.zeros(shape, dtype=self._result_dtype(), device=self.exponents.device)
+
+    @property
+    def mode(self) -> Float[Tensor, "... n"]:
+        self._require_published_radial("mode")
+        return self.mean
+
+    @property
+    def variance(self) -> Float[Tensor, "... n"]:
+        """E z_j²: the radius' second moment times those of the Beta shares on the way down."""
+        p, s = self._working_parameters()
+        p0 = p[..., 0]
+        if self.radial is None:
+            radius = 2 / p0 * s.log() + norms.log_moment(self.tree.n, p0)
+        else:
+            radius = (self.radial.variance + self.radial.mean**2).log().to(p.dtype)
+
+        def split(log_values: Tensor, level: norms.Level) -> Tensor:
+            p_nodes = norms.pick(p, level.nodes)
+            rest = log_values - norms.log_moment(level.leaf_counts, p_nodes)
+            shares = norms.log_moment(level.child_counts, p_nodes.unsqueeze(-1))
+            return rest.unsqueeze(-1) + shares
+
+        variance = norms.sweep_down(radius.expand(self.batch_shape), self._layout, split).exp()
+        return variance.to(self._result_dtype()).expand(self.batch_shape + self.event_shape)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "LpNested":
+        new = self.__new__(LpNested) if _instance is None else _instance
+        batch_shape = torch.Size(batch_shape)
+        new.tree = self.tree
+        new.exponents = self.exponents.expand(batch_shape + self.exponents.shape[-1:])
+        new.scale = self.scale.expand(batch_shape)
+        new.radial = self.radial.expand(batch_shape) if self.radial else None
+        new._prepare()
+        Distribution.__init__(new, batch_shape, self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    def _require_published_radial(self, what: str) -> None:
+        if self.radial is not None:
+            raise NotImplementedError(
+                f"The {what} has a closed form under Eq. 11 only, not for the radial law "
+                f"{type(self.radial).__name__}: leave out `radial`, or average over samples."
+            )
+
+    def __repr__(self) -> str:
+        radial = "" if self.radial is None else f", radial={self.radial}"
+        batch = f", batch_shape={tuple(self.batch_shape)}" if self.batch_shape else ""
+        return f"LpNested({str(self.tree)!r}{radial}{batch})"
+
+
+def _log_gamma_draws(concentration: Tensor) -> Tensor:
+    """Log G of G ~ Gamma(a, 1) without underflow: G_a = G_(a+1) U^(1/a)."""
+    u = 1 - torch.rand_like(concentration)  # in (0, 1]: its logarithm is finite
+    return torch._standard_gamma(concentration + 1).log() + u.log() / concentration
+
+
+def _parameters(
+    tree: LpTree, scale: Tensor | float | int, exponents: Tensor | None, radial: Distribution | None
+) -> tuple[Tensor, Tensor]:
+    """Both as tensors, numbers in the precision and on the device of whatever is a tensor."""
+    given = (exponents, scale, radial.mean if radial else None)
+    like = next((x for x in given if isinstance(x, Tensor)), torch.empty(()))
+    if exponents is None:
+        exponents = like.new_tensor(tree.exponents)
+    if exponents.shape[-1:] != (len(tree.exponents),):
+        raise ValueError(
+            f"The tree {tree} needs {len(tree.exponents)} exponents, one per inner node in "
+            f"preorder, on the last axis, not a tensor of shape {tuple(exponents.shape)}."
+        )
+    if not isinstance(scale, Tensor):
+        scale = exponents.new_full((), scale)
+    return exponents, scale
+
+
+def _check_positive(name: str, x: Tensor) -> None:
+    if not bool(((x > 0) & (x < math.inf)).all()):
+        raise ValueError(
+            f"The {name} must be positive and finite, not {x.detach().cpu().tolist()}: learn them "
+            "behind a constraint, for example softplus."
+        )
+
+
+def _check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
+    support: Any = radial.support
+    lowest = torch.as_tensor(getattr(support, "lower_bound", -math.inf))
+    on_positive = not support.is_discrete and bool((lowest >= 0).all())
+    if radial.event_shape or not on_positive:
+        raise ValueError(
+            "The radial law must be one-dimensional, continuous and live on the positive numbers, "
+            f"not {radial}: take for example Gamma or LogNormal."
+        )
+    if isinstance(scale, Tensor) or scale != 1.0:
+        raise ValueError(
+            "The scale s belongs to the radial law of Eq. 11, which `radial` replaces: pass one of "
+            f"the two, not {scale} and {radial}."
+        )

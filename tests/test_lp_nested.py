@@ -1,0 +1,183 @@
+"""What is particular to Lp-nested laws, against closed forms and scipy."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from torch.distributions import Gamma, Independent, LogNormal, Normal
+
+from isavae.distributions import GeneralizedNormal, LpNested, LpTree
+
+torch.manual_seed(0)
+Z = torch.randn(50, 6, dtype=torch.float64)
+DOUBLE = torch.tensor(1.0, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("tree", ["2*6", "2[2*2, 2[z, 2*3]]", "2[2[2[2*6]]]"])
+def test_all_exponents_two_is_the_normal(tree):
+    normal = Independent(Normal(torch.zeros(6, dtype=torch.float64), 1.0), 1)
+    law = LpNested(tree, 2 * DOUBLE)
+    assert torch.allclose(law.log_prob(Z), normal.log_prob(Z), rtol=1e-12)
+    assert torch.allclose(law.entropy(), normal.entropy(), rtol=1e-12)
+    assert torch.allclose(law.variance, normal.variance, rtol=1e-12)
+
+
+def test_published_scale_is_half_the_variance():
+    normal = Independent(Normal(torch.zeros(6, dtype=torch.float64), 0.5**0.5), 1)
+    assert torch.allclose(LpNested("2[2*2, 2*4]", DOUBLE).log_prob(Z), normal.log_prob(Z))
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0, 3.7])
+def test_equal_exponents_factorise_into_generalised_normals(p):
+    law = LpNested(LpTree.isa(p, [(p, 2), (p, 4)]), 1.7 * DOUBLE)
+    scipy_density = stats.gennorm(p, scale=1.7 ** (1 / p)).logpdf(Z.numpy()).sum(-1)
+    assert torch.allclose(law.log_prob(Z), torch.from_numpy(scipy_density), rtol=1e-12)
+
+
+def test_subspaces_factorise():
+    tree = LpTree.parse("2.1[2.2*2, 3[z, 1.4*3]]")
+    law = LpNested(tree, 0.7 * DOUBLE)
+    parts = [LpNested("2.1[2.2*2]", 0.7 * DOUBLE), LpNested("2.1[3[z, 1.4*3]]", 0.7 * DOUBLE)]
+    product = sum(part.log_prob(Z[:, s]) for part, s in zip(parts, law.subspaces, strict=True))
+    assert torch.allclose(law.log_prob(Z), product, rtol=1e-12)
+
+
+def test_euclidean_sphere_has_its_known_surface():
+    for n in (1, 2, 3, 10):
+        surface = math.log(2) + n / 2 * math.log(math.pi) - math.lgamma(n / 2)
+        assert float(LpNested(f"2*{n}").log_surface()) == pytest.approx(surface, rel=1e-6)
+    assert float(LpNested("1*3").log_surface()) == pytest.approx(math.log(4.0))  # 8 · 1 / 2!
+
+
+def test_norm_of_eq_6():
+    z = torch.tensor([-3.0, 2.0, -2.0])
+    assert float(LpNested("2[z, 1*2]").norm(z)) == pytest.approx(5.0)
+    assert float(LpNested("2[z, 1*2]").norm(torch.zeros(3))) == 0.0
+
+
+@pytest.mark.parametrize("radial", [Gamma(3 * DOUBLE, DOUBLE), LogNormal(0 * DOUBLE, DOUBLE)])
+def test_radius_follows_the_radial_law(radial):
+    law = LpNested("2.1[2.2*4, 3[z, 1.5*2]]", radial=radial)
+    v = law.norm(law.sample((20_000,)))
+    reference = {Gamma: stats.gamma(3), LogNormal: stats.lognorm(1)}[type(radial)]
+    assert stats.kstest(v.numpy(), reference.cdf).pvalue > 1e-5
+
+
+def test_radius_of_eq_11():
+    law = LpNested("2.1[2.2*4, 3[z, 1.5*2]]", 0.6 * DOUBLE)
+    power = law.norm(law.sample((20_000,))) ** 2.1 / 0.6
+    assert stats.kstest(power.numpy(), stats.gamma(7 / 2.1).cdf).pvalue > 1e-5
+
+
+def test_standardised_has_unit_mean_variance():
+    law = LpNested.standardised("2.1[2.2*4, 3[z, 1.5*2]]")
+    assert float(law.variance.mean()) == pytest.approx(1.0, rel=1e-5)
+    assert float(LpNested.standardised("2*5").scale) == pytest.approx(2.0, rel=1e-5)
+
+
+def test_log_prob_can_be_walked_back_twice():
+    exponents = torch.tensor([2.1, 2.2, 1.9], requires_grad=True)
+    law = LpNested("2[2*2, 2*4]", exponents=exponents)
+    for _ in range(2):
+        law.log_prob(Z.float()).sum().backward()
+    assert exponents.grad.isfinite().all()
+    assert (exponents.grad != 0).all()
+
+
+def test_density_gradients_match_finite_differences():
+    exponents = torch.tensor([2.1, 1.2, 3.0, 0.8], dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
+
+    def log_prob(z, exponents, scale):
+        return LpNested("2[2*2, 2[z, 2*3]]", scale, exponents).log_prob(z)
+
+    z = Z[:3].clone().requires_grad_()
+    assert torch.autograd.gradcheck(log_prob, (z, exponents, scale))
+    assert torch.autograd.gradgradcheck(log_prob, (z, exponents, scale))
+
+
+def test_pathwise_gradients_match_derivatives_of_expectations():
+    """d/dθ E h(z) by reparametrisation against those of closed-form variances."""
+    tree = "2[2*2, 2[z, 2*3]]"
+    theta = torch.tensor([1.0, 2.1, 1.2, 3.0, 0.8], dtype=torch.float64, requires_grad=True)
+
+    def variances(theta):
+        return LpNested(tree, theta[0], theta[1:]).variance
+
+    exact = torch.autograd.functional.jacobian(variances, theta)
+    torch.manual_seed(3)
+    draws = 4_000
+    per_draw = []
+    for _ in range(30):
+        z2 = LpNested(tree, theta[0], theta[1:]).rsample((draws,)) ** 2
+        per_draw.append(
+            torch.stack(
+                [
+                    torch.autograd.grad(z2[:, j].mean(), theta, retain_graph=True)[0]
+                    for j in range(6)
+                ]
+            )
+        )
+    estimate = torch.stack(per_draw)
+    error = (
+        estimate.std(0) / len(per_draw) ** 0.5 + 1e-12
+    )  # some leaves see some exponents not at all
+    assert ((estimate.mean(0) - exact).abs() < 6 * error).all()
+
+
+def test_ten_thousand_leaves_and_extreme_exponents():
+    for tree in ("0.3*10000", "100*10000", "0.3[100*5000, 0.3*5000]", "100[0.3*5000, 100*5000]"):
+        law = LpNested(tree)
+        z = law.rsample((2,))
+        assert z.isfinite().all()
+        assert law.log_prob(z).isfinite().all()
+
+
+def test_large_exponents_sample_no_zeros():
+    z = LpNested("100[100*2, 100*2]").sample((10_000,))
+    assert (z != 0).float().mean() > 0.999
+    # p → ∞ is the uniform law on the cube.
+    assert stats.kstest(z[:, 0].numpy(), stats.gennorm(100).cdf).pvalue > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale": 0.0}, "scale must be positive"),
+        ({"scale": float("nan")}, "scale must be positive"),
+        ({"exponents": torch.tensor([2.0, -1.0, 2.0])}, "exponents must be positive"),
+        ({"exponents": torch.tensor([2.0, float("nan"), 2.0])}, "exponents must be positive"),
+        ({"exponents": torch.tensor([2.0, 2.0])}, "needs 3 exponents"),
+        ({"radial": Normal(0.0, 1.0)}, "radial law must be"),
+        ({"radial": torch.distributions.Poisson(2.0)}, "radial law must be"),
+        ({"radial": Gamma(2.0, 1.0), "scale": 2.0}, "pass one of the two"),
+    ],
+)
+def test_bad_parameters_get_a_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LpNested("2[2*2, 2*4]", **arguments)
+
+
+def test_wrong_event_size_gets_a_sentence():
+    with pytest.raises(ValueError, match="6 leaves, not a tensor of shape \\(3, 5\\)"):
+        LpNested("2[2*2, 2*4]").log_prob(torch.zeros(3, 5))
+
+
+@pytest.mark.parametrize(
+    ("p", "scale"), [(0.3, 1.0), (1.0, 0.2), (2.0, 3.0), (7.5, 1.0), (100.0, 2.0)]
+)
+def test_generalised_normal_is_scipys(p, scale):
+    law = GeneralizedNormal(p * DOUBLE, scale)
+    reference = stats.gennorm(p, scale=scale)
+    z = torch.linspace(-4, 4, 41, dtype=torch.float64) * scale
+    assert torch.allclose(law.log_prob(z), torch.from_numpy(reference.logpdf(z.numpy())), rtol=1e-9)
+    assert torch.allclose(law.cdf(z), torch.from_numpy(reference.cdf(z.numpy())), rtol=1e-9)
+    assert float(law.entropy()) == pytest.approx(reference.entropy(), rel=1e-9)
+    assert float(law.variance) == pytest.approx(reference.var(), rel=1e-9)
+    assert float(GeneralizedNormal.from_kurtosis(law.kurtosis).p) == pytest.approx(p)
+
+
+def test_kurtosis_must_be_above_minus_one():
+    with pytest.raises(ValueError, match="above -1"):
+        GeneralizedNormal.from_kurtosis(-1.0)
