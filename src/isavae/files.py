@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open `path` for writing bytes; it appears, whole and durable, when the block ends without error.
+    """Open `path` for writing bytes; it appears, whole, when the block ends without error.
 
     Args:
         path: the file to create or replace; its folder is created.

@@ -1,0 +1,67 @@
+"""Progress that people can read: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+@final
+class StepProgress:
+    """Steps done of steps in all, with a few values, a rate and the time left.
+
+    Args:
+        label: what is going on.
+        unit: what the rate counts, e.g. "images".
+        units_per_step: how many of them a step handles.
+    """
+
+    def __init__(self, label: str, unit: str = "images", units_per_step: int = 1):
+        self._label, self._unit, self._units_per_step = label, unit, units_per_step
+        self._console = Console(file=sys.stderr)
+        self._first: tuple[int, float] | None = None
+        self._printed = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[values]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(label, total=None, values="")
+
+    def __enter__(self) -> "StepProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, step: int, steps: int, values: dict[str, float] | None = None) -> None:
+        """Show that `step` of `steps` are done."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (step, now)
+        first_step, started = self._first
+        rate = (step - first_step) * self._units_per_step / max(now - started, 1e-9)
+        shown = " ".join(f"{name} {value:.2f}" for name, value in (values or {}).items())
+        if step > first_step:
+            shown += f" {rate:,.0f} {self._unit}/s"
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=step, total=steps, values=shown.strip())
+        elif step == steps or now - self._printed > 10:
+            self._printed = now
+            left = (steps - step) * (now - started) / max(step - first_step, 1)
+            remaining = f", {left:.0f} s left" if first_step < step < steps else ""
+            print(f"{self._label}: {step}/{steps} {shown.strip()}{remaining}", file=sys.stderr)

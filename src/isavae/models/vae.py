@@ -1,0 +1,108 @@
+"""The variational autoencoder, independent of prior, likelihood, objective and data."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from isavae.models.likelihoods import Likelihood
+from isavae.models.networks import split_encoding
+from isavae.models.priors import Prior
+
+
+@final
+@dataclass(frozen=True)
+class VAEOutput:
+    """One pass through a VAE: the images, one posterior sample, and three distributions.
+
+    Attributes:
+        x: images, (batch, channels, height, width).
+        z: one sample of the posterior per image, (batch, latents).
+        posterior: q(z|x), batch shape (batch,), event shape (latents,).
+        prior: p(z), event shape (latents,).
+        likelihood: p(x|z), batch shape (batch,), event shape of an image.
+    """
+
+    x: Float[Tensor, "batch channels height width"]
+    z: Float[Tensor, "batch latents"]
+    posterior: Distribution
+    prior: Distribution
+    likelihood: Distribution
+
+
+@final
+class VAE(nn.Module):
+    """Encoder, decoder, prior and likelihood as one model.
+
+    Args:
+        encoder: images to (batch, 2 latents): mean and log-std of q(z|x).
+        decoder: latents to the likelihood's parameters.
+        prior: a module that returns p(z).
+        likelihood: a module from the decoder's output to p(x|z).
+
+    The networks run in `network_dtype` (bfloat16 by autocast where set); posterior, prior and
+    likelihood are always computed in the weights' own precision.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, prior: Prior, likelihood: Likelihood
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
+        self.likelihood = likelihood
+        self.network_dtype = torch.float32
+
+    def moments(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> tuple[Float[Tensor, "batch latents"], Float[Tensor, "batch latents"]]:
+        """Mean and log-std of q(z|x)."""
+        return split_encoding(self._network(self.encoder, x))
+
+    def encode(self, x: Float[Tensor, "batch channels height width"]) -> Independent:
+        """The posterior q(z|x), a diagonal normal over latents."""
+        mean, log_std = self.moments(x)
+        return Independent(Normal(mean, log_std.exp(), validate_args=False), 1)
+
+    def decode(self, z: Float[Tensor, "batch latents"]) -> Distribution:
+        """The likelihood p(x|z)."""
+        return self.likelihood(self._network(self.decoder, z))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        generator: torch.Generator | None = None,
+    ) -> VAEOutput:
+        """Encode, draw one reparameterised sample with `generator`, decode."""
+        posterior = self.encode(x)
+        normal = posterior.base_dist
+        noise = torch.randn(
+            normal.loc.shape, generator=generator, device=x.device, dtype=normal.loc.dtype
+        )
+        z = normal.loc + normal.scale * noise
+        return VAEOutput(x, z, posterior, self.prior(), self.decode(z))
+
+    def _network(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        if self.network_dtype == torch.float32:
+            return network(inputs)
+        with torch.autocast(inputs.device.type, dtype=self.network_dtype):
+            outputs = network(inputs)
+        return outputs.float()
+
+
+def noise_generator(seed: int, step: int, device: torch.device, stream: int = 0) -> torch.Generator:
+    """A random generator that depends on (seed, step, stream) only.
+
+    Args:
+        seed: the run's seed.
+        step: number of steps done.
+        device: where the numbers are drawn.
+        stream: 0 for the posterior; others for further independent draws of the same step.
+    """
+    words = np.random.SeedSequence([seed, step, stream]).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(words[0] >> np.uint64(1)))

@@ -1,0 +1,101 @@
+"""Networks, priors, the VAE and β-VAE: shapes, counts, and the formulas they claim."""
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal, kl_divergence
+
+from isavae.models import (
+    VAE,
+    BernoulliLikelihood,
+    BetaVAE,
+    StandardNormalPrior,
+    build_likelihood,
+    build_networks,
+    build_prior,
+    noise_generator,
+)
+
+SHAPE = (1, 8, 8)
+
+
+def small_vae(layout="normal", latent=4):
+    torch.manual_seed(0)
+    prior = build_prior(layout, latent)
+    return VAE(*build_networks("mlp", SHAPE, latent), prior, BernoulliLikelihood())
+
+
+def test_mlp_is_the_papers():
+    encoder, decoder = build_networks("mlp", (1, 64, 64), 20)
+    widths = [(m.in_features, m.out_features) for m in encoder if isinstance(m, torch.nn.Linear)]
+    assert widths == [(4096, 1200), (1200, 1200), (1200, 40)]
+    widths = [(m.in_features, m.out_features) for m in decoder if isinstance(m, torch.nn.Linear)]
+    assert widths == [(20, 1200), (1200, 1200), (1200, 1200), (1200, 4096)]
+    assert any(isinstance(m, torch.nn.ReLU) for m in encoder)
+    assert any(isinstance(m, torch.nn.Tanh) for m in decoder)
+
+
+def test_kl_of_one_sample_is_unbiased():
+    """The mean of the one-sample KL over many samples is the closed form, within five errors."""
+    torch.manual_seed(1)
+    posterior = Normal(torch.randn(3, 4), torch.rand(3, 4) + 0.2)
+    prior = StandardNormalPrior(4)()
+    exact = kl_divergence(Independent(posterior, 1), prior)
+    z = posterior.sample((100_000,))
+    sampled = Independent(posterior, 1).log_prob(z) - prior.log_prob(z)
+    error = sampled.std(0) / len(z) ** 0.5
+    assert ((sampled.mean(0) - exact).abs() < 5 * error).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
+def test_beta_vae_is_its_formula(beta):
+    model = small_vae("2.1[2.2*2, 2.2*2]")
+    x = torch.rand(5, *SHAPE)
+    output = model(x, noise_generator(0, 0, x.device))
+    value = BetaVAE(beta)(output, step=0, n_data=100)
+    logits = model.decoder(output.z)
+    pixels = x * torch.nn.functional.logsigmoid(logits)
+    pixels = pixels + (1 - x) * torch.nn.functional.logsigmoid(-logits)
+    mean, log_std = model.encoder(x).chunk(2, -1)
+    log_q = Normal(mean, log_std.exp()).log_prob(output.z).sum(-1)
+    expected = beta * (log_q - model.prior().log_prob(output.z)) - pixels.sum((1, 2, 3))
+    torch.testing.assert_close(value.loss, expected.mean())
+    torch.testing.assert_close(value.loss, beta * value.terms["kl"] - value.terms["reconstruction"])
+
+
+def test_isa_with_all_exponents_two_and_scale_two_is_the_standard_normal():
+    z = torch.randn(7, 4)
+    isa = build_prior("2[2*2, 2*2]", scale=2.0)()
+    torch.testing.assert_close(isa.log_prob(z), StandardNormalPrior(4)().log_prob(z))
+
+
+def test_standardised_prior_has_unit_mean_variance():
+    prior = build_prior("3[1.5*2, 8*3]", scale="standardised")()
+    torch.testing.assert_close(prior.variance.mean(), torch.tensor(1.0))
+
+
+def test_noise_depends_on_seed_step_and_stream_only():
+    cpu = torch.device("cpu")
+
+    def draw(*key):
+        return torch.randn(4, generator=noise_generator(*key[:2], cpu, *key[2:])).tolist()
+
+    first = draw(0, 5)
+    torch.randn(100)
+    assert draw(0, 5) == first
+    assert len({tuple(draw(*key)) for key in [(0, 5), (0, 6), (1, 5), (0, 5, 1), (5, 0)]}) == 5
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: build_prior("isa", 10), "leave latent out"),
+        (lambda: build_prior("2.1[2.2*4"), "column"),
+        (lambda: build_prior("2.1[-1*4]"), "-1"),
+        (lambda: build_networks("mpl", SHAPE, 4), "mlp"),
+        (lambda: build_likelihood("binomial"), "bernoulli"),
+        (lambda: BetaVAE(-1.0), "beta"),
+    ],
+)
+def test_bad_input_gets_a_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
