@@ -68,7 +68,7 @@ def execute(
         Whether the run is finished.
 
     Raises:
-        DivergenceError: if the loss is not finite; names the step, the term, the last good checkpoint.
+        DivergenceError: if the loss is not finite; names step, term and last good checkpoint.
         ValueError: if the checkpoint cannot be read or the data do not fit.
     """
     config = run.config
