@@ -1,14 +1,14 @@
 """Sums of many normal densities with stds of their own, in time linear in their number.
 
 A normal N(μ, σ²) is moved to the nearest point b of a grid and the nearest node σ_k of a geometric
-ladder of stds. What the move lost is itself a normal, N(μ - b, σ² - σ_k²), whose excess variance may
-be negative; its first moments M_j restore the density as a short series in derivatives,
+ladder of stds. What the move lost is itself a normal, N(μ - b, σ² - σ_k²), whose excess variance
+may be negative; its first moments M_j restore the density as a short series in derivatives,
 
     φ(x; μ, σ) = Σ_j M_j / j! (-∂)^j φ(x; b, σ_k).
 
-So all normals of one cell (b, σ_k) share one sum of moments, and the node's normal and its
-derivatives are factors of a spectrum. Wide nodes need few grid points: a node one octave wider has a
-grid half as fine, so that all nodes together cost a small multiple of the narrowest one.
+So all normals of one cell (b, σ_k) share one sum of moments, and the node's normal and derivatives
+are factors of a spectrum. Wide nodes need few grid points: a node one octave wider has a grid half
+as fine, so that all nodes together cost a small multiple of the narrowest one.
 """
 
 import math
