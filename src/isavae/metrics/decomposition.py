@@ -1,0 +1,141 @@
+"""What the KL term of the ELBO is made of, over the whole data set (Eq. 3)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from isavae.distributions.aggregate import marginal_entropies
+from isavae.metrics.codes import Codes
+from isavae.metrics.joint import components, draw, log_mixture, log_posterior
+from isavae.metrics.score import Score
+from isavae.metrics.subspaces import Subspace, positions
+
+ROWS_AT_ONCE = 1 << 16
+
+
+def elbo_decomposition(
+    codes: Codes,
+    prior: Distribution,
+    subspaces: Sequence[Subspace] | None = None,
+    samples: int = 2048,
+    seed: int = 0,
+) -> Score:
+    """KL(q(z|x) || p(z)), averaged over the images, and its three parts (Eq. 3).
+
+    `index_code_information` = E log q(z|x) - E log q(z): how much z knows of which image it is.
+    `total_correlation` = sum_j H(z_j) - H(z). `dimension_wise_kl` =
+    E [sum_j log q(z_j) - log p(z)], a sum of KL divergences if the prior factorises, and else
+    possibly negative. They sum to the KL.
+    With subspaces, the last two are also split by subspace: `subspace_total_correlation` =
+    sum_S H(z_S) - H(z) between subspaces and `subspace_wise_kl` = E [sum_S log q(z_S) - log p(z)].
+
+    H(z|x) and H(z_j) are exact. H(z) and H(z_S) are means of -log q over `samples` draws, each
+    under the full mixture of all images; E log p(z) is a mean over one draw an image.
+
+    Args:
+        codes: Codes with posterior standard deviations.
+        prior: p(z), any torch distribution over the latents.
+        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
+        samples: Number of draws from q(z).
+        seed: Of the draws.
+
+    Returns:
+        A score whose `score` is the KL in nats, with its parts in `terms`.
+
+    Raises:
+        ValueError: If the codes are deterministic or the prior has another number of latents.
+
+    Examples:
+        >>> codes = Codes(torch.zeros(100_000, 2), torch.zeros(100_000, 2))
+        >>> parts = elbo_decomposition(codes, torch.distributions.Normal(torch.zeros(2), 1.0)).terms
+        >>> print({name: round(abs(value), 2) for name, value in parts.items()})
+        {'index_code_information': 0.0, 'total_correlation': 0.0, 'dimension_wise_kl': 0.0}
+    """
+    expected_log_prior, prior_error = _expected_log_prior(codes, prior, seed)
+    of_posterior, of_marginals = _posterior_entropy(codes), _marginal_entropy(codes)
+    rows, z = draw(codes, samples, seed + 1)
+    joint = _excess(codes, rows, z, list(range(codes.latents)))
+    information = float(joint.mean())
+    kl = -of_posterior - expected_log_prior
+    terms = {
+        "index_code_information": information,
+        "total_correlation": of_marginals - of_posterior - information,
+        "dimension_wise_kl": -of_marginals - expected_log_prior,
+    }
+    errors = {
+        "index_code_information": _error(joint),
+        "total_correlation": _error(joint),
+        "dimension_wise_kl": prior_error,
+    }
+    chosen = None if subspaces is None else _partition(subspaces, codes.latents)
+    if chosen is not None:
+        between = sum(_excess(codes, rows, z, subspace) for subspace in chosen) - joint
+        terms["subspace_total_correlation"] = float(between.mean())
+        terms["subspace_wise_kl"] = kl - information - float(between.mean())
+        errors["subspace_total_correlation"] = _error(between)
+        errors["subspace_wise_kl"] = math.hypot(prior_error, _error(between + joint))
+    return Score(
+        score=kl,
+        terms=terms,
+        standard_error=prior_error,
+        term_errors=errors,
+        settings={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
+    )
+
+
+def _excess(codes: Codes, rows: Tensor, z: Tensor, latents: list[int]) -> Float[Tensor, "samples"]:
+    """Log q(z_S | x) - log q(z_S) at every draw; its mean is I(x; z_S)."""
+    own = log_posterior(codes, rows, z, latents)
+    return own - log_mixture(z[:, latents], components(codes, latents), own)
+
+
+def _posterior_entropy(codes: Codes) -> float:
+    """H(z | x), in closed form."""
+    _, log_std = codes.posteriors()
+    per_latent = log_std.double().mean(dim=0) + 0.5 * math.log(2 * math.pi * math.e)
+    return float(per_latent.sum())
+
+
+def _marginal_entropy(codes: Codes) -> float:
+    """Sum of H(z_j), exact."""
+    return float(marginal_entropies(*codes.posteriors()).sum())
+
+
+def _expected_log_prior(codes: Codes, prior: Distribution, seed: int) -> tuple[float, float]:
+    """E log p(z) and its standard error, from one draw an image."""
+    generator = torch.Generator().manual_seed(seed)
+    blocks = [
+        _log_prior(codes.take(rows).sample(generator), prior)
+        for rows in torch.arange(len(codes)).split(ROWS_AT_ONCE)
+    ]
+    values = torch.cat(blocks)
+    return float(values.mean()), _error(values)
+
+
+def _log_prior(z: Float[Tensor, "rows latents"], prior: Distribution) -> Float[Tensor, "rows"]:
+    size = prior.event_shape[0] if prior.event_shape else prior.batch_shape.numel()
+    if size not in (1, z.shape[1]) or (size == 1 and prior.event_shape and z.shape[1] != 1):
+        raise ValueError(
+            f"The prior must be over the codes' {z.shape[1]} latents, but is over {size}: "
+            "pass the prior that the model was trained with."
+        )
+    log_p = prior.log_prob(z)
+    return (log_p.sum(dim=1) if log_p.ndim == 2 else log_p).double()
+
+
+def _error(values: Float[Tensor, "samples"]) -> float:
+    """Standard error of the mean of independent values."""
+    return float(values.std() / len(values) ** 0.5)
+
+
+def _partition(subspaces: Sequence[Subspace], latents: int) -> list[list[int]]:
+    chosen = [positions(subspace, latents) for subspace in subspaces]
+    if sorted(j for subspace in chosen for j in subspace) != list(range(latents)):
+        raise ValueError(
+            f"The subspaces must hold every latent of 0..{latents - 1} once, but are {chosen}."
+        )
+    return chosen
