@@ -1,0 +1,17 @@
+"""Studies: many runs from one file, on this machine or a cluster, killed and resumed at will."""
+
+from isavae.studies.directory import StudyDirectory, Work
+from isavae.studies.grid import PlannedRun, Resources, Study, run_id, shipped_studies
+from isavae.studies.results import model_name, results
+
+__all__ = [
+    "PlannedRun",
+    "Resources",
+    "Study",
+    "StudyDirectory",
+    "Work",
+    "model_name",
+    "results",
+    "run_id",
+    "shipped_studies",
+]

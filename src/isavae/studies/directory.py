@@ -1,0 +1,186 @@
+"""A study directory: `study.yaml`, `runs/<id>/`, locks, and the request to stop.
+
+A run directory in a study is one that `isavae train` could have made, with `work.json` beside:
+how the work on it went. `scores.json` is written last, so a run with scores is done.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+from isavae.files import atomic_write
+from isavae.studies.grid import Study
+
+RunState = Literal["missing", "started", "running", "failed", "done"]
+
+
+@final
+@dataclass(frozen=True)
+class Work:
+    """How the work on a run went: `work.json`.
+
+    Attributes:
+        failed: whether it was given up.
+        attempts: how often it was tried, if it failed.
+        error: what went wrong last, as one sentence.
+        steps: optimiser steps of the finished run.
+        seconds: time spent on the finishing attempt.
+        threads: threads it used.
+        host: the machine.
+    """
+
+    failed: bool = False
+    attempts: int = 0
+    error: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    threads: int | None = None
+    host: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class StudyDirectory:
+    """The directory of a study, shared by everyone who works on it.
+
+    Args:
+        path: where it is.
+    """
+
+    path: Path
+
+    def run_path(self, run: str) -> Path:
+        """The directory of a run."""
+        return self.path / "runs" / run
+
+    def adopt(self, study: Study) -> None:
+        """Make the directory, or let the study go on in it, perhaps with further runs.
+
+        Raises:
+            ValueError: if another study is in it, or it cannot be written.
+        """
+        kept = self.path / "study.yaml"
+        if kept.is_file():
+            before = self.study()
+            if before.name != study.name:
+                raise ValueError(
+                    f"a study directory belongs to one study; {self.path} belongs to "
+                    f"{before.name!r}, not to {study.name!r}: choose another --out"
+                )
+            if before.text == study.text:
+                return
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise ValueError(
+                f"a study must start in a new or empty directory; {self.path} is not: "
+                "choose another --out"
+            )
+        try:
+            with atomic_write(kept) as file:
+                file.write(study.text.encode())
+            for name in ("runs", "locks"):
+                (self.path / name).mkdir(exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"a study's directory must be writable; {self.path}: {error.strerror}"
+            ) from None
+
+    def study(self) -> Study:
+        """The study that the directory belongs to.
+
+        Raises:
+            ValueError: if it belongs to none.
+        """
+        try:
+            text = (self.path / "study.yaml").read_text(encoding="utf-8")
+        except OSError:
+            raise ValueError(
+                f"a study directory must hold a study.yaml; {self.path} does not"
+            ) from None
+        return Study.parse(text, str(self.path / "study.yaml"))
+
+    @contextmanager
+    def lock(self, run: str) -> Iterator[bool]:
+        """Hold a run while the block lasts; False if somebody else does.
+
+        The kernel gives the lock back when the process dies, however it dies.
+        """
+        with (self.path / "locks" / run).open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def is_locked(self, run: str) -> bool:
+        """Whether somebody works on a run."""
+        if not (self.path / "locks" / run).exists():
+            return False
+        with self.lock(run) as free:
+            return not free
+
+    def state(self, run: str) -> RunState:
+        """How far a run is."""
+        if self.is_done(run):
+            return "done"
+        if self.is_locked(run):
+            return "running"
+        if self.work(run).failed:
+            return "failed"
+        return "started" if self.run_path(run).exists() else "missing"
+
+    def is_done(self, run: str) -> bool:
+        """Whether a run is trained and scored."""
+        try:
+            scores = json.loads((self.run_path(run) / "scores.json").read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
+        return isinstance(scores, dict)
+
+    def work(self, run: str) -> Work:
+        """What is known of the work on a run."""
+        try:
+            return Work(**json.loads((self.run_path(run) / "work.json").read_bytes()))
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            return Work()
+
+    def write_work(self, run: str, work: Work) -> None:
+        """Note how the work on a run went."""
+        write_json(self.run_path(run) / "work.json", asdict(work))
+
+    def give_up(self, run: str, attempts: int, error: str) -> None:
+        """Record that a run failed for good, unless somebody else has taken it."""
+        with self.lock(run) as held:
+            if held and not self.is_done(run):
+                self.write_work(run, Work(failed=True, attempts=attempts, error=error))
+
+    def quarantine(self, run: str) -> Path:
+        """Move a run directory that cannot be used out of the way, and say where to."""
+        target = self.path / "corrupt" / f"{run}-{secrets.token_hex(3)}"
+        target.parent.mkdir(exist_ok=True)
+        os.replace(self.run_path(run), target)
+        return target
+
+    def stop_token(self) -> bytes:
+        """What changes when somebody asks that the work stop."""
+        try:
+            return (self.path / "stop").read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def request_stop(self) -> None:
+        """Ask all who work on the study now to checkpoint and end."""
+        with atomic_write(self.path / "stop") as file:
+            file.write(secrets.token_hex(8).encode())
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a small JSON file whole."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(value, indent=2).encode())

@@ -1,0 +1,73 @@
+"""YAML that knows its lines, so that a mistake in a study file is named where it stands."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import yaml
+
+
+@final
+class LinedYaml:
+    r"""A YAML text as plain values, and the line of every part of it.
+
+    Args:
+        text: the YAML.
+        source: what to call it in errors.
+
+    Raises:
+        ValueError: if it is no YAML, or a key occurs twice in one mapping.
+
+    >>> lined = LinedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
+    >>> lined.values, lined.line("runs", 0, "bata")
+    ({'runs': [{'prior': 'normal', 'bata': 2}]}, 3)
+    """
+
+    def __init__(self, text: str, source: str):
+        self.source = source
+        try:
+            self._root = yaml.compose(text, yaml.SafeLoader)
+            self.values: Any = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ValueError(f"{source}, line {line}: {error.problem or error.context}") from None
+        except yaml.YAMLError as error:
+            raise ValueError(f"{source} must be YAML: {error}") from None
+        if self._root is not None:
+            self._require_unique_keys(self._root)
+
+    def line(self, *path: str | int) -> int:
+        """The line of the part that keys and positions lead to; of the nearest known parent."""
+        node, line = self._root, 1
+        for step in path:
+            if isinstance(node, yaml.MappingNode):
+                found = next((pair for pair in node.value if pair[0].value == str(step)), None)
+                if found is None:
+                    return line
+                line, node = found[0].start_mark.line + 1, found[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                if step >= len(node.value):
+                    return line
+                node = node.value[step]
+                line = node.start_mark.line + 1
+            else:
+                return line
+        return line
+
+    def error(self, message: str, path: Sequence[str | int]) -> ValueError:
+        """A complaint with the line it is about."""
+        return ValueError(f"{self.source}, line {self.line(*path)}: {message}")
+
+    def _require_unique_keys(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for child in node.value:
+                self._require_unique_keys(child)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, child in node.value:
+                if key.value in seen:
+                    raise ValueError(
+                        f"{self.source}, line {key.start_mark.line + 1}: a name must stand once; "
+                        f"{key.value!r} stands twice: remove one"
+                    )
+                seen.add(key.value)
+                self._require_unique_keys(child)

@@ -1,0 +1,216 @@
+"""One table over the run directories of a study: one row a run.
+
+Columns, in this order:
+
+- `run`: the run's directory name; `path`: its directory.
+- `status`: "done", "failed", "started" (begun, not finished) or "corrupt".
+- `model`: the paper's name of prior and objective together: "beta-vae", "isa-vae", "isa-tcvae", …
+- every setting of `RunConfig` under its name: `data`, `prior`, `prior_scale`, `latent`,
+  `likelihood`, `network`, `width`, `steps`, `epochs`, `batch_size`, `lr`, `seed`, `precision`,
+  `device`, …, where `objective` is the objective's name and its parameters are columns of their own
+  (`beta`, `gamma`, …; null where an objective has no such parameter). `steps` is the number of
+  optimiser steps, also where `epochs` determined it, once a run is done.
+- every score that is one number, under its name in `scores.json`: `mig`, `reconstruction` and `kl`
+  (nats) with `reconstruction_se` and `kl_se`, … ; null until the run is done.
+- `exponents`: list of numbers, preorder; null for priors that have none.
+- `seconds`: time that the finishing process spent; `error`: why it failed, one sentence.
+
+The directories are the truth. `results.arrow` in the study directory only remembers what was read,
+with each directory's time of change, so that the next look reads what is new.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isavae.files import atomic_write
+from isavae.runs import PRESETS, RunConfig
+
+NEEDED: dict[str, Any] = (
+    dict.fromkeys("run path status model data prior prior_scale objective error".split(), pl.String)
+    | dict.fromkeys("beta mig reconstruction kl seconds".split(), pl.Float64)
+    | dict.fromkeys("changed seed steps".split(), pl.Int64)
+    | {"exponents": pl.List(pl.Float64)}
+)
+FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
+LAST = ("exponents", "seconds", "error")
+INDEX = "results.arrow"
+INDEX_VERSION = "1"
+# A directory that changed this shortly before it was read may have changed again unnoticed, for
+# file systems count time in ticks: it is read again next time.
+SETTLED_NS = 2_000_000_000
+
+
+def results(path: str | os.PathLike[str]) -> pl.DataFrame:
+    """The table of a study's runs, or of any directory of run directories.
+
+    Args:
+        path: a study directory, or one whose subdirectories are runs.
+
+    Raises:
+        ValueError: if there is no such directory.
+    """
+    root = Path(path)
+    folder = root / "runs" if (root / "runs").is_dir() else root
+    if not folder.is_dir():
+        raise ValueError(f"results need a directory of runs; {root} is none")
+    changed = _change_times(folder)
+    known = _read_index(root / INDEX, folder)
+    seen = dict(zip(known["run"], known["changed"], strict=True))
+    fresh = [run for run, when in changed.items() if seen.get(run) != when]
+    if not fresh and len(seen) == len(changed):
+        return _tidy(known)
+    kept = known.filter(pl.col("run").is_in(list(changed)) & ~pl.col("run").is_in(fresh))
+    now = time.time_ns()
+    rows = [
+        {"changed": changed[run] if now - changed[run] > SETTLED_NS else None}
+        | _row(f"{folder}/{run}")
+        for run in fresh
+    ]
+    table = pl.concat([kept, _frame(rows)], how="diagonal_relaxed").sort("run")
+    _write_index(root / INDEX, folder, table)
+    return _tidy(table)
+
+
+def model_name(settings: Mapping[str, Any]) -> str:
+    """The paper's name for a prior and an objective, from a run's plain settings.
+
+    >>> model_name({"prior": "isa", "objective": {"name": "beta-vae", "beta": 3}})
+    'isa-vae'
+    >>> model_name({"prior": "6*20", "objective": {"name": "beta-vae", "beta": 1}})
+    'beta-vae, own prior'
+    """
+    objective = settings["objective"]["name"]
+    for name, preset in PRESETS.items():
+        wanted = {key: value for key, value in preset.items() if key != "objective"}
+        same = all(settings.get(key) == value for key, value in wanted.items())
+        if same and preset["objective"]["name"] == objective and name != "vae":
+            return name
+    return f"{objective}, own prior"
+
+
+def _change_times(folder: Path) -> dict[str, int]:
+    with os.scandir(folder) as entries:
+        return {
+            entry.name: entry.stat().st_mtime_ns
+            for entry in entries
+            if entry.is_dir() and not entry.name.startswith(".")
+        }
+
+
+def _row(directory: str) -> dict[str, Any]:
+    """What a run directory says of itself."""
+    row: dict[str, Any] = {
+        "run": os.path.basename(directory),
+        "path": directory,
+        "status": "started",
+    }
+    try:
+        settings = _read(f"{directory}/config.json")
+        scores = _read(f"{directory}/scores.json")
+        work = _read(f"{directory}/work.json") or {}
+        row |= {"error": work.get("error"), "seconds": work.get("seconds")}
+        if settings is not None:
+            row |= _settings_columns(settings)
+        if scores is not None:
+            row |= {"status": "done"} | _score_columns(scores)
+            row["steps"] = work.get("steps") or row.get("steps")
+        elif work.get("failed"):
+            row["status"] = "failed"
+        elif settings is None:
+            raise ValueError(f"there is no config.json in {directory}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        row |= {"status": "corrupt", "error": str(error)}
+    return row
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            return json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error})") from None
+
+
+def _settings_columns(settings: dict[str, Any]) -> dict[str, Any]:
+    objective = settings["objective"]
+    flat = {name: _cell(value) for name, value in settings.items() if name != "objective"}
+    parameters = {name: _cell(value) for name, value in objective.items() if name != "name"}
+    return {"model": model_name(settings), "objective": objective["name"], **parameters, **flat}
+
+
+def _cell(value: Any) -> Any:
+    """A setting as a table holds it: what is no single value becomes text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return json.dumps(value)
+
+
+def _score_columns(scores: dict[str, Any]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name, value in scores.items():
+        if isinstance(value, dict) and "value" in value:
+            columns[name] = float(value["value"])
+            columns[f"{name}_se"] = value.get("standard_error")
+        elif name == "exponents" and isinstance(value, list):
+            columns[name] = [float(each) for each in value]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            columns[name] = float(value)
+    return columns
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows as a table, with a null where a row lacks a column."""
+    names = dict.fromkeys(("run", "changed", *(name for row in rows for name in row)))
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """A column of one type: text where there is any, else floats where there is any."""
+    if name in NEEDED:
+        kind = NEEDED[name]
+    elif any(isinstance(value, str) for value in values):
+        kind = pl.String
+    else:
+        kind = pl.Float64 if any(isinstance(value, float) for value in values) else None
+    if kind == pl.String:
+        values = [None if value is None else str(value) for value in values]
+    return pl.Series(name, values, kind, strict=False)
+
+
+def _tidy(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns in their documented order; the main ones are there even if all are null."""
+    absent = [pl.lit(None, kind).alias(n) for n, kind in NEEDED.items() if n not in table.columns]
+    table = table.with_columns(absent).drop("changed")
+    settings = [name for name in RunConfig.model_fields if name in table.columns]
+    order = [*FIRST, *settings, *(name for name in table.columns if name not in LAST), *LAST]
+    return table.select(list(dict.fromkeys(order)))
+
+
+def _read_index(path: Path, folder: Path) -> pl.DataFrame:
+    empty = _frame([])
+    try:
+        content = path.read_bytes()
+        marker = f"{INDEX_VERSION} {folder}\n".encode()
+        return pl.read_ipc(BytesIO(content[len(marker) :])) if content.startswith(marker) else empty
+    except (OSError, pl.exceptions.PolarsError):
+        return empty
+
+
+def _write_index(path: Path, folder: Path, table: pl.DataFrame) -> None:
+    """Remember the table; a directory that cannot be written is read anew each time."""
+    content = BytesIO()
+    table.write_ipc(content)
+    try:
+        with atomic_write(path) as file:
+            file.write(f"{INDEX_VERSION} {folder}\n".encode() + content.getvalue())
+    except OSError:
+        return
