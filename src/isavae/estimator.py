@@ -1,0 +1,334 @@
+"""`ISAVAE`: the scikit-learn face, for arrays of images and for flat features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-module-attribute]
+from sklearn.utils.validation import (
+    check_array,
+    check_is_fitted,
+    validate_data,  # pyrefly: ignore[missing-module-attribute]
+)
+from torch import Tensor
+
+from isavae.data.order import epoch_order
+from isavae.distributions import LpTree
+from isavae.models import (
+    OBJECTIVES,
+    VAE,
+    Objective,
+    build_likelihood,
+    build_networks,
+    build_prior,
+    noise_generator,
+)
+from isavae.training import TrainState, resolve_device, train
+
+BATCH = 4096
+
+
+@final
+class ISAVAE(TransformerMixin, BaseEstimator):
+    """A VAE with independent subspaces as a scikit-learn transformer.
+
+    `transform` gives the mean of q(z|x), `inverse_transform` the mean of p(x|z), `score` the mean
+    ELBO of a sample in nats (β = 1, whatever was trained). Rows may be flat features or images; the
+    networks compute in float32, and so are the results. Arrays of uint8 are pixels in 0..255.
+
+    Args:
+        subspaces: latents of each subspace.
+        p0: exponent between subspaces (Eq. 6).
+        p: exponent within subspaces, one number or one per subspace.
+        prior_scale: s of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
+        beta: weight of the objective's regulariser.
+        objective: a key of `isavae.models.OBJECTIVES`.
+        likelihood: p(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
+            values lie in [0, 1], "gaussian" otherwise.
+        network: a key of `isavae.models.NETWORKS`.
+        width: units of a hidden layer; None takes the paper's 1200.
+        image_shape: (channels, height, width) of images whose pixels are the columns of X;
+            None takes the rows as they come.
+        max_steps: optimiser steps of `fit`.
+        batch_size: samples per step; at most all of them are taken.
+        learning_rate: of Adam.
+        random_state: an int makes every result reproducible.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        verbose: print the loss a hundred times in a fit.
+
+    Attributes:
+        model_: the trained `isavae.models.VAE`.
+        tree_: layout and exponents of the prior that training started from.
+        loss_curve_: the loss of every step (nats per sample).
+        n_steps_: steps taken.
+        shape_: (channels, height, width) as the networks see a sample.
+        likelihood_: the likelihood's name.
+        n_features_in_, feature_names_in_: as everywhere in scikit-learn.
+
+    Examples:
+        >>> from sklearn.datasets import load_digits
+        >>> images = load_digits().images / 16
+        >>> estimator = ISAVAE((2, 2), width=32, max_steps=5, random_state=0).fit(images)
+        >>> estimator.transform(images).shape, estimator.sample(3).shape
+        ((1797, 4), (3, 8, 8))
+        >>> list(estimator.get_feature_names_out())
+        ['s1_z1', 's1_z2', 's2_z3', 's2_z4']
+    """
+
+    def __init__(
+        self,
+        subspaces: Sequence[int] = (4, 4, 4, 4, 4),
+        *,
+        p0: float = 2.1,
+        p: float | Sequence[float] = 2.2,
+        prior_scale: float | Literal["standardised"] = 1.0,
+        beta: float = 1.0,
+        objective: str = "beta-vae",
+        likelihood: str = "auto",
+        network: str = "mlp",
+        width: int | None = 256,
+        image_shape: tuple[int, int, int] | None = None,
+        max_steps: int = 2000,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "auto",
+        verbose: bool = False,
+    ):
+        self.subspaces = subspaces
+        self.p0 = p0
+        self.p = p
+        self.prior_scale = prior_scale
+        self.beta = beta
+        self.objective = objective
+        self.likelihood = likelihood
+        self.network = network
+        self.width = width
+        self.image_shape = image_shape
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
+        """Train from scratch for `max_steps` steps.
+
+        Args:
+            X: (n, features), or images (n, h, w) or (n, channels, h, w).
+            y: ignored.
+
+        Raises:
+            ValueError: if X or a setting is not as described.
+            ArithmeticError: if the loss becomes NaN or infinite.
+        """
+        rows = self._rows(X, reset=True)
+        self._start(rows)
+        return self._train(rows, self.max_steps)
+
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
+        """Go on training by one pass over X; the first call decides shape and likelihood.
+
+        Args:
+            X: as for `fit`.
+            y: ignored.
+        """
+        first = not hasattr(self, "model_")
+        rows = self._rows(X, reset=first)
+        if first:
+            self._start(rows)
+        return self._train(rows, self._state.step + -(-len(rows) // self.batch_size))
+
+    @torch.no_grad()
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """The mean of q(z|x) of every sample: (n, latents)."""
+        check_is_fitted(self)
+        rows = self._rows(X, reset=False)
+        means = [self._eval().moments(self._images(block))[0].cpu() for block in rows.split(BATCH)]
+        return torch.cat(means).numpy()
+
+    @torch.no_grad()
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
+        """The mean of p(x|z) of every code, in the layout that `fit` was given.
+
+        Raises:
+            ValueError: if Z does not have one column per latent.
+        """
+        check_is_fitted(self)
+        codes = torch.from_numpy(check_array(Z, dtype=np.float32))
+        if codes.shape[1] != self.model_.prior.latent:
+            raise ValueError(
+                f"codes must have one column per latent, {self.model_.prior.latent}; "
+                f"got {codes.shape[1]}: pass what `transform` gives"
+            )
+        return self._decode(codes)
+
+    @torch.no_grad()
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """The mean ELBO of a sample, log p(x|z) - KL(q(z|x) || p(z)), in nats; by one draw each."""
+        check_is_fitted(self)
+        rows = self._rows(X, reset=False)
+        return float(np.mean(np.concatenate([*self._elbos(rows)]), dtype=np.float64))
+
+    @torch.no_grad()
+    def sample(self, n_samples: int = 1) -> np.ndarray:
+        """Means of p(x|z) at draws of the prior, in the layout that `fit` was given."""
+        check_is_fitted(self)
+        with torch.random.fork_rng():
+            torch.manual_seed(self._draw_seed())
+            return self._decode(self.model_.prior().sample((n_samples,)))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the latents with their subspaces, both counted from 1: "s2_z5"."""
+        check_is_fitted(self)
+        slices = self.model_.prior.subspaces
+        names = [f"s{k}_z{j + 1}" for k, s in enumerate(slices, 1) for j in range(s.start, s.stop)]
+        return np.array(names, dtype=object)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _rows(self, X: ArrayLike, reset: bool) -> Tensor:
+        """X checked, flat, as float32."""
+        pixels = getattr(X, "dtype", None) == np.uint8
+        layout = np.shape(X)[1:] if getattr(X, "ndim", 2) in (3, 4) else None
+        if not reset and layout not in (None, self.layout_):
+            raise ValueError(
+                f"images must have the shape that the model was fitted on, {self.layout_}; "
+                f"got {layout}: resize them"
+            )
+        X = X if layout is None else np.reshape(X, (-1, prod(layout)))
+        rows = validate_data(self, X, dtype=np.float32, reset=reset)
+        if reset:
+            self.layout_ = layout or (rows.shape[1],)
+            self.shape_ = self._shape_of(self.layout_)
+        return torch.from_numpy(rows / 255 if pixels else rows)
+
+    def _shape_of(self, layout: tuple[int, ...]) -> tuple[int, int, int]:
+        """A sample's layout as (channels, height, width)."""
+        if self.image_shape is None:
+            channels, height, width = (1,) * (3 - len(layout)) + layout
+            return channels, height, width
+        if prod(self.image_shape) != prod(layout):
+            raise ValueError(
+                f"image_shape must have as many pixels as a sample has values, {prod(layout)}; "
+                f"got {tuple(self.image_shape)}"
+            )
+        channels, height, width = self.image_shape
+        return channels, height, width
+
+    def _start(self, rows: Tensor) -> None:
+        """A fresh model and training state for such rows."""
+        self._seed = self._draw_seed()
+        self.likelihood_ = self._choose_likelihood(rows)
+        self.tree_ = self._tree()
+        prior = build_prior(str(self.tree_), None, self.prior_scale)
+        likelihood = build_likelihood(self.likelihood_)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            networks = build_networks(
+                self.network, self.shape_, prior.latent, likelihood.outputs, self.width
+            )
+        self.model_ = VAE(*networks, prior, likelihood).to(resolve_device(self.device))
+        self._state = TrainState(self.model_, self.learning_rate)
+        self.loss_curve_: list[float] = []
+
+    def _tree(self) -> LpTree:
+        exponents = list(self.p) if isinstance(self.p, Sequence) else [self.p] * len(self.subspaces)
+        if len(exponents) != len(self.subspaces):
+            raise ValueError(
+                f"p must be one exponent, or one per subspace, {len(self.subspaces)}; "
+                f"got {len(exponents)}"
+            )
+        return LpTree.isa(self.p0, zip(exponents, self.subspaces, strict=True))
+
+    def _choose_likelihood(self, rows: Tensor) -> str:
+        within = bool(((rows >= 0) & (rows <= 1)).all())
+        if self.likelihood == "auto":
+            return "bernoulli" if within else "gaussian"
+        return self.likelihood
+
+    def _objective(self) -> Objective:
+        if self.objective not in OBJECTIVES:
+            raise ValueError(
+                f"an objective must be one of {', '.join(OBJECTIVES)}; got {self.objective!r}"
+            )
+        return OBJECTIVES[self.objective](beta=self.beta)
+
+    def _train(self, rows: Tensor, steps: int) -> "ISAVAE":
+        report_every = max(1, (steps - self._state.step) // 100)
+        losses = []
+        for report in train(
+            self._state,
+            _Rows(rows, self.shape_),
+            self._objective(),
+            steps=steps,
+            batch_size=min(self.batch_size, len(rows)),
+            seed=self._seed,
+        ):
+            losses.append(report.values["loss"])
+            if self.verbose and report.step % report_every == 0:
+                shown = ", ".join(f"{name} {v:.4g}" for name, v in report.numbers().items())
+                print(f"step {report.step}/{steps}: {shown}")
+        self.loss_curve_ += torch.stack(losses).tolist()
+        self.n_steps_ = self._state.step
+        if not np.isfinite(self.loss_curve_).all():
+            step = int(np.argmin(np.isfinite(self.loss_curve_))) + 1
+            raise ArithmeticError(
+                f"the loss must be finite; it is not from step {step} on: standardise the "
+                "features or lower learning_rate"
+            )
+        return self
+
+    def _elbos(self, rows: Tensor):
+        for index, block in enumerate(rows.split(BATCH)):
+            x = self._images(block)
+            output = self._eval()(x, noise_generator(self._seed, index, x.device, stream=1))
+            kl = output.posterior.log_prob(output.z) - output.prior.log_prob(output.z)
+            yield (output.likelihood.log_prob(output.x) - kl).cpu().numpy()
+
+    def _decode(self, codes: Tensor) -> np.ndarray:
+        device = self._device()
+        blocks = [self._eval().decode(z.to(device)).mean.cpu() for z in codes.split(BATCH)]
+        return torch.cat(blocks).numpy().reshape(-1, *self.layout_)
+
+    def _images(self, rows: Tensor) -> Tensor:
+        return rows.unflatten(1, self.shape_).to(self._device())
+
+    def _eval(self) -> VAE:
+        return self.model_.eval()
+
+    def _device(self) -> torch.device:
+        return next(self.model_.parameters()).device
+
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+
+@final
+@dataclass(frozen=True)
+class _Rows:
+    """Flat rows as minibatches of images, in the training loop's terms."""
+
+    rows: Tensor
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def minibatch(
+        self, seed: int, step: int, size: int, device: torch.device | None = None
+    ) -> Tensor:
+        """The rows of that step: every one once per epoch, a last incomplete batch left out."""
+        epoch, position = divmod(step, len(self) // size)
+        order = epoch_order(len(self), seed, epoch)[position * size : (position + 1) * size]
+        return self.rows[torch.from_numpy(order.copy())].unflatten(1, self.shape).to(device)

@@ -1,0 +1,176 @@
+"""The scikit-learn face: the checks of scikit-learn itself, and what they do not cover."""
+
+import pickle
+import warnings
+
+import numpy as np
+import polars
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from isavae.estimator import ISAVAE
+from isavae.models import LIKELIHOODS
+
+SMALL = {"subspaces": (2, 2), "width": 32, "max_steps": 30, "batch_size": 64, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return (load_digits().images[:400] / 16).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fitted(images):
+    return ISAVAE(**SMALL).fit(images)
+
+
+needs_gaussian = pytest.mark.skipif(
+    "gaussian" not in LIKELIHOODS, reason="features beyond [0, 1] need the Gaussian likelihood"
+)
+
+
+@needs_gaussian
+def test_scikit_learns_own_checks():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn warns of the checks that it skips itself
+        estimator = ISAVAE((2, 2), width=16, max_steps=10, batch_size=32)
+        results = check_estimator(estimator, on_fail=None)
+    failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
+    skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
+    assert not failed
+    assert skipped <= {"check_array_api_input"}
+    assert len(results) > 40
+
+
+def test_images_and_flat_features_are_the_same_thing(images, fitted):
+    flat = ISAVAE(**SMALL).fit(images.reshape(len(images), -1))
+    np.testing.assert_array_equal(
+        flat.transform(images.reshape(len(images), -1)), fitted.transform(images)
+    )
+    assert fitted.inverse_transform(fitted.transform(images)).shape == images.shape
+    assert flat.sample(3).shape == (3, 64)
+    shaped = ISAVAE(**SMALL, image_shape=(1, 8, 8)).fit(images.reshape(len(images), -1))
+    assert shaped.shape_ == fitted.shape_ == (1, 8, 8)
+    channels = ISAVAE(**SMALL).fit(images[:, None].repeat(3, 1))
+    assert channels.inverse_transform(channels.transform(images[:9, None].repeat(3, 1))).shape == (
+        9,
+        3,
+        8,
+        8,
+    )
+
+
+def test_bytes_are_pixels(images, fitted):
+    as_bytes = np.rint(images * 255).astype(np.uint8)
+    np.testing.assert_allclose(
+        fitted.transform(as_bytes), fitted.transform(as_bytes / 255), atol=1e-5
+    )
+
+
+def test_training_raises_the_score_and_explains_the_images(images, fitted):
+    longer = ISAVAE(**SMALL | {"max_steps": 400, "width": 128, "beta": 0.1}).fit(images)
+    assert longer.score(images) > fitted.score(images)
+    assert len(longer.loss_curve_) == longer.n_steps_ == 400
+    error = np.square(longer.inverse_transform(longer.transform(images)) - images).mean()
+    assert error < 0.7 * images.var(0).mean()
+
+
+def test_score_is_the_elbo(images, fitted):
+    """The score is E log p(x|z) - KL by a closed form and many draws, within five errors."""
+    torch.manual_seed(0)
+    model, x = fitted.model_, torch.from_numpy(images[:, None])
+    with torch.no_grad():
+        outputs = [model(x) for _ in range(300)]
+    elbos = torch.stack(
+        [
+            o.likelihood.log_prob(x) + o.prior.log_prob(o.z) - o.posterior.log_prob(o.z)
+            for o in outputs
+        ]
+    )
+    error = elbos.std(0).square().mean().sqrt() / len(x) ** 0.5
+    assert abs(fitted.score(images) - elbos.mean()) < 5 * error
+    assert fitted.score(images) == fitted.score(images)
+
+
+def test_reproducible_picklable_and_clonable(images, fitted):
+    codes = fitted.transform(images)
+    state = torch.get_rng_state()
+    again = clone(fitted).fit(images)
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(again.transform(images), codes)
+    np.testing.assert_array_equal(again.sample(5), fitted.sample(5))
+    restored = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(restored.transform(images), codes)
+    restored.partial_fit(images)
+    np.testing.assert_array_equal(
+        restored.transform(images), again.partial_fit(images).transform(images)
+    )
+    other = ISAVAE(**SMALL | {"random_state": 1}).fit(images)
+    assert not np.allclose(other.transform(images), codes)
+
+
+def test_partial_fit_takes_one_pass_a_call(images):
+    estimator = ISAVAE(**SMALL)
+    assert estimator.partial_fit(images).n_steps_ == 7  # 400 / 64, rounded up
+    first = estimator.score(images)
+    for _ in range(20):
+        estimator.partial_fit(images)
+    assert estimator.n_steps_ == 21 * 7
+    assert estimator.score(images) > first
+
+
+def test_names_and_containers(images, fitted):
+    flat = images.reshape(len(images), -1)
+    assert list(fitted.get_feature_names_out()) == ["s1_z1", "s1_z2", "s2_z3", "s2_z4"]
+    estimator = clone(fitted).fit(flat)
+    frame = estimator.set_output(transform="pandas").transform(flat)
+    assert list(frame.columns) == list(fitted.get_feature_names_out())
+    table = estimator.set_output(transform="polars").transform(flat)
+    assert isinstance(table, polars.DataFrame)
+    assert table.shape == (400, 4)
+
+
+@needs_gaussian
+def test_pipeline_and_grid_search():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300], y[:300]
+    model = ISAVAE(**SMALL | {"max_steps": 60})
+    pipeline = make_pipeline(StandardScaler(), model, LogisticRegression(max_iter=2000))
+    search = GridSearchCV(pipeline, {"isavae__beta": [0.1, 1.0]}, cv=2).fit(X, y)
+    assert search.best_score_ > 0.3
+    assert search.best_estimator_[1].likelihood_ == "gaussian"
+    alone = GridSearchCV(model, {"subspaces": [(2,), (2, 2)]}, cv=2).fit(X / 16)
+    assert np.isfinite(alone.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"p": (2.0, 3.0, 4.0)}, "one per subspace, 2; got 3"),
+        ({"p": -1.0}, "positive"),
+        ({"likelihood": "poisson"}, "likelihood must be one of"),
+        ({"objective": "gan"}, "objective must be one of"),
+        ({"network": "transformer"}, "network must be one of"),
+        ({"image_shape": (3, 8, 8)}, "as many pixels as a sample has values, 64"),
+        ({"device": "abacus"}, "auto, cpu"),
+    ],
+)
+def test_bad_settings_get_a_sentence(settings, sentence, images):
+    with pytest.raises(ValueError, match=sentence):
+        ISAVAE(**SMALL | settings).fit(images)
+
+
+def test_bad_input_gets_a_sentence(images, fitted):
+    with pytest.raises(ValueError, match="resize them"):
+        fitted.transform(images[:, :4])
+    with pytest.raises(ValueError, match="one column per latent, 4; got 3"):
+        fitted.inverse_transform(np.zeros((2, 3)))
+    with pytest.raises(ArithmeticError, match="standardise"):
+        ISAVAE(**SMALL | {"learning_rate": 1e30}).fit(images)
