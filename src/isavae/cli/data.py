@@ -1,9 +1,11 @@
 """`isavae data ...`."""
 
+from tyro.conf import Positional
+
 from isavae.data import DATASETS, load
 
 
-def draw(name: str) -> None:
+def draw(name: Positional[str]) -> None:
     """Draw a data set into the cache, with its progress; does nothing if it is there.
 
     Args:

@@ -26,13 +26,11 @@ VERBS = {
     "train": Verb("training:train", "train a VAE on a data set, or resume"),
     "evaluate": Verb("evaluation:evaluate", "score a trained run"),
     "figure latents": Verb("figures:latents", "what each latent of a run follows"),
-    "figure traversals": Verb("figures:traversals", "decoded sweeps along each latent of a run"),
-    "figure reconstructions": Verb(
-        "figures:reconstructions", "images beside their reconstructions"
-    ),
+    "figure traversals": Verb("figures:traversals", "decoded sweeps along each latent"),
+    "figure reconstructions": Verb("figures:reconstructions", "images and their reconstructions"),
     "data list": Verb("data:list_", "the data sets, and what is present"),
     "data draw": Verb("data:draw", "draw a data set into the cache"),
-    "demo": Verb("demo:demo", "train, score and picture an ISA-VAE on dSprites in minutes"),
+    "demo": Verb("demo:demo", "an ISA-VAE on dSprites in minutes"),
 }
 
 
@@ -54,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         flags = words[len(name.split()) :]
         return tyro.cli(VERBS[name].load(), args=flags, prog=f"isavae {name}") or 0
+    except SystemExit as end:  # tyro has printed its help or its complaint
+        return int(end.code or 0)
     except KeyboardInterrupt:
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:

@@ -18,6 +18,7 @@ from isavae.runs import (
     read_settings,
     require_trainable,
 )
+from isavae.training import require_batch
 
 
 def train(
@@ -79,8 +80,9 @@ def train(
         images = load(run.config.data)
     else:
         settings = RunConfig.parse(merge_settings(*layers))
+        require_trainable(settings)
         images = load(settings.data)
-        require_trainable(settings, images)
+        require_batch(settings.batch_size, len(images))
         run = Run.create(settings, out)
     return train_with_progress(run, images)
 

@@ -1,0 +1,204 @@
+"""Runs: configurations, directories, and that a killed run repeats itself bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from isavae.data import load
+from isavae.evaluation import encode_all
+from isavae.models import BetaVAE
+from isavae.runs import DivergenceError, Run, RunConfig, build_model, execute, merge_settings
+from isavae.training import TrainState, resolve_device, resolve_precision, train
+
+DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
+TINY = {"data": DATA, "prior": "2.1[2.2*2, 2.2*2]", "steps": 12}
+TINY |= {"batch_size": 32, "width": 64}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(DATA)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    run = Run.create(RunConfig.parse(TINY), tmp_path_factory.mktemp("runs") / "whole")
+    assert execute(run, data)
+    return run
+
+
+def weights(run):
+    return load_file(run.model_path)
+
+
+def assert_same_bits(a, b):
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+CHILD = """
+import sys
+from isavae.runs import Run, execute
+run = Run.open(sys.argv[1])
+execute(run, log_every=1, checkpoint_seconds=0.0)
+"""
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_sigkill_and_resume_give_the_same_bits(round_, undisturbed, tmp_path):
+    run = Run.create(undisturbed.config, tmp_path / "killed")
+    kill_at = int.from_bytes(os.urandom(2)) % 10 + 1
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(run.path)])
+    while child.poll() is None and (not (log := run.log()) or log[-1]["step"] < kill_at):
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    killed = torch.load(run.state_path, weights_only=True)["step"] if run.state_path.exists() else 0
+    assert execute(run)
+    assert_same_bits(weights(run), weights(undisturbed)), (kill_at, killed)
+    steps = [record["step"] for record in run.log() if "loss" in record]
+    assert steps == sorted(set(steps))
+
+
+def test_a_stop_between_the_two_files_of_a_checkpoint_is_repaired(undisturbed, data, tmp_path):
+    run = Run.create(undisturbed.config, tmp_path / "torn")
+    execute(run, data)
+    run.model_path.unlink()
+    assert not run.finished()
+    assert execute(run, data)
+    assert_same_bits(weights(run), weights(undisturbed))
+
+
+def test_stopping_and_going_on_gives_the_same_bits(undisturbed, data, tmp_path):
+    run = Run.create(undisturbed.config, tmp_path / "stopped")
+    answers = iter([False] * 4 + [True])
+    assert not execute(run, data, should_stop=lambda: next(answers))
+    assert run.metadata()["step"] == 5
+    assert execute(run, data)
+    assert_same_bits(weights(run), weights(undisturbed))
+
+
+def test_evaluating_between_steps_changes_nothing(undisturbed, data):
+    config = undisturbed.config
+    state = TrainState(build_model(config, data.shape), config.lr)
+    for _ in train(state, data, config.objective, steps=12, batch_size=32, seed=0):
+        encode_all(state.model, data)
+        torch.manual_seed(torch.randint(1000, ()).item())
+    assert_same_bits(state.model.state_dict(), weights(undisturbed))
+
+
+def test_training_lowers_the_loss(data, tmp_path):
+    run = Run.create(RunConfig.parse(TINY | {"steps": 120}), tmp_path / "run")
+    execute(run, data, log_every=1)
+    losses = [record["loss"] for record in run.log() if "loss" in record]
+    assert len(losses) == 120
+    assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
+
+
+def test_a_longer_run_continues_the_shorter_one(undisturbed, data, tmp_path):
+    short = Run.create(RunConfig.parse(TINY | {"steps": 7}), tmp_path / "short")
+    execute(short, data)
+    longer = short.extended(merge_settings(short.config.settings(), {"steps": 12}))
+    execute(longer, data)
+    assert_same_bits(weights(longer), weights(undisturbed))
+    with pytest.raises(ValueError, match=r"keeps its settings; lr is 0\.001"):
+        short.extended(merge_settings(short.config.settings(), {"lr": 0.1}))
+
+
+def test_divergence_names_step_term_and_checkpoint(data, tmp_path):
+    config = RunConfig.parse(TINY | {"lr": 1e30, "steps": 50})
+    run = Run.create(config, tmp_path / "run")
+    with pytest.raises(DivergenceError, match=r"(kl|reconstruction) is .* at step \d+.*checkpoint"):
+        execute(run, data, checkpoint_seconds=0.0)
+    saved = torch.load(run.state_path, weights_only=True) if run.state_path.exists() else None
+    assert saved is None or all(v.isfinite().all() for v in saved["model"].values())
+
+
+def test_config_round_trips_through_json_and_yaml(tmp_path):
+    config = RunConfig.parse(TINY | {"objective": {"name": "beta-vae", "beta": 4}})
+    assert RunConfig.parse(json.loads(config.to_json())) == config
+    path = tmp_path / "config.yaml"
+    path.write_text("data: dsprites\nobjective: {name: beta-vae, beta: 2.5}\nsteps: 3\n")
+    assert RunConfig.from_file(path).objective == BetaVAE(2.5)
+
+
+def test_epochs_of_the_paper_are_7200_steps():
+    assert RunConfig().total_steps(737_280) == 7200
+
+
+def test_resolve_device_and_precision():
+    cpu = resolve_device("cpu")
+    assert resolve_precision("float32", cpu) == torch.float32
+    assert resolve_precision("bfloat16", cpu) == torch.bfloat16
+    assert resolve_precision("auto", cpu) in (torch.float32, torch.bfloat16)
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        resolve_device("quantum")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="none here; use --device cpu"):
+            resolve_device("cuda")
+
+
+def test_bfloat16_networks_leave_the_distributions_in_float32(data):
+    model = build_model(RunConfig.parse(TINY), data.shape)
+    model.network_dtype = torch.bfloat16
+    output = model(data.batch(range(4)))
+    assert output.z.dtype == torch.float32
+    assert output.likelihood.log_prob(output.x).dtype == torch.float32
+    exact = build_model(RunConfig.parse(TINY), data.shape).moments(output.x)[0]
+    assert not torch.equal(output.posterior.mean, exact)
+    torch.testing.assert_close(output.posterior.mean, exact, atol=0.02, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"stepz": 3}, "'stepz' is no setting"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 3, "epochs": 2}, "not both"),
+        ({"objective": {"name": "beta-vae", "beta": -1}}, "beta must be at least 0"),
+        ({"objective": {"name": "no-vae"}}, "beta-vae"),
+        ({"lr": "fast"}, "lr"),
+    ],
+)
+def test_bad_settings_get_a_sentence(settings, sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
+        RunConfig.parse(settings)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_directories_get_a_sentence(undisturbed, data, tmp_path):
+    with pytest.raises(ValueError, match=r"config\.json"):
+        Run.open(tmp_path)
+    with pytest.raises(ValueError, match="new or empty directory"):
+        Run.create(undisturbed.config, undisturbed.path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="new or empty directory"):
+        Run.create(undisturbed.config, tmp_path / "file")
+    run = Run.create(undisturbed.config, tmp_path / "fresh")
+    with pytest.raises(ValueError, match="train first"):
+        run.load_model()
+    run.state_path.write_bytes(undisturbed.state_path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="checkpoint must be whole"):
+        execute(run, data)
+    run.model_path.write_bytes(undisturbed.model_path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="whole model file"):
+        run.load_model()
+
+
+def test_batch_larger_than_the_data_set(data, tmp_path):
+    config = RunConfig.parse(TINY | {"batch_size": 5000})
+    with pytest.raises(ValueError, match="batch must fit the data set"):
+        execute(Run.create(config, tmp_path / "run"), data)
+
+
+def test_loaded_model_is_the_trained_one(undisturbed, data):
+    model = undisturbed.load_model()
+    assert_same_bits(model.state_dict(), weights(undisturbed))
+    assert not model.training
