@@ -1,0 +1,205 @@
+"""What each latent knows of the known factors: the sheets of Figs. 8-16."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from isavae.data import FactorGrid
+from isavae.figures.panels import Panel, class_names, conditional_means, panels
+from isavae.figures.style import (
+    DIVERGING,
+    FAINT,
+    INK,
+    MUTED,
+    PAGE,
+    SHAPES,
+    colour,
+    in_style,
+    latent_name,
+    mark_subspaces,
+    new_figure,
+    subspace_of,
+)
+from isavae.metrics import Codes, Information
+
+ROW, TOP, BOTTOM, LEFT = 0.78, 0.5, 0.62, 0.5
+"""Inches: height of a row, and what is kept free above, below and to the left of the rows."""
+
+LEGEND = {
+    "ncols": 4,
+    "columnspacing": 0.8,
+    "handlelength": 0.9,
+    "handletextpad": 0.3,
+    "borderpad": 0,
+}
+"""One line of short entries."""
+
+
+@in_style
+def latent_sheet(
+    codes: Codes, information: Information, subspaces: Sequence[slice] = (), rows: int = 10
+) -> Figure:
+    """The latents against the factors (Figs. 8-16): one row a latent, the most informed first.
+
+    A row has the latent's mean code as a red-blue map over two factors, as curves over the others
+    (see `panels`), and its mutual information with each factor in nats. Colours and curves have
+    the same limits in every row, so that a latent which is not used is white and flat.
+
+    Args:
+        codes: Codes with a grid, complete or not.
+        information: I(z_j; v_k) of the same codes, such as `mig(codes).information`.
+        subspaces: Slices of the latents that belong together; each is marked by a colour.
+        rows: How many latents are shown at most; a line below tells what the others carry.
+
+    Raises:
+        ValueError: The codes have no grid, or `information` is not about their latents.
+    """
+    grid, nats = codes.grid, information.mutual.detach().cpu()
+    if grid is None:
+        raise ValueError("A latent sheet needs a grid of factors, but the codes have none.")
+    if len(nats) != codes.latents:
+        raise ValueError(
+            f"A latent sheet needs one row of information for each of {codes.latents} latents, "
+            f"but got {len(nats)}: pass the information of the same codes."
+        )
+    order = nats.sum(1).argsort(descending=True, stable=True).tolist()
+    shown, hidden, drawn = order[:rows], order[rows:], panels(grid)
+    surfaces = [_surface(codes.mean, grid, panel)[..., shown].numpy() for panel in drawn]
+    limit = max(float(np.nanmax(abs(surface))) for surface in surfaces) or 1.0
+    figure, axes = _layout(len(shown), drawn)
+    for row, latent in enumerate(shown):
+        _name(axes[row, 0], latent, subspaces)
+        for panel, surface, place in zip(drawn, surfaces, axes[row], strict=False):
+            if len(panel.factors) == 2:
+                _map(place, surface[..., row], limit)
+            else:
+                _curve(place, surface[..., row], limit, panel, grid)
+        _bars(axes[row, -1], nats[latent].tolist(), float(nats.max()) or 1.0)
+    _explain(axes, drawn, grid, information.factors, limit)
+    mark_subspaces(figure, shown, subspaces)
+    if hidden:
+        most = float(nats[hidden].max())
+        rest = f"{len(hidden)} more latents, at most {most:.2g} nats with a factor"
+        figure.text(LEFT / PAGE, 0, rest, color=MUTED, va="bottom")
+    return figure
+
+
+def _surface(means: Tensor, grid: FactorGrid, panel: Panel) -> Tensor:
+    """Mean codes over a panel's axes; for lines, the class that has a line comes first."""
+    lines = () if panel.lines is None else (panel.lines,)
+    return conditional_means(means, grid, (*lines, *panel.factors))
+
+
+def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
+    height = TOP + rows * ROW + BOTTOM
+    figure = new_figure(PAGE, height, layout=None)
+    widths = [1.0 if len(panel.factors) == 2 else 2.0 for panel in drawn]
+    axes = figure.subplots(
+        rows,
+        len(drawn) + 1,
+        squeeze=False,
+        gridspec_kw={
+            "width_ratios": [*widths, 1.8],
+            "left": LEFT / PAGE,
+            "right": 1 - 0.05 / PAGE,
+            "top": 1 - TOP / height,
+            "bottom": BOTTOM / height,
+            "hspace": 0.14,
+            "wspace": 0.25,
+        },
+    )
+    for axis in axes[:-1].flat:
+        axis.tick_params(labelbottom=False)
+    return figure, axes
+
+
+def _name(axes: Axes, latent: int, subspaces: Sequence[slice]) -> None:
+    """The latent's name to the left of its row, and a bar in the colour of its subspace."""
+    part = subspace_of(latent, subspaces)
+    shade = INK if part is None else colour(part)
+    place = axes.get_position()
+    middle = (place.y0 + place.y1) / 2
+    figure = axes.figure
+    figure.text(0.11 / PAGE, middle, latent_name(latent), size=11, color=shade, va="center")
+    if part is not None:
+        bar = Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5)
+        figure.add_artist(bar)
+
+
+def _map(axes: Axes, codes: np.ndarray, limit: float) -> None:
+    axes.imshow(codes.T, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(True)
+
+
+def _curve(axes: Axes, codes: np.ndarray, limit: float, panel: Panel, grid: FactorGrid) -> None:
+    axes.axhline(0, color=FAINT, lw=0.6, zorder=0)
+    ordered = panel.factors[0] in (grid.ordered or ())
+    dash, marker = ("-", "") if ordered else ("", "o")
+    if panel.lines is None:
+        axes.plot(codes, color=INK, ls=dash, marker=marker, ms=2.5)
+    else:
+        for position, name in enumerate(class_names(grid, panel.lines)):
+            shade = SHAPES.get(name, colour(position))
+            axes.plot(codes[position], color=shade, label=name, ls=dash, marker=marker, ms=2.5)
+    axes.set_ylim(-1.06 * limit, 1.06 * limit)
+    axes.set_yticks([-_round(limit), 0, _round(limit)])
+
+
+def _bars(axes: Axes, nats: Sequence[float], highest: float) -> None:
+    axes.bar(range(len(nats)), nats, width=0.7, color=MUTED)
+    axes.set_ylim(0, 1.06 * highest)
+    axes.set_yticks([0, _round(highest)])
+
+
+def _round(limit: float) -> float:
+    """The limit cut to one digit (or to a half below 2), so that its tick lies inside the axes.
+
+    >>> _round(0.97), _round(1.7), _round(0.0)
+    (0.9, 1.5, 0.0)
+    """
+    if limit <= 0:
+        return 0.0
+    power = math.floor(math.log10(limit))
+    digit = limit / 10**power
+    return float(f"{math.floor(2 * digit) / 2 if digit < 2 else math.floor(digit)}e{power}")
+
+
+def _explain(
+    axes: np.ndarray, drawn: Sequence[Panel], grid: FactorGrid, factors: Sequence[str], limit: float
+) -> None:
+    """Writes axis names below the last row, units and the legend of the lines above the first."""
+    for panel, first, last in zip(drawn, axes[0], axes[-1], strict=False):
+        if len(panel.factors) == 2:
+            last.set_xlabel(f"{panel.factors[0]} $\\rightarrow$", labelpad=16)
+            for place in axes[:, 0]:
+                place.set_ylabel(f"$\\leftarrow$ {panel.factors[1]}", fontsize=7, labelpad=2)
+            _scale(first, limit)
+        else:
+            names = class_names(grid, panel.factors[0])
+            last.set_xlabel(panel.factors[0])
+            for place in axes[:, list(axes[0]).index(first)]:
+                place.set_xticks([0, len(names) - 1], [names[0], names[-1]])
+            if panel.lines is None:
+                first.set_title("mean code", fontsize=8, loc="left", color=MUTED)
+            else:
+                first.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.97), **LEGEND)
+    axes[0, -1].set_title("information (nats)", fontsize=8, loc="left", color=MUTED)
+    axes[-1, -1].set_xticks(range(len(factors)), factors, rotation=30, ha="right")
+
+
+def _scale(axes: Axes, limit: float) -> None:
+    """The colours of the maps, as a thin bar above the first one."""
+    bar = axes.inset_axes((0, 1.12, 1, 0.09))
+    bar.imshow(
+        np.linspace(-1, 1, 64)[None], cmap=DIVERGING, aspect="auto", extent=(-limit, limit, 0, 1)
+    )
+    bar.set_yticks([])
+    bar.set_xticks([-_round(limit), 0, _round(limit)])
+    bar.tick_params(labeltop=True, labelbottom=False, top=False, bottom=False, pad=0, labelsize=7)

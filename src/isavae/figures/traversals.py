@@ -1,0 +1,74 @@
+"""What each latent does: the decoder's images while one latent moves and the others stay."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from isavae.figures.style import (
+    PAGE,
+    colour,
+    in_style,
+    latent_name,
+    mark_subspaces,
+    new_figure,
+    number,
+    subspace_of,
+)
+from isavae.figures.tiles import show_tiles
+
+
+@in_style
+def traversals(
+    images: Float[Tensor, "latents steps channels height width"],
+    values: Float[Tensor, "columns"],
+    latents: Sequence[int] | None = None,
+    subspaces: Sequence[slice] = (),
+    width: float = PAGE,
+) -> Figure:
+    """Latent traversals (Figs. 8-16, right): one row a latent, one column a value of it.
+
+    Args:
+        images: Decoded images in [0, 1], one row for each latent that is shown.
+        values: The value of the moving latent in each column.
+        latents: Which latents the rows are, counted from 0; by default the first ones in order.
+        subspaces: Slices of the latents that belong together; each is marked by a colour.
+        width: Inches; the height follows from the images.
+
+    Raises:
+        ValueError: `values` or `latents` do not fit the images.
+    """
+    rows, steps, _, tall, wide = images.shape
+    shown = tuple(range(rows)) if latents is None else tuple(latents)
+    if len(values) != steps or len(shown) != rows:
+        raise ValueError(
+            f"images of {rows} latents at {steps} values need as many names, not {len(shown)} "
+            f"latents and {len(values)} values; pass the ones that were decoded"
+        )
+    figure = new_figure(width, 0.45 + (width - 0.5) / steps * rows * tall / wide)
+    axes = figure.subplots()
+    show_tiles(axes, images)
+    ticks = range(0, steps, 2 if steps > 9 else 1)
+    axes.set_xticks(ticks, [number(float(values[step])) for step in ticks])
+    axes.tick_params(length=0)
+    axes.set_xlabel("value of the latent; the others stay as encoded")
+    mark_rows(axes, shown, subspaces)
+    mark_subspaces(figure, shown, subspaces)
+    return figure
+
+
+def mark_rows(axes: Axes, latents: Sequence[int], subspaces: Sequence[slice]) -> None:
+    """Names the rows of a grid of tiles after their latents, coloured by subspace."""
+    axes.set_yticks(range(len(latents)), [latent_name(latent) for latent in latents])
+    labels = axes.get_yticklabels()
+    for row, (latent, label) in enumerate(zip(latents, labels, strict=True)):
+        label.set_fontsize(10)
+        part = subspace_of(latent, subspaces)
+        if part is not None:
+            label.set_color(colour(part))
+            axes.plot(
+                [-0.56] * 2, [row - 0.45, row + 0.45], color=colour(part), lw=2.5, clip_on=False
+            )
+    axes.tick_params(axis="y", pad=7)
