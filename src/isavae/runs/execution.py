@@ -17,7 +17,6 @@ from isavae.runs.directory import Run, build_model, save_model
 from isavae.training import (
     StepReport,
     TrainState,
-    require_batch,
     resolve_device,
     resolve_precision,
     train,
@@ -31,8 +30,8 @@ class DivergenceError(ArithmeticError):
     """The loss became NaN or infinite."""
 
 
-def require_trainable(config: RunConfig, data: ImageDataset) -> None:
-    """Check what can be checked before a run directory exists.
+def require_trainable(config: RunConfig) -> None:
+    """Check what can be checked before a data set is opened and a run directory exists.
 
     Raises:
         ValueError: if the device is missing, a name is unknown, or sizes do not fit each other.
@@ -42,7 +41,6 @@ def require_trainable(config: RunConfig, data: ImageDataset) -> None:
     build_likelihood(config.likelihood)
     if config.network not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
-    require_batch(config.batch_size, len(data))
 
 
 def execute(
