@@ -4,6 +4,16 @@ from isavae.data.cache import cache_folder
 from isavae.data.catalog import DATASETS, load
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
+from isavae.data.official import download, import_official
 from isavae.data.sprites import dsprites
 
-__all__ = ["DATASETS", "FactorGrid", "ImageDataset", "cache_folder", "dsprites", "load"]
+__all__ = [
+    "DATASETS",
+    "FactorGrid",
+    "ImageDataset",
+    "cache_folder",
+    "download",
+    "dsprites",
+    "import_official",
+    "load",
+]

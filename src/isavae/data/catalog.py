@@ -1,16 +1,18 @@
 """`DATASETS`: every data set by name; the only place where a data set's name means anything."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import final
 
+from isavae.data import cars, faces, sprites
 from isavae.data.cache import cache_file
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
-from isavae.data.sprites import GRID, dsprites
+from isavae.data.official import OFFICIAL, open_official
 
 
 @final
@@ -20,36 +22,75 @@ class Source:
 
     Args:
         about: One line for people.
-        licence: Its licence.
+        licence: Its licence, or where it is told.
         shape: (channels, height, width).
         grid: Its factors.
-        open: Opens all of it, or a part by the classes of some factors.
-        stored_bytes: What it takes on disk and in memory.
+        open: Opens it, drawing it first where it is drawn here.
+        part: Opens the images with some classes of some factors, where that is cheaper than all.
+        is_drawn: Whether it is drawn here, and not a published file that must be imported.
+        is_binary: Whether a pixel takes one bit.
     """
 
     about: str
     licence: str
     shape: tuple[int, int, int]
     grid: FactorGrid
-    open: Callable[..., ImageDataset]
-    stored_bytes: int
+    open: Callable[[], ImageDataset]
+    part: Callable[..., ImageDataset] | None = None
+    is_drawn: bool = True
+    is_binary: bool = False
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk, and at most in memory."""
+        pixels = len(self.grid) * math.prod(self.shape)
+        return pixels // 8 if self.is_binary else pixels
 
 
-def _drawn_sprites(size: int) -> Source:
+def _sprites(size: int) -> Source:
     return Source(
-        about=f"2-D shapes, {size} x {size}, binary, drawn here",
+        about=f"2-D shapes, {size} x {size} binary, drawn here",
         licence="Apache-2.0",
         shape=(1, size, size),
-        grid=GRID,
-        open=partial(dsprites, size),
-        stored_bytes=len(GRID) * size * size // 8,
+        grid=sprites.GRID,
+        open=partial(sprites.dsprites, size),
+        part=partial(sprites.dsprites, size),
+        is_binary=True,
+    )
+
+
+def _published(name: str) -> Source:
+    official = OFFICIAL[name]
+    return Source(
+        about=official.about,
+        licence=official.licence,
+        shape=official.shape,
+        grid=official.grid,
+        open=partial(open_official, name),
+        is_drawn=False,
+        is_binary=official.binary,
     )
 
 
 DATASETS: dict[str, Source] = {
-    "dsprites": _drawn_sprites(64),
-    "dsprites32": _drawn_sprites(32),
-    "dsprites16": _drawn_sprites(16),
+    "dsprites": _sprites(64),
+    "dsprites32": _sprites(32),
+    "dsprites16": _sprites(16),
+    "faces3d-drawn": Source(
+        about="heads turned and lit, 64 x 64 grey, drawn here on the grid of faces3d",
+        licence="Apache-2.0",
+        shape=(1, 64, 64),
+        grid=faces.GRID,
+        open=faces.faces3d_drawn,
+    ),
+    "cars3d-drawn": Source(
+        about="cars seen from around, 64 x 64 colour, drawn here on the grid of cars3d",
+        licence="Apache-2.0",
+        shape=(3, 64, 64),
+        grid=cars.GRID,
+        open=cars.cars3d_drawn,
+    ),
+    **{name: _published(name) for name in OFFICIAL},
 }
 
 
@@ -77,7 +118,8 @@ def load(name: str) -> ImageDataset:
         )
     if not match[2]:
         return DATASETS[match[1]].open()
-    dataset = DATASETS[match[1]].open(**parse_choices(match[2]))
+    source, choices = DATASETS[match[1]], parse_choices(match[2])
+    dataset = source.part(**choices) if source.part else source.open().select(**choices)
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
 
 

@@ -4,6 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from isavae.data.chance import permutation
+
 BLOCKS_PER_WINDOW = 1024
 
 
@@ -28,21 +30,14 @@ def epoch_order(n: int, seed: int, epoch: int, block: int = 1) -> np.ndarray:
         >>> epoch_order(5, seed=0, epoch=0), epoch_order(5, seed=0, epoch=1)
         (array([...]), array([...]))
     """
-    bits = np.random.Philox(np.random.SeedSequence([seed, epoch]))
     if block == 1:
-        order = _permutation(bits, n)
+        order = permutation(n, seed, epoch)
     else:
-        starts = block * _permutation(bits, -(-n // block))
+        starts = block * permutation(-(-n // block), seed, epoch)
         order = (starts[:, None] + np.arange(block)).ravel()
         order = order[order < n]
         for first in range(0, n, window := block * BLOCKS_PER_WINDOW):
             part = order[first : first + window]
-            part[:] = part[_permutation(bits, len(part))]
+            part[:] = part[permutation(len(part), seed, epoch, first + 1)]
     order.flags.writeable = False
     return order
-
-
-def _permutation(bits: np.random.Philox, n: int) -> np.ndarray:
-    # Sorts raw bits: numpy promises these for all time, but not what `Generator.permutation` makes
-    # of them, and a resumed run must repeat its batches under any version.
-    return np.argsort(bits.random_raw(n), kind="stable")

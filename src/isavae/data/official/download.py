@@ -1,0 +1,90 @@
+"""Fetching published files: checked, retried, resumed where a transfer was cut."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from isavae.data.official.files import PublishedFile
+from isavae.data.official.reading import optional
+from isavae.data.progress import progress
+
+ATTEMPTS = 5
+BLOCK = 1 << 20
+
+
+def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = time.sleep) -> Path:
+    """Download a file unless it is there, whole and as published.
+
+    A cut transfer leaves `NAME.part` behind, from which the next one goes on.
+
+    Args:
+        file: What to fetch.
+        folder: Where to put it.
+        wait: Waits some seconds between attempts.
+
+    Raises:
+        ValueError: If it cannot be reached, is not found, or has another hash.
+    """
+    pooch = optional("pooch")
+    url = f"{file.folder}/{file.name}"
+    by_hand = f"fetch {url} yourself and put it into {folder}"
+    if os.environ.get("ISAVAE_OFFLINE") and not (folder / file.name).is_file():
+        raise ValueError(f"ISAVAE_OFFLINE must not be set for a download, but is: {by_hand}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{file.name}.part"
+
+    def downloader(url: str, output: str, _: object) -> None:
+        _resume(url, part, wait, by_hand)
+        part.replace(output)
+
+    try:
+        return Path(
+            pooch.retrieve(url, file.hash or None, file.name, folder, downloader=downloader)
+        )
+    except ValueError as error:
+        if "hash" not in str(error):
+            raise
+        raise ValueError(
+            f"{url} must have the hash {file.hash}, but what came has another and was not kept: "
+            f"try again later, or {by_hand} and import it with --unchecked if you trust it."
+        ) from error
+
+
+def _resume(url: str, part: Path, wait: Callable[[float], None], by_hand: str) -> None:
+    """Bring `part` to the whole length, in several attempts."""
+    requests = optional("requests")
+    reason: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            wait(2.0**attempt)
+        try:
+            _transfer(requests, url, part)
+            return
+        except requests.HTTPError as error:
+            if error.response.status_code < 500:
+                status = f"{error.response.status_code} {error.response.reason}"
+                raise ValueError(f"{url} must be there, but its server says {status}.") from error
+            reason = error
+        except (requests.ConnectionError, requests.Timeout, OSError) as error:
+            reason = error
+    raise ValueError(
+        f"{url} must be reachable, but was not in {ATTEMPTS} attempts ({reason}): {by_hand}."
+    ) from reason
+
+
+def _transfer(requests: Any, url: str, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
+        if answer.status_code == 416:  # nothing is left to send, or `part` is not of this file
+            part.unlink()
+            raise requests.ConnectionError("the partial file did not fit")
+        answer.raise_for_status()
+        resumed = answer.status_code == 206
+        length = int(answer.headers.get("Content-Length", 0))
+        with part.open("ab" if resumed else "wb") as file:
+            blocks: Iterator[bytes] = answer.iter_content(BLOCK)
+            for block in progress(blocks, length, f"fetching {part.stem}", len):
+                file.write(block)

@@ -1,0 +1,163 @@
+"""Reading files from strangers: nothing is unpickled, no size believed before it is checked."""
+
+import gzip
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase, BytesIO
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+BLOCK = 1 << 24  # bytes that are read at a time
+
+
+@contextmanager
+def refusing(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a parser makes of a damaged file into one sentence.
+
+    Raises:
+        ValueError: If the block raises any error.
+    """
+    try:
+        yield
+    except RefusedFileError:
+        raise
+    except Exception as error:  # zip, gzip, HDF5, mat and torch parsers raise some twenty kinds
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RefusedFileError(
+            f"{path} must be {kind}, but cannot be read ({reason}): get the file again."
+        ) from error
+
+
+class RefusedFileError(ValueError):
+    """A file does not hold what it must hold."""
+
+
+def require(condition: bool | np.bool_, path: Path, must: str, found: object) -> None:
+    """Refuse a file whose content is not as published.
+
+    Raises:
+        RefusedFileError: If the condition does not hold.
+    """
+    if not condition:
+        raise RefusedFileError(f"{path} must have {must}, but has {found}: get the published file.")
+
+
+@contextmanager
+def npz_member(
+    path: Path, member: str
+) -> Iterator[tuple[BufferedIOBase, tuple[int, ...], np.dtype]]:
+    """The array `member` of an .npz archive: its bytes, shape and type, none of it read yet."""
+    with zipfile.ZipFile(path) as archive:
+        names = [info.filename for info in archive.infolist()]
+        require(f"{member}.npy" in names, path, f"an array {member!r}", names[:9])
+        with archive.open(f"{member}.npy") as stream:
+            file = cast(BufferedIOBase, stream)
+            yield file, *npy_header(file, path)
+
+
+def npy_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an .npy file, read up to its data; never a pickle.
+
+    Raises:
+        RefusedFileError: If the data are Python objects or in Fortran order.
+    """
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    require(version in read, path, "an .npy header of version 1 or 2", version)
+    shape, fortran, dtype = read[version](file)
+    require(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
+    require(not fortran, path, "rows in C order", "Fortran order")
+    return shape, dtype
+
+
+def rows_of(
+    file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype, path: Path
+) -> Iterator[np.ndarray]:
+    """The rows of an array that lies in a stream, some at a time.
+
+    Raises:
+        RefusedFileError: If the stream ends early.
+    """
+    row = int(np.prod(shape[1:])) * dtype.itemsize
+    at_once = max(1, BLOCK // row)
+    for first in range(0, shape[0], at_once):
+        count = min(at_once, shape[0] - first)
+        data = _read_exactly(file, count * row)
+        require(len(data) == count * row, path, f"{shape[0]} images", "fewer")
+        yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
+
+
+@contextmanager
+def hdf5_array(path: Path, name: str, shape: tuple[int, ...]) -> Iterator:
+    """The array `name` of an HDF5 file, to be sliced.
+
+    Raises:
+        RefusedFileError: If it is not of that shape and of integers or floats, or lies in other
+            files.
+    """
+    h5py = optional("h5py")
+    with h5py.File(path, "r") as file:
+        require(
+            isinstance(file.get(name, getlink=True), h5py.HardLink),
+            path,
+            f"an array {name!r}",
+            "none",
+        )
+        array = file[name]
+        require(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
+        require(array.shape == shape, path, f"{name!r} of shape {shape}", array.shape)
+        require(array.dtype.kind in "uif", path, f"numbers in {name!r}", array.dtype)
+        elsewhere = array.is_virtual or array.external
+        require(not elsewhere, path, f"its own {name!r}", "a reference to other files")
+        chunk = int(np.prod(array.chunks or (1,))) * array.dtype.itemsize
+        require(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
+        yield array
+
+
+def hdf5_rows(array) -> Iterator[np.ndarray]:
+    """The rows of an HDF5 array, some at a time."""
+    at_once = max(1, BLOCK // (int(np.prod(array.shape[1:])) * array.dtype.itemsize))
+    for first in range(0, array.shape[0], at_once):
+        yield array[first : first + at_once]
+
+
+def bounded_gunzip(path: Path, most: int) -> bytes:
+    """The content of a .gz file, of at most `most` bytes.
+
+    Raises:
+        RefusedFileError: If there are more.
+    """
+    with gzip.open(path, "rb") as file:
+        data = _read_exactly(file, most + 1)
+    require(len(data) <= most, path, f"at most {most} bytes", "more")
+    return data
+
+
+def _read_exactly(file: BufferedIOBase, count: int) -> bytes:
+    """Up to `count` bytes; memory grows with what is there, not with what is claimed."""
+    data = BytesIO()
+    while data.tell() < count and (part := file.read(min(1 << 20, count - data.tell()))):
+        data.write(part)
+    return data.getvalue()
+
+
+def optional(module: str):
+    """A package of the extra `data`.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"Reading this needs the package {module.split('.')[0]}: pip install 'isavae[data]'"
+        ) from error
