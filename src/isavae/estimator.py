@@ -68,6 +68,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         n_steps_: steps taken.
         shape_: (channels, height, width) as the networks see a sample.
         likelihood_: the likelihood's name.
+        settings_: the model as settings of a `RunConfig`, for `isavae.sharing.PortableModel`.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
 
     Examples:
@@ -239,8 +240,24 @@ class ISAVAE(TransformerMixin, BaseEstimator):
                 self.network, self.shape_, prior.latent, likelihood.outputs, self.width
             )
         self.model_ = VAE(*networks, prior, likelihood).to(resolve_device(self.device))
+        self.settings_ = self._settings()
         self._state = TrainState(self.model_, self.learning_rate)
         self.loss_curve_: list[float] = []
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "data": "arrays",
+            "prior": str(self.tree_),
+            "prior_scale": self.prior_scale,
+            "objective": {"name": self.objective, "beta": self.beta},
+            "likelihood": self.likelihood_,
+            "network": self.network,
+            "width": self.width,
+            "steps": self.max_steps,
+            "batch_size": self.batch_size,
+            "lr": self.learning_rate,
+            "seed": self._seed,
+        }
 
     def _tree(self) -> LpTree:
         exponents = list(self.p) if isinstance(self.p, Sequence) else [self.p] * len(self.subspaces)

@@ -1,0 +1,246 @@
+"""Models that travel: one file, another environment, the Hub's protocol, ONNX."""
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import torch
+
+from isavae.data import load
+from isavae.estimator import ISAVAE
+from isavae.models import NETWORKS
+from isavae.runs import Run, RunConfig, build_model, execute
+from isavae.sharing import PortableModel, export_onnx, from_pretrained, model_card, save_pretrained
+
+SHAPE = (1, 16, 16)
+DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    config = RunConfig(data=DATA, prior="2.1[2.2*2, 3*3]", width=24, steps=5, batch_size=32)
+    run = Run.create(config, tmp_path_factory.mktemp("sharing") / "run")
+    execute(run)
+    run.write_scores({"mig": 0.25, "reconstruction": {"value": -9.5, "standard_error": 0.25}})
+    return run
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return PortableModel.from_run(run)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load(DATA).batch(range(20))
+
+
+def assert_same(a, b, images):
+    assert (a.config, a.shape, a.facts) == (b.config, b.shape, b.facts)
+    for ours, theirs in zip(a.encode(images), b.encode(images), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_one_file_holds_everything(model, run, images, tmp_path):
+    model.save(tmp_path / "one.safetensors")
+    assert_same(PortableModel.load(tmp_path / "one.safetensors"), model, images)
+    from_weights = PortableModel.load(run.model_path)  # what training itself wrote
+    assert torch.equal(from_weights.encode(images)[0], model.encode(images)[0])
+    assert model.facts["scores"]["mig"] == 0.25
+
+
+def test_a_sample_is_decoded_draws_of_the_prior(model):
+    state = torch.get_rng_state()
+    assert model.sample(4, seed=1).shape == (4, *SHAPE)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(model.sample(4, seed=1), model.sample(4, seed=1))
+    assert not torch.equal(model.sample(4, seed=1), model.sample(4, seed=2))
+
+
+def test_a_scikit_learn_model_travels_too(images, tmp_path):
+    rows = images.flatten(1).numpy()
+    settings = {"width": 24, "max_steps": 3, "image_shape": SHAPE, "random_state": 0}
+    estimator = ISAVAE((2, 3), p=(2.0, 3.0), **settings).fit(rows)
+    config = RunConfig.parse(estimator.settings_)
+    PortableModel(estimator.model_, config, estimator.shape_).save(tmp_path / "one.safetensors")
+    mean, _ = PortableModel.load(tmp_path / "one.safetensors").encode(images)
+    torch.testing.assert_close(mean, torch.from_numpy(estimator.transform(rows)))
+
+
+STRANGER = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in set(sys.argv[3].split()):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import torch
+from isavae.sharing import PortableModel
+model = PortableModel.load(sys.argv[1])
+torch.save(model.decode(torch.load(sys.argv[2])), sys.argv[2] + ".decoded")
+"""
+
+
+def test_another_environment_without_the_extras_loads_it(model, tmp_path):
+    extras = (
+        "h5py pooch PIL scipy sklearn matplotlib polars jinja2 ray starlette uvicorn "
+        "huggingface_hub tensorboard onnx onnxscript onnxruntime upath s3fs pandas"
+    )
+    model.save(tmp_path / "one.safetensors")
+    codes = torch.randn(3, 5)
+    torch.save(codes, tmp_path / "codes")
+    words = [str(tmp_path / "one.safetensors"), str(tmp_path / "codes"), extras]
+    subprocess.run([sys.executable, "-c", STRANGER, *words], check=True, cwd=tmp_path)
+    decoded = torch.load(tmp_path / "codes.decoded")
+    torch.testing.assert_close(decoded, model.decode(codes), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_onnx_gives_what_torch_gives(network, tmp_path):
+    shape = SHAPE if network == "mlp" else (1, 32, 32)
+    config = RunConfig(prior="2.1[2.2*2, 3*3]", width=24, network=network)
+    model = PortableModel(build_model(config, shape), config, shape)
+    files = export_onnx(model, tmp_path)
+    assert files.encoder.is_file()
+    assert files.decoder.is_file()
+    assert max(files.encoder_error, files.decoder_error) < 1e-5
+
+
+def test_an_onnx_file_that_differs_is_refused(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("isavae.sharing.onnx.TOLERANCE", -1.0)
+    with pytest.raises(ArithmeticError, match="what torch gives"):
+        export_onnx(model, tmp_path)
+
+
+def test_the_card_says_what_the_model_is(model):
+    card = model_card(model, "someone/hearts")
+    assert card.startswith("---\nlibrary_name: isavae\n")
+    assert "# hearts\n" in card
+    assert 'from_pretrained("someone/hearts")' in card
+    assert "| 2 | z3 to z5 | 3 |" in card
+    assert "| mig | 0.25 |" in card
+    assert "| reconstruction | -9.50 ± 0.25 nats |" in card
+    assert "| steps | `5` |" in card
+
+
+def test_a_folder_is_a_repository_without_the_hub(model, images, tmp_path):
+    folder = save_pretrained(model, tmp_path / "hearts")
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "model.safetensors"]
+    assert_same(from_pretrained(folder), model, images)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the Hub's protocol as creating, committing to and reading a repository takes."""
+
+    files: dict[str, bytes]
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("/repos/create"):
+            name = json.loads(body)["name"]
+            return self.answer({"url": f"http://{self.headers['Host']}/someone/{name}"})
+        if "/preupload/" in self.path:
+            listed = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for f in json.loads(body)["files"]
+            ]
+            return self.answer({"files": listed})
+        if "/commit/" in self.path:
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    content = base64.b64decode(line["value"]["content"])
+                    self.files[line["value"]["path"]] = content
+            commit = f"http://{self.headers['Host']}/someone/hearts/commit/{'c' * 40}"
+            return self.answer({"commitOid": "c" * 40, "commitUrl": commit})
+        return self.answer({"errors": [], "warnings": []})
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        content = self.files.get(self.path.split("/resolve/main/")[-1])
+        if content is None:
+            return self.answer({"error": "not found"}, 404)
+        return self.answer(content)
+
+    def answer(self, content, status=200):
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub():
+    handler = type("Repository", (Hub,), {"files": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", handler.files
+    server.shutdown()
+    server.server_close()
+
+
+def visitor(script, home, **environment):
+    """Run a script in a process of its own: the Hub's client reads its settings when imported."""
+    given = os.environ | {"HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"} | environment
+    return subprocess.run(
+        [sys.executable, "-c", script], env=given, capture_output=True, text=True, cwd=home
+    )
+
+
+def test_push_pull_and_offline(model, images, hub, tmp_path):
+    address, files = hub
+    model.save(tmp_path / "one.safetensors")
+    push = (
+        "from isavae.sharing import PortableModel, push_to_hub;"
+        "m = PortableModel.load('one.safetensors');"
+        "print(push_to_hub(m, 'someone/hearts', token='hf_none'))"
+    )
+    pushed = visitor(push, tmp_path, HF_ENDPOINT=address)
+    assert pushed.stdout.strip() == f"{address}/someone/hearts/commit/{'c' * 40}", pushed.stderr
+    assert sorted(files) == ["README.md", "model.safetensors"]
+    assert b'from_pretrained("someone/hearts")' in files["README.md"]
+    pull = "from isavae.sharing import from_pretrained; from_pretrained({!r}).save('pulled')"
+    offline = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "1"}
+    before = visitor(pull.format("someone/hearts"), tmp_path, **offline)
+    assert "must be a folder with a model.safetensors, or a model on the Hub" in before.stderr
+    pulled = visitor(pull.format("someone/hearts"), tmp_path, HF_ENDPOINT=address)
+    assert pulled.returncode == 0, pulled.stderr
+    (tmp_path / "pulled").unlink()
+    again = visitor(pull.format("someone/hearts"), tmp_path, **offline)
+    assert again.returncode == 0, again.stderr
+    assert_same(PortableModel.load(tmp_path / "pulled"), model, images)
+    refused = visitor(push, tmp_path, **offline)
+    assert "OSError: someone/hearts cannot be uploaded to the Hub" in refused.stderr
+
+
+def test_bad_input_gets_a_sentence(model, tmp_path):
+    with pytest.raises(ValueError, match="there is none at"):
+        PortableModel.load(tmp_path / "none.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    with pytest.raises(ValueError, match="whole model file of isavae"):
+        from_pretrained(tmp_path)
+    other = PortableModel(model.vae, model.config.model_copy(update={"width": 8}), model.shape)
+    other.save(tmp_path / "misfit.safetensors")
+    with pytest.raises(ValueError, match="must fit the configuration in it"):
+        PortableModel.load(tmp_path / "misfit.safetensors")
+    with pytest.raises(ValueError, match="resize them"):
+        model.encode(torch.zeros(1, 1, 8, 8))
+    with pytest.raises(ValueError, match="one column per latent, 5; got 4"):
+        model.decode(torch.zeros(1, 4))
