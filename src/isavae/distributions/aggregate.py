@@ -8,8 +8,6 @@ from torch import Tensor
 
 from isavae.distributions.spectra import SpectralGrid
 
-# Six nodes per octave and moments up to the fourth: entropies within 1e-5 nats.
-_NODES, _ORDER = 6, 4
 # Beyond this many stds from its mean a component holds 1e-12 of its mass.
 _TAIL = 7.0
 # Largest histogram at once, in float64 numbers (32 MB).
@@ -82,9 +80,9 @@ def _entropies(
         )
     low = (mean - _TAIL * std).min()
     period = (mean + _TAIL * std).max() - low
-    grid = SpectralGrid.spanning(
-        float(std.min() / period), float(std.max() / period), _NODES, _ORDER
-    )
+    # Six nodes per octave and four moments: within 1e-4 nats in the worst case, 1e-6 as a rule.
+    narrowest, widest = float(std.min() / period), float(std.max() / period)
+    grid = SpectralGrid.spanning(narrowest, widest, nodes=6, order=4, points_per_std=2)
     cell, offset, excess = grid.place((mean - low) / period, std / period)
     moments = grid.moments(offset, excess)
     return [

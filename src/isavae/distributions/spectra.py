@@ -20,9 +20,6 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-# The coarsest grid. Periods span at least 14 stds, so the widest node has two points per std here.
-_COARSEST = 32
-
 
 @final
 @dataclass(frozen=True)
@@ -31,34 +28,49 @@ class SpectralGrid:
 
     Args:
         size: points of the finest grid, a power of two.
+        coarsest: points of the coarsest grid, a power of two.
         narrowest: lower end of the ladder, in periods.
         octaves: length of the ladder in factors of two.
         nodes: nodes of the ladder per octave.
         order: highest moment that is kept.
 
-    >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4)
+    >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4, points_per_std=2)
     >>> grid.size, grid.octaves
     (256, 3)
     """
 
     size: int
+    coarsest: int
     narrowest: float
     octaves: int
     nodes: int
     order: int
 
     @classmethod
-    def spanning(cls, narrowest: float, widest: float, nodes: int, order: int) -> "SpectralGrid":
-        """Return the smallest grid for stds in [narrowest, widest], in periods."""
-        # With two points per std the normal's spectrum has fallen to 3e-9 at the Nyquist frequency.
-        size = 1 << max(math.ceil(math.log2(2 / narrowest)), _COARSEST.bit_length() - 1)
+    def spanning(
+        cls, narrowest: float, widest: float, *, nodes: int, order: int, points_per_std: int
+    ) -> "SpectralGrid":
+        """Return the smallest grid for stds in [narrowest, widest], in periods.
+
+        Args:
+            narrowest: smallest std of a component.
+            widest: largest std of a component.
+            nodes: nodes of the ladder per octave.
+            order: highest moment that is kept.
+            points_per_std: grid points per std; a normal's spectrum falls to
+                exp(-(π points_per_std)²/2) at the Nyquist frequency.
+        """
+        size, coarsest = (
+            1 << math.ceil(math.log2(points_per_std / std)) for std in (narrowest, widest)
+        )
+        # The last node takes in stds up to half a step above it.
         octaves = math.floor(math.log2(widest / narrowest) + 0.5 / nodes) + 1
-        return cls(size, narrowest, octaves, nodes, order)
+        return cls(size, coarsest, narrowest, octaves, nodes, order)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Grid points per octave of the ladder, finest first."""
-        return tuple(max(self.size >> octave, _COARSEST) for octave in range(self.octaves))
+        return tuple(max(self.size >> octave, self.coarsest) for octave in range(self.octaves))
 
     @property
     def cells(self) -> int:
@@ -133,14 +145,43 @@ class SpectralGrid:
             kernels.append(torch.stack(powers))
         return kernels
 
-    def density(
-        self, spectrum: Complex[Tensor, "*sums frequencies"]
-    ) -> Float[Tensor, "*sums size"]:
+    def density(self, spectrum: Complex[Tensor, "sums frequencies"]) -> Float[Tensor, "sums size"]:
         """Return the sums' densities per period at the points of the finest grid."""
         return torch.fft.irfft(spectrum, n=self.size, norm="forward")
+
+    def density_at(
+        self, spectrum: Complex[Tensor, "sums frequencies"], x: Float[Tensor, "n sums"], order: int
+    ) -> Float[Tensor, "n sums"]:
+        """Return the sums' densities per period at x, in periods, by Taylor series."""
+        points = torch.round(x.detach() * self.size)
+        step = x * self.size - points
+        point = (points.long() & (self.size - 1)).T
+        slope = 2j * math.pi / self.size * torch.arange(spectrum.shape[-1], dtype=torch.float64)
+        value = torch.zeros_like(x)
+        power = torch.ones_like(x)
+        for j in range(order + 1):
+            value = value + power * self.density(spectrum).gather(1, point).T
+            spectrum = spectrum * (slope / (j + 1))
+            power = power * step
+        return value
 
 
 def _padded_sum(fine: Tensor, coarse: Tensor) -> Tensor:
     """Add a coarse grid's spectrum to the low frequencies of a fine one's."""
     head, tail = fine.split([coarse.shape[-1], fine.shape[-1] - coarse.shape[-1]], dim=-1)
     return torch.cat([head + coarse, tail], dim=-1)
+
+
+def truncated_density(
+    y: Float[Tensor, "*n"], moments: list[Float[Tensor, "*n"]]
+) -> Float[Tensor, "*n"]:
+    """Return what a grid holds of single normals at y stds of their node from their grid point.
+
+    The derivatives of a normal are Hermite polynomials: Σ_j M_j / j! He_j(y) φ(y).
+    """
+    hermite, following = torch.ones_like(y), y
+    series = moments[0] * hermite
+    for j, moment in enumerate(moments[1:], start=1):
+        hermite, following = following, y * following - j * hermite
+        series = series + moment * hermite / math.factorial(j)
+    return series * torch.exp(-y.square() / 2) / math.sqrt(2 * math.pi)
