@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from isavae.data import load
+from isavae.data import dsprites, load
 from isavae.data.cache import cache_file, is_intact
 from isavae.data.official import OFFICIAL, import_official
 from isavae.data.official.acquire import require_hash
+from isavae.data.official.verify import verify_dsprites
 from tests.official_files import SIZES, car_pixels, pixels, small, write_file
 
 
@@ -198,7 +199,7 @@ def test_a_bomb_inside_a_mat_file_is_not_unpacked(folder):
     path = folder / "cars"
     path.mkdir()
     (path / "list.txt").write_text("a")
-    squeezed = zlib.compress(bytes(200 << 20))
+    squeezed = zlib.compress(bytes(30 << 20))
     head = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
     (path / "a.mat").write_bytes(head + struct.pack("<II", 15, len(squeezed)) + squeezed)
     with pytest.raises(ValueError, match="a larger or cut one"):
@@ -261,3 +262,33 @@ def damage(data: bytes, random: np.random.Generator) -> bytes:
         head = int(random.integers(min(512, len(data))))  # headers are where parsers err
         data[head : head + 8] = random.bytes(8)
     return bytes(data)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".hdf5"])
+def test_verifying_counts_pixels_and_images_by_shape(folder, suffix):
+    choices = {"scale": [0, 3], "orientation": [5], "posX": [0, 31], "posY": [7]}
+    drawn = dsprites(64, **choices)
+    images = drawn.batch(range(len(drawn))).byte().numpy()[:, 0]
+    path = folder / f"dsprites{suffix}"
+    order = np.column_stack([np.zeros(len(drawn), int), drawn.grid.labels_array()])
+
+    def write(images):
+        if suffix == ".npz":
+            np.savez(path, imgs=images, latents_classes=order)
+        else:
+            with h5py.File(path, "w") as file:
+                file["imgs"], file["latents/classes"] = images, order
+
+    write(images)
+    same = verify_dsprites(path, **choices)
+    assert same.pixels == {"square": 0, "ellipse": 0, "heart": 0}
+    assert "bit for bit" in str(same)
+    images[5, 3, 3:6] ^= 1
+    images[6, 9, 9] ^= 1
+    images[11, 0, 0] ^= 1
+    write(images)
+    found = verify_dsprites(path, **choices)
+    assert found.images == {"square": 4, "ellipse": 4, "heart": 4}
+    assert found.differing == {"square": 0, "ellipse": 2, "heart": 1}
+    assert found.pixels == {"square": 0, "ellipse": 4, "heart": 1}
+    assert "4 pixels of       2 of 4 images differ" in str(found)

@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from pathlib import Path
+from typing import Any, final
 
 from isavae.data import cars, faces, sprites
 from isavae.data.cache import cache_file
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.official import OFFICIAL, open_official
+from isavae.data.own import open_path
 
 
 @final
@@ -98,7 +100,8 @@ def load(name: str) -> ImageDataset:
     """Open a data set, drawing it first where that is needed.
 
     Args:
-        name: A name in `DATASETS`, with a choice of factor classes if a part is wanted:
+        name: A name in `DATASETS`, or the path of your own images, with a choice of factor classes
+            if a part is wanted:
             `dsprites[shape=heart, scale=::2, posX=3|5]`. A class is a category's name or a
             number; `a:b:c` is a slice; `|` separates several.
 
@@ -110,10 +113,12 @@ def load(name: str) -> ImageDataset:
         ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
     """
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
+    if match and match[1] not in DATASETS and Path(match[1]).exists():
+        return _load_path(Path(match[1]), parse_choices(match[2]) if match[2] else {})
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
-            f"The data set must be one of {', '.join(DATASETS)}, but is {name!r}"
+            f"The data set must be one of {', '.join(DATASETS)}, or a path, but is {name!r}"
             + (f": did you mean {' or '.join(near)}?" if near else ".")
         )
     if not match[2]:
@@ -121,6 +126,22 @@ def load(name: str) -> ImageDataset:
     source, choices = DATASETS[match[1]], parse_choices(match[2])
     dataset = source.part(**choices) if source.part else source.open().select(**choices)
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
+
+
+def _load_path(path: Path, choices: dict[str, Any]) -> ImageDataset:
+    """A user's own images; options stand among the choices of factors."""
+    one = {
+        key: choices.pop(key)[0]
+        for key in ("fit", "layout", "factors", "channels")
+        if key in choices
+    }
+    if "factors" in one:
+        one["factors"] = Path(str(one["factors"]))
+    if "size" in choices:
+        size = choices.pop("size")
+        one["size"] = (size[0], size[-1])
+    dataset = open_path(path, **one)
+    return dataset.select(**choices) if choices else dataset
 
 
 def parse_choices(text: str) -> dict[str, Choice]:

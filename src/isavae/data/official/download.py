@@ -11,7 +11,7 @@ from isavae.data.official.reading import optional
 from isavae.data.progress import progress
 
 ATTEMPTS = 5
-BLOCK = 1 << 20
+BLOCK = 1 << 16  # bytes; what a cut transfer loses at most
 
 
 def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = time.sleep) -> Path:

@@ -14,6 +14,7 @@ from isavae.data.official.matlab import mat_array, norb_matrix
 from isavae.data.official.reading import (
     hdf5_array,
     hdf5_rows,
+    named,
     npz_member,
     optional,
     refusing,
@@ -31,13 +32,13 @@ def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     shape = (len(grid), 64, 64)
     if path.suffix == ".npz":
         with refusing(path, "dSprites' .npz file"):
-            with npz_member(path, "latents_classes") as (file, found, dtype):
+            with npz_member(path, named("latents_classes")) as (file, found, dtype):
                 require(found == (len(grid), 6), path, f"{len(grid)} rows of 6 latents", found)
                 require(dtype == np.int64, path, "latents of type int64", dtype)
                 _require_classes(
                     np.concatenate(list(rows_of(file, found, dtype, path))), grid, path
                 )
-            with npz_member(path, "imgs") as (file, found, dtype):
+            with npz_member(path, named("imgs")) as (file, found, dtype):
                 require(
                     found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}"
                 )
@@ -82,7 +83,10 @@ def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     """MPI3D from one of its .npz files."""
     (path,) = paths
     shape = (len(grid), 64, 64, 3)
-    with refusing(path, "an MPI3D .npz file"), npz_member(path, "images") as (file, found, dtype):
+    with (
+        refusing(path, "an MPI3D .npz file"),
+        npz_member(path, named("images")) as (file, found, dtype),
+    ):
         require(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
         yield from (_channels_first(block) for block in rows_of(file, shape, dtype, path))
 

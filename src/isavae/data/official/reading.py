@@ -2,7 +2,7 @@
 
 import gzip
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -42,17 +42,31 @@ def require(condition: bool | np.bool_, path: Path, must: str, found: object) ->
         RefusedFileError: If the condition does not hold.
     """
     if not condition:
-        raise RefusedFileError(f"{path} must have {must}, but has {found}: get the published file.")
+        raise RefusedFileError(f"{path} must have {must}, but has {found}: use another file.")
+
+
+def named(wanted: str) -> Callable[[list[str], Path], str]:
+    """Picks the array of that name.
+
+    Raises:
+        RefusedFileError: If there is none.
+    """
+
+    def choose(names: list[str], path: Path) -> str:
+        require(wanted in names, path, f"an array {wanted!r}", names[:9])
+        return wanted
+
+    return choose
 
 
 @contextmanager
 def npz_member(
-    path: Path, member: str
+    path: Path, choose: Callable[[list[str], Path], str]
 ) -> Iterator[tuple[BufferedIOBase, tuple[int, ...], np.dtype]]:
-    """The array `member` of an .npz archive: its bytes, shape and type, none of it read yet."""
+    """The array that `choose` picks of an .npz archive: its bytes, shape and type, not read yet."""
     with zipfile.ZipFile(path) as archive:
-        names = [info.filename for info in archive.infolist()]
-        require(f"{member}.npy" in names, path, f"an array {member!r}", names[:9])
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        member = choose(names, path)
         with archive.open(f"{member}.npy") as stream:
             file = cast(BufferedIOBase, stream)
             yield file, *npy_header(file, path)
@@ -94,7 +108,7 @@ def rows_of(
 
 
 @contextmanager
-def hdf5_array(path: Path, name: str, shape: tuple[int, ...]) -> Iterator:
+def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> Iterator:
     """The array `name` of an HDF5 file, to be sliced.
 
     Raises:
@@ -111,8 +125,8 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...]) -> Iterator:
         )
         array = file[name]
         require(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
-        require(array.shape == shape, path, f"{name!r} of shape {shape}", array.shape)
-        require(array.dtype.kind in "uif", path, f"numbers in {name!r}", array.dtype)
+        require(shape in (None, array.shape), path, f"{name!r} of shape {shape}", array.shape)
+        require(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external
         require(not elsewhere, path, f"its own {name!r}", "a reference to other files")
         chunk = int(np.prod(array.chunks or (1,))) * array.dtype.itemsize

@@ -1,0 +1,128 @@
+"""A look at a user's own images before anything is trained on them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from isavae.data.dataset import ImageDataset
+from isavae.data.images import picture_files
+from isavae.data.official.reading import optional
+
+
+@final
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Args:
+        path: The folder or file.
+        dataset: The images as they would be used; None if they need a rule first.
+        problem: What stands in the way, in a sentence; empty if nothing does.
+        sizes: How often each width and height occurs, for a folder.
+        duplicates: How many images repeat an earlier one, pixel for pixel.
+        low: The smallest pixel value of a sample, 0..1.
+        high: The largest.
+    """
+
+    path: Path
+    dataset: ImageDataset | None
+    problem: str
+    sizes: dict[tuple[int, int], int]
+    duplicates: int = 0
+    low: float = 0.0
+    high: float = 0.0
+
+    def __str__(self) -> str:
+        lines = [str(self.path)]
+        for (width, height), count in sorted(self.sizes.items(), key=lambda one: -one[1])[:8]:
+            lines.append(f"  {count:,} pictures of {width} x {height}")
+        if self.dataset is None:
+            return "\n".join([*lines, f"  {self.problem}"])
+        c, h, w = self.dataset.shape
+        kind = "binary, one bit a pixel" if self.dataset.is_binary else "one byte a value"
+        lines += [
+            f"  would be used as {len(self.dataset):,} images of {c} x {h} x {w} "
+            "(channels x height x width)",
+            f"  kept as {kind}, {self.dataset.stored.nbytes / 1e6:,.1f} MB",
+            f"  values from {self.low:.3f} to {self.high:.3f} in a sample",
+            f"  {self.duplicates:,} repeat an earlier image exactly",
+        ]
+        if self.dataset.grid is not None:
+            lines += [
+                f"  factor {name}: {size} classes, {unknown:,} unknown"
+                for name, size, unknown in self._factors(self.dataset)
+            ]
+        return "\n".join(lines)
+
+    @staticmethod
+    def _factors(dataset: ImageDataset) -> list[tuple[str, int, int]]:
+        grid = dataset.grid
+        if grid is None:
+            return []
+        unknown = [int((grid.column(name) < 0).sum()) for name in grid.names]
+        return list(zip(grid.names, grid.sizes, unknown, strict=True))
+
+
+def inspect(path: Path, dataset: ImageDataset | None, problem: str = "") -> Inspection:
+    """Look at images.
+
+    Args:
+        path: Where they come from.
+        dataset: The images, if they could be opened.
+        problem: Why not, if they could not.
+    """
+    sizes = _sizes(path) if path.is_dir() else {}
+    if dataset is None:
+        return Inspection(path, None, problem, sizes)
+    sample = dataset.batch(np.unique(np.linspace(0, len(dataset) - 1, 256).astype(np.int64)))
+    return Inspection(
+        path, dataset, "", sizes, _duplicates(dataset), float(sample.min()), float(sample.max())
+    )
+
+
+def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np.ndarray:
+    """Images evenly spaced through a data set, side by side.
+
+    Args:
+        dataset: The images.
+        columns: How many beside each other.
+        rows: How many above each other.
+
+    Returns:
+        uint8, shape (height, width) for grey images and (height, width, 3) for others.
+    """
+    some = np.linspace(0, len(dataset) - 1, min(columns * rows, len(dataset))).astype(np.int64)
+    c, h, w = dataset.shape
+    cells = np.full((columns * rows, c, h, w), 255, dtype=np.uint8)
+    cells[: len(some)] = (dataset.batch(some) * 255).round().byte().numpy()
+    sheet = (
+        cells.reshape(rows, columns, c, h, w)
+        .transpose(0, 3, 1, 4, 2)
+        .reshape(rows * h, columns * w, c)
+    )
+    return sheet if c == 3 else sheet[..., 0]
+
+
+def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
+    """Save a contact sheet as a picture file."""
+    optional("PIL.Image").fromarray(contact_sheet(dataset)).save(path)
+
+
+def _sizes(folder: Path) -> dict[tuple[int, int], int]:
+    image, sizes = optional("PIL.Image"), Counter()
+    for path in picture_files(folder):
+        try:
+            with image.open(path) as picture:
+                sizes[picture.size] += 1
+        except (OSError, ValueError, image.DecompressionBombError):
+            sizes[(0, 0)] += 1
+    return dict(sizes)
+
+
+def _duplicates(dataset: ImageDataset) -> int:
+    """Images whose stored bytes occurred before."""
+    seen = {dataset.stored[k].tobytes().__hash__() for k in range(len(dataset.stored))}
+    return len(dataset.stored) - len(seen)

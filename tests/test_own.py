@@ -1,0 +1,268 @@
+"""A user's own images: folders, arrays and tables of factors, right, ambiguous and damaged."""
+
+import os
+import time
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from isavae.data import images as folder_images
+from isavae.data import load
+from isavae.data.inspection import contact_sheet, inspect
+from isavae.data.own import open_path
+from isavae.data.table import read_factors
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "own").mkdir()
+    return tmp_path / "own"
+
+
+def colours(n=5, h=6, w=8):
+    return np.random.default_rng(0).integers(0, 256, (n, h, w, 3), dtype=np.uint8)
+
+
+def write_pictures(folder, images, suffix="png"):
+    for k, image in enumerate(images):
+        (folder / f"part{k % 2}").mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / f"part{k % 2}" / f"{k:03}.{suffix}", lossless=True)
+
+
+def as_bytes(dataset):
+    return (dataset.batch(range(len(dataset))) * 255).round().byte().numpy()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "bmp"])
+def test_pictures_of_a_folder_come_by_name(folder, suffix):
+    images = colours(n=150)  # more than one request to a decoding process
+    write_pictures(folder, images, suffix)
+    order = [*range(0, 150, 2), *range(1, 150, 2)]
+    dataset = load(str(folder))
+    assert np.array_equal(as_bytes(dataset), images[order].transpose(0, 3, 1, 2))
+
+
+def test_jpeg_grey_sixteen_bit_transparent_and_turned_pictures(folder):
+    grey = colours()[0, ..., 0]
+    Image.fromarray(grey).save(folder / "a.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "b.png")
+    assert np.array_equal(as_bytes(load(str(folder))), np.stack([grey, grey])[:, None])
+    smooth = np.full((6, 8, 3), 90, np.uint8)
+    clear = np.dstack([smooth, np.zeros((6, 8), np.uint8)])
+    Image.fromarray(clear).save(folder / "c.png")
+    Image.fromarray(smooth.transpose(1, 0, 2)).save(folder / "d.jpg", exif=_turned())
+    pixels = as_bytes(load(str(folder)))
+    assert pixels.shape == (4, 3, 6, 8)  # one coloured picture makes all coloured
+    assert np.array_equal(pixels[0], np.stack([grey] * 3))
+    assert (pixels[2] == 255).all()
+    assert np.abs(pixels[3].astype(int) - 90).max() <= 1
+
+
+def _turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def test_mixed_sizes_need_a_rule_and_follow_it(folder):
+    left_right = np.zeros((8, 16, 3), np.uint8)
+    left_right[:, 8:] = 255
+    Image.fromarray(left_right).save(folder / "a.png")
+    Image.fromarray(left_right[:, 4:12]).save(folder / "b.png")
+    with pytest.raises(ValueError, match=r"8 x 8, others are 8 x 16.*give a size and a fit"):
+        load(str(folder))
+    with pytest.raises(ValueError, match="crop, pad, stretch"):
+        load(f"{folder}[size=8]")
+    cropped = as_bytes(load(f"{folder}[size=8, fit=crop]"))
+    assert np.array_equal(cropped[0], cropped[1])
+    assert np.array_equal(cropped[0, 0], left_right[:, 4:12, 0])
+    padded = as_bytes(load(f"{folder}[size=16, fit=pad]"))[0, 0]
+    assert (padded[:4] == 0).all()
+    assert np.array_equal(padded[4:12], left_right[..., 0])
+    stretched = as_bytes(load(f"{folder}[size=8|4, fit=stretch]"))
+    assert stretched.shape == (2, 3, 8, 4)
+    assert (stretched[0, 0][:, 0] == 0).all()
+
+
+def test_a_damaged_picture_is_named(folder):
+    write_pictures(folder, colours())
+    whole = (folder / "part1/001.png").read_bytes()
+    (folder / "part1/001.png").write_bytes(whole[:60])
+    with pytest.raises(ValueError, match=r"part1/001\.png.*remove the file"):
+        load(str(folder))
+    assert list(folder.parent.glob("cache/*")) == []
+
+
+def test_a_folder_without_pictures(folder):
+    (folder / ".hidden.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="must hold pictures"):
+        load(str(folder))
+
+
+def test_a_changed_folder_is_read_again(folder):
+    write_pictures(folder, colours())
+    assert len(load(str(folder))) == 5
+    kept = list(folder.parent.glob("cache/*"))
+    assert len(load(str(folder))) == 5
+    assert list(folder.parent.glob("cache/*")) == kept
+    Image.fromarray(colours()[0]).save(folder / "new.png")
+    assert len(load(str(folder))) == 6
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "npz-compressed", "h5"])
+@pytest.mark.parametrize("layout", ["hw", "hwc", "chw"])
+def test_arrays_are_recognised(folder, kind, layout):
+    images = colours()
+    array = {"hw": images[..., 0], "hwc": images, "chw": images.transpose(0, 3, 1, 2)}[layout]
+    path = folder / f"array.{kind.split('-')[0]}"
+    if kind == "npy":
+        np.save(path, array)
+    elif kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["pictures"] = array
+    else:
+        save = np.savez if kind == "npz" else np.savez_compressed
+        save(path, images=array, other=np.arange(3))
+    expected = images.transpose(0, 3, 1, 2)
+    assert np.array_equal(
+        as_bytes(load(str(path))), expected[:, :1] if layout == "hw" else expected
+    )
+
+
+def test_floats_and_binary_arrays(folder):
+    binary = np.random.default_rng(1).integers(0, 2, (9, 5, 5))
+    for dtype in (bool, np.uint8, np.float32):
+        np.save(folder / "binary.npy", binary.astype(dtype))
+        dataset = load(str(folder / "binary.npy"))
+        assert dataset.is_binary
+        assert np.array_equal(dataset.batch(range(9)).numpy()[:, 0], binary)
+    floats = colours() / 255
+    np.save(folder / "floats.npy", floats)
+    assert np.array_equal(
+        as_bytes(load(str(folder / "floats.npy"))), colours().transpose(0, 3, 1, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 3, 5, 3), np.uint8), r"layout.*hwc or chw"),
+        (np.zeros((4, 7, 5, 6), np.uint8), "one axis of 1, 3 or 4"),
+        (np.zeros((4, 7), np.uint8), r"\(n, h, w\)"),
+        (np.zeros((4, 7, 5), np.int32), "int32"),
+        (np.full((4, 7, 5), 7.0), r"floats in \[0, 1\]"),
+        (np.full((4, 7, 5), np.nan), r"floats in \[0, 1\]"),
+        (np.array([[[{}]]]), "Python objects"),
+        (np.zeros((0, 7, 5), np.uint8), "array"),
+    ],
+)
+def test_other_arrays_are_refused_in_a_sentence(folder, array, message):
+    np.save(folder / "array.npy", array)
+    with pytest.raises(ValueError, match=message) as refusal:
+        load(str(folder / "array.npy"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_layout_can_be_told(folder):
+    np.save(folder / "array.npy", np.arange(4 * 3 * 5 * 3, dtype=np.uint8).reshape(4, 3, 5, 3))
+    assert load(f"{folder}/array.npy[layout=hwc]").shape == (3, 3, 5)
+    assert load(f"{folder}/array.npy[layout=chw]").shape == (3, 5, 3)
+
+
+def test_files_that_are_no_arrays(folder):
+    for suffix in ("npy", "npz", "h5"):
+        (folder / f"bad.{suffix}").write_bytes(b"\x93NUMPY not really" * 9)
+        with pytest.raises(ValueError, match=r"(get the|use another) file"):
+            load(str(folder / f"bad.{suffix}"))
+    (folder / "bad.txt").write_text("x")
+    with pytest.raises(ValueError, match="must be a folder or an"):
+        load(str(folder / "bad.txt"))
+    with zipfile.ZipFile(folder / "many.npz", "w") as archive:
+        archive.writestr("a.npy", b"")
+        archive.writestr("b.npy", b"")
+    with pytest.raises(ValueError, match=r"one array, or one named.*\['a', 'b'\]"):
+        load(str(folder / "many.npz"))
+
+
+def test_factors_by_file_name(folder):
+    write_pictures(folder, colours())
+    (folder / "factors.csv").write_text(
+        "file,kind,weight\npart1/001.png,cat,10\npart0/002.png,dog,2\npart0/000.png,,2\n"
+    )
+    grid = load(str(folder)).grid
+    assert grid.names == ("kind", "weight")
+    assert grid.categories == {"kind": ("cat", "dog"), "weight": (2, 10)}
+    assert grid.ordered == ("weight",)
+    names = [f"part{k % 2}/{k:03}.png" for k in (0, 2, 4, 1, 3)]
+    rows = dict(zip(names, grid.labels_array().tolist(), strict=True))
+    assert rows["part0/000.png"] == [-1, 0]
+    assert rows["part0/002.png"] == [1, 0]
+    assert rows["part1/001.png"] == [0, 1]
+    assert rows["part1/003.png"] == [-1, -1]
+    cats = load(f"{folder}[kind=cat]")
+    assert np.array_equal(as_bytes(cats)[0], colours()[1].transpose(2, 0, 1))
+
+
+def test_factors_in_order_of_the_images(folder):
+    np.save(folder / "images.npy", colours())
+    (folder / "table.csv").write_text("angle\n0.5\n-1\n0.5\n\n7\n")
+    with pytest.raises(ValueError, match=r"line 5|5 images"):
+        load(f"{folder}/images.npy[factors={folder}/table.csv]")
+    (folder / "table.csv").write_text('angle,"a b"\n0.5,x\n-1,y\n0.5,y\n,y\n7,x\n')
+    grid = open_path(folder / "images.npy", factors=folder / "table.csv").grid
+    assert grid.labels_array().tolist() == [[1, 0], [0, 1], [1, 1], [-1, 1], [2, 0]]
+    assert grid.categories == {"angle": (-1, 0.5, 7), "a b": ("x", "y")}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "header"),
+        ("kind\ncat\n", "a line for each of the 2 images"),
+        ("kind,weight\ncat\ndog,1\n", "line 2"),
+        ("kind,kind\ncat,1\ndog,1\n", "in its header"),
+        ("file,kind\nz.png,cat\n", r"'z\.png' is none"),
+        ("file,kind\na.png,cat\na.png,dog\n", "comes twice"),
+        ("file\na.png\nb.png\n", "a column with a factor"),
+        ('kind\n"cat\n', "must be a CSV file"),
+    ],
+)
+def test_tables_that_do_not_fit(folder, text, message):
+    (folder / "table.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_factors(folder / "table.csv", 2, ["a.png", "b.png"])
+
+
+def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
+    """Only some blocks are decoded ahead of those that were taken."""
+    asked = []
+    monkeypatch.setattr(folder_images, "CHUNK", 2)
+    monkeypatch.setattr(
+        folder_images, "_ask", lambda *a, ask=folder_images._ask: asked.append(a) or ask(*a)
+    )
+    write_pictures(folder, np.zeros((200, 2, 2), np.uint8))
+    own = folder_images.read_folder(folder)
+    assert next(own.blocks).shape == (2, 1, 2, 2)
+    time.sleep(0.5)  # time enough to decode all, if nothing held it back
+    ahead = 4 * min(os.cpu_count(), 100) + 1
+    assert 0 < len(asked) <= ahead < 100 or os.cpu_count() > 20
+    assert sum(len(block) for block in own.blocks) == 198
+    assert len(asked) == 100
+
+
+def test_inspection_tells_what_is_there(folder):
+    images = colours()
+    images[3] = images[1]
+    write_pictures(folder, images)
+    found = inspect(folder, load(str(folder)))
+    assert found.duplicates == 1
+    assert found.sizes == {(8, 6): 5}
+    assert "5 images of 3 x 6 x 8" in str(found)
+    assert "1 repeat an earlier image" in str(found)
+    assert contact_sheet(load(str(folder)), columns=3, rows=2).shape == (12, 24, 3)
+    problem = inspect(folder, None, "two sizes")
+    assert "two sizes" in str(problem)
