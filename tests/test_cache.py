@@ -115,3 +115,22 @@ def test_the_folder_follows_the_platform(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
     assert cache_folder() == tmp_path / "Local" / "isavae" / "Cache"
+
+
+def test_data_above_the_memory_limit_are_shuffled_in_blocks(folder, monkeypatch):
+    pixels = np.arange(5000, dtype=np.uint32).view(np.uint8).reshape(5000, 1, 2, 2)
+    write(folder / "some", "some/1", (1, 2, 2), [pixels])
+    monkeypatch.setattr("isavae.data.cache.READ", 4 * 8)
+    monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "20000")
+    assert read(folder / "some").block == 1
+    monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "19999")
+    data = read(folder / "some")
+    assert data.block == 8
+    batches = [data.minibatch(0, step, 500) for step in range(10)]
+    values = np.concatenate([(batch * 255).round().byte().numpy() for batch in batches])
+    numbers = values.reshape(-1, 4).view(np.uint32).ravel()
+    assert np.array_equal(np.sort(numbers), np.arange(5000))
+    assert abs(np.corrcoef(numbers, np.arange(5000))[0, 1]) < 0.1
+    monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "half")
+    with pytest.raises(ValueError, match="number of bytes, but is 'half'"):
+        read(folder / "some")

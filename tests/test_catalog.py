@@ -1,8 +1,10 @@
 """Names of data sets, and choices of their factors as text."""
 
+import numpy as np
 import pytest
 
-from isavae.data import load
+from isavae.cli.main import main
+from isavae.data import DATASETS, load
 from isavae.data.catalog import parse_choices
 
 
@@ -34,3 +36,39 @@ def test_bad_names_get_a_sentence(name, message):
 
 def test_parsing():
     assert parse_choices("a=1, b=x|2 ,c=1:9") == {"a": [1], "b": ["x", 2], "c": slice(1, 9)}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+
+    def command(*words):
+        code = main(["data", *words])
+        out = capsys.readouterr()
+        return code, out.out + out.err
+
+    return command
+
+
+def test_the_command_line_draws_lists_and_inspects(run, tmp_path):
+    assert run("draw", "dsprites16")[0] == 0
+    code, text = run("list")
+    assert code == 0
+    assert "in " + str(tmp_path) in text
+    assert text.count("licence: ") == len(DATASETS)
+    np.save(tmp_path / "own.npy", np.zeros((4, 5, 6), np.uint8))
+    code, text = run("inspect", str(tmp_path / "own.npy"))
+    assert code == 0
+    assert "4 images of 1 x 5 x 6" in text
+
+
+def test_the_command_line_imports_and_verifies(run, tmp_path):
+    (tmp_path / "3dshapes.h5").write_bytes(b"")
+    code, text = run("import", "shapes3d", str(tmp_path / "3dshapes.h5"))
+    assert (code, "must have the sha256" in text) == (2, True)
+    code, text = run("import", "shapes3d", str(tmp_path / "3dshapes.h5"), "--unchecked")
+    assert (code, "cannot be read" in text) == (2, True)
+    code, text = run("download", "faces3d")
+    assert (code, "must not be distributed" in text) == (2, True)
+    code, text = run("verify", str(tmp_path / "3dshapes.h5"))
+    assert (code, "cannot be read" in text) == (2, True)

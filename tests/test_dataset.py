@@ -140,3 +140,15 @@ def test_a_split_parts_the_images():
 def test_bad_input_gets_a_sentence(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_torch_data_set_is_read_with_its_labels():
+    images = torch.from_numpy(pictures(n=6)).float() / 255
+    data = ImageDataset.from_torch(torch.utils.data.TensorDataset(images))
+    assert (data.batch(range(6)) - images).abs().max() < 1e-6
+    pairs = [(image, label) for image, label in zip(images, (7, 3, 7, 3, 3, 9), strict=True)]
+    grid = ImageDataset.from_torch(pairs).grid
+    assert grid.column("label").tolist() == [1, 0, 1, 0, 0, 2]
+    assert grid.categories == {"label": (3, 7, 9)}
+    with pytest.raises(ValueError, match="one size"):
+        ImageDataset.from_torch([images[0], images[0, :, :2]])

@@ -258,11 +258,16 @@ def test_inspection_tells_what_is_there(folder):
     images = colours()
     images[3] = images[1]
     write_pictures(folder, images)
-    found = inspect(folder, load(str(folder)))
+    found = inspect(folder, sheet=folder.parent / "sheet.png")
     assert found.duplicates == 1
     assert found.sizes == {(8, 6): 5}
     assert "5 images of 3 x 6 x 8" in str(found)
     assert "1 repeat an earlier image" in str(found)
     assert contact_sheet(load(str(folder)), columns=3, rows=2).shape == (12, 24, 3)
-    problem = inspect(folder, None, "two sizes")
-    assert "two sizes" in str(problem)
+    with Image.open(folder.parent / "sheet.png") as sheet:
+        assert sheet.size == (16 * 8, 8 * 6)
+    Image.fromarray(colours()[0, :3]).save(folder / "small.png")
+    assert "give a size and a fit" in str(inspect(folder))
+    assert "6 images of 3 x 4 x 4" in str(inspect(folder, "size=4, fit=crop"))
+    with pytest.raises(ValueError, match="is not there"):
+        inspect(folder / "absent")

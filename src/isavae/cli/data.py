@@ -1,8 +1,15 @@
 """`isavae data ...`."""
 
+from pathlib import Path
+
 from tyro.conf import Positional
 
-from isavae.data import DATASETS, load
+
+def list_() -> None:
+    """List the data sets: size, factors, licence, and what is present."""
+    from isavae.data.catalog import listing
+
+    print(listing())
 
 
 def draw(name: Positional[str]) -> None:
@@ -11,10 +18,54 @@ def draw(name: Positional[str]) -> None:
     Args:
         name: a data set that is drawn here, such as dsprites.
     """
+    from isavae.data import load
+
     print(load(name))
 
 
-def list_() -> None:
-    """List the data sets."""
-    for name, source in DATASETS.items():
-        print(f"{name:<16} {len(source.grid):>9,} images  {source.about}")
+def download(name: Positional[str]) -> None:
+    """Fetch the published files of a data set, check them, and import them.
+
+    Args:
+        name: a published data set, such as shapes3d.
+    """
+    from isavae.data import download
+
+    print(download(name))
+
+
+def import_(name: Positional[str], path: Positional[Path], unchecked: bool = False) -> None:
+    """Import the published file of a data set, or the folder of its files.
+
+    Args:
+        name: a published data set, such as shapes3d.
+        path: the file or folder.
+        unchecked: accept files whose hash is not that of the published ones.
+    """
+    from isavae.data import import_official
+
+    print(import_official(name, path, checked=not unchecked))
+
+
+def verify(path: Positional[Path]) -> None:
+    """Compare the published dSprites file with the images that are drawn here.
+
+    Args:
+        path: the .npz or .hdf5 file.
+    """
+    from isavae.data import verify_dsprites
+
+    print(verify_dsprites(path))
+
+
+def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None) -> None:
+    """Show what a folder or file of your own images holds, and how it would be used.
+
+    Args:
+        path: the folder, or the .npy, .npz or .h5 file.
+        options: how to read it, as in brackets after a path: "size=64, fit=crop".
+        sheet: where to save a picture of many of the images.
+    """
+    from isavae.data.inspection import inspect
+
+    print(inspect(path, options, sheet))

@@ -30,6 +30,10 @@ VERBS = {
     "figure reconstructions": Verb("figures:reconstructions", "images and their reconstructions"),
     "data list": Verb("data:list_", "the data sets, and what is present"),
     "data draw": Verb("data:draw", "draw a data set into the cache"),
+    "data download": Verb("data:download", "fetch a published data set, and import it"),
+    "data import": Verb("data:import_", "import a published file that you have"),
+    "data verify": Verb("data:verify", "the published dSprites file against the drawn images"),
+    "data inspect": Verb("data:inspect", "what a folder or file of your own images holds"),
     "demo": Verb("demo:demo", "an ISA-VAE on dSprites in minutes"),
 }
 

@@ -4,7 +4,7 @@ from isavae.data.cache import cache_folder
 from isavae.data.catalog import DATASETS, load
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
-from isavae.data.official import download, import_official
+from isavae.data.official import download, import_official, verify_dsprites
 from isavae.data.sprites import dsprites
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "dsprites",
     "import_official",
     "load",
+    "verify_dsprites",
 ]

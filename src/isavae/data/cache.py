@@ -21,6 +21,7 @@ from isavae.files import atomic_write
 
 MAGIC = b"isavae images 1\n"
 LENGTH = 8  # bytes of the JSON's length, at the end of the file
+READ = 1 << 18  # bytes of neighbouring images that are shuffled together where memory is short
 
 
 def cache_folder() -> Path:
@@ -33,6 +34,25 @@ def cache_folder() -> Path:
         return Path.home() / "Library/Caches/isavae"
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "isavae"
+
+
+def memory_limit() -> int:
+    """Bytes from which on images are shuffled in blocks: `ISAVAE_MEMORY_LIMIT`, or half the memory.
+
+    Half of all memory, not of what is free: the order of an epoch must not depend on what else
+    runs.
+
+    Raises:
+        ValueError: If the variable is not a number.
+    """
+    if chosen := os.environ.get("ISAVAE_MEMORY_LIMIT"):
+        if not chosen.isdecimal():
+            raise ValueError(f"ISAVAE_MEMORY_LIMIT must be a number of bytes, but is {chosen!r}.")
+        return int(chosen)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):  # not told on this platform
+        return 4 << 30
 
 
 def cache_file(name: str) -> Path:
@@ -111,7 +131,9 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
             at, factors = len(MAGIC) + math.prod(stored), len(grid["names"])
             labels = np.fromfile(path, "<i4", stored[0] * factors, offset=at).reshape(-1, factors)
         grid = FactorGrid(labels=labels, **grid)
-    return ImageDataset(about["content"].split("/")[0], images, tuple(about["shape"]), grid)
+    name = about["content"].split("/")[0]
+    block = max(1, READ // math.prod(stored[1:])) if images.nbytes > memory_limit() else 1
+    return ImageDataset(name, images, tuple(about["shape"]), grid, block=block)
 
 
 def cached(

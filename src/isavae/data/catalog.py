@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, final
 
 from isavae.data import cars, faces, sprites
-from isavae.data.cache import cache_file
+from isavae.data.cache import cache_file, read
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
-from isavae.data.official import OFFICIAL, open_official
+from isavae.data.official import OFFICIAL, how_to_get, open_official
 from isavae.data.own import open_path
 
 
@@ -114,7 +114,7 @@ def load(name: str) -> ImageDataset:
     """
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
     if match and match[1] not in DATASETS and Path(match[1]).exists():
-        return _load_path(Path(match[1]), parse_choices(match[2]) if match[2] else {})
+        return load_path(Path(match[1]), match[2] or "")
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
@@ -128,8 +128,18 @@ def load(name: str) -> ImageDataset:
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
 
 
-def _load_path(path: Path, choices: dict[str, Any]) -> ImageDataset:
-    """A user's own images; options stand among the choices of factors."""
+def load_path(path: Path, options: str = "") -> ImageDataset:
+    """Open your own images.
+
+    Args:
+        path: A folder of pictures, or an .npy, .npz or .h5 file.
+        options: How to read them (see `open_path`) and which to choose by their factors:
+            `size=64, fit=crop, kind=cat`.
+
+    Raises:
+        ValueError: If they cannot be read so.
+    """
+    choices: dict[str, Any] = parse_choices(options) if options else {}
     one = {
         key: choices.pop(key)[0]
         for key in ("fit", "layout", "factors", "channels")
@@ -169,9 +179,22 @@ def parse_choices(text: str) -> dict[str, Choice]:
     return choices
 
 
-def is_present(name: str) -> bool:
-    """Whether the data set of this name lies in the cache folder."""
-    return cache_file(name).exists()
+def listing() -> str:
+    """All data sets for people: size, whether it is here, factors, source, licence."""
+    lines = []
+    for name, source in DATASETS.items():
+        where = "drawn when asked for" if source.is_drawn else how_to_get(name)
+        if read(cache_file(name)) is not None:
+            where = f"in {cache_file(name)}"
+        grid = zip(source.grid.names, source.grid.sizes, strict=True)
+        lines += [
+            f"{name:<17} {len(source.grid):>9,} images {source.stored_bytes / 1e6:>9,.0f} MB",
+            f"    {source.about}",
+            f"    factors: {', '.join(f'{factor} {size}' for factor, size in grid)}",
+            f"    licence: {source.licence}",
+            f"    {where}",
+        ]
+    return "\n".join(lines)
 
 
 def _one_class(text: str) -> int | str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final
 
 import numpy as np
 import torch
@@ -14,6 +14,14 @@ from isavae.data.factors import Choice, FactorGrid
 from isavae.data.order import epoch_order
 
 Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
+
+
+class Items(Protocol):
+    """What is asked of a torch data set."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 @final
@@ -106,6 +114,33 @@ class ImageDataset:
         else:
             stored = np.ascontiguousarray(images)
         return cls(name, stored, shape, grid)
+
+    @classmethod
+    def from_torch(cls, dataset: Items, name: str = "images") -> "ImageDataset":
+        """Read all of a torch data set into memory.
+
+        Args:
+            dataset: Items are images as for `from_arrays`, or sequences that begin with one; an
+                integer
+                after it becomes the factor `label`.
+            name: What to call it.
+
+        Raises:
+            ValueError: If items are no images of one size.
+        """
+        items = [dataset[k] for k in range(len(dataset))]
+        labelled = [one if isinstance(one, (tuple, list)) else (one,) for one in items]
+        images = [np.asarray(one[0]) for one in labelled]
+        if len({image.shape for image in images}) != 1:
+            shapes = sorted({image.shape for image in images})
+            raise ValueError(f"Images must be of one size, but have {shapes}: resize them.")
+        labels = [one[1] for one in labelled if len(one) > 1 and isinstance(one[1], int)]
+        grid = None
+        if len(labels) == len(images):
+            values, classes = np.unique(labels, return_inverse=True)
+            categories = {"label": tuple(values.tolist())}
+            grid = FactorGrid(("label",), (len(values),), classes[:, None], categories=categories)
+        return cls.from_arrays(np.stack(images), grid, name)
 
     def __len__(self) -> int:
         return len(self.stored) if self.rows is None else len(self.rows)

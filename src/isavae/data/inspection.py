@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
 from isavae.data.images import picture_files
 from isavae.data.official.reading import optional
@@ -66,17 +67,26 @@ class Inspection:
         return list(zip(grid.names, grid.sizes, unknown, strict=True))
 
 
-def inspect(path: Path, dataset: ImageDataset | None, problem: str = "") -> Inspection:
+def inspect(path: Path, options: str = "", sheet: Path | None = None) -> Inspection:
     """Look at images.
 
     Args:
-        path: Where they come from.
-        dataset: The images, if they could be opened.
-        problem: Why not, if they could not.
+        path: The folder or file.
+        options: How to read it, as in brackets after a path: `size=64, fit=crop`.
+        sheet: Where to save a contact sheet.
+
+    Raises:
+        ValueError: If there is nothing at `path`.
     """
+    if not path.exists():
+        raise ValueError(f"There must be a folder or a file to inspect, but {path} is not there.")
     sizes = _sizes(path) if path.is_dir() else {}
-    if dataset is None:
-        return Inspection(path, None, problem, sizes)
+    try:
+        dataset = load_path(path, options)
+    except ValueError as problem:
+        return Inspection(path, None, str(problem), sizes)
+    if sheet is not None:
+        write_contact_sheet(dataset, sheet)
     sample = dataset.batch(np.unique(np.linspace(0, len(dataset) - 1, 256).astype(np.int64)))
     return Inspection(
         path, dataset, "", sizes, _duplicates(dataset), float(sample.min()), float(sample.max())

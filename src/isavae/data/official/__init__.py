@@ -1,6 +1,14 @@
 """The published files of data sets: their names and places, and how to read them safely."""
 
-from isavae.data.official.acquire import download, import_official, open_official
+from isavae.data.official.acquire import download, how_to_get, import_official, open_official
 from isavae.data.official.files import OFFICIAL
+from isavae.data.official.verify import verify_dsprites
 
-__all__ = ["OFFICIAL", "download", "import_official", "open_official"]
+__all__ = [
+    "OFFICIAL",
+    "download",
+    "how_to_get",
+    "import_official",
+    "open_official",
+    "verify_dsprites",
+]
