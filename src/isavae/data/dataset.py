@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from isavae.data.order import epoch_order
 Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
 
 
+@runtime_checkable
 class Items(Protocol):
     """What is asked of a torch data set."""
 
