@@ -28,6 +28,7 @@ VERBS = {
     "figure latents": Verb("figures:latents", "what each latent of a run follows"),
     "figure traversals": Verb("figures:traversals", "decoded sweeps along each latent"),
     "figure reconstructions": Verb("figures:reconstructions", "images and their reconstructions"),
+    "explore": Verb("explore:explore", "look at a run or a study in the browser, and touch it"),
     "data list": Verb("data:list_", "the data sets, and what is present"),
     "data draw": Verb("data:draw", "draw a data set into the cache"),
     "data download": Verb("data:download", "fetch a published data set, and import it"),

@@ -1,0 +1,228 @@
+"""The page's questions to the server. A question names a run by its id, never by a path."""
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+import torch
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from isavae.data import FactorGrid
+from isavae.explorer import describe
+from isavae.explorer.contours import DROPS, iso_contours
+from isavae.explorer.library import Library, Shown
+from isavae.explorer.model_file import GoneError
+from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+
+MOST_CODES = 256
+MOST_PIXELS = 1 << 24
+GALLERY = 24
+
+
+@final
+class Api:
+    """The routes below `/api`, over one library of models.
+
+    Args:
+        library: the models that may be asked for.
+        overview: what the page learns first: title and kind of what is shown.
+        rows: the results table of a study, a dict per run; empty if it is no study.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        overview: dict[str, Any],
+        rows: Callable[[], list[dict[str, Any]]] = list,
+    ):
+        self._library, self._overview, self._rows = library, overview, rows
+        # Two cores' worth of networks at once; what else comes waits in turn.
+        self._workers = CapacityLimiter(2)
+
+    def routes(self) -> list[Route]:
+        """All routes."""
+        on_run: dict[str, tuple[str, Callable[[Shown, Request, bytes], Response]]] = {
+            "": ("GET", self._model),
+            "/images": ("GET", self._images),
+            "/image": ("GET", self._image),
+            "/gallery": ("GET", self._gallery),
+            "/insight": ("GET", self._insight),
+            "/curves": ("GET", self._curves),
+            "/contours": ("GET", self._contours),
+            "/sample": ("GET", self._sample),
+            "/decode": ("POST", self._decode),
+            "/encode": ("POST", self._encode),
+            "/gif": ("POST", self._gif),
+        }
+        runs = [
+            Route(f"/api/runs/{{run}}{path}", self._endpoint(handler), methods=[method])
+            for path, (method, handler) in on_run.items()
+        ]
+        return [
+            Route("/api/overview", self._answer(lambda request, body: self._overview)),
+            Route("/api/study", self._answer(lambda request, body: {"rows": self._rows()})),
+            *runs,
+        ]
+
+    def _endpoint(self, handler: Callable[[Shown, Request, bytes], Response]) -> Callable:
+        def respond(request: Request, body: bytes) -> Response:
+            shown = self._library.show(request.path_params["run"])
+            response = handler(shown, request, body)
+            response.headers["X-Run-Version"] = shown.trained.version
+            response.headers["X-Run-State"] = shown.state
+            return response
+
+        return self._answer(respond)
+
+    def _answer(self, work: Callable[[Request, bytes], Any]) -> Callable:
+        """An endpoint that works in a thread and answers errors as a status and a sentence."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+            try:
+                call = partial(work, request, body)
+                answer = await to_thread.run_sync(call, limiter=self._workers)
+            except GoneError as error:
+                return JSONResponse({"error": str(error)}, 410)
+            except LookupError as error:
+                return JSONResponse({"error": str(error)}, 404)
+            except (ValueError, OSError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+            return answer if isinstance(answer, Response) else _json(answer)
+
+        return endpoint
+
+    def _model(self, shown: Shown, request: Request, body: bytes) -> Response:
+        return _json(describe.describe_model(shown))
+
+    def _images(self, shown: Shown, request: Request, body: bytes) -> Response:
+        return _json(describe.describe_images(self._library.images(shown)))
+
+    def _image(self, shown: Shown, request: Request, body: bytes) -> Response:
+        """One image: `index=N`, or the one `near=2,0,1` that shows these classes best."""
+        images = self._library.images(shown)
+        if "near" in request.query_params:
+            wanted = _integers(request, "near")
+            index = nearest_row(_known(images.grid), wanted)
+        else:
+            index = _integer(request, "index", len(images))
+        classes = None if images.grid is None else images.grid.values(index)
+        posterior = describe.describe_posterior(
+            shown, images.batch([index]), index=index, classes=classes
+        )
+        return _json(posterior)
+
+    def _gallery(self, shown: Shown, request: Request, body: bytes) -> Response:
+        """A few images at random, to choose from."""
+        images = self._library.images(shown)
+        draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
+        rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
+        pixels = describe.pack(to_bytes(images.batch(rows)))
+        return _json({"indices": rows.tolist(), "pixels": pixels})
+
+    def _insight(self, shown: Shown, request: Request, body: bytes) -> Response:
+        return _json(describe.describe_insight(self._library.insight(shown)))
+
+    def _curves(self, shown: Shown, request: Request, body: bytes) -> Response:
+        """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
+        insight = self._library.insight(shown)
+        _known(insight.codes.grid)
+        latent = _integer(request, "latent", insight.codes.latents)
+        x, y = request.query_params.get("x"), request.query_params.get("y")
+        plane = insight.plane(latent, x, y) if x and y else None
+        return _json({"curves": insight.curves(latent), "plane": plane})
+
+    def _contours(self, shown: Shown, request: Request, body: bytes) -> Response:
+        prior = shown.trained.model.prior
+        x, y = (_integer(request, name, prior.latent) for name in ("x", "y"))
+        if x == y:
+            raise ValueError(f"a plane needs two latents; both are {x}")
+        with torch.no_grad():
+            radii = iso_contours(prior(), x, y)
+        return _json({"drops": DROPS, "radii": radii.tolist()})
+
+    def _sample(self, shown: Shown, request: Request, body: bytes) -> Response:
+        """One draw from the prior: the same for the same seed."""
+        seed = _integer(request, "seed", 1 << 31)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            code = shown.trained.model.prior().sample()
+        return _json({"code": code.tolist()})
+
+    def _decode(self, shown: Shown, request: Request, body: bytes) -> Response:
+        return Response(_decoded(shown, body).tobytes(), media_type="application/octet-stream")
+
+    def _encode(self, shown: Shown, request: Request, body: bytes) -> Response:
+        """An uploaded picture with its posterior."""
+        picture = read_picture(body, shown.trained.shape)
+        return _json(describe.describe_posterior(shown, picture, index=None, classes=None))
+
+    def _gif(self, shown: Shown, request: Request, body: bytes) -> Response:
+        return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")
+
+
+@torch.no_grad()
+def _decoded(shown: Shown, body: bytes) -> np.ndarray:
+    """Mean images of the codes in a body of little-endian float32, all in one pass."""
+    model, (channels, height, width) = shown.trained.model, shown.trained.shape
+    latents = model.prior.latent
+    most = min(MOST_CODES, MOST_PIXELS // (channels * height * width))
+    count, rest = divmod(len(body), 4 * latents)
+    if rest or not 1 <= count <= most:
+        raise ValueError(
+            f"codes must be 1 to {most} rows of {latents} float32; these are {len(body)} bytes"
+        )
+    codes = np.frombuffer(body, dtype="<f4").reshape(count, latents)
+    if not np.isfinite(codes).all():
+        raise ValueError("codes must be finite numbers; some of these are not")
+    return to_bytes(model.decode(torch.tensor(codes)).mean)
+
+
+def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:
+    """The row that shows the wanted classes, or failing that the most of them, the nearest ones.
+
+    Args:
+        grid: the factors of some images.
+        wanted: a class of every factor.
+
+    >>> nearest_row(FactorGrid(("x", "y"), (4, 4), labels=np.array([[0, 3], [2, 3]])), [3, 3])
+    1
+    """
+    if len(wanted) != len(grid.sizes):
+        raise ValueError(f"a class of each of {grid.names} is needed; {len(wanted)} are given")
+    if any(not 0 <= c < size for c, size in zip(wanted, grid.sizes, strict=True)):
+        raise ValueError(f"classes of {grid.names} must lie within {grid.sizes}; got {wanted}")
+    if grid.is_complete:
+        return grid.index(wanted)
+    off = np.abs(grid.labels_array() - np.array(wanted)) / np.array(grid.sizes)
+    return int((off + (off > 0)).sum(axis=1).argmin())
+
+
+def _known(grid: FactorGrid | None) -> FactorGrid:
+    if grid is None:
+        raise ValueError("the factors of these images are not known: choose images by their number")
+    return grid
+
+
+def _integers(request: Request, name: str) -> list[int]:
+    text = request.query_params.get(name, "")
+    try:
+        return [int(word) for word in itertools.islice(text.split(","), 100)]
+    except ValueError:
+        raise ValueError(f"{name} must be whole numbers; got {text[:40]!r}") from None
+
+
+def _integer(request: Request, name: str, below: int) -> int:
+    values = _integers(request, name)
+    if len(values) != 1 or not 0 <= values[0] < below:
+        raise ValueError(f"{name} must be one whole number in 0..{below - 1}")
+    return values[0]
+
+
+def _json(content: Any) -> JSONResponse:
+    return JSONResponse(content, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,155 @@
+"""A model, its images and its latents as the JSON that the page reads."""
+
+import base64
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from isavae.data import ImageDataset
+from isavae.explorer.definitions import score_lines
+from isavae.explorer.insight import Insight, class_names
+from isavae.explorer.library import Shown
+from isavae.explorer.pictures import to_bytes
+from isavae.models import LpNestedPrior, Prior
+
+POINTS = 1_500
+
+
+def describe_model(shown: Shown) -> dict[str, Any]:
+    """Everything about a model that can be said without its images."""
+    trained = shown.trained
+    config, prior = trained.config, trained.model.prior
+    std = _prior_std(prior)
+    return {
+        "id": shown.id,
+        "state": shown.state,
+        "version": trained.version,
+        "step": trained.step,
+        "steps": trained.steps,
+        "shape": trained.shape,
+        "latents": prior.latent,
+        "prior": config.prior,
+        "objective": config.objective.name,
+        "beta": getattr(config.objective, "beta", None),
+        "data": config.data,
+        "seed": config.seed,
+        "groups": describe_groups(prior),
+        "exponents": describe_exponents(prior),
+        "range": _round_up(3 * std),
+        "scores": score_lines(trained.scores),
+    }
+
+
+def describe_groups(prior: Prior) -> list[dict[str, Any]]:
+    """The subspaces with their exponents; neighbours of width one share a group.
+
+    >>> from isavae.models import build_prior
+    >>> groups = describe_groups(build_prior("2[3*2, z]"))
+    >>> [(group["title"], group["latents"], group["exponent"]) for group in groups]
+    [('Subspace 1', [0, 1], 3.0), ('Single latent', [2], None)]
+    """
+    exponents = _subspace_exponents(prior)
+    groups: list[dict[str, Any]] = []
+    singles: list[int] = []
+    for subspace, exponent in zip(prior.subspaces, exponents, strict=True):
+        latents = list(range(subspace.start, subspace.stop))
+        if len(latents) == 1:
+            singles += latents
+        else:
+            title = f"Subspace {len(groups) + 1}"
+            groups.append({"title": title, "latents": latents, "exponent": exponent})
+    if singles:
+        title = "Single latent" if len(singles) == 1 else "Independent latents"
+        groups.append({"title": title, "latents": singles, "exponent": None})
+    return groups
+
+
+def describe_exponents(prior: Prior) -> list[dict[str, Any]]:
+    """Every exponent of the prior's tree with the node it belongs to; none for a normal prior."""
+    if not isinstance(prior, LpNestedPrior):
+        return []
+    values = prior().exponents.tolist()
+    names = ["p0 (root)", *(f"p{node}" for node in range(1, len(values)))]
+    start = [float(p) for p in prior.tree.exponents]
+    return [
+        {"name": name, "value": value, "start": before}
+        for name, value, before in zip(names, values, start, strict=True)
+    ]
+
+
+def _subspace_exponents(prior: Prior) -> list[float | None]:
+    """The exponent of each child of the root; None for a leaf and for priors without a tree."""
+    if not isinstance(prior, LpNestedPrior):
+        return [None] * len(prior.subspaces)
+    tree, values = prior.tree, prior().exponents.tolist()
+    inner_before = np.cumsum([0] + [arity > 0 for arity in tree.arities]).tolist()
+    return [values[inner_before[c]] if tree.arities[c] else None for c in tree.children[0]]
+
+
+def describe_images(images: ImageDataset) -> dict[str, Any]:
+    """How many images there are and what is known about them."""
+    grid = images.grid
+    factors = [] if grid is None else zip(grid.names, grid.sizes, strict=True)
+    return {
+        "name": images.name,
+        "count": len(images),
+        "factors": [
+            {
+                "name": name,
+                "size": size,
+                "classes": class_names(grid, name) if grid else [],
+                "ordered": name in (grid.ordered or ()) if grid else False,
+            }
+            for name, size in factors
+        ],
+    }
+
+
+def describe_insight(insight: Insight) -> dict[str, Any]:
+    """Activity of the latents, mutual information, and a scatter of codes."""
+    codes, about = insight.codes, insight.about_factors
+    n = min(POINTS, len(codes))
+    largest = float(codes.mean.abs().max())
+    return {
+        "sample": len(codes),
+        "total": insight.total,
+        "information": insight.about_images.tolist(),
+        "active": insight.active,
+        "range": _round_up(largest),
+        "factors": [] if about is None else list(about.factors),
+        "mutual": [] if about is None else about.mutual.tolist(),
+        "normalised": [] if about is None else about.normalized.tolist(),
+        "points": pack(codes.mean[:n].float().numpy()),
+        "classes": []
+        if codes.grid is None
+        else [codes.grid.column(name)[:n].tolist() for name in codes.grid.names],
+    }
+
+
+def describe_posterior(shown: Shown, image: torch.Tensor, **known: Any) -> dict[str, Any]:
+    """One image with its posterior."""
+    with torch.no_grad():
+        mean, log_std = shown.trained.model.moments(image)
+    return {
+        **known,
+        "mean": mean[0].tolist(),
+        "std": log_std[0].exp().tolist(),
+        "pixels": pack(to_bytes(image)),
+    }
+
+
+def pack(array: np.ndarray) -> str:
+    """The bytes of an array (little-endian, row-major) in base64."""
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _prior_std(prior: Prior) -> float:
+    with torch.no_grad():
+        return float(prior().variance.sqrt().max())
+
+
+def _round_up(value: float) -> float:
+    """The next half."""
+    return math.ceil(value * 2) / 2

@@ -1,0 +1,165 @@
+"""Who may talk to the server: the token's holder, on our host, from the page itself, in bounds."""
+
+import ipaddress
+import secrets
+import socket
+from typing import final
+from urllib.parse import urlsplit
+
+from anyio import fail_after
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_BODY = 8 << 20
+BODY_SECONDS = 30.0
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_REFUSED = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>isavae</title>"
+    "<p>This page needs its token: open the address that <code>isavae explore</code> printed."
+)
+
+
+@final
+class Guard:
+    """Middleware around the whole application.
+
+    A request must name a host that we are (against DNS rebinding); if it names an origin, the
+    page's own (against other sites); and hold the token: as `?token=` once, which becomes a cookie
+    of this site only, or as `Authorization: Bearer`. Its body is bounded in size and time.
+
+    Args:
+        app: what is guarded.
+        token: the secret of this start.
+        host: the address that the server is bound to.
+        port: its port; cookies do not tell ports apart, so the cookie's name does.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, host: str, port: int):
+        self._app, self._token, self._host, self._port = app, token, host, port
+        self._cookie = f"isavae-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, _with_headers(send))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = self._refusal(request)
+        if response is None:
+            try:
+                receive = await _whole_body(request)
+            except ClientDisconnect:
+                return
+            except TimeoutError:
+                response = _refuse(408, "a body must arrive in time; this one did not")
+            except ValueError as error:
+                response = _refuse(413, str(error))
+        await (response or self._app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if not self._is_us(host):
+            return _refuse(421, "the Host must be the address that was printed; it is another")
+        if origin is not None and origin != f"http://{host}":
+            return _refuse(403, "a request must come from the page itself; it came from elsewhere")
+        given = request.query_params.get("token")
+        if given is not None and request.method == "GET" and self._matches(given):
+            return self._welcome(request)
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._matches(request.cookies.get(self._cookie, "")) or self._matches(bearer):
+            return None
+        if request.url.path == "/":
+            return HTMLResponse(_REFUSED, 403)
+        return _refuse(403, "the token is missing or wrong: open the address that was printed")
+
+    def _welcome(self, request: Request) -> Response:
+        """Keep the token in a cookie and take it out of the address (the fragment stays)."""
+        response = RedirectResponse(request.url.path, 303)
+        response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
+        return response
+
+    def _matches(self, given: str) -> bool:
+        return secrets.compare_digest(given.encode(), self._token.encode())
+
+    def _is_us(self, host: str) -> bool:
+        """Whether a Host header names us; a name that only DNS ties to us does not."""
+        try:
+            parts = urlsplit(f"//{host}")
+            name, port = parts.hostname or "", parts.port or 80
+        except ValueError:
+            return False
+        if port != self._port:
+            return False
+        if not _is_wildcard(self._host):
+            return name in {self._host, *(LOOPBACK if self._host in LOOPBACK else ())}
+        return name in {"localhost", socket.gethostname().lower()} or _is_address(name)
+
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _is_wildcard(host: str) -> bool:
+    return host in ("0.0.0.0", "::", "")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status, headers={"Connection": "close"})
+
+
+async def _whole_body(request: Request) -> Receive:
+    """The body, read within bounds, as a channel that hands it on.
+
+    Raises:
+        ValueError: if it is too large.
+        TimeoutError: if it takes too long.
+    """
+    announced = request.headers.get("content-length", "0")
+    body = bytearray()
+    if int(announced) <= LARGEST_BODY:  # the HTTP parser lets digits through only
+        with fail_after(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    break
+    if max(len(body), int(announced)) > LARGEST_BODY:
+        raise ValueError(f"a body may have {LARGEST_BODY:,} bytes; this one has more")
+    messages: list[Message] = [
+        {"type": "http.request", "body": bytes(body), "more_body": False},
+    ]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await request.receive()
+
+    return receive
+
+
+def _with_headers(send: Send) -> Send:
+    """A channel that adds the security headers to every response."""
+    extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,121 @@
+"""The server: the page's files, its API, the guard around both, on a socket of this machine."""
+
+import contextlib
+import mimetypes
+import secrets
+import socket
+import sys
+import webbrowser
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from isavae.explorer.api import Api
+from isavae.explorer.guard import LOOPBACK, Guard
+from isavae.explorer.sources import open_source
+
+
+def build_app(path: Path, token: str, host: str, port: int, data: str | None = None) -> ASGIApp:
+    """The whole application for a run directory, a model file or a study directory.
+
+    Args:
+        path: what to show.
+        token: what a visitor must hold.
+        host: the address that the server is bound to.
+        port: its port.
+        data: a data set instead of the one a model was trained on.
+
+    Raises:
+        ValueError: if there is nothing to show at that path.
+    """
+    source = open_source(path, data)
+    api = Api(source.library, source.overview, source.rows)
+    return Guard(Starlette(routes=[*page_routes(), *api.routes()]), token, host, port)
+
+
+def page_routes() -> list[Route]:
+    """One route per file of the page, read once: no request ever names a file."""
+    folder = resources.files("isavae.explorer") / "static"
+    routes = []
+    for file in folder.iterdir():
+        url = "/" if file.name == "index.html" else f"/{file.name}"
+        routes.append(Route(url, _file_endpoint(file.name, file.read_bytes())))
+    return routes
+
+
+def _file_endpoint(name: str, content: bytes):
+    kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+    headers = {"ETag": f'"{sha256(content).hexdigest()[:16]}"', "Cache-Control": "no-cache"}
+
+    async def endpoint(request: Request) -> Response:
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=kind, headers=headers)
+
+    return endpoint
+
+
+def serve(
+    path: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    browser: bool = True,
+    data: str | None = None,
+) -> None:
+    """Show a run, a model or a study on a local web page until interrupted.
+
+    Args:
+        path: a run directory, a model file or a study directory.
+        host: the address to listen on; anything but a loopback address lets others in.
+        port: the port; 0 takes a free one.
+        browser: whether to open the page in the browser.
+        data: a data set instead of the one a model was trained on.
+
+    Raises:
+        ValueError: if there is nothing to show, or the address cannot be listened on.
+    """
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    with listener:
+        app = build_app(path, token, host, port, data)
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{port}/?token={token}"
+        if host not in LOOPBACK:
+            print(
+                f"warning: {host} can be reached by others; whoever holds the address below can "
+                "see the run and its images, and the connection is not encrypted",
+                file=sys.stderr,
+            )
+        print(f"{path}: open {url}\n(ends with Ctrl-C)", flush=True)
+        if browser:
+            webbrowser.open(url)
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ValueError(
+            f"the address must be free and this machine's; {host}:{port} is not ({error}): "
+            "choose another --host or --port"
+        ) from None
+    return listener

@@ -1,0 +1,77 @@
+"""What `isavae explore` was pointed at: one run, one model file, or a study of many runs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from isavae.explorer.library import Library
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """Models to show, what to call them, and the results of a study if it is one."""
+
+    library: Library
+    overview: dict[str, Any]
+    rows: Callable[[], list[dict[str, Any]]] = list
+
+
+def open_source(path: Path, data: str | None = None) -> Source:
+    """A run directory, a model file or a study directory.
+
+    Args:
+        path: which.
+        data: a data set instead of the one a model was trained on.
+
+    Raises:
+        ValueError: if it is none of the three, or holds no trained model yet.
+    """
+    if (path / "config.json").is_file() or (path.is_file() and path.suffix == ".safetensors"):
+        return _one_model(path, data)
+    if path.is_dir() and next(_run_paths(path), None):
+        return _study(path, data)
+    raise ValueError(
+        "explore needs a run directory, a model file (.safetensors) or a study directory; "
+        f"{path} is none: train a run with `isavae train --out {path}` first"
+    )
+
+
+def _one_model(path: Path, data: str | None) -> Source:
+    library = Library(lambda: [("run", path)], data)
+    library.show("run")  # complain at once about what cannot be read
+    kind = "run" if path.is_dir() else "model"
+    return Source(library, {"kind": kind, "title": path.resolve().name, "first": "run"})
+
+
+def _study(path: Path, data: str | None) -> Source:
+    from isavae.studies import results  # polars is loaded only for studies
+
+    def rows() -> list[dict[str, Any]]:
+        table = results(path).iter_rows(named=True)
+        return [_row(row) for row in table if row["status"] != "corrupt"]
+
+    trained = [row for row in rows() if row["trained"]]
+    if not trained:
+        raise ValueError(f"a study needs a trained run to be explored; {path} has none yet")
+    best = max(trained, key=lambda row: -1.0 if row["mig"] is None else row["mig"])
+    overview = {"kind": "study", "title": path.resolve().name, "first": best["id"]}
+    library = Library(lambda: ((run.name, run) for run in _run_paths(path)), data)
+    return Source(library, overview, rows)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """What the page needs of a run's row in the results table."""
+    return {
+        "id": row["run"],
+        "series": row["model"] or "unknown",
+        "trained": (Path(row["path"]) / "model.safetensors").is_file(),
+        **{name: row[name] for name in ("beta", "seed", "mig", "reconstruction", "status")},
+    }
+
+
+def _run_paths(path: Path) -> Iterator[Path]:
+    """The run directories of a study, or of any directory of runs."""
+    folder = path / "runs" if (path / "runs").is_dir() else path
+    return (run for run in sorted(folder.iterdir()) if (run / "config.json").is_file())

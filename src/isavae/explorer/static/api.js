@@ -1,0 +1,76 @@
+// Questions to the server. Every answer says which version of the run it is from.
+
+import { unpack } from "./pixels.js";
+
+let watcher = () => {};
+
+// Called with (version, state) of the run after every answer.
+export function watchVersions(callback) {
+  watcher = callback;
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(`api/${path}`, options);
+  } catch {
+    throw new Error("the server does not answer: is isavae explore still running?");
+  }
+  const version = response.headers.get("x-run-version");
+  if (version) watcher(path.split("/")[1], version, response.headers.get("x-run-state"));
+  if (!response.ok) {
+    const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
+    throw new Error(answer.error);
+  }
+  return response;
+}
+
+async function ask(path, params = {}) {
+  const query = new URLSearchParams(params).toString();
+  return (await request(query ? `${path}?${query}` : path)).json();
+}
+
+const of = (run, what = "") => `runs/${encodeURIComponent(run)}${what}`;
+
+export const overview = () => ask("overview");
+export const studyRows = async () => (await ask("study")).rows;
+export const model = (run) => ask(of(run));
+export const images = (run) => ask(of(run, "/images"));
+export const curves = (run, params) => ask(of(run, "/curves"), params);
+export const contours = (run, x, y) => ask(of(run, "/contours"), { x, y });
+export const sample = async (run, seed) => (await ask(of(run, "/sample"), { seed })).code;
+export const gallery = (run, seed) => ask(of(run, "/gallery"), { seed });
+
+export async function insight(run) {
+  const answer = await ask(of(run, "/insight"));
+  const bytes = unpack(answer.points);
+  return { ...answer, points: new Float32Array(bytes.buffer) };
+}
+
+export const image = async (run, params) => picture(await ask(of(run, "/image"), params));
+
+export async function encode(run, file) {
+  const response = await request(of(run, "/encode"), { method: "POST", body: file });
+  return picture(await response.json());
+}
+
+function picture(answer) {
+  return { ...answer, pixels: unpack(answer.pixels) };
+}
+
+// Images of codes, all in one call: an array of pixel arrays.
+export async function decode(run, codes) {
+  const response = await request(of(run, "/decode"), { method: "POST", body: packed(codes) });
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const size = bytes.length / codes.length;
+  return codes.map((_, k) => bytes.subarray(k * size, (k + 1) * size));
+}
+
+export async function gif(run, codes) {
+  const response = await request(of(run, "/gif"), { method: "POST", body: packed(codes) });
+  return response.blob();
+}
+
+function packed(codes) {
+  return Float32Array.from(codes.flat());
+}

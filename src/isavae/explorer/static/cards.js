@@ -1,0 +1,114 @@
+// A card per subspace: its exponent, what it knows, a pad for two of its latents, a slider for each.
+
+import { groupColour } from "./colours.js";
+import { byId, el, number } from "./dom.js";
+import { buildPad } from "./pad.js";
+import { isActive, moveLatent, nameOf, on, set, span, state } from "./state.js";
+
+const FEW = 0.1; // share of a factor's entropy below which a card does not mention it
+
+function slider(latent) {
+  const input = el("input", {
+    type: "range", step: 0.01, id: `z${latent}`, "aria-label": `Latent ${nameOf(latent)}`,
+    oninput: () => moveLatent(latent, Number(input.value)),
+    onfocus: () => state.latent !== latent && set({ latent }),
+  });
+  const output = el("output", { for: `z${latent}` });
+  const band = el("span", { class: "band", "aria-hidden": "true" });
+  const row = el("div", { class: "slider", "data-latent": latent },
+    el("label", { for: `z${latent}` }, nameOf(latent)),
+    el("div", { class: "track" }, band, input), output);
+  const follow = () => {
+    const value = state.code[latent];
+    input.min = -span();
+    input.max = span();
+    input.value = value;
+    output.textContent = number(value);
+    row.classList.toggle("selected", state.latent === latent);
+    showUncertainty(band, input, latent);
+  };
+  return { row, follow };
+}
+
+// Two posterior standard deviations to each side of the posterior mean.
+function showUncertainty(band, input, latent) {
+  const { image } = state;
+  band.hidden = !image;
+  if (!image) return;
+  const place = (z) => (50 * (Math.min(span(), Math.max(-span(), z)) + span())) / span();
+  const low = place(image.mean[latent] - 2 * image.std[latent]);
+  const high = place(image.mean[latent] + 2 * image.std[latent]);
+  band.style.setProperty("--low", low / 100);
+  band.style.setProperty("--width", (high - low) / 100);
+  input.setAttribute("aria-description",
+    `posterior ${number(image.mean[latent])} plus or minus ${number(image.std[latent])}`);
+}
+
+// The factors that this subspace's latents know more about than those of any other.
+function knows(group) {
+  const { insight } = state;
+  return insight.factors.flatMap((factor, k) => {
+    const shares = insight.normalised.map((row) => row[k]);
+    const best = shares.indexOf(Math.max(...shares));
+    return group.latents.includes(best) && shares[best] > FEW ? [factor] : [];
+  });
+}
+
+function heading(group) {
+  const facts = el("span", { class: "facts" });
+  const chips = el("span", { class: "chips known" });
+  const follow = () => {
+    const { insight } = state;
+    const nats = insight && group.latents.reduce((sum, latent) => sum + insight.information[latent], 0);
+    facts.replaceChildren(
+      ...(group.exponent ? [el("abbr", { title: "exponent of the subspace" }, `p = ${Number(group.exponent.toFixed(3))}`)] : []),
+      ...(insight ? [el("abbr", { title: "sum of I(x; z) over its latents" }, `${number(nats, 1)} nats`)] : []));
+    chips.replaceChildren(...(insight ? knows(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
+  };
+  return { node: el("header", {}, el("h3", {}, group.title), facts, chips), follow };
+}
+
+function card(group, k) {
+  const loud = group.latents.filter(isActive);
+  const quiet = group.latents.filter((latent) => !isActive(latent));
+  const sliders = new Map(group.latents.map((latent) => [latent, slider(latent)]));
+  const rows = (latents) => latents.map((latent) => sliders.get(latent).row);
+  const pad = loud.length > 1 ? buildPad(group.title, loud, groupColour(k)) : null;
+  const head = heading(group);
+  const node = el("article", { class: "card", style: { "--hue": groupColour(k) } },
+    head.node,
+    el("div", { class: "body" }, pad?.node, el("div", { class: "sliders" }, rows(loud),
+      quiet.length ? el("details", { class: "folded" },
+        el("summary", {}, `${quiet.length} quiet latent${quiet.length > 1 ? "s" : ""}`), rows(quiet)) : null)));
+  node.classList.toggle("silent", loud.length === 0);
+  const follow = () => {
+    for (const each of sliders.values()) each.follow();
+    pad?.follow();
+  };
+  return { node, follow, head };
+}
+
+export function startCards() {
+  let cards = [];
+  const follow = () => cards.forEach((each) => each.follow());
+  on(["model", "insight"], ({ model }) => {
+    cards = model.groups.map(card);
+    cards.forEach((each) => each.head.follow());
+    const loud = cards.filter((each) => !each.node.classList.contains("silent"));
+    const silent = cards.filter((each) => each.node.classList.contains("silent"));
+    byId("cards").replaceChildren(...[...loud, ...silent].map((each) => each.node));
+    follow();
+  });
+  on(["code", "latent", "image", "colourBy"], follow);
+  on(["images", "colourBy"], showColourChoice);
+}
+
+function showColourChoice({ images }) {
+  const label = byId("colour-by");
+  const factors = images?.factors?.filter((factor) => factor.size > 1) ?? [];
+  label.hidden = !factors.length;
+  const options = ["", ...factors.map((factor) => factor.name)];
+  const select = el("select", { onchange: () => set({ colourBy: select.value }) },
+    options.map((name) => el("option", { value: name, selected: name === state.colourBy }, name || "nothing")));
+  label.querySelector("select").replaceWith(select);
+}

@@ -1,0 +1,45 @@
+// Decodes what the page shows: the current code, the chosen image's reconstruction and the
+// traversal strip in one call. While a call is under way only the newest wish waits.
+
+import * as api from "./api.js";
+import { notice } from "./dom.js";
+import { on, set, span, state } from "./state.js";
+
+export const FRAMES = 9;
+
+export function stripValues() {
+  return Array.from({ length: FRAMES }, (_, k) => span() * ((2 * k) / (FRAMES - 1) - 1));
+}
+
+export function stripCodes() {
+  return stripValues().map((value) => state.code.with(state.latent, value));
+}
+
+// Runs `work` again and again as long as somebody asked meanwhile, never twice at once.
+export function latestWins(work) {
+  let running = false;
+  let wanted = false;
+  return async function request() {
+    wanted = true;
+    if (running) return;
+    running = true;
+    while (wanted) {
+      wanted = false;
+      await work().catch((error) => notice(error.message));
+    }
+    running = false;
+  };
+}
+
+async function decodeAll() {
+  const { run, image } = state;
+  const codes = [state.code, image?.mean ?? state.code, ...stripCodes()];
+  const [decoded, reconstruction, ...strip] = await api.decode(run, codes);
+  if (run !== state.run) return;
+  set({ decoded: { image: decoded, reconstruction: image ? reconstruction : null, of: image, strip } });
+}
+
+export function startDecoder() {
+  const request = latestWins(decodeAll);
+  on(["code", "latent", "image", "model", "insight"], () => state.code.length && request());
+}

@@ -1,0 +1,74 @@
+// Starts the page: what is there to see, which run, in which state.
+
+import * as api from "./api.js";
+import { startBlend } from "./blend.js";
+import { startCards } from "./cards.js";
+import { startDecoder } from "./decoder.js";
+import { byId, notice } from "./dom.js";
+import { startExporting } from "./exporting.js";
+import { startHeatmap } from "./heatmap.js";
+import { startKeys } from "./keys.js";
+import { keepLink, readLink } from "./permalink.js";
+import { openRun } from "./opening.js";
+import { startPicker } from "./picker.js";
+import { startScores } from "./scores.js";
+import { startSheet } from "./sheet.js";
+import { startStage } from "./stage.js";
+import { on, set, state } from "./state.js";
+import { startStrip } from "./strip.js";
+import { startStudy } from "./study.js";
+
+function describeRun() {
+  const { overview, model } = state;
+  const name = overview.kind === "study" ? `${overview.title} / ${model.id}` : overview.title;
+  byId("title").textContent = name;
+  document.title = `${name} – isavae explorer`;
+  const steps = model.step < model.steps ? `${model.step.toLocaleString("en")} of ${model.steps.toLocaleString("en")} steps` : `${model.steps.toLocaleString("en")} steps`;
+  const parts = [`prior ${model.prior}`, `${model.objective}${model.beta === null ? "" : `, β = ${model.beta}`}`, model.data, steps];
+  byId("facts").textContent = parts.join("  ·  ");
+}
+
+// Says when a run changes or goes away while it is looked at; a changed one is shown anew.
+function followChanges() {
+  let told = "present";
+  api.watchVersions((run, version, now) => {
+    if (run !== state.run || !state.model) return;
+    if (now !== told) {
+      const words = { gone: "The run's files are gone; the page goes on with what it has read.", unreadable: "The run's files cannot be read just now; the page shows the last good ones.", present: "The run's files are back." };
+      notice(words[now], { stays: now !== "present" });
+      told = now;
+    }
+    if (version !== state.model.version && now === "present") {
+      const { code, latent, image, other } = state;
+      state.model.version = version;
+      notice("The run was trained or scored further; this is its newest state.");
+      openRun(run, { code, latent, image: image?.index, other: other?.index });
+    }
+  });
+}
+
+function switchThemes() {
+  byId("theme").addEventListener("click", () => {
+    const theme = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    localStorage.setItem("isavae-theme", theme);
+    if (state.model) set({ code: state.code });
+  });
+}
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+async function start() {
+  for (const begin of [startDecoder, startStage, startCards, startStrip, startHeatmap, startSheet, startScores, startPicker, startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes]) begin();
+  on(["model"], describeRun);
+  const link = readLink();
+  const overview = await api.overview();
+  set({ overview, colourBy: link.colourBy });
+  await openRun(link.run ?? overview.first, link);
+  if (overview.kind === "study") await startStudy();
+}
+
+start().catch((error) => notice(error.message, { stays: true }));

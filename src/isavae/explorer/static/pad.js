@@ -1,0 +1,157 @@
+// Two latents of a subspace as a plane: drag the point; beneath it the prior's contours and codes.
+
+import * as api from "./api.js";
+import { classColour } from "./colours.js";
+import { el, notice, number } from "./dom.js";
+import { edit, nameOf, span, state } from "./state.js";
+
+const STEP = 0.05;
+
+export function buildPad(title, latents, hue) {
+  let [x, y] = mostInformative(latents);
+  let contours = null;
+  const canvas = el("canvas", {
+    class: "pad", tabindex: 0, role: "application", "aria-roledescription": "two-dimensional slider",
+  });
+  const pick = (chosen, choose) => {
+    const select = el("select", { onchange: () => choose(Number(select.value)) },
+      latents.map((latent) => el("option", { value: latent, selected: latent === chosen }, nameOf(latent))));
+    return select;
+  };
+  const across = pick(x, (latent) => { [x, y] = latent === y ? [y, x] : [latent, y]; choose(); });
+  const up = pick(y, (latent) => { [x, y] = latent === x ? [y, x] : [x, latent]; choose(); });
+  across.setAttribute("aria-label", `${title}: latent to the right`);
+  up.setAttribute("aria-label", `${title}: latent upwards`);
+
+  function choose() {
+    across.value = x;
+    up.value = y;
+    const wanted = [x, y];
+    contours = null;
+    api.contours(state.run, x, y).then((answer) => {
+      if (wanted[0] !== x || wanted[1] !== y) return;
+      contours = answer.radii;
+      follow();
+    }).catch((error) => notice(error.message));
+    follow();
+  }
+
+  function move(valueX, valueY) {
+    const clamp = (value) => Math.min(span(), Math.max(-span(), value));
+    const code = state.code.with(x, clamp(valueX)).with(y, clamp(valueY));
+    edit({ code }, `pad ${x} ${y}`);
+  }
+
+  function follow() {
+    canvas.setAttribute("aria-label",
+      `${title}: ${nameOf(x)} ${number(state.code[x])}, ${nameOf(y)} ${number(state.code[y])}. Arrow keys move.`);
+    drawPad(canvas, { x, y, contours, hue });
+  }
+
+  dragging(canvas, move);
+  canvas.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const step = STEP * (event.shiftKey ? 5 : 1) * span() * 0.5;
+    move(state.code[x] + by[0] * step, state.code[y] + by[1] * step);
+  });
+  new ResizeObserver(follow).observe(canvas);
+  choose();
+  const node = el("div", { class: "plane" }, canvas,
+    el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up)));
+  return { node, follow };
+}
+
+function mostInformative(latents) {
+  const information = state.insight?.information ?? [];
+  const [x, y] = [...latents].sort((a, b) => (information[b] ?? 0) - (information[a] ?? 0));
+  return [x, y];
+}
+
+function dragging(canvas, move) {
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const across = ((event.clientX - box.left) / box.width) * 2 - 1;
+    const up = 1 - ((event.clientY - box.top) / box.height) * 2;
+    move(across * span(), up * span());
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    canvas.focus({ preventScroll: true });
+    at(event);
+  });
+  canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && at(event));
+}
+
+function drawPad(canvas, { x, y, contours, hue }) {
+  const side = canvas.clientWidth;
+  if (!side) return;
+  const density = window.devicePixelRatio || 1;
+  canvas.width = canvas.height = Math.round(side * density);
+  const context = canvas.getContext("2d");
+  context.scale(density, density);
+  const style = getComputedStyle(canvas);
+  const ink = style.getPropertyValue("--ink");
+  const colour = style.getPropertyValue(hue.slice(4, -1));
+  const toX = (z) => (0.5 + z / (2 * span())) * side;
+  const toY = (z) => (0.5 - z / (2 * span())) * side;
+  drawAxes(context, side, style.getPropertyValue("--line"));
+  drawCodes(context, x, y, toX, toY, ink);
+  if (contours) drawContours(context, contours, toX, toY, colour);
+  drawPoint(context, toX(state.code[x]), toY(state.code[y]), colour, style.getPropertyValue("--panel"));
+}
+
+function drawAxes(context, side, colour) {
+  context.strokeStyle = colour;
+  context.beginPath();
+  context.moveTo(side / 2, 0);
+  context.lineTo(side / 2, side);
+  context.moveTo(0, side / 2);
+  context.lineTo(side, side / 2);
+  context.stroke();
+}
+
+function drawCodes(context, x, y, toX, toY, ink) {
+  const { insight, images, model, colourBy } = state;
+  if (!insight) return;
+  const k = images?.factors?.findIndex((factor) => factor.name === colourBy) ?? -1;
+  const factor = k >= 0 ? images.factors[k] : null;
+  const palette = factor && factor.classes.map((_, c) => classColour(c, factor.size, factor.ordered));
+  const count = insight.points.length / model.latents;
+  context.globalAlpha = factor ? 0.75 : 0.22;
+  context.fillStyle = ink;
+  for (let n = 0; n < count; n++) {
+    if (factor) context.fillStyle = palette[insight.classes[k][n]] ?? ink;
+    const at = n * model.latents;
+    context.fillRect(toX(insight.points[at + x]) - 0.8, toY(insight.points[at + y]) - 0.8, 1.8, 1.8);
+  }
+  context.globalAlpha = 1;
+}
+
+function drawContours(context, contours, toX, toY, colour) {
+  context.strokeStyle = colour;
+  context.lineWidth = 1.25;
+  contours.forEach((radii, level) => {
+    context.globalAlpha = 0.9 - 0.25 * level;
+    context.beginPath();
+    radii.forEach((radius, k) => {
+      const angle = (2 * Math.PI * k) / radii.length;
+      context.lineTo(toX(radius * Math.cos(angle)), toY(radius * Math.sin(angle)));
+    });
+    context.closePath();
+    context.stroke();
+  });
+  context.globalAlpha = 1;
+}
+
+function drawPoint(context, left, top, colour, rim) {
+  context.beginPath();
+  context.arc(left, top, 7, 0, 2 * Math.PI);
+  context.fillStyle = colour;
+  context.fill();
+  context.lineWidth = 2.5;
+  context.strokeStyle = rim;
+  context.stroke();
+}

@@ -1,0 +1,112 @@
+// Start from an image: by its factors, from a handful at random, by number, or one of your own.
+
+import * as api from "./api.js";
+import { latestWins } from "./decoder.js";
+import { byId, el, notice } from "./dom.js";
+import { paint } from "./pixels.js";
+import { showImage } from "./stage.js";
+import { edit, on, state } from "./state.js";
+
+function factorControls(factors) {
+  const inputs = [];
+  const show = latestWins(() => showImage({ near: inputs.map((input) => input.value).join(",") }));
+  const rows = factors.map((factor) => {
+    const output = el("output", {}, "–");
+    const input = el("input", {
+      type: "range", min: 0, max: factor.size - 1, step: 1, value: 0, "aria-label": factor.name,
+      disabled: factor.size === 1, oninput: show,
+    });
+    inputs.push(input);
+    return el("label", { class: "factor" }, el("span", {}, factor.name), input, output);
+  });
+  const follow = () => {
+    factors.forEach((factor, k) => {
+      const known = state.image?.classes?.[k] ?? -1;
+      const name = known < 0 ? "–" : factor.classes[known];
+      if (known >= 0) inputs[k].value = known;
+      inputs[k].setAttribute("aria-valuetext", name);
+      rows[k].querySelector("output").textContent = name;
+    });
+  };
+  follow();
+  return { rows, follow };
+}
+
+function gallery() {
+  const grid = el("div", { class: "gallery" });
+  const load = async () => {
+    const { indices, pixels } = await api.gallery(state.run, Math.floor(Math.random() * 2 ** 31));
+    const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+    const size = bytes.length / indices.length;
+    grid.replaceChildren(...indices.map((index, k) => {
+      const canvas = el("canvas");
+      paint(canvas, bytes.subarray(k * size, (k + 1) * size), state.model.shape);
+      const choose = () => showImage({ index }).catch((error) => notice(error.message));
+      return el("button", { class: "tile", "aria-label": `Image ${index}`, onclick: choose }, canvas);
+    }));
+  };
+  const again = el("button", { onclick: () => load().catch((e) => notice(e.message)) }, "Others");
+  const box = el("details", {}, el("summary", {}, "Choose from pictures"), grid, again);
+  box.addEventListener("toggle", () => box.open && !grid.children.length && again.click());
+  return box;
+}
+
+async function upload(file) {
+  try {
+    const image = await api.encode(state.run, file);
+    edit({ image, code: image.mean, mix: 0 }, "upload");
+    notice(`${file.name || "Your image"}: encoded at ${state.model.shape.slice(1).join(" × ")} pixels.`);
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+function uploader() {
+  const input = el("input", {
+    type: "file", accept: "image/*", id: "upload", class: "hidden-input",
+    onchange: () => input.files[0] && upload(input.files[0]).then(() => (input.value = "")),
+  });
+  return el("label", { class: "button upload" }, input, "Your own image …", el("small", {}, "or drop it anywhere"));
+}
+
+function acceptDrops() {
+  const over = (on) => document.body.classList.toggle("dropping", on);
+  addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  addEventListener("dragleave", (event) => event.relatedTarget || over(false));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    const file = event.dataTransfer.files[0];
+    if (file) upload(file);
+  });
+}
+
+export function startPicker() {
+  acceptDrops();
+  let follow = () => {};
+  on(["images"], ({ images }) => {
+    follow = () => {};
+    if (!images) return;
+    if (images.error) {
+      byId("picker").replaceChildren(el("p", { class: "quiet" }, images.error), uploader());
+      return;
+    }
+    const controls = factorControls(images.factors);
+    const number = el("input", {
+      type: "number", min: 0, max: images.count - 1, step: 1, "aria-label": "Number of the image",
+      onchange: () => showImage({ index: number.value }).catch((error) => notice(error.message)),
+    });
+    follow = () => {
+      controls.follow();
+      number.value = state.image?.index ?? "";
+    };
+    follow();
+    byId("picker").replaceChildren(
+      ...controls.rows,
+      el("label", { class: "factor" }, el("span", {}, "number"), number,
+        el("output", {}, `of ${images.count.toLocaleString("en")}`)),
+      gallery(), uploader(),
+    );
+  });
+  on(["image"], () => follow());
+}

@@ -1,0 +1,48 @@
+// The decoded image, the chosen one, and the three buttons below.
+
+import * as api from "./api.js";
+import { byId, notice } from "./dom.js";
+import { paint, paintDifference } from "./pixels.js";
+import { canUndo, edit, home, on, state, undo } from "./state.js";
+
+export function reset() {
+  edit({ code: home(), mix: 0 }, "reset");
+}
+
+export async function samplePrior() {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  try {
+    edit({ code: await api.sample(state.run, seed) }, "sample");
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+export async function showImage(params) {
+  const image = await api.image(state.run, params);
+  edit({ image, code: image.mean, mix: 0 }, "image");
+}
+
+export function nextImage() {
+  if (!state.images?.count) return;
+  const index = ((state.image?.index ?? -1) + 1) % state.images.count;
+  showImage({ index }).catch((error) => notice(error.message));
+}
+
+export function startStage() {
+  byId("reset").addEventListener("click", reset);
+  byId("sample").addEventListener("click", samplePrior);
+  byId("next").addEventListener("click", nextImage);
+  byId("undo").addEventListener("click", undo);
+  on(["code", "image", "other", "mix", "latent"], () => (byId("undo").disabled = !canUndo()));
+  on(["images"], () => (byId("next").disabled = !state.images?.count));
+  on(["decoded"], ({ decoded, model }) => {
+    if (!decoded) return;
+    paint(byId("decoded"), decoded.image, model.shape);
+    byId("thumbs").hidden = !decoded.of;
+    if (!decoded.of) return;
+    paint(byId("original"), decoded.of.pixels, model.shape);
+    paint(byId("reconstruction"), decoded.reconstruction, model.shape);
+    paintDifference(byId("difference"), decoded.of.pixels, decoded.reconstruction, model.shape);
+  });
+}

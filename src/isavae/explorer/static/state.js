@@ -1,0 +1,85 @@
+// What is looked at, who wants to know when it changes, and the way back.
+
+export const state = {
+  overview: null,
+  run: null, // id of the run
+  model: null, // its description
+  images: null, // what is known of its data set; { error } if it cannot be opened
+  insight: null, // what its latents do on a sample of images
+  code: [], // the latents' values
+  image: null, // the chosen picture with its posterior
+  other: null, // a second one
+  mix: 0, // 0 is the first, 1 the second
+  latent: 0, // the selected latent
+  colourBy: "", // factor that colours the scattered codes
+  decoded: null, // { image, reconstruction, strip }
+};
+
+const listeners = [];
+const past = [];
+const REMEMBERED = ["code", "image", "other", "mix", "latent"];
+const SAME_GESTURE_MS = 700;
+let last = { tag: null, at: 0 };
+
+// Call `listener` whenever one of these parts of the state has changed.
+export function on(parts, listener) {
+  listeners.push({ parts, listener });
+}
+
+export function set(patch) {
+  Object.assign(state, patch);
+  for (const { parts, listener } of listeners) {
+    if (parts.some((part) => part in patch)) listener(state);
+  }
+}
+
+// A change that can be undone. Changes with the same tag in quick succession count as one gesture.
+export function edit(patch, tag) {
+  const now = performance.now();
+  if (tag !== last.tag || now - last.at > SAME_GESTURE_MS) {
+    past.push(Object.fromEntries(REMEMBERED.map((part) => [part, state[part]])));
+    if (past.length > 200) past.shift();
+  }
+  last = { tag, at: now };
+  set(patch);
+}
+
+export function undo() {
+  const before = past.pop();
+  last = { tag: null, at: 0 };
+  if (before) set(before);
+}
+
+export const canUndo = () => past.length > 0;
+
+export function forgetPast() {
+  past.length = 0;
+}
+
+export function moveLatent(latent, value) {
+  const limit = span();
+  const code = state.code.with(latent, Math.min(limit, Math.max(-limit, value)));
+  edit({ code, latent }, `latent ${latent}`);
+}
+
+// Latents are counted from 1 where people read them, as in the paper.
+export const nameOf = (latent) => `z${latent + 1}`;
+
+// Sliders, pads and strips reach from -span to span.
+export function span() {
+  return Math.max(state.model.range, state.insight?.range ?? 0);
+}
+
+// The code to which everything returns: the image's posterior mean, or the centre of the prior.
+export function home() {
+  return state.image?.mean ?? new Array(state.model.latents).fill(0);
+}
+
+export function isActive(latent) {
+  return state.insight?.active[latent] ?? true;
+}
+
+// Latents in the order of their subspaces, the quiet ones left out.
+export function activeLatents() {
+  return state.model.groups.flatMap((group) => group.latents).filter(isActive);
+}

@@ -1,0 +1,30 @@
+// The traversal of the selected latent: the current image with that latent swept over its range.
+
+import { stripValues } from "./decoder.js";
+import { byId, el, number } from "./dom.js";
+import { paint } from "./pixels.js";
+import { moveLatent, nameOf, on, span, state } from "./state.js";
+
+export function startStrip() {
+  let frames = [];
+  on(["model", "insight"], () => {
+    frames = stripValues().map((value) => {
+      const canvas = el("canvas");
+      const button = el("button", {
+        class: "frame", "aria-label": `Set the selected latent to ${number(value, 1)}`,
+        onclick: () => moveLatent(state.latent, value),
+      }, canvas, el("small", {}, number(value, 1)));
+      return { value, canvas, button };
+    });
+    byId("strip").replaceChildren(el("div", { class: "strip" }, frames.map((frame) => frame.button)));
+  });
+  on(["latent", "model"], () => (byId("strip-title").textContent = `Traversal of ${nameOf(state.latent)}`));
+  on(["decoded", "code", "latent"], ({ decoded, model, code, latent }) => {
+    if (!decoded) return;
+    const step = (2 * span()) / (frames.length - 1);
+    frames.forEach((frame, k) => {
+      paint(frame.canvas, decoded.strip[k], model.shape);
+      frame.button.classList.toggle("here", Math.abs(code[latent] - frame.value) <= step / 2);
+    });
+  });
+}

@@ -1,0 +1,523 @@
+"""The explorer's server: who may ask, what it answers, and that the ground may shift below it."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from starlette.applications import Starlette
+from torch.distributions import Independent, Normal
+
+from isavae.data import FactorGrid, load
+from isavae.distributions import LpNested, LpTree
+from isavae.explorer.api import nearest_row
+from isavae.explorer.contours import iso_contours
+from isavae.explorer.guard import LARGEST_BODY, Guard
+from isavae.explorer.insight import Insight
+from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.models import build_prior
+from isavae.runs import save_model
+from tests.explorer_site import DATA, TOKEN, serving, train_small
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train_small(tmp_path_factory.mktemp("explorer") / "small run")
+
+
+@pytest.fixture(scope="module")
+def site(run):
+    with serving(run.path) as site:
+        yield site
+
+
+def codes_body(codes):
+    return np.asarray(codes, dtype="<f4").tobytes()
+
+
+def png(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, format="PNG")
+    return file.getvalue()
+
+
+# Who may ask
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", "ü"])
+@pytest.mark.parametrize("path", ["/", "/main.js", "/api/overview", "/api/runs/run/decode", "/no"])
+def test_without_the_token_nothing_is_told(site, token, path):
+    encoded = token.encode() if token else token
+    for method in ("GET", "POST"):
+        headers = {} if token is None else {"Authorization": b"Bearer " + (encoded or b"")}
+        response, content = site.ask(method, path, token=None, **headers)
+        assert response.status == 403
+        assert b"token" in content
+        assert b"small" not in content
+
+
+def test_the_printed_address_gives_a_cookie_of_this_site_only(site):
+    response, _ = site.ask("GET", f"/?token={TOKEN}", token=None)
+    cookie = response.headers["Set-Cookie"]
+    assert response.status == 303
+    assert response.headers["Location"] == "/"
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    response, content = site.ask("GET", "/", token=None, Cookie=cookie.split(";")[0])
+    assert response.status == 200
+    assert b"isavae explorer" in content
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "localhost:1", "127.0.0.1:99999", "[::1", "", "a b:80"]
+)
+def test_another_host_is_refused(site, host):
+    response, _ = site.ask("GET", "/api/overview", Host=host)
+    assert response.status in (400, 421)
+
+
+def test_our_own_names_are_accepted(site):
+    for name in ("127.0.0.1", "localhost", "LOCALHOST", "[::1]"):
+        response, _ = site.ask("GET", "/api/overview", Host=f"{name}:{site.port}")
+        assert response.status == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", ""])
+def test_another_origin_is_refused(site, origin):
+    origin = origin.format(port=site.port)
+    response, _ = site.ask("POST", "/api/runs/run/decode", codes_body([[0] * 6]), Origin=origin)
+    assert response.status == 403
+    ours = f"http://127.0.0.1:{site.port}"
+    response, _ = site.ask("POST", "/api/runs/run/decode", codes_body([[0] * 6]), Origin=ours)
+    assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "ours"),
+    [
+        ("0.0.0.0", "10.0.0.7:80", True),
+        ("0.0.0.0", "rebound.example:80", False),
+        ("0.0.0.0", "localhost:80", True),
+        ("10.0.0.7", "10.0.0.7:80", True),
+        ("10.0.0.7", "localhost:80", False),
+    ],
+)
+def test_with_a_wildcard_address_only_names_that_dns_decides_are_refused(bound, host, ours):
+    assert Guard(Starlette(), TOKEN, bound, 80)._is_us(host) == ours
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../pyproject.toml",
+        "/%2e%2e/config.json",
+        "/static/main.js",
+        "/api/runs/..",
+        "/api/runs/..%2f..%2fetc%2fpasswd",
+        "/api/runs/%2fetc/image?index=0",
+        "/api/runs/small%20run",
+    ],
+)
+def test_no_path_reaches_the_file_system(site, path):
+    response, _ = site.ask("GET", path)
+    assert response.status == 404
+
+
+# Bodies
+
+
+def test_bodies_that_are_too_large_are_refused_unread(site):
+    announced, _ = site.ask("POST", "/api/runs/run/encode", b"", Content_Length=str(1 << 40))
+    assert announced.status == 413
+
+
+def test_a_chunked_body_is_cut_at_the_limit(site):
+    async def send():
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(
+            f"POST /api/runs/run/encode HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
+            f"Authorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+        sent = 0
+        answer = asyncio.ensure_future(reader.readline())
+        while not answer.done() and sent < 4 * LARGEST_BODY:
+            writer.write(chunk)
+            await asyncio.wait([answer], timeout=0.02)
+            sent += 1 << 20
+        status = await answer
+        writer.close()
+        return status, sent
+
+    status, sent = asyncio.run(send())
+    assert b"413" in status
+    assert sent < 3 * LARGEST_BODY
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"123",
+        bytes(4 * 5),
+        bytes(4 * 6 * 257),
+        codes_body([[float("nan")] * 6]),
+        codes_body([[float("inf")] * 6]),
+        b'{"codes": [[0, 0]]}',
+    ],
+    ids=["empty", "odd", "narrow", "too many", "nan", "inf", "json"],
+)
+@pytest.mark.parametrize("what", ["decode", "gif"])
+def test_malformed_codes_are_refused_with_a_sentence(site, body, what):
+    response, content = site.ask("POST", f"/api/runs/run/{what}", body)
+    assert response.status == 400
+    assert "codes must be" in json.loads(content)["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(50), png(np.zeros((9, 9), "u1"))[:-30]],
+)
+def test_malformed_pictures_are_refused_with_a_sentence(site, body):
+    response, content = site.ask("POST", "/api/runs/run/encode", body)
+    assert response.status == 400
+    assert "upload must be" in json.loads(content)["error"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "image?index=768",
+        "image?index=-1",
+        "image?index=1e3",
+        "image",
+        "image?near=0,0",
+        "image?near=0,0,0,0,99",
+        "contours?x=0&y=0",
+        "contours?x=0&y=6",
+        "curves?latent=6",
+        "curves?latent=0&x=posX&y=nonsense",
+        "sample?seed=99999999999999999999",
+    ],
+)
+def test_questions_out_of_range_are_refused_with_a_sentence(site, query):
+    response, content = site.ask("GET", f"/api/runs/run/{query}")
+    assert response.status == 400
+    assert len(json.loads(content)["error"]) > 10
+
+
+# What it answers
+
+
+def test_decoding_is_the_models_own(site, run):
+    codes = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    response, content = site.ask("POST", "/api/runs/run/decode", codes_body(codes))
+    assert response.status == 200
+    with torch.no_grad():
+        expected = run.load_model().decode(codes).mean
+    got = np.frombuffer(content, np.uint8).reshape(7, 1, 16, 16)
+    assert np.abs(got / 255 - expected.numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+def test_an_image_of_the_data_set_has_the_models_posterior(site, run):
+    images = load(DATA)
+    index = images.grid.index((0, 2, 0, 5, 9))
+    answer = site.json("/api/runs/run/image?near=0,2,0,5,9")
+    assert answer["index"] == index
+    assert answer["classes"] == [0, 2, 0, 5, 9]
+    pixels = np.frombuffer(base64.b64decode(answer["pixels"]), np.uint8).reshape(1, 16, 16, 1)
+    assert np.array_equal(pixels, to_bytes(images.batch([index])))
+    with torch.no_grad():
+        mean, log_std = run.load_model().moments(images.batch([index]))
+    assert answer["mean"] == pytest.approx(mean[0].tolist())
+    assert answer["std"] == pytest.approx(log_std[0].exp().tolist())
+
+
+def test_an_uploaded_copy_of_an_image_is_encoded_like_it(site):
+    answer = site.json("/api/runs/run/image?index=100")
+    pixels = np.frombuffer(base64.b64decode(answer["pixels"]), np.uint8).reshape(16, 16)
+    _, content = site.ask("POST", "/api/runs/run/encode", png(pixels))
+    assert json.loads(content)["mean"] == pytest.approx(answer["mean"], abs=1e-5)
+
+
+def test_insight_is_the_exact_information_of_all_images(site, run):
+    answer = site.json("/api/runs/run/insight")
+    scores = run.scores()
+    columns = [answer["factors"].index(name) for name in scores["factors"]]
+    mutual = np.array(answer["mutual"])[:, columns]
+    assert answer["sample"] == 768
+    assert mutual == pytest.approx(np.array(scores["mutual_information"]), abs=1e-6)
+    # What a latent says about a factor, it says about the image; and that is bounded by log n.
+    about = np.array(answer["information"])
+    assert (about >= mutual.max(axis=1) - 1e-4).all()
+    assert (about <= np.log(768) + 1e-3).all()
+    assert answer["active"] == (about > 0.05).tolist()
+
+
+def test_curves_are_the_means_of_the_codes(site, run):
+    images = load(DATA)
+    z = Insight.gather(run.load_model(), images).codes.mean[:, 1].numpy()
+    answer = site.json("/api/runs/run/curves?latent=1&x=posX&y=posY")
+    column, row = images.grid.column("posX"), images.grid.column("posY")
+    assert answer["plane"][3][5] == pytest.approx(z[(row == 3) & (column == 5)].mean(), abs=1e-3)
+    curve = next(c for c in answer["curves"] if c["factor"] == "posX")
+    assert curve["lines"][0]["mean"][5] == pytest.approx(z[column == 5].mean(), abs=1e-3)
+    assert curve["lines"][0]["std"][5] == pytest.approx(z[column == 5].std(), abs=1e-3)
+
+
+def test_description_names_every_subspace_with_its_exponent(site):
+    answer = site.json("/api/runs/run")
+    assert [group["latents"] for group in answer["groups"]] == [[0, 1], [2, 3], [4, 5]]
+    assert [group["exponent"] for group in answer["groups"]] == pytest.approx([2.2, 3, 2.2])
+    assert [e["value"] for e in answer["exponents"]] == pytest.approx([2.1, 2.2, 3, 2.2])
+    titles = [line["title"] for line in answer["scores"]]
+    assert titles == ["Reconstruction", "KL", "MIG"]
+    assert all(line["meaning"] for line in answer["scores"])
+
+
+def test_prior_samples_depend_on_the_seed_only(site):
+    a, b, c = (site.json(f"/api/runs/run/sample?seed={seed}")["code"] for seed in (7, 7, 8))
+    assert a == b != c
+
+
+def test_gif_goes_there_and_back(site):
+    codes = np.zeros((5, 6), "<f4")
+    codes[:, 0] = np.linspace(-2, 2, 5)
+    _, content = site.ask("POST", "/api/runs/run/gif", codes.tobytes())
+    animation = Image.open(io.BytesIO(content))
+    assert animation.size == (256, 256)
+    assert animation.n_frames == 8
+
+
+# The pieces
+
+
+@pytest.mark.parametrize("p", [0.8, 1.0, 2.0, 2.2, 6.0])
+def test_contours_of_an_isa_subspace_are_its_lp_circles(p):
+    tree = LpTree.isa(2.1, [(p, 3), (1.5, 2)])
+    radii = iso_contours(LpNested(tree, scale=1.3), 0, 2, drops=[0.5, 2.0], angles=16)
+    theta = torch.arange(16) * (2 * torch.pi / 16)
+    unit = (theta.cos().abs() ** p + theta.sin().abs() ** p) ** (1 / p)
+    for drop, level in zip([0.5, 2.0], radii, strict=True):
+        # On the plane f is the subspace's p-norm, and log p falls by f^p0 / s.
+        assert (level * unit).tolist() == pytest.approx([(drop * 1.3) ** (1 / 2.1)] * 16, rel=1e-5)
+
+
+def test_contours_of_a_normal_prior_are_circles_at_whole_standard_deviations():
+    prior = Independent(Normal(torch.zeros(4), torch.full((4,), 0.3)), 1)
+    radii = iso_contours(prior, 1, 3)
+    assert torch.allclose(radii, torch.tensor([[0.3], [0.6], [0.9]]).expand(3, 120), atol=1e-5)
+
+
+def test_nearest_row_of_a_partial_grid_prefers_exact_classes_then_near_ones():
+    labels = np.array([[0, 0], [0, 5], [3, 9], [-1, 2]])
+    grid = FactorGrid(("shape", "x"), (4, 10), labels=labels)
+    assert nearest_row(grid, [0, 6]) == 1
+    assert nearest_row(grid, [3, 0]) == 0
+    assert nearest_row(grid, [3, 6]) == 2
+    assert nearest_row(FactorGrid(("shape", "x"), (4, 10)), [3, 2]) == 32
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_every_mode_become_what_the_model_wants(mode, channels):
+    if mode == "I;16":
+        picture = Image.fromarray(np.full((30, 40), 65535, np.uint16))
+    else:
+        picture = Image.new("RGB", (40, 30), "white").convert(mode)
+    file = io.BytesIO()
+    picture.save(file, format="JPEG" if mode == "CMYK" else "PNG")
+    tensor = read_picture(file.getvalue(), (channels, 16, 16))
+    assert tensor.shape == (1, channels, 16, 16)
+    assert tensor.min() > 0.97
+
+
+def test_transparency_is_black_and_the_centre_is_kept():
+    wide = np.zeros((10, 30, 4), np.uint8)
+    wide[:, 10:20] = 255  # a white square in the middle, transparent beside it
+    inside = read_picture(png(wide), (1, 10, 10))
+    assert inside.min() == 1
+    assert read_picture(png(wide[:, :10]), (1, 10, 10)).max() == 0
+
+
+def test_pictures_of_too_many_pixels_are_refused_before_they_are_unpacked():
+    bomb = png(np.zeros((8000, 8000), bool))
+    assert len(bomb) < 20_000
+    with pytest.raises(ValueError, match="40,000,000 pixels"):
+        read_picture(bomb, (1, 16, 16))
+
+
+def test_a_gif_of_one_colour_frame():
+    frame = np.full((1, 8, 8, 3), (200, 30, 30), np.uint8)
+    animation = Image.open(io.BytesIO(to_gif(frame, 50))).convert("RGB")
+    assert np.abs(np.array(animation.getpixel((100, 100))) - (200, 30, 30)).max() < 8
+
+
+def test_groups_of_a_normal_prior_are_one_card():
+    from isavae.explorer.describe import describe_exponents, describe_groups
+
+    prior = build_prior("normal", 5)
+    assert [group["latents"] for group in describe_groups(prior)] == [[0, 1, 2, 3, 4]]
+    assert describe_exponents(prior) == []
+
+
+# Many at once, and a ground that shifts
+
+
+def test_two_hundred_requests_in_flight_are_all_answered_rightly(site, run):
+    codes = torch.randn(200, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = to_bytes(run.load_model().decode(codes).mean)
+
+    async def all_at_once():
+        pairs = [await asyncio.open_connection("127.0.0.1", site.port) for _ in codes]
+        for code, (_, writer) in zip(codes, pairs, strict=True):
+            body = codes_body(code)
+            head = (
+                f"POST /api/runs/run/decode HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
+                f"Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n"
+                "Connection: close\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
+        answers = await asyncio.gather(*(reader.read() for reader, _ in pairs))
+        for _, writer in pairs:
+            writer.close()
+        return answers
+
+    answers = asyncio.run(all_at_once())
+    assert len(answers) == 200
+    for answer, image in zip(answers, expected, strict=True):
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b" 200 " in head.splitlines()[0]
+        off = np.frombuffer(body, np.uint8).astype(int) - image.ravel()
+        assert np.abs(off).max() <= 1  # batches of one and of many round differently
+
+
+def test_a_run_that_changes_is_read_again_and_one_that_disappears_lives_on(run, tmp_path):
+    path = tmp_path / "moving"
+    shutil.copytree(run.path, path)
+    body = codes_body([[0.5] * 6])
+    with serving(path) as site:
+        before, first = site.ask("POST", "/api/runs/run/decode", body)
+        assert before.headers["X-Run-State"] == "present"
+
+        model = run.load_model()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(0.5)
+        save_model(model, path / "model.safetensors", run.metadata() | {"step": 301})
+        after, second = site.ask("POST", "/api/runs/run/decode", body)
+        assert after.headers["X-Run-Version"] != before.headers["X-Run-Version"]
+        assert second != first
+        assert site.json("/api/runs/run")["step"] == 301
+
+        (path / "model.safetensors").write_bytes(b"torn")
+        torn, third = site.ask("POST", "/api/runs/run/decode", body)
+        assert torn.headers["X-Run-State"] == "unreadable"
+        assert third == second
+
+        shutil.rmtree(path)
+        gone, fourth = site.ask("POST", "/api/runs/run/decode", body)
+        assert gone.status == 200
+        assert gone.headers["X-Run-State"] == "gone"
+        assert fourth == second
+        assert site.json("/api/runs/run/insight")["sample"] == 768
+
+
+def test_images_of_another_shape_are_refused_with_a_way_out(run):
+    with serving(run.path, data="dsprites32[shape=heart, scale=0, orientation=0]") as site:
+        response, content = site.ask("GET", "/api/runs/run/images")
+        assert response.status == 400
+        assert "--data" in json.loads(content)["error"]
+        assert site.ask("POST", "/api/runs/run/decode", codes_body([[0] * 6]))[0].status == 200
+
+
+def test_a_model_file_alone_can_be_explored(run, tmp_path):
+    alone = tmp_path / "alone.safetensors"
+    shutil.copy(run.model_path, alone)
+    with serving(alone) as site:
+        assert site.json("/api/overview")["kind"] == "model"
+        assert site.json("/api/runs/run")["scores"] == []
+
+
+def test_a_study_is_a_table_of_runs_that_may_vanish(run, tmp_path):
+    study = tmp_path / "study"
+    for seed in (0, 1):
+        shutil.copytree(run.path, study / "runs" / f"r{seed}")
+    (study / "runs" / "untrained").mkdir()
+    shutil.copy(run.path / "config.json", study / "runs" / "untrained")
+    with serving(study) as site:
+        overview = site.json("/api/overview")
+        rows = {row["id"]: row for row in site.json("/api/study")["rows"]}
+        assert overview["kind"] == "study"
+        assert overview["first"] in ("r0", "r1")
+        assert [rows[name]["trained"] for name in ("r0", "r1", "untrained")] == [True, True, False]
+        assert rows["r0"]["mig"] == pytest.approx(run.scores()["mig"])
+        assert site.json("/api/runs/r1")["id"] == "r1"
+        assert site.ask("GET", "/api/runs/untrained")[0].status == 410
+        assert site.ask("GET", "/api/runs/r2")[0].status == 404
+
+        shutil.copytree(run.path, study / "runs" / "r2")
+        assert site.ask("GET", "/api/runs/r2")[0].status == 200
+        shutil.rmtree(study / "runs" / "r0")
+        assert site.ask("GET", "/api/runs/r0")[0].status == 410
+
+
+# The command
+
+
+def start_command(*words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "isavae", "explore", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"BROWSER": "false"},
+    )
+
+
+def test_the_command_prints_an_address_with_a_token_and_ends_at_an_interrupt(run):
+    with start_command(run.path, "--no-browser", "--host", "localhost") as process:
+        line = process.stdout.readline()
+        assert "http://localhost:" in line
+        assert len(line.split("token=")[1].strip()) >= 32
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode in (0, 130)
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["/nowhere"], "is none"),
+        (["RUN", "--port", "99999"], "address must be free"),
+        (["RUN", "--host", "192.0.2.1"], "address must be free"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(run, words, sentence):
+    words = [str(run.path) if word == "RUN" else word for word in words]
+    with start_command(*words, "--no-browser") as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("isavae explore: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_listening_to_others_comes_with_a_warning(run):
+    with start_command(run.path, "--no-browser", "--host", "0.0.0.0") as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert "can be reached by others" in err
