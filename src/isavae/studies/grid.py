@@ -31,6 +31,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from isavae.data import load
 from isavae.runs import PRESETS, RunConfig, merge_settings, preset, require_trainable
 from isavae.studies.lines import LinedYaml
+from isavae.training import require_batch
 
 SHIPPED = resources.files("isavae.studies") / "files"
 
@@ -168,7 +169,8 @@ class Study:
                 continue
             checked.add(config.to_json())
             try:
-                require_trainable(config, load(config.data))
+                require_trainable(config)
+                require_batch(config.batch_size, len(load(config.data)))
             except ValueError as error:
                 raise ValueError(f"{self.source}, line {run.line}: {error}") from None
 

@@ -1,0 +1,48 @@
+"""`isavae demo`, which `make demo` runs: the whole path on dSprites in a few minutes."""
+
+import time
+from pathlib import Path
+
+from isavae.cli.evaluation import encode_with_progress, score_run, show
+from isavae.cli.figures import FIGURES
+from isavae.cli.training import train_with_progress
+from isavae.data import load
+from isavae.figures import save
+from isavae.runs import Run, RunConfig
+
+# A part of dSprites on which position finds its axes within minutes on two cores; docs/demo.md has
+# the scores of several seeds.
+SETTINGS = {
+    "data": "dsprites[shape=heart, scale=5]",
+    "prior": "6[6*4, 6*4]",
+    "prior_scale": "standardised",
+    "steps": 1500,
+    "batch_size": 256,
+}
+
+
+def demo(out: Path = Path("demo"), seed: int = 0) -> int:
+    """Train an ISA-VAE on hearts of dSprites, score it, leave pictures; resumes if run again.
+
+    Args:
+        out: the directory to write.
+        seed: of weights, batches and noise.
+    """
+    load("dsprites")  # all 737,280 images, drawn the first time
+    config = RunConfig.parse(SETTINGS | {"seed": seed})
+    run = Run.open(out) if (out / "config.json").exists() else Run.create(config, out)
+    data = load(run.config.data)
+    started = time.monotonic()
+    code = train_with_progress(run, data)
+    if code:
+        return code
+    seconds = time.monotonic() - started
+    model, codes = encode_with_progress(run, data)
+    scores = score_run(run, model, data, codes)
+    print()
+    show(scores)
+    rate = run.metadata()["steps"] * run.config.batch_size / seconds
+    print(f"\ntrained in {seconds:.0f} s, {rate:,.0f} images/s")
+    for name, draw in FIGURES.items():
+        print(save(draw(model, data, codes), out / f"{name}.png"))
+    return 0

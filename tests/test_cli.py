@@ -1,0 +1,106 @@
+"""The command line as a person types it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from isavae.cli import main
+from isavae.runs import Run
+
+DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
+SMALL = ["--data", DATA, "--prior", "2.1[2.2*2, 2.2*2]", "--batch-size", "32", "--width", "64"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli") / "first"
+    assert main(["train", *SMALL, "--beta", "1", "--steps", "6", "--out", str(out)]) == 0
+    return out
+
+
+def complaint(capsys, *words):
+    """The one line on stderr that a bad command ends with."""
+    assert main(words) == 2
+    captured = capsys.readouterr().err.strip().splitlines()
+    assert len(captured) == 1
+    assert "Traceback" not in captured[0]
+    return captured[0]
+
+
+def test_train_evaluate_and_pictures(trained, capsys):
+    assert Run.open(trained).finished()
+    assert main(["evaluate", str(trained), "--images", "100"]) == 0
+    printed = capsys.readouterr().out
+    assert "MIG" in printed
+    assert "posX" in printed
+    scores = json.loads((trained / "scores.json").read_text())
+    assert scores["factors"] == ["posX", "posY"]
+    assert scores["reconstruction"]["n"] == 100
+    for name in ("latents", "traversals", "reconstructions"):
+        assert main(["figure", name, str(trained)]) == 0
+        assert (trained / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["figure", "latents", str(trained), "--format", "svg"]) == 0
+    assert b"<svg" in (trained / "latents.svg").read_bytes()
+
+
+def test_existing_runs_are_not_overwritten_but_resumed(trained, capsys):
+    train = ["train", *SMALL, "--steps", "9", "--out", str(trained)]
+    before = (trained / "model.safetensors").read_bytes()
+    assert "resume it or choose another name" in complaint(capsys, *train)
+    assert (trained / "model.safetensors").read_bytes() == before
+    assert main([*train, "--resume"]) == 0
+    capsys.readouterr()
+    assert Run.open(trained).metadata()["step"] == 9
+    assert "batch_size is 32" in complaint(capsys, *train, "--resume", "--batch-size", "16")
+
+
+def test_flags_override_the_file_which_overrides_the_model(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(f"data: '{DATA}'\nprior: normal\nlatent: 3\nsteps: 4\nbatch_size: 32\n")
+    words = ["train", "--model", "isa-vae", "--config", str(file), "--steps", "2", "--beta", "3"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    config = Run.open(tmp_path / "run").config
+    assert (config.prior, config.steps, config.objective.beta) == ("normal", 2, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["trian"], "did you mean train"),
+        (["figure", "latent"], "did you mean figure latents"),
+        (["train", "--out", "x", "--data", "dsprit"], "did you mean dsprites"),
+        (["train", "--out", "x", "--prior", "2.1[2.2*4, oops]"], "column"),
+        (["train", "--out", "x", "--prior", "2.1[-2*4]"], "-2"),
+        (["train", "--out", "x", "--latent", "7"], "leave latent out"),
+        (["train", "--out", "x", "--model", "gan"], "isa-vae"),
+        (["train", "--out", "x", "--device", "abacus"], "auto, cpu"),
+        (["train", "--out", "/proc/none", *SMALL], "writable"),
+        (["train", "--out", "x", "--data", DATA, "--batch-size", "4096"], "4096"),
+        (["train", "--out", "x", "--config", "missing.yaml"], "missing.yaml"),
+        (["evaluate", "nowhere"], "config.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in complaint(capsys, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_lists_every_verb_and_a_group_its_own(capsys):
+    assert main(["--help"]) == 0
+    everything = capsys.readouterr().out
+    assert "train" in everything
+    assert "data draw" in everything
+    assert max(map(len, everything.splitlines())) <= 80
+    assert main(["data", "--help"]) == 0
+    assert "train" not in capsys.readouterr().out
+
+
+def test_the_overview_imports_nothing_heavy():
+    script = (
+        "import sys; from isavae.cli import main; main(['--help']);"
+        "assert not {'torch', 'numpy', 'pydantic', 'tyro', 'rich'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
