@@ -55,7 +55,7 @@ def test_the_command_line_draws_lists_and_inspects(run, tmp_path):
     code, text = run("list")
     assert code == 0
     assert "in " + str(tmp_path) in text
-    assert text.count("licence: ") == len(DATASETS)
+    assert text.count("\n    factors: ") == len(DATASETS)
     np.save(tmp_path / "own.npy", np.zeros((4, 5, 6), np.uint8))
     code, text = run("inspect", str(tmp_path / "own.npy"))
     assert code == 0

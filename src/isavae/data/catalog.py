@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from isavae.data import cars, faces, sprites
+from isavae.data import cars, faces, sprites, variants
 from isavae.data.cache import cache_file, read
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
@@ -30,7 +30,8 @@ class Source:
         open: Opens it, drawing it first where it is drawn here.
         part: Opens the images with some classes of some factors, where that is cheaper than all.
         is_drawn: Whether it is drawn here, and not a published file that must be imported.
-        is_binary: Whether a pixel takes one bit.
+        kept_as: The name of the data set whose file in the cache it uses; by default its own.
+        bits: What a value of a pixel takes in that file.
     """
 
     about: str
@@ -40,13 +41,13 @@ class Source:
     open: Callable[[], ImageDataset]
     part: Callable[..., ImageDataset] | None = None
     is_drawn: bool = True
-    is_binary: bool = False
+    kept_as: str = ""
+    bits: float | int = 8
 
     @property
     def stored_bytes(self) -> int:
         """Bytes on disk, and at most in memory."""
-        pixels = len(self.grid) * math.prod(self.shape)
-        return pixels // 8 if self.is_binary else pixels
+        return round(len(self.grid) * math.prod(self.shape) * self.bits / 8)
 
 
 def _sprites(size: int) -> Source:
@@ -57,7 +58,19 @@ def _sprites(size: int) -> Source:
         grid=sprites.GRID,
         open=partial(sprites.dsprites, size),
         part=partial(sprites.dsprites, size),
-        is_binary=True,
+        bits=1,
+    )
+
+
+def _variant(about: str, opened: Callable[[], ImageDataset]) -> Source:
+    return Source(
+        about=f"{about}, 64 x 64 colour, drawn here; stored as dsprites",
+        licence="Apache-2.0",
+        shape=(3, 64, 64),
+        grid=sprites.GRID,
+        open=opened,
+        kept_as="dsprites",
+        bits=1 / 3,
     )
 
 
@@ -70,7 +83,7 @@ def _published(name: str) -> Source:
         grid=official.grid,
         open=partial(open_official, name),
         is_drawn=False,
-        is_binary=official.binary,
+        bits=1 if official.binary else 8,
     )
 
 
@@ -78,6 +91,8 @@ DATASETS: dict[str, Source] = {
     "dsprites": _sprites(64),
     "dsprites32": _sprites(32),
     "dsprites16": _sprites(16),
+    "dsprites-color": _variant("dsprites in random colours", variants.coloured_dsprites),
+    "dsprites-noisy": _variant("dsprites in white on coloured noise", variants.noisy_dsprites),
     "faces3d-drawn": Source(
         about="heads turned and lit, 64 x 64 grey, drawn here on the grid of faces3d",
         licence="Apache-2.0",
@@ -184,8 +199,9 @@ def listing() -> str:
     lines = []
     for name, source in DATASETS.items():
         where = "drawn when asked for" if source.is_drawn else how_to_get(name)
-        if read(cache_file(name)) is not None:
-            where = f"in {cache_file(name)}"
+        file = cache_file(source.kept_as or name)
+        if read(file) is not None:
+            where = f"in {file}"
         grid = zip(source.grid.names, source.grid.sizes, strict=True)
         lines += [
             f"{name:<17} {len(source.grid):>9,} images {source.stored_bytes / 1e6:>9,.0f} MB",

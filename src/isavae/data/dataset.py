@@ -1,6 +1,6 @@
 """`ImageDataset`: many images of one size, packed, with the factors behind them if known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol, TypeAlias, final, runtime_checkable
@@ -13,6 +13,7 @@ from torch import Tensor
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.order import epoch_order
 
+Paint: TypeAlias = Callable[[Tensor, np.ndarray], Tensor]  # images, their rows -> colour images
 Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
 
 
@@ -39,6 +40,7 @@ class ImageDataset:
         rows: Which of the stored images belong to the data set, in order; by default all.
         block: How many neighbouring images stay together when an epoch is shuffled; more than 1 for
             data that do not fit into memory (see `epoch_order`).
+        paint: Makes colour images of stored grey ones when a batch is read.
 
     Examples:
         >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
@@ -54,9 +56,10 @@ class ImageDataset:
     grid: FactorGrid | None = None
     rows: np.ndarray | None = None
     block: int = 1
+    paint: Paint | None = None
 
     def __post_init__(self) -> None:
-        c, h, w = self.shape
+        c, h, w = self._stored_shape
         packed = (-(-c * h * w // 8),)
         if self.stored.dtype != np.uint8 or self.stored.shape[1:] not in (packed, (c, h, w)):
             raise ValueError(
@@ -154,7 +157,7 @@ class ImageDataset:
     @property
     def is_binary(self) -> bool:
         """Whether every pixel is 0 or 1, stored as one bit."""
-        return self.stored.ndim == 2
+        return self.stored.ndim == 2 and self.paint is None
 
     def batch(
         self, indices: Rows, device: torch.device | str | None = None
@@ -165,20 +168,11 @@ class ImageDataset:
             indices: Positions within the data set.
             device: Where the result shall be; packed images are sent there and unpacked there.
         """
-        chosen = self._positions(indices)
-        chosen = self.stored[chosen if self.rows is None else self.rows[chosen]]
-        on_cpu = device is None or torch.device(device).type == "cpu"
-        if self.is_binary and on_cpu:
-            # `np.take` is twice as fast here as torch's `embedding` or unpacking and converting
-            pixels = torch.from_numpy(np.take(_bits_of_bytes(), chosen, axis=0))
-        elif self.is_binary:
-            packed = torch.from_numpy(chosen).to(device)[..., None]
-            pixels = (packed >> torch.arange(7, -1, -1, device=device, dtype=torch.uint8)) & 1
-        else:
-            pixels = torch.from_numpy(chosen).to(device)
-            return pixels.float().mul_(1 / 255)
-        c, h, w = self.shape
-        return pixels.float().flatten(1)[:, : c * h * w].reshape(-1, c, h, w)
+        positions = self._positions(indices)
+        rows = positions if self.rows is None else self.rows[positions]
+        chosen = np.ascontiguousarray(self.stored[rows])
+        images = self._unpack(chosen, device) if chosen.ndim == 2 else _to_floats(chosen, device)
+        return images if self.paint is None else self.paint(images, rows)
 
     def steps_per_epoch(self, size: int) -> int:
         """How many whole minibatches an epoch has.
@@ -242,6 +236,10 @@ class ImageDataset:
         rows = np.arange(len(self))[self._positions(indices)]
         return self._at(rows, None if self.grid is None else self.grid.take(rows))
 
+    def painted(self, name: str, paint: Paint) -> "ImageDataset":
+        """These images, in colours that `paint` gives them when they are read."""
+        return replace(self, name=name, paint=paint, shape=(3, *self.shape[1:]))
+
     def named(self, name: str) -> "ImageDataset":
         """The same images under another name."""
         return replace(self, name=name)
@@ -265,6 +263,20 @@ class ImageDataset:
         order = epoch_order(len(self), seed, 0)
         return self.take(np.sort(order[n:])), self.take(np.sort(order[:n]))
 
+    @property
+    def _stored_shape(self) -> tuple[int, int, int]:
+        return self.shape if self.paint is None else (1, *self.shape[1:])
+
+    def _unpack(self, packed: np.ndarray, device: torch.device | str | None) -> Tensor:
+        if device is None or torch.device(device).type == "cpu":
+            # `np.take` is twice as fast here as torch's `embedding` or unpacking and converting
+            pixels = torch.from_numpy(np.take(_bits_of_bytes(), packed, axis=0))
+        else:
+            table = torch.from_numpy(_bits_of_bytes()).to(device)
+            pixels = table[torch.from_numpy(packed).to(device).int()]
+        c, h, w = self._stored_shape
+        return pixels.flatten(1)[:, : c * h * w].reshape(-1, c, h, w)
+
     def _positions(self, indices: Rows) -> np.ndarray:
         if isinstance(indices, slice):
             return np.arange(len(self))[indices]
@@ -275,6 +287,10 @@ class ImageDataset:
             raise ValueError(f"A part of {self.name} must have images, but no image is chosen.")
         stored_rows = rows if self.rows is None else self.rows[rows]
         return replace(self, rows=stored_rows, grid=grid)
+
+
+def _to_floats(images: np.ndarray, device: torch.device | str | None) -> Tensor:
+    return torch.from_numpy(images).to(device).float().mul_(1 / 255)
 
 
 @cache
