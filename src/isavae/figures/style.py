@@ -109,12 +109,16 @@ def number(value: float) -> str:
 
 
 def subspace_of(latent: int, subspaces: Sequence[slice]) -> int | None:
-    """Which subspace a latent belongs to.
+    """Which subspace of two or more latents a latent belongs to.
 
     >>> subspace_of(5, (slice(0, 4), slice(4, 8))), subspace_of(9, (slice(0, 4),))
     (1, None)
     """
-    holds = (k for k, part in enumerate(subspaces) if part.start <= latent < part.stop)
+    holds = (
+        k
+        for k, part in enumerate(subspaces)
+        if part.start <= latent < part.stop and part.stop - part.start > 1
+    )
     return next(holds, None)
 
 

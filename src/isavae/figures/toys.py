@@ -1,0 +1,140 @@
+"""Fig. 1 and the panels of Appendix B: what variational inference does to weights."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from isavae.figures.style import COLUMN, INK, MUTED, PAGE, colour, in_style, new_figure
+
+DATA = "#b5b5b5"
+PRUNED = 0.05
+"""Weights shorter than this share of the longest are drawn as a dot: the component is pruned."""
+
+
+@in_style
+def ica_components(
+    x: Float[Tensor, "n 2"], weights: Mapping[str, Float[Tensor, "2 components"]]
+) -> Figure:
+    """Over-complete ICA (Fig. 1): the data, and each result's components as arrows.
+
+    Args:
+        x: The data.
+        weights: For each panel, its title and W, one column a component. The first panel is the
+            truth; the others show it as thin lines.
+    """
+    figure = new_figure(PAGE, PAGE / len(weights) + 0.2)
+    reach = 1.15 * max(float(w.norm(dim=0).max()) for w in weights.values())
+    truth = next(iter(weights.values()))
+    panels = figure.subplots(1, len(weights), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, w) in zip(panels, weights.items(), strict=True):
+        axes.scatter(*x.T.numpy(), s=1.5, color=DATA, linewidths=0, rasterized=True)
+        for direction in (truth / truth.norm(dim=0)).T.tolist():
+            axes.axline((0, 0), direction, color=MUTED, lw=0.6, ls=(0, (4, 3)))
+        _arrows(axes, w)
+        axes.set_title(title)
+        axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set_xlabel("$x_1$")
+    panels[0].set_ylabel("$x_2$")
+    return figure
+
+
+def _arrows(axes: Axes, weights: Tensor) -> None:
+    lengths = weights.norm(dim=0)
+    for component, (u, v) in enumerate(weights.T.tolist()):
+        if lengths[component] < PRUNED * lengths.max():
+            axes.plot([u], [v], "o", color=colour(component), ms=4)
+            continue
+        for sign in (1, -1):  # a component has a direction but no sign
+            axes.annotate(
+                "",
+                (sign * u, sign * v),
+                (0, 0),
+                arrowprops={
+                    "arrowstyle": "-|>,head_width=0.18,head_length=0.35",
+                    "color": colour(component),
+                    "lw": 1.6,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                },
+            )
+
+
+@in_style
+def rotation_bias(
+    angles: Float[Tensor, "angles"],
+    evidence: Float[Tensor, "angles"],
+    energies: Mapping[float, Float[Tensor, "angles"]],
+) -> Figure:
+    """Experiments 1 and 3 of B.2: likelihood and free energy while the weights are rotated.
+
+    Args:
+        angles: Rotation angles in radians.
+        evidence: Average log p(x) in nats.
+        energies: For each β the mean-field free energy per datum in nats.
+    """
+    figure = new_figure(COLUMN, 2.3)
+    axes = figure.subplots()
+    _against_likelihood(axes, angles, evidence, energies)
+    quarters = torch.arange(math.floor(2 * float(angles.max()) / math.pi) + 1)
+    names = ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"]
+    axes.set_xticks([float(q) * math.pi / 2 for q in quarters[:5]], names[: len(quarters)])
+    axes.set(xlabel=r"angle of the weights, $\theta$", ylabel="nats per datum")
+    return figure
+
+
+@in_style
+def pruning_bias(
+    alpha: Float[Tensor, "alphas"],
+    evidence: Float[Tensor, "alphas"],
+    energies: Mapping[float, Float[Tensor, "alphas"]],
+) -> Figure:
+    """Experiment 2 of B.2: two latents share a direction; the free energy would rather have one.
+
+    Args:
+        alpha: Share α of the first latent, α² + b² = 1.
+        evidence: Average log p(x) in nats.
+        energies: For each β the mean-field free energy per datum in nats.
+    """
+    figure = new_figure(COLUMN, 2.3)
+    axes = figure.subplots()
+    _against_likelihood(axes, alpha, evidence, energies)
+    axes.set(xlabel=r"weight of the first of two latents, $\alpha$", ylabel="nats per datum")
+    return figure
+
+
+def _against_likelihood(
+    axes: Axes, place: Tensor, evidence: Tensor, energies: Mapping[float, Tensor]
+) -> None:
+    axes.plot(place, evidence, color=INK, ls="--", label="log-likelihood")
+    for position, (beta, energy) in enumerate(energies.items()):
+        label = rf"$\mathcal{{F}}$, $\beta={beta:g}$"
+        axes.plot(place, energy, color=colour(position), label=label)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+
+
+@in_style
+def bias_by_magnitude(
+    angles: Float[Tensor, "angles"],
+    ratios: Sequence[float],
+    gaps: Float[Tensor, "ratios angles"],
+) -> Figure:
+    """How much free energy a rotation costs, for columns of equal to very different lengths.
+
+    Args:
+        angles: Rotation angles in radians.
+        ratios: Length of the longer column over that of the shorter one.
+        gaps: Log-likelihood minus free energy, in nats per datum.
+    """
+    figure = new_figure(COLUMN, 2.3)
+    axes = figure.subplots()
+    for position, (ratio, gap) in enumerate(zip(ratios, gaps, strict=True)):
+        axes.plot(angles, gap, color=colour(position), label=f"{ratio:g}")
+    axes.set_xticks([0, math.pi / 4, math.pi / 2], ["0", r"$\pi/4$", r"$\pi/2$"])
+    axes.set(xlabel=r"angle of the weights, $\theta$", ylabel="lost free energy (nats)")
+    axes.legend(title="ratio of lengths", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    return figure

@@ -1,0 +1,152 @@
+"""Disentanglement over many runs: MIG distributions (Fig. 5a), trade-offs (Figs. 5b, 5c, 6)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from isavae.figures.style import INK, MARKERS, MUTED, PAGE, colour, in_style, new_figure
+
+
+def finished(runs: pl.DataFrame) -> pl.DataFrame:
+    """The rows that can be drawn: done, with a MIG and a reconstruction.
+
+    Raises:
+        ValueError: There is none.
+    """
+    drawn = runs.filter(
+        pl.col("status") == "done", pl.col("mig").is_finite(), pl.col("reconstruction").is_finite()
+    )
+    if drawn.is_empty():
+        raise ValueError(
+            f"a figure of a study needs runs with scores, but none of {len(runs)} is done with a "
+            "MIG and a reconstruction; run the study first, on data with known factors"
+        )
+    return drawn
+
+
+def summary(runs: pl.DataFrame, by: str = "model") -> pl.DataFrame:
+    """Mean and standard error of MIG and reconstruction for each series and β.
+
+    Args:
+        runs: A table of runs with `mig`, `reconstruction`, `beta` (and `gamma`) and `by`.
+        by: The column whose values are the series.
+
+    Returns:
+        Columns `by`, `weight` (β; γ where there is no β), `runs`, and mean and standard error of
+        both scores: `mig`, `mig_se`, `reconstruction`, `reconstruction_se`; null for one run.
+    """
+    given = [pl.col(name) for name in ("beta", "gamma") if name in runs.columns]
+    scores = [pl.col(name) for name in ("mig", "reconstruction")]
+    return (
+        runs.group_by(pl.col(by), pl.coalesce(given).alias("weight"))
+        .agg(
+            pl.len().alias("runs"),
+            *(score.mean() for score in scores),
+            *((score.std() / pl.len().sqrt()).name.suffix("_se") for score in scores),
+        )
+        .sort(by, "weight", nulls_last=True)
+    )
+
+
+def pareto(
+    reconstruction: Float[np.ndarray, "points"], mig: Float[np.ndarray, "points"]
+) -> Bool[np.ndarray, "points"]:
+    """Which points no other point beats in both scores.
+
+    >>> pareto(np.array([-20.0, -25.0, -30.0]), np.array([0.1, 0.4, 0.3]))
+    array([ True,  True, False])
+    """
+    ahead = (reconstruction[:, None] >= reconstruction) & (mig[:, None] >= mig)
+    strictly = (reconstruction[:, None] > reconstruction) | (mig[:, None] > mig)
+    return ~np.any(ahead & strictly, axis=0)
+
+
+@in_style
+def trade_off(
+    runs: pl.DataFrame, by: str = "model", link: Callable[[str], str] | None = None
+) -> Figure:
+    """MIG against reconstruction (Figs. 5b, 5c, 6): one series a model, β annotated.
+
+    Points are means over seeds with one standard error; faint points are the runs; the grey line
+    joins the points of the Pareto front, on which no other mean is better in both scores.
+
+    Args:
+        runs: The results table of a study.
+        by: The column whose values are the series.
+        link: For a run's name, where its point leads in an SVG.
+    """
+    runs = finished(runs)
+    table = summary(runs, by)
+    figure = new_figure(PAGE, 3.8)
+    axes = figure.subplots()
+    _front(axes, table)
+    for position, ((name,), means) in enumerate(table.group_by(by, maintain_order=True)):
+        shade, marker = colour(position), MARKERS[position % len(MARKERS)]
+        single = runs.filter(pl.col(by) == name)
+        dots = axes.scatter(
+            single["reconstruction"], single["mig"], s=9, color=shade, alpha=0.25, lw=0, zorder=2
+        )
+        if link is not None:
+            dots.set_urls([link(run) for run in single["run"]])
+        columns = means.select("reconstruction", "mig", "reconstruction_se", "mig_se")
+        x, y, dx, dy = columns.fill_null(0.0).to_numpy().T
+        axes.errorbar(x, y, dy, dx, color=shade, marker=marker, label=str(name), lw=1,
+                      elinewidth=0.9, capsize=1.5, zorder=3)  # fmt: skip
+        for place, beta in zip(zip(x, y, strict=True), means["weight"], strict=True):
+            if beta is not None:
+                axes.annotate(f"{beta:g}", place, (4, 4), textcoords="offset points", color=shade,
+                              fontsize=7.5)  # fmt: skip
+    axes.set(xlabel=r"reconstruction, $E_q \log p(x\,|\,z)$ (nats)", ylabel="MIG")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    return figure
+
+
+def _front(axes: Axes, table: pl.DataFrame) -> None:
+    best = pareto(table["reconstruction"].to_numpy(), table["mig"].to_numpy())
+    front = table.filter(pl.Series(best)).sort("reconstruction")
+    axes.plot(front["reconstruction"], front["mig"], color=MUTED, lw=5, alpha=0.25, zorder=1,
+              solid_capstyle="round", label="Pareto front")  # fmt: skip
+
+
+@in_style
+def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "model") -> Figure:
+    """How MIG is distributed over seeds (Fig. 5a): every run, quartiles, median; a row a model.
+
+    Args:
+        runs: The results table of a study.
+        beta: Only runs with this β; None takes all.
+        by: The column whose values are the rows.
+
+    Raises:
+        ValueError: No run has this β.
+    """
+    runs = finished(runs)
+    if beta is not None:
+        kept = runs.filter(pl.col("beta") == beta)
+        if kept.is_empty():
+            known = ", ".join(f"{value:g}" for value in runs["beta"].drop_nulls().unique().sort())
+            raise ValueError(f"no run has beta {beta:g}; the study has {known or 'none'}")
+        runs = kept
+    groups = {str(name): group["mig"].sort().to_numpy() for (name,), group in runs.group_by(by)}
+    names = sorted(groups, key=lambda name: float(np.median(groups[name])))
+    figure = new_figure(PAGE, 0.75 + 0.42 * len(names))
+    axes = figure.subplots()
+    for row, name in enumerate(names):
+        shade = colour(sorted(names).index(name))  # as in `trade_off`
+        mig = groups[name]
+        # Neighbours in value are spread over five lanes, so that equal runs do not hide each other.
+        lanes = row + 0.07 * ((np.arange(len(mig)) * 2) % 5 - 2)
+        axes.scatter(mig, lanes, s=10, color=shade, alpha=0.6, lw=0, zorder=2)
+        low, middle, high = np.quantile(mig, [0.25, 0.5, 0.75])
+        axes.plot([low, high], [row, row], color=INK, lw=1, zorder=3)
+        axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=INK, lw=1.8, zorder=3)
+    labels = [f"{name}  (n = {len(groups[name])})" for name in names]
+    axes.set_yticks(range(len(names)), labels)
+    axes.tick_params(axis="y", length=0, labelsize=8.5)
+    axes.set(ylim=(-0.6, len(names) - 0.4), xlabel="MIG (line: quartiles, bar: median)")
+    axes.set_xlim(left=0)
+    return figure
