@@ -132,7 +132,7 @@ class LpNested(Distribution):
             >>> LpNested("2[z, 1*2]").norm(torch.tensor([3.0, 2.0, -2.0]))
             tensor(5.)
         """
-        log_norm = self._log_power(z) / self._working_parameters()[0][..., 0]
+        log_norm = norms.log_norm(z, self._working_parameters()[0], self._layout)
         return torch.where((z == 0).all(-1), 0.0, log_norm.exp()).to(self._result_dtype(z))
 
     def log_surface(self) -> Float[Tensor, "..."]:
@@ -146,8 +146,11 @@ class LpNested(Distribution):
                 f"The last axis must hold the tree's {self.tree.n} leaves, not a tensor of shape "
                 f"{tuple(value.shape)}: fit the tree to the latents."
             )
-        if self._validate_args:
-            self._validate_sample(value)
+        if self._validate_args and not bool((value == value).all()):
+            raise ValueError(
+                "Every leaf must be a real number, the support of LpNested, not NaN: look where "
+                "the encoder or the data made it."
+            )
         normaliser = self._log_normaliser
         if normaliser is None:
             normaliser = self._compute_log_normaliser()
@@ -155,17 +158,14 @@ class LpNested(Distribution):
 
     def _log_shape(self, z: Tensor) -> Tensor:
         """The part of Eq. 7 that depends on z."""
-        log_power = self._log_power(z)
         p, s = self._working_parameters()
+        log_norm = norms.log_norm(z, p, self._layout)
         if self.radial is None:
-            return -log_power.clamp_max(_LARGEST_LOG[log_power.dtype]).exp() / s
-        log_norm = log_power / p[..., 0]
-        dtype = self._result_dtype(z)
-        v = log_norm.exp().to(dtype).clamp_min(torch.finfo(dtype).tiny)
+            log_power = p[..., 0] * log_norm - s.log()
+            return -log_power.clamp_max(_LARGEST_LOG[p.dtype]).exp()
+        # Below this radius a slope of log ψ0, of the order 1/v, would overflow.
+        v = log_norm.exp().clamp_min(torch.finfo(p.dtype).tiny ** 0.75)
         return self.radial.log_prob(v) - (self.tree.n - 1) * log_norm
-
-    def _log_power(self, z: Tensor) -> Tensor:
-        return norms.log_power(z, self._working_parameters()[0], self._layout)
 
     def _result_dtype(self, z: Tensor | None = None) -> torch.dtype:
         dtype = torch.promote_types(self.exponents.dtype, self.scale.dtype)
@@ -181,18 +181,18 @@ class LpNested(Distribution):
         """
         shape = self._extended_shape(torch.Size(sample_shape))[:-1]
         dtype = self._result_dtype()
-        p = self.exponents.to(dtype)
+        p = norms.nodes_first(self.exponents.to(dtype), len(shape) + 1)
 
         def split(log_values: Tensor, level: norms.Level) -> Tensor:
-            p_nodes = norms.pick(p, level.nodes).unsqueeze(-1)
-            concentration = level.child_counts.to(dtype) / p_nodes
-            log_gammas = _log_gamma_draws(concentration.expand(*shape, -1, -1))
-            shares = (log_gammas - torch.logsumexp(log_gammas, -1, keepdim=True)) / p_nodes
-            return log_values.unsqueeze(-1) + shares
+            p_nodes = norms.pick(p, level.nodes).unsqueeze(1)
+            concentration = norms.beside_batch(level.child_counts, shape).to(dtype) / p_nodes
+            log_gammas = _log_gamma_draws(concentration.expand(-1, -1, *shape))
+            shares = (log_gammas - torch.logsumexp(log_gammas, 1, keepdim=True)) / p_nodes
+            return log_values.unsqueeze(1) + shares
 
         magnitudes = norms.sweep_down(self._log_radius(shape, dtype), self._layout, split).exp()
-        signs = torch.rand(magnitudes.shape, dtype=dtype, device=magnitudes.device) < 0.5
-        return torch.where(signs, magnitudes, -magnitudes)
+        magnitudes = magnitudes.movedim(0, -1).contiguous()
+        return torch.where(torch.rand_like(magnitudes) < 0.5, magnitudes, -magnitudes)
 
     def _log_radius(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         if self.radial is not None:
@@ -233,14 +233,22 @@ class LpNested(Distribution):
         else:
             radius = (self.radial.variance + self.radial.mean**2).log().to(p.dtype)
 
+        batch = self.batch_shape
+        p = norms.nodes_first(p, len(batch) + 1)
+
         def split(log_values: Tensor, level: norms.Level) -> Tensor:
             p_nodes = norms.pick(p, level.nodes)
-            rest = log_values - norms.log_moment(level.leaf_counts, p_nodes)
-            shares = norms.log_moment(level.child_counts, p_nodes.unsqueeze(-1))
-            return rest.unsqueeze(-1) + shares
+            counts = norms.beside_batch(level.leaf_counts, batch)
+            rest = log_values - norms.log_moment(counts, p_nodes)
+            counts = norms.beside_batch(level.child_counts, batch)
+            return rest.unsqueeze(1) + norms.log_moment(counts, p_nodes.unsqueeze(1))
 
-        variance = norms.sweep_down(radius.expand(self.batch_shape), self._layout, split).exp()
-        return variance.to(self._result_dtype()).expand(self.batch_shape + self.event_shape)
+        variance = norms.sweep_down(radius.expand(batch), self._layout, split).exp()
+        return (
+            variance.movedim(0, -1)
+            .to(self._result_dtype())
+            .expand(self.batch_shape + self.event_shape)
+        )
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "LpNested":
         new = self.__new__(LpNested) if _instance is None else _instance

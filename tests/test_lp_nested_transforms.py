@@ -1,0 +1,91 @@
+"""Lp-nested laws under `torch.func`, `torch.compile` and Pyro."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.func import grad, jacrev, vmap
+
+from isavae.distributions import LpNested, LpTree
+
+TREES = ["2.1[2.2*4, 2.2*4]", "2[z, 1.2*2, z, 1.2*3, 4[1.5*2, z]]"]
+
+
+@pytest.fixture(params=TREES)
+def tree(request):
+    torch.manual_seed(0)
+    return LpTree.parse(request.param)
+
+
+def log_prob(tree, z, exponents):
+    return LpNested(tree, exponents=exponents, validate_args=False).log_prob(z)
+
+
+def sums_and_gradients(tree, z, exponents, function=log_prob):
+    z, exponents = z.clone().requires_grad_(), exponents.clone().requires_grad_()
+    value = function(tree, z, exponents)
+    return value, *torch.autograd.grad(value.sum(), (z, exponents))
+
+
+def test_vmap_over_points_and_exponents(tree):
+    z, exponents = torch.randn(5, tree.n), torch.rand(5, len(tree.exponents)) + 1
+    value, z_grad, p_grad = sums_and_gradients(tree, z, exponents)
+
+    def one(z, exponents):
+        return log_prob(tree, z, exponents)
+
+    assert torch.allclose(vmap(one)(z, exponents), value, atol=1e-5)
+    crossed = torch.stack([one(z[0], p) for p in exponents])
+    assert torch.allclose(vmap(one, (None, 0))(z[0], exponents), crossed, atol=1e-5)
+    per_row = vmap(grad(one, argnums=(0, 1)))(z, exponents)
+    assert torch.allclose(per_row[0], z_grad, atol=1e-4)
+    assert torch.allclose(per_row[1], p_grad, atol=1e-4)
+    hessians = vmap(jacrev(grad(one)))(z, exponents)
+    direct = torch.stack(
+        [
+            torch.autograd.functional.hessian(lambda x, p=p: one(x, p), row)
+            for row, p in zip(z, exponents, strict=True)
+        ]
+    )
+    assert torch.allclose(hessians, direct, atol=1e-4)
+
+
+def test_vmap_of_samples(tree):
+    exponents = torch.rand(3, len(tree.exponents)) + 1
+
+    def draw(exponents):
+        return LpNested(tree, exponents=exponents, validate_args=False).rsample((2,))
+
+    z = vmap(draw, randomness="different")(exponents)
+    assert z.shape == (3, 2, tree.n)
+    assert z.unique().numel() == z.numel()
+
+
+COMPILED = """
+import torch
+from isavae.distributions import LpNested, LpTree
+from tests.test_lp_nested_transforms import TREES, log_prob, sums_and_gradients
+
+for text in TREES:
+    tree = LpTree.parse(text)
+    law = LpNested(tree, validate_args=False)
+    z, exponents = torch.randn(5, tree.n), torch.tensor(tree.exponents)
+    compiled = torch.compile(law.log_prob, backend=BACKEND, fullgraph=True)
+    assert torch.allclose(compiled(z), law.log_prob(z), atol=1e-5)
+    draw = torch.compile(lambda: law.rsample((4,)), backend=BACKEND, fullgraph=True)
+    assert draw().shape == (4, tree.n)
+    learned = torch.compile(log_prob, backend=BACKEND)
+    ours = sums_and_gradients(tree, z, exponents, learned)
+    plain = sums_and_gradients(tree, z, exponents)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(ours, plain))
+"""
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compile(backend):
+    """In a process of its own: the type checks of this suite cannot be traced."""
+    script = COMPILED.replace("BACKEND", repr(backend))
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=root)
