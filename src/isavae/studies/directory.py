@@ -4,18 +4,18 @@ A run directory in a study is one that `isavae train` could have made, with `wor
 how the work on it went. `scores.json` is written last, so a run with scores is done.
 """
 
-import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
 from isavae.files import atomic_write
 from isavae.studies.grid import Study
+from isavae.studies.lock import locked
 
 RunState = Literal["missing", "started", "running", "failed", "done"]
 
@@ -104,19 +104,9 @@ class StudyDirectory:
             ) from None
         return Study.parse(text, str(self.path / "study.yaml"))
 
-    @contextmanager
-    def lock(self, run: str) -> Iterator[bool]:
-        """Hold a run while the block lasts; False if somebody else does.
-
-        The kernel gives the lock back when the process dies, however it dies.
-        """
-        with (self.path / "locks" / run).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+    def lock(self, run: str) -> AbstractContextManager[bool]:
+        """Hold a run while the block lasts; False if somebody else does."""
+        return locked(self.path / "locks" / run)
 
     def is_locked(self, run: str) -> bool:
         """Whether somebody works on a run."""
@@ -178,6 +168,12 @@ class StudyDirectory:
         """Ask all who work on the study now to checkpoint and end."""
         with atomic_write(self.path / "stop") as file:
             file.write(secrets.token_hex(8).encode())
+
+    def wait_until_idle(self, runs: Iterable[str]) -> None:
+        """Return when nobody works on any of the runs."""
+        for run in runs:
+            with locked(self.path / "locks" / run, wait=True):
+                continue
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -28,10 +28,10 @@ from typing import Any, final
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from isavae.data import load
 from isavae.runs import PRESETS, RunConfig, merge_settings, preset, require_trainable
 from isavae.studies.lines import LinedYaml
-from isavae.training import require_batch
+from isavae.studies.local_data import open_once
+from isavae.training import require_batch, resolve_device
 
 SHIPPED = resources.files("isavae.studies") / "files"
 
@@ -152,27 +152,27 @@ class Study:
             )
         return cls.parse(shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml")
 
-    def require_runnable(self, any_device: bool = False) -> None:
-        """Load every data set, and check every run against it.
-
-        Args:
-            any_device: runs go to other machines, so their device need not exist here.
+    def require_data(self) -> None:
+        """Open every data set, drawing it where needed, and check that batches fit it.
 
         Raises:
-            ValueError: with the line of the first run that cannot work.
+            ValueError: with the line of the first run whose data are missing or too few.
         """
-        checked: set[str] = set()
-        for run in self.runs:
-            local = {"device": "auto"} if any_device else {}
-            config = run.config.model_copy(update={"seed": 0, **local})
-            if config.to_json() in checked:
-                continue
-            checked.add(config.to_json())
+        asked = {(run.config.data, run.config.batch_size): run for run in self.runs}
+        for (name, batch_size), run in asked.items():
             try:
-                require_trainable(config)
-                require_batch(config.batch_size, len(load(config.data)))
+                require_batch(batch_size, len(open_once(name)))
             except ValueError as error:
                 raise ValueError(f"{self.source}, line {run.line}: {error}") from None
+
+    def require_devices(self) -> None:
+        """Check that the devices of all runs exist here.
+
+        Raises:
+            ValueError: if one does not.
+        """
+        for device in {run.config.device for run in self.runs}:
+            resolve_device(device)
 
 
 def shipped_studies() -> list[str]:
@@ -190,8 +190,9 @@ def run_id(config: RunConfig) -> str:
     True
     """
     content = config.model_dump(mode="json", exclude={"device"}, exclude_defaults=True)
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return f"{config.objective.name}-s{config.seed:02d}-{digest[:12]}"
+    name = config.objective.name
+    digest = hashlib.sha256(json.dumps([name, content], sort_keys=True).encode()).hexdigest()
+    return f"{name}-s{config.seed:02d}-{digest[:12]}"
 
 
 def _validated(lined: LinedYaml) -> _StudyFile:
@@ -228,6 +229,7 @@ def _runs_of_block(
             try:
                 layers = [preset(model) if model else {}, shared, chosen, {"seed": seed}]
                 config = RunConfig.parse(merge_settings(*layers))
+                require_trainable(config.model_copy(update={"device": "cpu"}))
             except ValueError as error:
                 raise lined.error(str(error), _culprit(str(error), file, block, at)) from None
             yield PlannedRun(run_id(config), config, lined.line(*at))

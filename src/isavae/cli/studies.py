@@ -1,0 +1,167 @@
+"""`isavae study ...`."""
+
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from isavae.cli.study_progress import LiveTally
+from isavae.cli.training import interruptible
+from isavae.studies import Study, StudyDirectory, results
+from isavae.studies.execute import run_study
+from isavae.studies.local import LocalEngine, available_cores
+from isavae.studies.select import select as choose
+from isavae.studies.summary import group_columns, summarise
+
+
+def run(
+    file: Positional[str],
+    out: Path,
+    workers: int | None = None,
+    engine: Literal["local"] = "local",
+    retry_failed: bool = False,
+    track: Literal["none", "tensorboard"] = "none",
+    checkpoint_seconds: float = 60.0,
+) -> int:
+    """Run what is missing of a study, go on with what was interrupted, skip what is done.
+
+    May be killed and started again, and started twice on one directory.
+
+    Args:
+        file: a study file, or the name of one that comes with the package, such as smoke.
+        out: the study directory.
+        workers: runs at a time; by default as many as the cores allow.
+        engine: where the runs are done.
+        retry_failed: try again what an earlier call gave up.
+        track: write TensorBoard event files into the run directories.
+        checkpoint_seconds: time between two checkpoints of a run: what a kill may cost.
+    """
+    study = Study.from_file(file)
+    workers, threads = share_cores(study, workers)
+    print(f"{study.name}: {len(study.runs):,} runs, {workers} at a time, {threads} threads each")
+    with interruptible() as stopped, LiveTally() as live:
+        tally = run_study(
+            study, StudyDirectory(out), LocalEngine(workers), threads=threads, on_change=live,
+            should_stop=stopped, retry_failed=retry_failed, track=track == "tensorboard",
+            checkpoint_seconds=checkpoint_seconds,
+        )  # fmt: skip
+    print(f"{tally.done:,} of {tally.total:,} runs done, {len(tally.failed):,} failed")
+    if tally.stopped:
+        print(f"stopped; go on with: isavae study run {file} --out {out}")
+        return 130
+    print(f"next: isavae study results {out}")
+    return 0
+
+
+def share_cores(study: Study, workers: int | None) -> tuple[int, int]:
+    """Workers and threads per run that keep every core busy and none twice."""
+    cores, wanted = available_cores(), study.resources.cpus
+    workers = workers or max(1, cores // (wanted or 1))
+    fair = max(1, cores // workers)
+    return workers, min(wanted or fair, fair)
+
+
+def status(directory: Positional[Path]) -> None:
+    """Say how far a study is, whoever works on it.
+
+    Args:
+        directory: a study directory.
+    """
+    opened = StudyDirectory(directory)
+    study = opened.study()
+    states = {run.id: opened.state(run.id) for run in study.runs}
+    counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
+    print(f"{study.name}: {len(states):,} runs")
+    for state in ("done", "running", "failed", "started", "missing"):
+        if counts.get(state):
+            print(f"  {state:<8}{counts[state]:>7,}")
+    for name, state in states.items():
+        if state == "failed":
+            work = opened.work(name)
+            print(f"{name} failed {work.attempts} times, last with {work.error}")
+
+
+def stop(directory: Positional[Path], wait: bool = True) -> None:
+    """Ask all who work on a study to finish the step, checkpoint and end.
+
+    Args:
+        directory: a study directory.
+        wait: return only when nobody works on it any more.
+    """
+    opened = StudyDirectory(directory)
+    study = opened.study()
+    opened.request_stop()
+    if wait:
+        opened.wait_until_idle([run.id for run in study.runs])
+    print(f"{study.name}: stopped" if wait else f"{study.name}: asked to stop")
+
+
+def show_results(
+    directory: Positional[Path],
+    scores: tuple[str, ...] = ("mig", "reconstruction"),
+    csv: Path | None = None,
+    parquet: Path | None = None,
+    json: Path | None = None,
+) -> None:
+    """Show a study's scores by model, β and what else varies; write one row a run to files.
+
+    Args:
+        directory: a study directory.
+        scores: which scores to show.
+        csv: write the table of all runs here; exponents are joined by spaces.
+        parquet: write it here as parquet.
+        json: write it here as JSON.
+    """
+    table = results(directory)
+    for path, save in ((parquet, table.write_parquet), (json, table.write_json)):
+        if path:
+            save(path)
+    if csv:
+        exponents = pl.col("exponents").list.eval(pl.element().cast(pl.String)).list.join(" ")
+        table.with_columns(exponents).write_csv(csv)
+    _show(summarise(table, scores), _title(table))
+
+
+def select(
+    directory: Positional[Path], by: str = "representative", json: Path | None = None
+) -> None:
+    """Choose one run of every model and β.
+
+    Args:
+        directory: a study directory.
+        by: "representative" (the paper's rule, needs MIG), "udr" (needs no labels), "elbo", or
+            any score, of which the highest wins.
+        json: write the chosen runs' rows here.
+    """
+    table = results(directory)
+    chosen = choose(table, by)
+    if json:
+        chosen.write_json(json)
+    columns = [*group_columns(table), "seed", "selected_by", "mig", "reconstruction", "path"]
+    _show(chosen.select(columns), f"chosen by {by}")
+
+
+def _title(table: pl.DataFrame) -> str:
+    counts = dict(table["status"].value_counts().sort("status").iter_rows())
+    return ", ".join(f"{count:,} {status}" for status, count in counts.items())
+
+
+def _show(table: pl.DataFrame, title: str) -> None:
+    shown = Table(title=title, title_justify="left", box=None)
+    for name, kind in table.schema.items():
+        shown.add_column(name.replace("_", "\n"), justify="right" if kind.is_numeric() else "left")
+    for row in table.iter_rows():
+        shown.add_row(*(_text(value) for value in row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(shown, highlight=False)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

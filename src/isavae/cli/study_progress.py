@@ -1,0 +1,86 @@
+"""A study's progress: a table that stays in place on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import final
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from isavae.studies.execute import Tally
+
+LINE_SECONDS = 10.0
+SHOWN_RUNS = 16
+
+
+@final
+class LiveTally:
+    """Done, running, failed, left, rate, time left and the best so far, on stderr."""
+
+    def __init__(self):
+        self._console = Console(file=sys.stderr)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._printed = time.monotonic() - LINE_SECONDS
+
+    def __enter__(self) -> "LiveTally":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, tally: Tally) -> None:
+        """Show how far the study is."""
+        if self._console.is_terminal:
+            self._live.update(_table(tally), refresh=True)
+        elif time.monotonic() - self._printed >= LINE_SECONDS or not (tally.left or tally.running):
+            self._printed = time.monotonic()
+            print(describe(tally), file=sys.stderr)
+
+
+def describe(tally: Tally) -> str:
+    """How far a study is, in one line.
+
+    >>> describe(Tally(total=4, done=1))
+    '1/4 done, 0 running, 0 failed, 3 left'
+    """
+    text = (
+        f"{tally.done}/{tally.total} done, {len(tally.running)} running, "
+        f"{len(tally.failed)} failed, {tally.left} left"
+    )
+    seconds = tally.seconds_left()
+    if seconds is not None:
+        text += f", {tally.rate() * 3600:,.0f} runs/h, {duration(seconds)} left"
+    if tally.best:
+        text += f", best MIG {tally.best[1]:.3f} ({tally.best[0]})"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """A time span as people say it.
+
+    >>> duration(42.0), duration(600.0), duration(9000.0), duration(260000.0)
+    ('42 s', '10.0 min', '2.5 h', '3.0 days')
+    """
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _table(tally: Tally) -> Table:
+    table = Table(title=describe(tally), title_justify="left", box=None)
+    table.add_column("running")
+    table.add_column("step", justify="right")
+    for run, (step, steps) in list(tally.running.items())[:SHOWN_RUNS]:
+        table.add_row(run, f"{step:,}/{steps:,}" if step else "starting")
+    return table

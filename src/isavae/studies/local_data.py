@@ -1,0 +1,27 @@
+"""Data sets, drawn once per machine however many processes ask at the same time."""
+
+import hashlib
+
+import isavae
+from isavae.data import ImageDataset, load
+from isavae.data.cache import cache_file, read, write
+from isavae.studies.lock import locked
+
+
+def open_once(name: str) -> ImageDataset:
+    """A data set by name; the first process of a machine draws it and keeps it on disk.
+
+    That holds for parts of a data set too: their next reader maps a file instead of drawing.
+    """
+    digest = hashlib.sha256(f"{name} {isavae.__version__}".encode()).hexdigest()[:16]
+    part = cache_file(f"part-{digest}")
+    kept = read(part)
+    if kept is not None:
+        return kept.named(name)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with locked(part.with_suffix(".lock"), wait=True):
+        kept = read(part)
+        data = load(name) if kept is None else kept.named(name)
+        if kept is None and "[" in name and data.rows is None:
+            write(part, f"part/{digest}", data.shape, [data.stored], data.grid)
+    return data

@@ -1,0 +1,92 @@
+"""A small study, its undisturbed results, and ways to disturb it, for the tests of both engines."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from isavae.studies import Study, StudyDirectory
+
+DATA = "dsprites16[shape=square, scale=5, orientation=0, posX=::4, posY=::4]"
+TEXT = f"""
+name: tiny
+seeds: 2
+settings: {{data: "{DATA}", width: 8, steps: STEPS, batch_size: 16}}
+runs:
+- {{model: [beta-vae, isa-vae]}}
+resources: {{cpus: 1}}
+"""
+
+
+def tiny_study(steps: int = 60, extra: str = "") -> Study:
+    """Four runs of a second at most."""
+    return Study.parse(TEXT.replace("STEPS", str(steps)) + extra)
+
+
+def outcome(root: Path) -> dict[str, tuple[bytes, dict]]:
+    """What a study leaves: the weights, to the bit, and the scores of every run."""
+    return {
+        path.name: (
+            (path / "model.safetensors").read_bytes(),
+            json.loads((path / "scores.json").read_text()),
+        )
+        for path in (root / "runs").iterdir()
+    }
+
+
+def require_tidy(root: Path, study: Study) -> None:
+    """Every run done, no state, lock or torn write left behind."""
+    directory = StudyDirectory(root)
+    assert {directory.state(run.id) for run in study.runs} == {"done"}
+    assert {path.name for path in (root / "runs").iterdir()} == {run.id for run in study.runs}
+    assert not list(root.glob("runs/*/state.pt")), "a finished run keeps no state"
+    assert not list(root.glob("runs/*/.*~")), "nothing half written stays"
+
+
+def start_driver(study: Study, root: Path, *flags: str) -> subprocess.Popen:
+    """`isavae study run` in a process of its own."""
+    file = root.with_suffix(".yaml")
+    file.write_text(study.text)
+    command = [sys.executable, "-m", "isavae", "study", "run", str(file), "--out", str(root)]
+    return subprocess.Popen(
+        [*command, "--checkpoint-seconds", "0.05", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def workers_of(driver: int) -> list[int]:
+    """The processes forked for runs by the server that a driver started."""
+    children = _children()
+    return [w for server in children.get(driver, []) for w in children.get(server, [])]
+
+
+def kill(pid: int) -> None:
+    """SIGKILL; whoever ended by himself meanwhile is left in peace."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def wait_for(condition, seconds: float = 120.0) -> None:
+    """Return as soon as the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.01)
+
+
+def _children() -> dict[int, list[int]]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    return children

@@ -1,0 +1,116 @@
+"""Study files: what they expand to, stable names, and a sentence with the line for every typo."""
+
+import re
+
+import pytest
+
+from isavae.runs import RunConfig
+from isavae.studies import Study, run_id, shipped_studies
+from isavae.studies.grid import combinations
+
+HEAD = "name: mine\n"
+
+
+def test_a_block_is_the_product_of_its_lists_and_seeds():
+    study = Study.parse(
+        HEAD + "seeds: [3, 5]\nruns:\n- {model: [beta-vae, isa-vae], beta: [1, 2], steps: 9}\n"
+    )
+    seen = [(r.config.prior, r.config.objective.beta, r.config.seed) for r in study.runs]
+    assert seen == [(p, b, s) for p in ("normal", "isa") for b in (1, 2) for s in (3, 5)]
+
+
+def test_lists_under_zip_go_together_and_multiply_with_the_others():
+    block = {"zip": {"prior": ["a", "b"], "lr": [1, 2]}, "beta": [7, 8]}
+    chosen = [(c["prior"], c["lr"], c["beta"]) for c in combinations(block)]
+    assert chosen == [("a", 1, 7), ("a", 1, 8), ("b", 2, 7), ("b", 2, 8)]
+
+
+def test_mappings_expand_inside():
+    block = {"objective": [{"name": "x", "gamma": [1, 2]}, {"name": "y"}]}
+    chosen = [c["objective"] for c in combinations(block)]
+    assert chosen == [{"name": "x", "gamma": 1}, {"name": "x", "gamma": 2}, {"name": "y"}]
+
+
+def test_a_block_overrides_the_settings_and_they_the_model():
+    study = Study.parse(
+        HEAD + "settings: {model: beta-vae, beta: 2, lr: 0.5}\nruns: [{}, {lr: 0.25}, {beta: 3}]"
+    )
+    assert [(r.config.objective.beta, r.config.lr) for r in study.runs] == [
+        (2.0, 0.5),
+        (2.0, 0.25),
+        (3.0, 0.5),
+    ]
+
+
+def test_equal_runs_are_one():
+    study = Study.parse(HEAD + "runs: [{model: vae}, {model: beta-vae, beta: [1, 2]}]")
+    assert len(study.runs) == 2
+
+
+def test_names_come_from_the_content_alone():
+    # Written down once: a change would orphan every finished run of every study.
+    assert run_id(RunConfig(prior="6*4", steps=40, seed=7)) == "beta-vae-s07-86aa27e13bd6"
+    assert run_id(RunConfig(device="cpu")) == run_id(RunConfig(device="auto"))
+    assert run_id(RunConfig(seed=1)) != run_id(RunConfig(seed=2))
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_shipped_studies_are_valid(name):
+    study = Study.from_file(name)
+    assert study.name == name
+    assert study.about
+    assert len({run.id for run in study.runs}) == len(study.runs) > 0
+
+
+MISTAKES = {
+    "runz: []": "line 2: 'runz' is nothing that a study has; did you mean 'runs'?",
+    "runs:\n- modle: vae": "line 3: 'modle' is nothing that a run has; did you mean 'model'?",
+    "runs:\n- model: vae\n- model: isa-vea": "line 4: a model must be one of .* isa-vae",
+    "runs:\n- lr: 1\n  batch_size: x": "line 4: batch_size",
+    "settings:\n  lr: -1\nruns: [{}]": "line 3: lr: .* greater than 0",
+    "runs:\n- objective:\n    name: beta-vea": "line 3: .*beta-vae",
+    "runs:\n- prior: 2.1[": "line 3: .*tree",
+    "runs:\n- network: mpl": "line 3: a network must be one of",
+    "runs:\n- zip: {lr: [1, 2], width: [1]}": "line 3: lists under zip must have one length",
+    "runs:\n- zip: 3": "line 3: zip must map names to lists",
+    "seeds: 0\nruns: [{}]": "line 2: seeds must be a number or a list of numbers; got 0",
+    "runs:\n- lr: 1\n  seeds: [a]": "line 4: seeds must be",
+    "runs:\n- seed: 3": "line 3: 'seed' is nothing that a run has; did you mean 'seeds'",
+    "runs:\n- steps: 3\n  epochs: 4": "line 3: give steps or epochs, not both",
+    "runs: [{}]\nresources:\n  cpu: 1": "line 4: 'cpu' .* did you mean 'cpus'",
+    "runs: [{}]\nresources:\n  memory: lots": "line 4: resources",
+    "runs: [{}]\nruns: [{}]": "line 3: a name must stand once",
+    "runs: []": "line 2: runs",
+    "runs:\n- beta: [1, 2": "line 3: ",
+    "about: x": "must have 'runs'",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_typo_is_one_sentence_with_its_line(mistake):
+    with pytest.raises(ValueError) as caught:
+        Study.parse(HEAD + mistake, "my.yaml")
+    message = str(caught.value)
+    assert message.startswith("my.yaml, line ")
+    assert re.search(MISTAKES[mistake], message), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["", "- a", "just words", "name: [\x00"])
+def test_what_is_no_study_is_refused(text):
+    with pytest.raises(ValueError, match="my.yaml"):
+        Study.parse(text, "my.yaml")
+
+
+def test_data_that_do_not_exist_or_do_not_fill_a_batch_are_named_with_their_line():
+    few = "dsprites16[shape=0, scale=0, orientation=0, posX=0]"
+    for settings in ("data: dsprits", f'data: "{few}", batch_size: 33'):
+        study = Study.parse(HEAD + f"runs:\n- lr: 1\n  epochs: 1\n- {{{settings}}}", "my.yaml")
+        study = Study.parse(HEAD + f"runs:\n- {{{settings}}}", "my.yaml")
+        with pytest.raises(ValueError, match="my.yaml, line 3: "):
+            study.require_data()
+
+
+def test_an_unknown_study_lists_those_that_ship():
+    with pytest.raises(ValueError, match="one of .*smoke"):
+        Study.from_file("nowhere.yaml")
