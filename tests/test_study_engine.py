@@ -157,8 +157,8 @@ def test_stop_checkpoints_and_the_next_call_goes_on(tmp_path, undisturbed):
 
 def test_what_keeps_failing_is_recorded_and_the_study_goes_on(tmp_path):
     extra = "retries: 1\n"
-    broken = tiny_study().text.replace("seeds: 2", "seeds: 1").replace(
-        "runs:", "runs:\n- {lr: 1.0e+30}"
+    broken = (
+        tiny_study().text.replace("seeds: 2", "seeds: 1").replace("runs:", "runs:\n- {lr: 1.0e+30}")
     )
     root = tmp_path / "s"
     study = type(tiny_study()).parse(broken + extra)

@@ -201,7 +201,8 @@ def _validated(lined: LinedYaml) -> _StudyFile:
     try:
         return _StudyFile.model_validate(lined.values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # An unknown name first: it is often why another one is missing.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         path = first["loc"]
         if first["type"] == "extra_forbidden":
             fields = Resources.model_fields if path[0] == "resources" else _StudyFile.model_fields

@@ -58,7 +58,7 @@ def udr_scores(group: pl.DataFrame) -> pl.Series:
 
     Codes of the same images, a seeded subset of up to 10,000, are compared; null if alone.
     """
-    from isavae.metrics import udr
+    from isavae.metrics import udr  # pyrefly: ignore[missing-module-attribute]
 
     if len(group) < 2:
         return pl.Series([None] * len(group), dtype=pl.Float64)
