@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +80,13 @@ def _fingerprint(path: Path, options: Sequence) -> str:
     """Changes with every file's name, size and time of change, and with the options."""
     from isavae.data.images import picture_files
 
-    files = picture_files(path) if path.is_dir() else [path]
+    files = picture_files(path) if path.is_dir() else [str(path)]
     digest = hashlib.sha256(json.dumps([str(path.resolve()), options]).encode())
     for file in files:
         digest.update(json.dumps(_stamp(file)).encode())
     return digest.hexdigest()[:16]
 
 
-def _stamp(file: Path) -> tuple[str, int, int]:
-    status = file.stat()
+def _stamp(file: str | Path) -> tuple[str, int, int]:
+    status = os.stat(file)
     return str(file), status.st_size, status.st_mtime_ns
