@@ -1,0 +1,422 @@
+"""The explorer's page in a real browser: every gesture, three widths, not one stray request."""
+
+import io
+import json
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.explorer_site import TOKEN, serving, train_small
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the page's tests need Debian's chromium")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+WIDTHS = (360, 768, 1280)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    study = tmp_path_factory.mktemp("explorer") / "study"
+    return [train_small(study / "runs" / f"run-{seed}", seed=seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def site(runs):
+    with serving(runs[0].path) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def study_site(runs):
+    with serving(runs[0].path.parent.parent) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visit(browser, site, fragment="", width=1280, scheme="light", ready=".cell"):
+    """A fresh visitor's page; afterwards, nothing must have gone wrong or anywhere else."""
+    size = {"width": width, "height": 740 if width < 500 else 900}
+    context = browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    complaints, elsewhere = [], []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console", lambda line: line.type in ("error", "warning") and complaints.append(line.text)
+    )
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith((f"http://127.0.0.1:{site.port}/", "blob:", "data:"))
+            or elsewhere.append(request.url)
+        ),
+    )
+    page.goto(site.url + fragment)
+    page.wait_for_selector(ready)
+    yield page
+    context.close()
+    assert complaints == []
+    assert elsewhere == []
+
+
+def state(page):
+    """The page's state, as its own JSON export tells it."""
+    text = page.evaluate("import('./exporting.js').then((m) => JSON.stringify(m.codeAsJson()))")
+    return json.loads(text)
+
+
+def pixels(page, canvas="#decoded"):
+    """The red channel of a canvas."""
+    script = """(c) => {
+      const copy = new OffscreenCanvas(c.width, c.height)
+        .getContext('2d', { willReadFrequently: true });
+      copy.drawImage(c, 0, 0);
+      return [...copy.getImageData(0, 0, c.width, c.height).data].filter((_, k) => k % 4 === 0);
+    }"""
+    return np.array(page.eval_on_selector(canvas, script))
+
+
+def settle(page, site):
+    """Wait until the decoded image is that of the code, by the server; return the code."""
+    for _ in range(100):
+        code = state(page)["code"]
+        body = np.array(code, "<f4").tobytes()
+        _, content = site.ask("POST", f"/api/runs/{state(page)['run']}/decode", body)
+        shown = pixels(page)
+        expected = np.frombuffer(content, np.uint8)
+        if shown.shape == expected.shape and np.abs(shown - expected).max() <= 1:
+            return code
+        page.wait_for_timeout(30)
+    raise AssertionError("the decoded image never became that of the code")
+
+
+def drag(page, selector, start, end, steps=8):
+    """Drag across an element, from one point of it to another, in shares of its size."""
+    page.locator(selector).first.scroll_into_view_if_needed()
+    box = page.locator(selector).first.bounding_box()
+    place = [
+        (box["x"] + fx * box["width"], box["y"] + fy * box["height"]) for fx, fy in (start, end)
+    ]
+    page.mouse.move(*place[0])
+    page.mouse.down()
+    page.mouse.move(*place[1], steps=steps)
+    page.mouse.up()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_sliders_and_pads_move_the_decoded_image_at_every_width(browser, site, width):
+    with visit(browser, site, width=width) as page:
+        before = settle(page, site)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+        drag(page, ".sliders input[type=range]", (0.5, 0.5), (0.85, 0.5))
+        moved = settle(page, site)
+        assert [a != b for a, b in zip(before, moved, strict=True)].count(True) == 1
+        assert max(moved, key=abs) > 1
+
+        drag(page, "canvas.pad", (0.5, 0.5), (0.8, 0.25))
+        on_pad = settle(page, site)
+        span = page.evaluate("import('./state.js').then((m) => m.span())")
+        changed = [b for a, b in zip(moved, on_pad, strict=True) if a != b]
+        assert sorted(changed) == pytest.approx([0.5 * span, 0.6 * span], abs=0.05 * span)
+
+        page.click("#undo")
+        assert settle(page, site) == moved
+        page.click("#undo")
+        assert settle(page, site) == before
+        assert page.is_disabled("#undo")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_uploaded_image_is_encoded_reconstructed_and_swapped(browser, site, width):
+    def picture(left):
+        array = np.zeros((64, 64), np.uint8)
+        array[20:44, left : left + 24] = 255
+        file = io.BytesIO()
+        Image.fromarray(array).save(file, format="PNG")
+        return {"name": f"{left}.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+    with visit(browser, site, width=width) as page:
+        page.set_input_files("#upload", picture(2))
+        page.wait_for_selector("#thumbs:not([hidden])")
+        first = state(page)["image"]
+        assert first["index"] is None
+        assert settle(page, site) == first["mean"]
+        assert np.abs(pixels(page, "#reconstruction") - pixels(page)).max() <= 1
+        assert pixels(page, "#original").reshape(16, 16)[8, 1:6].min() > 200
+        assert page.locator(".band:visible").count() > 0
+
+        page.click("#keep")
+        page.set_input_files("#upload", picture(36))
+        page.wait_for_function(
+            "(mean) => import('./state.js').then((m) => m.state.image.mean[0] !== mean)",
+            arg=first["mean"][0],
+        )
+        second = settle(page, site)
+        page.click(".swap >> nth=1")
+        swapped = settle(page, site)
+        assert swapped == [*second[:2], *first["mean"][2:4], *second[4:]]
+
+        page.locator("#blend input[type=range]").fill("0.5")
+        half = [(a + b) / 2 for a, b in zip(first["mean"], second, strict=True)]
+        assert settle(page, site) == pytest.approx(half, abs=1e-6)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_heat_map_selects_the_latent_of_strip_and_curves(browser, site, width):
+    with visit(browser, site, width=width) as page:
+        for latent in sorted(
+            {int(row.get_attribute("data-latent")) for row in page.locator(".cell").all()}
+        ):
+            page.click(f".cell[data-latent='{latent}'] >> nth=1")
+            page.wait_for_function(
+                "(text) => document.querySelector('#curves-title').textContent.startsWith(text)",
+                arg=f"z{latent + 1} ",
+            )
+            assert page.inner_text("#strip-title") == f"Traversal of z{latent + 1}"
+            assert state(page)["traversal"]["latent"] == latent
+            assert (
+                page.get_attribute(f"tr[data-latent='{latent}'] .rowhead", "aria-pressed") == "true"
+            )
+        settle(page, site)
+        traversal = state(page)["traversal"]
+        body = np.array(traversal["codes"], "<f4").tobytes()
+        expected = np.frombuffer(site.ask("POST", "/api/runs/run/decode", body)[1], np.uint8)
+        shown = [pixels(page, f".frame:nth-child({k + 1}) canvas") for k in range(9)]
+        assert np.abs(np.concatenate(shown) - expected).max() <= 1
+
+
+def test_a_permalink_survives_a_reload(browser, site):
+    with visit(browser, site) as page:
+        page.locator(".factor input[type=range] >> nth=3").fill("6")
+        page.wait_for_selector("#thumbs:not([hidden])")
+        page.click("#keep")
+        page.keyboard.press("n")
+        page.keyboard.press("s")
+        page.wait_for_timeout(300)
+        page.click(".cell[data-latent='1'] >> nth=0")
+        page.select_option("#colour-by select", "posX")
+        page.wait_for_timeout(400)
+        before = state(page)
+        page.reload()
+        page.wait_for_selector(".cell")
+        after = state(page)
+        assert before["image"]["index"] is not None
+        assert after["image"]["index"] == before["image"]["index"]
+        assert after["traversal"]["latent"] == 1
+        assert after["code"] == pytest.approx(before["code"], abs=1e-3)
+        assert page.input_value("#colour-by select") == "posX"
+        assert page.locator("#blend .pair").count() == 1
+        settle(page, site)
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#z=1,2", "#z=a,b,c,d,e,f", "#run=../etc", "#image=99999", "#%%%"]
+)
+def test_a_damaged_permalink_still_opens_the_page(browser, site, fragment):
+    expects_error = "run=" in fragment
+    if expects_error:  # the server says 404 for a run that does not exist, and the browser logs it
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(site.url + fragment)
+        page.wait_for_selector("#notice:not([hidden])")
+        assert "no run of that name" in page.inner_text("#notice")
+        context.close()
+        return
+    with visit(browser, site, fragment) as page:
+        assert settle(page, site) == [0] * 6
+
+
+def test_the_keyboard_does_everything(browser, site):
+    with visit(browser, site) as page:
+        zeros = settle(page, site)
+        selected = state(page)["traversal"]["latent"]
+        page.keyboard.press("ArrowRight")
+        moved = settle(page, site)
+        assert moved[selected] > 0
+        page.keyboard.press("ArrowDown")
+        assert state(page)["traversal"]["latent"] != selected
+        page.keyboard.press("r")
+        assert settle(page, site) == zeros
+        page.keyboard.press("s")
+        page.wait_for_timeout(200)
+        sampled = settle(page, site)
+        assert 0 not in sampled
+        page.keyboard.press("Control+z")
+        assert settle(page, site) == zeros
+        page.keyboard.press("n")
+        page.wait_for_selector("#thumbs:not([hidden])")
+        assert state(page)["image"]["index"] == 0
+        page.keyboard.press("n")
+        page.wait_for_function("import('./state.js').then((m) => m.state.image.index === 1)")
+        page.keyboard.press("u")
+        assert state(page)["image"]["index"] == 0
+
+        before = settle(page, site)
+        page.focus("canvas.pad")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowLeft")
+        after = settle(page, site)
+        assert sum(a != b for a, b in zip(before, after, strict=True)) == 2
+        page.keyboard.press("?")
+        assert page.is_visible("#keys")
+        page.keyboard.press("Escape")
+        assert not page.is_visible("#keys")
+
+
+def test_everything_that_can_be_operated_has_a_name(browser, site):
+    with visit(browser, site) as page:
+        page.keyboard.press("n")
+        page.click("#keep")
+        page.click("summary >> nth=0")
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll(
+              'button, input, select, canvas[tabindex], [role=img], [role=button]')]
+            .filter((e) => !(e.getAttribute('aria-label') || e.title || e.labels?.length
+              || e.textContent.trim()))
+            .map((e) => e.outerHTML)"""
+        )
+        assert nameless == []
+        headings = page.locator("h1, h2, h3").all_inner_texts()
+        assert "Latents" in headings
+        assert page.locator("main").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser, site, scheme):
+    """WCAG AA: contrast of at least 4.5 for every text that can be seen."""
+    with visit(browser, site, scheme=scheme) as page:
+        page.keyboard.press("n")
+        page.wait_for_selector("#thumbs:not([hidden])")
+        page.wait_for_timeout(200)
+        faint = page.evaluate(CONTRAST)
+        assert faint == []
+
+
+CONTRAST = """() => {
+  const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const over = (layers) => {
+    context.clearRect(0, 0, 1, 1);
+    for (const layer of layers) { context.fillStyle = layer; context.fillRect(0, 0, 1, 1); }
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const luminance = (rgb) => rgb.map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const found = [];
+  for (const node of document.querySelectorAll('body *')) {
+    const words = [...node.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!words.length || !node.checkVisibility()) continue;
+    if (node.closest('svg, :disabled, .skip, option')) continue;
+    const layers = [];
+    for (let e = node; e; e = e.parentElement) layers.unshift(getComputedStyle(e).backgroundColor);
+    const [ground, text] = [layers, [...layers, getComputedStyle(node).color]]
+      .map((all) => luminance(over(all)));
+    const ratio = (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
+    if (ratio < 4.5) found.push(`${node.textContent.trim()} ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+def test_exports(browser, site):
+    with visit(browser, site) as page:
+        page.keyboard.press("n")
+        page.wait_for_selector("#thumbs:not([hidden])")
+        code = settle(page, site)
+
+        def export(label):
+            page.click("#export")
+            with page.expect_download() as download:
+                page.click(f"#exports button:has-text('{label}')")
+            return download.value
+
+        image = Image.open(export("Image as PNG").path())
+        assert image.size == (128, 128)
+        strip = Image.open(export("Traversal as PNG").path())
+        assert strip.size == (9 * 130 - 2, 128)
+        saved = export("Code as JSON")
+        assert json.loads(saved.path().read_text())["code"] == code
+        animation = export("Traversal as GIF")
+        assert animation.suggested_filename.endswith(".gif")
+        assert Image.open(animation.path()).n_frames == 46
+
+        page.click("#export")
+        page.click("#exports button:has-text('Copy a link')")
+        page.wait_for_selector("#notice:not([hidden])")
+        link = page.evaluate("navigator.clipboard.readText()")
+        assert "#run=run&z=" in link
+        assert TOKEN not in link
+
+
+def test_a_study_point_opens_its_run_and_two_runs_compare(browser, study_site, runs):
+    with visit(browser, study_site, ready=".point") as page:
+        opened = state(page)["run"]
+        other = next(run.path.name for run in runs if run.path.name != opened)
+        page.focus(f".point[data-run='{other}']")
+        page.keyboard.press("Enter")
+        page.wait_for_function("(run) => document.title.includes(run)", arg=other)
+        page.wait_for_selector(f".point.selected[data-run='{other}']")
+        page.wait_for_selector(".cell")
+        settle(page, study_site)
+
+        page.click(f".point[data-run='{opened}']", force=True)
+        page.wait_for_function("(run) => document.title.includes(run)", arg=opened)
+        page.wait_for_selector("#picker .factor")
+        page.keyboard.press("n")
+        page.wait_for_selector("#thumbs:not([hidden])")
+        page.select_option("#compare-with", other)
+        page.wait_for_selector(".columns .column >> nth=1")
+        assert page.locator(".column h4").all_inner_texts() == [opened, other]
+        left, right = (f".column:nth-child({k}) .thumbs canvas >> nth=0" for k in (1, 2))
+        assert np.array_equal(pixels(page, left), pixels(page, right))
+        left, right = (f".column:nth-child({k}) .thumbs canvas >> nth=1" for k in (1, 2))
+        assert not np.array_equal(pixels(page, left), pixels(page, right))
+
+
+def test_a_run_that_changes_or_vanishes_while_it_is_looked_at_is_said(browser, runs, tmp_path):
+    path = tmp_path / "moving"
+    shutil.copytree(runs[0].path, path)
+    with serving(path) as site, visit(browser, site) as page:
+        shutil.copy(runs[1].model_path, path / "new")
+        (path / "new").rename(path / "model.safetensors")
+        page.keyboard.press("s")
+        page.wait_for_selector("#notice:not([hidden])")
+        assert "newest state" in page.inner_text("#notice")
+        page.wait_for_selector(".cell")
+        settle(page, site)
+        shutil.rmtree(path)
+        page.keyboard.press("s")
+        page.wait_for_function("document.querySelector('#notice').textContent.includes('gone')")
+        settle(page, site)
+
+
+def test_without_images_the_latents_still_move(browser, runs):
+    with serving(runs[0].path, data="no-such-data") as site:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(site.url)
+        page.wait_for_function(
+            "document.querySelector('#picker').textContent.includes('no-such-data')"
+        )
+        drag(page, ".sliders input[type=range]", (0.5, 0.5), (0.9, 0.5))
+        settle(page, site)
+        context.close()
