@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from functools import partial
+from threading import Lock
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +19,8 @@ from isavae.explorer.contours import DROPS, iso_contours
 from isavae.explorer.library import Library, Shown
 from isavae.explorer.model_file import GoneError
 from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+
+Handler = Callable[[Shown, Request, bytes], Response]
 
 MOST_CODES = 256
 MOST_PIXELS = 1 << 24
@@ -41,35 +44,37 @@ class Api:
         rows: Callable[[], list[dict[str, Any]]] = list,
     ):
         self._library, self._overview, self._rows = library, overview, rows
-        # Two cores' worth of networks at once; what else comes waits in turn.
-        self._workers = CapacityLimiter(2)
+        # What a dragged slider waits for never queues behind what takes seconds.
+        self._quick, self._slow = CapacityLimiter(2), CapacityLimiter(2)
+        self._sampling = Lock()  # torch draws from one generator a process
 
     def routes(self) -> list[Route]:
         """All routes."""
-        on_run: dict[str, tuple[str, Callable[[Shown, Request, bytes], Response]]] = {
-            "": ("GET", self._model),
-            "/images": ("GET", self._images),
-            "/image": ("GET", self._image),
-            "/gallery": ("GET", self._gallery),
-            "/insight": ("GET", self._insight),
-            "/curves": ("GET", self._curves),
-            "/contours": ("GET", self._contours),
-            "/sample": ("GET", self._sample),
-            "/decode": ("POST", self._decode),
-            "/encode": ("POST", self._encode),
-            "/gif": ("POST", self._gif),
+        quick, slow = self._quick, self._slow
+        on_run: dict[str, tuple[str, Handler, CapacityLimiter]] = {
+            "": ("GET", self._model, quick),
+            "/images": ("GET", self._images, slow),
+            "/image": ("GET", self._image, slow),
+            "/gallery": ("GET", self._gallery, slow),
+            "/insight": ("GET", self._insight, slow),
+            "/curves": ("GET", self._curves, slow),
+            "/contours": ("GET", self._contours, quick),
+            "/sample": ("GET", self._sample, quick),
+            "/decode": ("POST", self._decode, quick),
+            "/encode": ("POST", self._encode, quick),
+            "/gif": ("POST", self._gif, slow),
         }
         runs = [
-            Route(f"/api/runs/{{run}}{path}", self._endpoint(handler), methods=[method])
-            for path, (method, handler) in on_run.items()
+            Route(f"/api/runs/{{run}}{path}", self._endpoint(handler, limiter), methods=[method])
+            for path, (method, handler, limiter) in on_run.items()
         ]
         return [
-            Route("/api/overview", self._answer(lambda request, body: self._overview)),
-            Route("/api/study", self._answer(lambda request, body: {"rows": self._rows()})),
+            Route("/api/overview", self._answer(lambda request, body: self._overview, quick)),
+            Route("/api/study", self._answer(lambda request, body: {"rows": self._rows()}, slow)),
             *runs,
         ]
 
-    def _endpoint(self, handler: Callable[[Shown, Request, bytes], Response]) -> Callable:
+    def _endpoint(self, handler: Handler, limiter: CapacityLimiter) -> Callable:
         def respond(request: Request, body: bytes) -> Response:
             shown = self._library.show(request.path_params["run"])
             response = handler(shown, request, body)
@@ -77,16 +82,16 @@ class Api:
             response.headers["X-Run-State"] = shown.state
             return response
 
-        return self._answer(respond)
+        return self._answer(respond, limiter)
 
-    def _answer(self, work: Callable[[Request, bytes], Any]) -> Callable:
+    def _answer(self, work: Callable[[Request, bytes], Any], limiter: CapacityLimiter) -> Callable:
         """An endpoint that works in a thread and answers errors as a status and a sentence."""
 
         async def endpoint(request: Request) -> Response:
             body = await request.body()
             try:
                 call = partial(work, request, body)
-                answer = await to_thread.run_sync(call, limiter=self._workers)
+                answer = await to_thread.run_sync(call, limiter=limiter)
             except GoneError as error:
                 return JSONResponse({"error": str(error)}, 410)
             except LookupError as error:
@@ -149,7 +154,7 @@ class Api:
     def _sample(self, shown: Shown, request: Request, body: bytes) -> Response:
         """One draw from the prior: the same for the same seed."""
         seed = _integer(request, "seed", 1 << 31)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with self._sampling, torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             code = shown.trained.model.prior().sample()
         return _json({"code": code.tolist()})

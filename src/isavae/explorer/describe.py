@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.distributions import Distribution
 
 from isavae.data import ImageDataset
+from isavae.distributions import LpNested
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.insight import Insight, class_names
 from isavae.explorer.library import Shown
 from isavae.explorer.pictures import to_bytes
-from isavae.models import LpNestedPrior, Prior
+from isavae.models import Prior
 
 POINTS = 1_500
 
@@ -21,7 +23,7 @@ def describe_model(shown: Shown) -> dict[str, Any]:
     """Everything about a model that can be said without its images."""
     trained = shown.trained
     config, prior = trained.config, trained.model.prior
-    std = _prior_std(prior)
+    std = float(_law(prior).variance.sqrt().max())
     return {
         "id": shown.id,
         "state": shown.state,
@@ -68,22 +70,23 @@ def describe_groups(prior: Prior) -> list[dict[str, Any]]:
 
 def describe_exponents(prior: Prior) -> list[dict[str, Any]]:
     """Every exponent of the prior's tree with the node it belongs to; none for a normal prior."""
-    if not isinstance(prior, LpNestedPrior):
+    law = _law(prior)
+    if not isinstance(law, LpNested):
         return []
-    values = prior().exponents.tolist()
+    values = law.exponents.tolist()
     names = ["p0 (root)", *(f"p{node}" for node in range(1, len(values)))]
-    start = [float(p) for p in prior.tree.exponents]
     return [
-        {"name": name, "value": value, "start": before}
-        for name, value, before in zip(names, values, start, strict=True)
+        {"name": name, "value": value, "start": start}
+        for name, value, start in zip(names, values, law.tree.exponents, strict=True)
     ]
 
 
 def _subspace_exponents(prior: Prior) -> list[float | None]:
     """The exponent of each child of the root; None for a leaf and for priors without a tree."""
-    if not isinstance(prior, LpNestedPrior):
+    law = _law(prior)
+    if not isinstance(law, LpNested):
         return [None] * len(prior.subspaces)
-    tree, values = prior.tree, prior().exponents.tolist()
+    tree, values = law.tree, law.exponents.tolist()
     inner_before = np.cumsum([0] + [arity > 0 for arity in tree.arities]).tolist()
     return [values[inner_before[c]] if tree.arities[c] else None for c in tree.children[0]]
 
@@ -145,9 +148,9 @@ def pack(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def _prior_std(prior: Prior) -> float:
-    with torch.no_grad():
-        return float(prior().variance.sqrt().max())
+@torch.no_grad()
+def _law(prior: Prior) -> Distribution:
+    return prior()
 
 
 def _round_up(value: float) -> float:

@@ -3,7 +3,7 @@
 import { groupColour } from "./colours.js";
 import { byId, el, number } from "./dom.js";
 import { buildPad } from "./pad.js";
-import { isActive, moveLatent, nameOf, on, set, span, state } from "./state.js";
+import { HIDDEN, isActive, moveLatent, nameOf, on, set, span, state } from "./state.js";
 
 const FEW = 0.1; // share of a factor's entropy below which a card does not mention it
 
@@ -107,8 +107,8 @@ function showColourChoice({ images }) {
   const label = byId("colour-by");
   const factors = images?.factors?.filter((factor) => factor.size > 1) ?? [];
   label.hidden = !factors.length;
-  const options = ["", ...factors.map((factor) => factor.name)];
+  const options = ["", ...factors.map((factor) => factor.name), HIDDEN];
   const select = el("select", { onchange: () => set({ colourBy: select.value }) },
-    options.map((name) => el("option", { value: name, selected: name === state.colourBy }, name || "nothing")));
+    options.map((name) => el("option", { value: name, selected: name === state.colourBy }, name || "one colour")));
   label.querySelector("select").replaceWith(select);
 }

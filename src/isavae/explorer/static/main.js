@@ -67,7 +67,7 @@ async function start() {
   const link = readLink();
   const overview = await api.overview();
   set({ overview, colourBy: link.colourBy });
-  await openRun(link.run ?? overview.first, link);
+  if (!link.run || !(await openRun(link.run, link))) await openRun(overview.first, link);
   if (overview.kind === "study") await startStudy();
 }
 

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { notice } from "./dom.js";
 import { forgetPast, set, state } from "./state.js";
 
-// Show a run, as far as possible in the state of a link.
+// Show a run, as far as possible in the state of a link; false if there is none.
 export async function openRun(run, link = {}) {
   const kept = link.image ?? state.image?.index ?? null;
   let model;
@@ -12,27 +12,30 @@ export async function openRun(run, link = {}) {
     model = await api.model(run);
   } catch (error) {
     notice(error.message, { stays: true });
-    return;
+    return false;
   }
   const code = link.code?.length === model.latents ? link.code : new Array(model.latents).fill(0);
   const latent = link.latent < model.latents ? (link.latent ?? 0) : 0;
   forgetPast();
   set({ run, model, code, latent, image: null, other: null, mix: 0, images: null, insight: null, decoded: null });
-  await openImages(run, { ...link, image: kept });
+  openImages(run, { ...link, image: kept });
+  return true;
 }
 
 async function openImages(run, link) {
+  const known = (index, images) => Number.isInteger(index) && index < images.count;
   try {
     const images = await api.images(run);
     if (run !== state.run) return;
     set({ images });
-    const [image, other] = await Promise.all([link.image, link.other].map((index) => index < images.count && index !== null && index !== undefined ? api.image(run, { index }) : null));
+    const wanted = [link.image, link.other].map((index) => (known(index, images) ? api.image(run, { index }) : null));
+    const [image, other] = await Promise.all(wanted);
     if (run !== state.run) return;
-    if (image && !state.image) set({ image, other, ...(link.code ? {} : { code: image.mean }) });
+    if (image && !state.image) set({ image, other, code: link.code ? state.code : image.mean });
     const insight = await api.insight(run);
     if (run !== state.run) return;
     set({ insight });
-    if (link.latent === null || link.latent === undefined) set({ latent: insight.information.indexOf(Math.max(...insight.information)) });
+    if (!Number.isInteger(link.latent)) set({ latent: insight.information.indexOf(Math.max(...insight.information)) });
   } catch (error) {
     if (run === state.run) set({ images: state.images ?? { error: error.message } });
   }

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { classColour } from "./colours.js";
 import { el, notice, number } from "./dom.js";
-import { edit, nameOf, span, state } from "./state.js";
+import { edit, HIDDEN, nameOf, span, state } from "./state.js";
 
 const STEP = 0.05;
 
@@ -115,7 +115,7 @@ function drawAxes(context, side, colour) {
 
 function drawCodes(context, x, y, toX, toY, ink) {
   const { insight, images, model, colourBy } = state;
-  if (!insight) return;
+  if (!insight || colourBy === HIDDEN) return;
   const k = images?.factors?.findIndex((factor) => factor.name === colourBy) ?? -1;
   const factor = k >= 0 ? images.factors[k] : null;
   const palette = factor && factor.classes.map((_, c) => classColour(c, factor.size, factor.ordered));

@@ -46,7 +46,7 @@ function plot(curve, limit) {
 function legend(curves) {
   const split = curves.find((curve) => curve.lines.length > 1);
   if (!split) return null;
-  return el("p", { class: "legend" }, split.lines.map((line, k) => el("span", { style: { color: seriesColour(k) } }, line.name)));
+  return el("p", { class: "legend" }, split.lines.map((line, k) => el("span", { style: { "--dot": seriesColour(k) } }, line.name)));
 }
 
 function describe(curve) {

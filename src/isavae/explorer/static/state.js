@@ -15,6 +15,8 @@ export const state = {
   decoded: null, // { image, reconstruction, strip }
 };
 
+export const HIDDEN = "hidden"; // the value of `colourBy` that leaves the codes out
+
 const listeners = [];
 const past = [];
 const REMEMBERED = ["code", "image", "other", "mix", "latent"];

@@ -117,7 +117,7 @@ export async function startStudy() {
   byId("study").hidden = false;
   byId("study-note").textContent = `${rows.length} runs; a click opens one`;
   byId("tradeoff").replaceChildren(
-    el("p", { class: "legend" }, series.map((name, k) => el("span", { style: { color: seriesColour(k) } }, name))),
+    el("p", { class: "legend" }, series.map((name, k) => el("span", { style: { "--dot": seriesColour(k) } }, name))),
     scatter(rows, series));
   byId("compare-panel").hidden = false;
   byId("compare").replaceChildren(...comparison(rows));
