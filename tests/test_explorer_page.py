@@ -262,9 +262,8 @@ def test_the_keyboard_does_everything(browser, site):
         page.keyboard.press("r")
         assert settle(page, site) == zeros
         page.keyboard.press("s")
-        page.wait_for_timeout(200)
-        sampled = settle(page, site)
-        assert 0 not in sampled
+        until(page, lambda: 0 not in state(page)["code"])
+        settle(page, site)
         page.keyboard.press("Control+z")
         assert settle(page, site) == zeros
         page.keyboard.press("n")

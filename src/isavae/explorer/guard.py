@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY = 8 << 20
+LARGEST_BODY = 16 << 20
 BODY_SECONDS = 30.0
 HEADERS = {
     "Content-Security-Policy": (

@@ -63,9 +63,11 @@ def _study(path: Path, data: str | None) -> Source:
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     """What the page needs of a run's row in the results table."""
+    model, prior = row["model"] or "unknown", row["prior"]
     return {
         "id": row["run"],
-        "series": row["model"] or "unknown",
+        # Models that the paper has no name for differ by their priors.
+        "series": model.replace("own prior", str(prior)),
         "trained": (Path(row["path"]) / "model.safetensors").is_file(),
         **{name: row[name] for name in ("beta", "seed", "mig", "reconstruction", "status")},
     }

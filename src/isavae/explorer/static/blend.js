@@ -6,7 +6,7 @@ import { paint } from "./pixels.js";
 import { edit, on, state } from "./state.js";
 
 function keep() {
-  edit({ other: state.image }, "keep");
+  edit({ other: state.image });
 }
 
 function mixTo(t) {
@@ -17,11 +17,11 @@ function mixTo(t) {
 function takeOver(group) {
   let code = state.code;
   for (const latent of group.latents) code = code.with(latent, state.other.mean[latent]);
-  edit({ code }, `take over ${group.title}`);
+  edit({ code });
 }
 
 function exchange() {
-  edit({ image: state.other, other: state.image, code: state.other.mean, mix: 0 }, "exchange");
+  edit({ image: state.other, other: state.image, code: state.other.mean, mix: 0 });
 }
 
 function thumb(image, label) {

@@ -31,6 +31,7 @@ function describeRun() {
 // Says when a run changes or goes away while it is looked at; a changed one is shown anew.
 function followChanges() {
   let told = "present";
+  on(["run"], () => (told = "present"));
   api.watchVersions((run, version, now) => {
     if (run !== state.run || !state.model) return;
     if (now !== told) {

@@ -3,13 +3,15 @@
 import * as api from "./api.js";
 import { latestWins } from "./decoder.js";
 import { byId, el, notice } from "./dom.js";
-import { paint } from "./pixels.js";
+import { paint, unpack } from "./pixels.js";
 import { showImage } from "./stage.js";
 import { edit, on, state } from "./state.js";
 
+const LARGEST_FILE = 16 << 20; // what the server accepts
+
 function factorControls(factors) {
   const inputs = [];
-  const show = latestWins(() => showImage({ near: inputs.map((input) => input.value).join(",") }));
+  const show = latestWins(() => showImage({ near: inputs.map((input) => input.value).join(",") }, "factors"));
   const rows = factors.map((factor) => {
     const output = el("output", {}, "–");
     const input = el("input", {
@@ -36,7 +38,7 @@ function gallery() {
   const grid = el("div", { class: "gallery" });
   const load = async () => {
     const { indices, pixels } = await api.gallery(state.run, Math.floor(Math.random() * 2 ** 31));
-    const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+    const bytes = unpack(pixels);
     const size = bytes.length / indices.length;
     grid.replaceChildren(...indices.map((index, k) => {
       const canvas = el("canvas");
@@ -52,9 +54,13 @@ function gallery() {
 }
 
 async function upload(file) {
+  if (file.size > LARGEST_FILE) {
+    notice(`${file.name} is too large: at most ${LARGEST_FILE >> 20} MB.`);
+    return;
+  }
   try {
     const image = await api.encode(state.run, file);
-    edit({ image, code: image.mean, mix: 0 }, "upload");
+    edit({ image, code: image.mean, mix: 0 });
     notice(`${file.name || "Your image"}: encoded at ${state.model.shape.slice(1).join(" × ")} pixels.`);
   } catch (error) {
     notice(error.message);

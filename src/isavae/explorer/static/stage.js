@@ -6,21 +6,21 @@ import { paint, paintDifference } from "./pixels.js";
 import { canUndo, edit, home, on, state, undo } from "./state.js";
 
 export function reset() {
-  edit({ code: home(), mix: 0 }, "reset");
+  edit({ code: home(), mix: 0 });
 }
 
 export async function samplePrior() {
   const seed = Math.floor(Math.random() * 2 ** 31);
   try {
-    edit({ code: await api.sample(state.run, seed) }, "sample");
+    edit({ code: await api.sample(state.run, seed) });
   } catch (error) {
     notice(error.message);
   }
 }
 
-export async function showImage(params) {
+export async function showImage(params, gesture = null) {
   const image = await api.image(state.run, params);
-  edit({ image, code: image.mean, mix: 0 }, "image");
+  edit({ image, code: image.mean, mix: 0 }, gesture);
 }
 
 export function nextImage() {

@@ -35,10 +35,11 @@ export function set(patch) {
   }
 }
 
-// A change that can be undone. Changes with the same tag in quick succession count as one gesture.
-export function edit(patch, tag) {
+// A change that can be undone. With a tag, it is part of a gesture: changes with the same tag in
+// quick succession are undone together.
+export function edit(patch, tag = null) {
   const now = performance.now();
-  if (tag !== last.tag || now - last.at > SAME_GESTURE_MS) {
+  if (!tag || tag !== last.tag || now - last.at > SAME_GESTURE_MS) {
     past.push(Object.fromEntries(REMEMBERED.map((part) => [part, state[part]])));
     if (past.length > 200) past.shift();
   }

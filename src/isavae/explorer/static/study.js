@@ -42,14 +42,14 @@ function scatter(rows, series) {
       svg("text", { x: MARGIN.left - 8, y: y(v) + 4, "text-anchor": "end" }, number(v, 2)))),
     svg("text", { x: WIDTH - MARGIN.right, y: HEIGHT - 6, "text-anchor": "end", class: "label" }, "E log p(x|z), nats → better"),
     svg("text", { x: 0, y: 0, transform: `translate(12 ${MARGIN.top}) rotate(-90)`, "text-anchor": "end", class: "label" }, "MIG → better"),
-    plotted.map((row) => point(row, x(row.reconstruction), y(row.mig), seriesColour(series.indexOf(row.series)))));
+    plotted.map((row) => point(row, x(row.reconstruction), y(row.mig), plotted.length > 200 ? 3.5 : 6, seriesColour(series.indexOf(row.series)))));
 }
 
-function point(row, cx, cy, colour) {
+function point(row, cx, cy, r, colour) {
   const open = () => row.trained && openRun(row.id);
   const words = `${row.id}: ${row.series}, β ${row.beta ?? "–"}, MIG ${number(row.mig, 3)}, reconstruction ${number(row.reconstruction, 1)} nats`;
   return svg("circle", {
-    cx, cy, r: 6, class: "point", tabindex: 0, role: "button", "aria-label": `Open ${words}`, "data-run": row.id,
+    cx, cy, r, class: "point", tabindex: 0, role: "button", "aria-label": `Open ${words}`, "data-run": row.id,
     style: { color: colour }, onclick: open,
     onkeydown: (event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), open()),
   }, svg("title", {}, words));
