@@ -10,6 +10,7 @@ const STEP = 0.05;
 export function buildPad(title, latents, hue) {
   let [x, y] = mostInformative(latents);
   let contours = null;
+  const drawBackdrop = remembered(paintBackdrop);
   const canvas = el("canvas", {
     class: "pad", tabindex: 0, role: "application", "aria-roledescription": "two-dimensional slider",
   });
@@ -45,7 +46,7 @@ export function buildPad(title, latents, hue) {
   function follow() {
     canvas.setAttribute("aria-label",
       `${title}: ${nameOf(x)} ${number(state.code[x])}, ${nameOf(y)} ${number(state.code[y])}. Arrow keys move.`);
-    drawPad(canvas, { x, y, contours, hue });
+    drawPad(canvas, drawBackdrop, { x, y, contours, hue });
   }
 
   dragging(canvas, move);
@@ -85,22 +86,50 @@ function dragging(canvas, move) {
   canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && at(event));
 }
 
-function drawPad(canvas, { x, y, contours, hue }) {
+// Of a function of primitive values and objects: the last result as long as all stay the same.
+function remembered(work) {
+  let before = [];
+  let result;
+  return (...values) => {
+    if (values.some((value, k) => value !== before[k])) result = work(...values);
+    before = values;
+    return result;
+  };
+}
+
+function drawPad(canvas, drawBackdrop, { x, y, contours, hue }) {
   const side = canvas.clientWidth;
   if (!side) return;
-  const density = window.devicePixelRatio || 1;
-  canvas.width = canvas.height = Math.round(side * density);
-  const context = canvas.getContext("2d");
-  context.scale(density, density);
   const style = getComputedStyle(canvas);
-  const ink = style.getPropertyValue("--ink");
-  const colour = style.getPropertyValue(hue.slice(4, -1));
-  const toX = (z) => (0.5 + z / (2 * span())) * side;
-  const toY = (z) => (0.5 - z / (2 * span())) * side;
-  drawAxes(context, side, style.getPropertyValue("--line"));
+  const [ink, line, panel, colour] = ["--ink", "--line", "--panel", hue.slice(4, -1)].map((name) => style.getPropertyValue(name));
+  const density = window.devicePixelRatio || 1;
+  const backdrop = drawBackdrop(side, density, x, y, contours, span(), state.insight, state.images, state.colourBy, ink, line, colour);
+  canvas.width = canvas.height = backdrop.width;
+  const context = canvas.getContext("2d");
+  context.drawImage(backdrop, 0, 0);
+  context.scale(density, density);
+  const { toX, toY } = places(side);
+  drawPoint(context, toX(state.code[x]), toY(state.code[y]), colour, panel);
+}
+
+function places(side) {
+  return {
+    toX: (z) => (0.5 + z / (2 * span())) * side,
+    toY: (z) => (0.5 - z / (2 * span())) * side,
+  };
+}
+
+// What does not move with the point: axes, codes and contours.
+function paintBackdrop(side, density, x, y, contours, reach, insight, images, colourBy, ink, line, colour) {
+  const pixels = Math.round(side * density);
+  const backdrop = new OffscreenCanvas(pixels, pixels);
+  const context = backdrop.getContext("2d");
+  context.scale(density, density);
+  const { toX, toY } = places(side);
+  drawAxes(context, side, line);
   drawCodes(context, x, y, toX, toY, ink);
   if (contours) drawContours(context, contours, toX, toY, colour);
-  drawPoint(context, toX(state.code[x]), toY(state.code[y]), colour, style.getPropertyValue("--panel"));
+  return backdrop;
 }
 
 function drawAxes(context, side, colour) {

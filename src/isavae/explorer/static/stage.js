@@ -10,17 +10,20 @@ export function reset() {
 }
 
 export async function samplePrior() {
+  const { run } = state;
   const seed = Math.floor(Math.random() * 2 ** 31);
   try {
-    edit({ code: await api.sample(state.run, seed) });
+    const code = await api.sample(run, seed);
+    if (run === state.run) edit({ code });
   } catch (error) {
     notice(error.message);
   }
 }
 
 export async function showImage(params, gesture = null) {
-  const image = await api.image(state.run, params);
-  edit({ image, code: image.mean, mix: 0 }, gesture);
+  const { run } = state;
+  const image = await api.image(run, params);
+  if (run === state.run) edit({ image, code: image.mean, mix: 0 }, gesture);
 }
 
 export function nextImage() {
