@@ -42,7 +42,7 @@ def _one_model(path: Path, data: str | None) -> Source:
     library = Library(lambda: [("run", path)], data)
     library.show("run")  # complain at once about what cannot be read
     kind = "run" if path.is_dir() else "model"
-    return Source(library, {"kind": kind, "title": path.resolve().name, "first": "run"})
+    return Source(library, {"kind": kind, "title": path.absolute().name, "first": "run"})
 
 
 def _study(path: Path, data: str | None) -> Source:
@@ -56,7 +56,7 @@ def _study(path: Path, data: str | None) -> Source:
     if not trained:
         raise ValueError(f"a study needs a trained run to be explored; {path} has none yet")
     best = max(trained, key=lambda row: -1.0 if row["mig"] is None else row["mig"])
-    overview = {"kind": "study", "title": path.resolve().name, "first": best["id"]}
+    overview = {"kind": "study", "title": path.absolute().name, "first": best["id"]}
     library = Library(lambda: ((run.name, run) for run in _run_paths(path)), data)
     return Source(library, overview, rows)
 
