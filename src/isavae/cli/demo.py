@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 
 from isavae.cli.evaluation import encode_with_progress, score_run, show
-from isavae.cli.figures import FIGURES
 from isavae.cli.training import train_with_progress
 from isavae.data import load
 from isavae.figures import save
+from isavae.report import PicturedRun
 from isavae.runs import Run, RunConfig
 
 # A part of dSprites on which position finds its axes within minutes on two cores; docs/demo.md has
@@ -43,6 +43,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> int:
     show(scores)
     rate = run.metadata()["steps"] * run.config.batch_size / seconds
     print(f"\ntrained in {seconds:.0f} s, {rate:,.0f} images/s")
-    for name, draw in FIGURES.items():
-        print(save(draw(model, data, codes), out / f"{name}.png"))
+    pictured = PicturedRun.of(model, data, codes)
+    for name in ("latents", "traversals", "reconstructions"):
+        print(save(getattr(pictured, name)(), out / f"{name}.png"))
     return 0

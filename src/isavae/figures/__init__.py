@@ -3,6 +3,7 @@
 from isavae.figures.contours import iso_contours
 from isavae.figures.exponents import exponent_histograms
 from isavae.figures.latents import latent_sheet
+from isavae.figures.orientation import PositionPlane, orientation, position_plane
 from isavae.figures.panels import Panel, conditional_means, panels
 from isavae.figures.reconstructions import reconstructions
 from isavae.figures.style import encode, save
@@ -13,6 +14,7 @@ from isavae.figures.trees import draw_tree
 
 __all__ = [
     "Panel",
+    "PositionPlane",
     "bias_by_magnitude",
     "conditional_means",
     "draw_tree",
@@ -22,8 +24,10 @@ __all__ = [
     "iso_contours",
     "latent_sheet",
     "mig_distributions",
+    "orientation",
     "panels",
     "pareto",
+    "position_plane",
     "pruning_bias",
     "reconstructions",
     "rotation_bias",

@@ -22,7 +22,7 @@ PAGE = 6.75
 COLUMN = 3.25
 """Width of one column of two, in inches."""
 
-INK, MUTED, FAINT = "#1a1a1a", "#6b6b6b", "#d9d9d9"
+INK, MUTED, DATA, FAINT = "#1a1a1a", "#6b6b6b", "#b5b5b5", "#d9d9d9"
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f6a3f", "#1a1a1a")
 """Okabe and Ito's colours, told apart with every common colour blindness; darkest last."""
@@ -30,7 +30,9 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """One marker beside each colour, so that print in grey keeps the series apart."""
 
-SHAPES = {"ellipse": "#d62728", "square": "#2ca02c", "heart": "#1f4fd6"}
+RED, GREEN, BLUE = "#d62728", "#2ca02c", "#1f4fd6"
+
+SHAPES = {"ellipse": RED, "square": GREEN, "heart": BLUE}
 """The paper's lines for the shapes of dSprites: red, green, blue."""
 
 DIVERGING = "RdBu_r"

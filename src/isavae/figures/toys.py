@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from isavae.figures.style import COLUMN, INK, MUTED, PAGE, colour, in_style, new_figure
+from isavae.figures.style import COLUMN, DATA, INK, MUTED, PAGE, colour, in_style, new_figure
 
-DATA = "#b5b5b5"
 PRUNED = 0.05
 """Weights shorter than this share of the longest are drawn as a dot: the component is pruned."""
 

@@ -1,0 +1,80 @@
+"""`isavae figure N`, `isavae toy ...`, `isavae study report`: the paper's pictures and a study's page."""
+
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from isavae.figures import save
+from isavae.report import NUMBERS, factor_analysis_toy, ica_toy, paper_figures, write_report
+
+Format = Literal["png", "pdf", "svg"]
+
+
+def figure(
+    number: Positional[str],
+    sources: Positional[tuple[Path, ...]] = (),
+    out: Path = Path("figures"),
+    format: Format = "png",
+) -> None:
+    """Draw a figure of the paper by its number: 1-4, 5a-c, 6-16, or all.
+
+    For a run there are also `isavae figure latents`, `traversals` and `reconstructions`.
+
+    Args:
+        number: 1 (ICA toy), 2 (iso-contours) and 4 (tree) need nothing else; 3 takes runs; 5a, 5b,
+            5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the source allows.
+        sources: a study directory, or run directories.
+        out: the folder to write to.
+        format: png, pdf or svg.
+    """
+    if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
+        raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
+    for each in NUMBERS if number == "all" else [number]:
+        try:
+            for name, drawn in paper_figures(each, *sources):
+                print(save(drawn, out / f"{name}.{format}"))
+        except ValueError as error:
+            if number != "all":
+                raise
+            print(f"without figure {each}: {error}", file=sys.stderr)
+
+
+def fa(out: Path = Path("figures"), format: Format = "png") -> None:
+    """Draw the factor analysis panels of Appendix B.2: the bias of the free energy, exactly.
+
+    Args:
+        out: the folder to write to.
+        format: png, pdf or svg.
+    """
+    for name, drawn in factor_analysis_toy():
+        print(save(drawn, out / f"{name}.{format}"))
+
+
+def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Format = "png") -> None:
+    """Learn over-complete ICA by variational inference, and draw Fig. 1.
+
+    Args:
+        n: data points.
+        seed: of the data.
+        out: the folder to write to.
+        format: png, pdf or svg.
+    """
+    print(save(ica_toy(n, seed), out / f"ica.{format}"))
+
+
+def report(
+    study: Positional[Path],
+    out: Path | None = None,
+    pictures: Literal["auto", "chosen", "all", "none"] = "auto",
+) -> None:
+    """Write a study as one HTML page that needs no network and no other file.
+
+    Args:
+        study: a study directory, or a folder of run directories.
+        out: the file; by default report.html in the study directory.
+        pictures: which runs are drawn: the representative ones, all, none; auto is all of up to 12.
+    """
+    print(write_report(study, out, pictures))

@@ -1,0 +1,99 @@
+"""Fig. 3: how the shape of the prior turns the plane of positions in latent space."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from isavae.data import FactorGrid
+from isavae.figures.panels import conditional_means, panels
+from isavae.figures.style import BLUE, DATA, PAGE, RED, in_style, latent_name, new_figure
+from isavae.metrics import Codes, Information
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PositionPlane:
+    """The two latents that know most of two factors, and the mean codes over those factors.
+
+    Args:
+        factors: Names of the two factors.
+        latents: The latents, the one that knows more of the first factor first.
+        codes: Mean codes over the factors' classes.
+        prior: Draws of the same two latents from the prior.
+    """
+
+    factors: tuple[str, str]
+    latents: tuple[int, int]
+    codes: Float[Tensor, "first second 2"]
+    prior: Float[Tensor, "draws 2"]
+
+
+def position_plane(
+    codes: Codes, information: Information, prior: Float[Tensor, "draws latents"]
+) -> PositionPlane:
+    """The plane of a model's two most informed latents about the map's factors (see `panels`).
+
+    Args:
+        codes: Codes with a grid.
+        information: I(z_j; v_k) of the same codes, for both factors.
+        prior: Draws from the model's prior.
+
+    Raises:
+        ValueError: The grid has no two factors to map.
+    """
+    grid, factors = _mapped(codes)
+    columns = [information.factors.index(name) for name in factors]
+    nats = information.mutual[:, columns]
+    pair = nats.sum(1).argsort(descending=True)[:2]
+    # In the order in which the pair tells the two factors apart best.
+    straight = nats[pair[0], 0] + nats[pair[1], 1] >= nats[pair[0], 1] + nats[pair[1], 0]
+    first, second = (pair if straight else pair.flip(0)).tolist()
+    means = conditional_means(codes.mean, grid, factors)[..., [first, second]]
+    return PositionPlane(factors, (first, second), means, prior[:, [first, second]])
+
+
+def _mapped(codes: Codes) -> tuple[FactorGrid, tuple[str, str]]:
+    grid = codes.grid
+    if grid is not None:
+        for panel in panels(grid):
+            if len(panel.factors) == 2:
+                return grid, (panel.factors[0], panel.factors[1])
+    raise ValueError(
+        "the orientation of a plane needs two ordered factors, such as posX and posY, but the data "
+        f"set has {'none' if grid is None else grid.names}"
+    )
+
+
+@in_style
+def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
+    """The lattice of positions in latent space, one panel a model (Fig. 3).
+
+    Red lines have one value of the first factor (x), blue ones of the second (y); grey points are
+    draws from the prior. Lines along the axes mean that the latents have found x and y.
+
+    Args:
+        planes: For each panel its title and plane.
+    """
+    figure = new_figure(PAGE, PAGE / max(len(planes), 2) + 0.3)
+    axes_row = figure.subplots(1, len(planes), squeeze=False)[0]
+    for axes, (title, plane) in zip(axes_row, planes.items(), strict=True):
+        lattice = plane.codes.numpy()
+        axes.scatter(*plane.prior.T.numpy(), s=1, color=DATA, lw=0, rasterized=True)
+        for lines, shade in ((lattice, RED), (lattice.swapaxes(0, 1), BLUE)):
+            axes.add_collection(LineCollection(list(lines), colors=shade, linewidths=0.8))
+        reach = 1.25 * float(np.nanmax(abs(lattice)))
+        axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
+        axes.set_xlabel(f"{latent_name(plane.latents[0])}")
+        axes.set_ylabel(f"{latent_name(plane.latents[1])}")
+    first, second = next(iter(planes.values())).factors
+    axes_row[0].plot([], [], color=RED, label=f"one {first}")
+    axes_row[0].plot([], [], color=BLUE, label=f"one {second}")
+    axes_row[0].scatter([], [], s=6, color=DATA, label="prior")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure

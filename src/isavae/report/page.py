@@ -1,0 +1,188 @@
+"""A study as one HTML file: it needs no network, no server and no other file."""
+
+import base64
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, final
+
+import jinja2
+import polars as pl
+from matplotlib.figure import Figure
+
+from isavae import __version__
+from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
+from isavae.files import atomic_write
+from isavae.report.paper import learned_exponents, with_series
+from isavae.report.pictures import PicturedRun
+from isavae.runs import RunConfig
+from isavae.studies import results
+from isavae.studies.select import select
+from isavae.studies.summary import summarise
+
+FEW = 12
+"""A study of at most this many finished runs has pictures of each; a larger one, of the chosen."""
+
+Pictures = Literal["auto", "chosen", "all", "none"]
+
+
+@final
+@dataclass(frozen=True)
+class RunCard:
+    """What the page says of one run: its row of the table, why it was chosen, its pictures."""
+
+    row: dict[str, Any]
+    chosen: bool
+    pictures: dict[str, str]
+
+    @property
+    def anchor(self) -> str:
+        """The run's place in the page."""
+        return anchor(self.row["run"])
+
+
+def write_report(
+    study: str | Path, out: str | Path | None = None, pictures: Pictures = "auto"
+) -> Path:
+    """Writes the report of a study and returns where it is.
+
+    Args:
+        study: A study directory, or any directory of run directories.
+        out: The file; `report.html` in the directory unless told.
+        pictures: Which runs are drawn, by latent sheet and traversals: those that the
+            representative rule chooses, all that are done, or none; "auto" is all up to twelve.
+
+    Raises:
+        ValueError: The directory has no runs.
+    """
+    target = Path(study, "report.html") if out is None else Path(out)
+    page = render(Path(study), pictures)
+    with atomic_write(target) as file:
+        file.write(page.encode())
+    return target
+
+
+def render(study: Path, pictures: Pictures = "auto") -> str:
+    """The report of a study as HTML text."""
+    table = results(study)
+    if table.is_empty():
+        raise ValueError(f"a report needs a study with runs, but {study} has none; run it first")
+    done = table.filter(pl.col("status") == "done")
+    scored = done.filter(pl.col("mig").is_finite(), pl.col("reconstruction").is_finite())
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("isavae.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"fixed": fixed, "anchor": anchor}
+    varying, shared = _settings(table)
+    return environment.get_template("page.html").render(
+        title=study.resolve().name,
+        version=__version__,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        counts=dict(table["status"].value_counts().sort("status").iter_rows()),
+        varying=varying,
+        shared=shared,
+        study_file=_text(study / "study.yaml"),
+        **(_scores(table) if len(scored) else {"summary": None}),
+        exponents=_exponents(table),
+        cards=list(_cards(done, pictures)) if len(done) else [],
+        runs=table.to_dicts(),
+        failures=table.filter(pl.col("status").is_in(["failed", "corrupt"])).to_dicts(),
+    )
+
+
+def _scores(table: pl.DataFrame) -> dict[str, Any]:
+    """The summary by model and β, and the figures of the trade-off."""
+    groups, named = summarise(table), with_series(table)
+    settings = [name for name in groups.columns if not name.startswith(("mig_", "reconstruction_"))]
+    return {
+        "summary": groups.to_dicts(),
+        "groups": settings,
+        "trade_off": svg(trade_off(named, "series", link=lambda run: f"#{anchor(run)}")),
+        "distributions": svg(mig_distributions(named, None, "series")),
+    }
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an SVG element that scales with the page.
+
+    Identifiers are made unique to the element, for those of two figures on one page may coincide.
+    """
+    text = encode(figure, "svg").decode()
+    element = text[text.index("<svg") :]
+    element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    element = element.replace(' target="_blank"', "")  # links lead within the page
+    prefix = f"f{zlib.crc32(element.encode())}-"
+    element = re.sub(r'\bid="', f'id="{prefix}', element)
+    element = re.sub(r'xlink:href="#(?!run-)', f'xlink:href="#{prefix}', element)
+    return re.sub(r"url\(#", f"url(#{prefix}", element)
+
+
+def png(figure: Figure, dpi: int = 110) -> str:
+    """A figure as a data address for an image element."""
+    return "data:image/png;base64," + base64.b64encode(encode(figure, "png", dpi)).decode()
+
+
+def anchor(run: str) -> str:
+    """The fragment of a run's place in the page.
+
+    >>> anchor("isa-vae β=1")
+    'run-isa-vae-1'
+    """
+    return "run-" + re.sub(r"[^A-Za-z0-9.]+", "-", run)
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A number with some decimals, a dash for none.
+
+    >>> fixed(-21.5, 1), fixed(None)
+    ('−21.5', '–')
+    """
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _settings(table: pl.DataFrame) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Settings that vary, with their values, and settings that all runs share."""
+    names = ["model", *RunConfig.model_fields, "beta", "gamma"]
+    varying, shared = {}, {}
+    for name in (name for name in names if name in table.columns):
+        values = table[name].drop_nulls().unique().sort().to_list()
+        if len(values) == 1:
+            shared[name] = f"{values[0]}"
+        elif values:
+            varying[name] = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    return varying, shared
+
+
+def _exponents(table: pl.DataFrame) -> str | None:
+    learned = learned_exponents(table)
+    return svg(exponent_histograms(learned)) if learned.size else None
+
+
+def _cards(done: pl.DataFrame, pictures: Pictures) -> Iterator[RunCard]:
+    try:
+        chosen = set(select(done)["run"])
+    except ValueError:  # no run has the scores that the rule needs
+        chosen = set()
+    everyone = pictures == "all" or (pictures == "auto" and len(done) <= FEW)
+    for row in done.iter_rows(named=True):
+        if pictures == "none" or not (everyone or row["run"] in chosen):
+            continue
+        yield RunCard(row, row["run"] in chosen, _pictures_of(row["path"]))
+
+
+def _pictures_of(path: str) -> dict[str, str]:
+    run = PicturedRun.open(path)
+    drawn = {"Traversals": png(run.traversals(8)), "Reconstructions": png(run.reconstructions())}
+    return drawn if run.information is None else {"Latents": png(run.latents(8)), **drawn}
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None

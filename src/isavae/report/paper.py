@@ -1,0 +1,195 @@
+"""The paper's figures by number, from nothing, from a run or from a study."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from matplotlib.figure import Figure
+
+from isavae.distributions import LpTree
+from isavae.figures import (
+    bias_by_magnitude,
+    draw_tree,
+    exponent_histograms,
+    ica_components,
+    iso_contours,
+    mig_distributions,
+    orientation,
+    pruning_bias,
+    rotation_bias,
+    trade_off,
+)
+from isavae.models.priors import PAPER_LAYOUT
+from isavae.report.pictures import PicturedRun
+from isavae.runs import Run
+from isavae.studies import results
+from isavae.studies.select import select
+from isavae.toys import (
+    FactorAnalysis,
+    StudentICA,
+    ascend,
+    directions,
+    maximum_likelihood_weights,
+    pruning_weights,
+    rotation,
+)
+
+SERIES = {"5b": ("beta-vae", "isa-vae"), "5c": ("beta-tcvae", "isa-tcvae"), "6": ()}
+"""Which models a trade-off shows; nothing means all of the study."""
+
+STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
+NUMBERS = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
+Named = Iterator[tuple[str, Figure]]
+
+
+def paper_figures(number: str, *sources: Path) -> Named:
+    """A figure of the paper, with the name of the file it would be saved as; some have two parts.
+
+    Args:
+        number: One of `NUMBERS`; "5" draws 5a-c.
+        *sources: What to draw it from: nothing for 1, 2 and 4; run directories (or a study, for
+            its first two models) for 3; a study for 5-7; a run or a study for 8-16, where the k-th
+            of these figures shows the study's k-th model and β, by its representative run. For 4,
+            a run draws its own tree.
+
+    Raises:
+        ValueError: There is no such figure, or the source has not what it needs.
+    """
+    if number == "5":
+        for part in ("5a", "5b", "5c"):
+            yield from paper_figures(part, *sources)
+        return
+    if number not in NUMBERS:
+        raise ValueError(f"the paper has figures {', '.join(NUMBERS)}, not {number!r}")
+    if number in DRAWN_FROM_NOTHING:
+        yield f"figure{number}", DRAWN_FROM_NOTHING[number]()
+    elif number == "4":
+        yield "figure4", draw_tree(_tree(sources[0]) if sources else PAPER_LAYOUT)
+    elif not sources:
+        raise ValueError(f"figure {number} needs a study or a run: isavae figure {number} DIR")
+    elif number == "3":
+        yield "figure3", orientation({t: PicturedRun.open(p).plane() for t, p in _two(sources)})
+    elif number in STUDY_FIGURES:
+        yield f"figure{number}", _of_study(number, results(sources[0]))
+    else:
+        yield from _sheet(number, sources[0])
+
+
+def ica_toy(n: int = 1000, seed: int = 0) -> Figure:
+    """Fig. 1: three Student-t components in two dimensions, learned from the truth.
+
+    With fixed lengths, variational inference (β = 1) turns the components apart. With free lengths
+    it prunes one and makes the others orthogonal, at β = 1 as at β = 5.
+    """
+    model = StudentICA(directions(20, 60, 120), noise=0.2)
+    x = model.sample(n, seed)
+
+    def learned(beta: float, magnitudes: bool) -> torch.Tensor:
+        *_, last = ascend(model, x, beta, magnitudes)
+        return last.model.weights
+
+    return ica_components(
+        x,
+        {
+            "true components": model.weights,
+            r"VI, $\beta=1$, fixed lengths": learned(1.0, magnitudes=False),
+            r"VI, $\beta=1$": learned(1.0, magnitudes=True),
+            r"VI, $\beta=5$": learned(5.0, magnitudes=True),
+        },
+    )
+
+
+def factor_analysis_toy(betas: tuple[float, ...] = (1.0, 1.5, 2.0)) -> Named:
+    """The panels of B.2: weights rotated, two latents for one direction, other lengths."""
+    noise = torch.diag(torch.tensor([0.1, 0.1], dtype=torch.float64))
+    moment = torch.tensor([[2.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
+    angles = torch.linspace(0, math.pi, 181, dtype=torch.float64)
+    best = maximum_likelihood_weights(moment, noise, 2)
+    turned = FactorAnalysis(best @ rotation(angles), noise)
+    energies = {beta: turned.free_energy(moment, beta) for beta in betas}
+    yield "fa-rotation", rotation_bias(angles, turned.log_evidence(moment), energies)
+
+    alpha = torch.linspace(-1, 1, 201, dtype=torch.float64)
+    shared = FactorAnalysis(pruning_weights(alpha), noise)
+    energies = {beta: shared.free_energy(moment, beta) for beta in betas}
+    yield "fa-pruning", pruning_bias(alpha, shared.log_evidence(moment), energies)
+
+    ratios = (1.0, 1.5, 2.0, 4.0)
+    lengths = [torch.diag(torch.tensor([ratio, 1.0], dtype=torch.float64)) for ratio in ratios]
+    models = [FactorAnalysis(length @ rotation(angles[:91]), noise) for length in lengths]
+    gaps = torch.stack([m.log_evidence(moment) - m.free_energy(moment) for m in models])
+    yield "fa-magnitude", bias_by_magnitude(angles[:91], ratios, gaps)
+
+
+DRAWN_FROM_NOTHING: dict[str, Callable[[], Figure]] = {"1": ica_toy, "2": iso_contours}
+
+
+def learned_exponents(table: pl.DataFrame) -> np.ndarray:
+    """Subspace exponents (all but the root's) of the runs whose exponents were learned.
+
+    Learned are exponents that differ between runs of one model.
+    """
+    known = table.filter(pl.col("status") == "done", pl.col("exponents").list.len() > 1)
+    learned = known.filter(pl.col("exponents").n_unique().over("model") > 1)
+    rows = learned["exponents"].to_list()
+    width = min(map(len, rows), default=1)
+    return np.array([row[1:width] for row in rows]).reshape(len(rows), width - 1)
+
+
+def with_series(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with a column `series`: the model, or the prior where it is the user's own."""
+    own = pl.col("model").str.ends_with("own prior")
+    return table.with_columns(
+        pl.when(own).then("prior " + pl.col("prior")).otherwise("model").alias("series")
+    )
+
+
+def _of_study(number: str, table: pl.DataFrame) -> Figure:
+    if number == "5a":
+        return mig_distributions(with_series(table), by="series")
+    if number == "7":
+        return exponent_histograms(learned_exponents(table))
+    wanted = SERIES[number]
+    shown = table.filter(pl.col("model").is_in(wanted)) if wanted else table
+    if shown.is_empty():
+        known = ", ".join(table["model"].drop_nulls().unique().sort())
+        raise ValueError(f"figure {number} shows {' and '.join(wanted)}; the study has {known}")
+    return trade_off(with_series(shown), "series")
+
+
+def _sheet(number: str, source: Path) -> Named:
+    path = source
+    if not (source / "config.json").exists():
+        chosen = select(results(source))
+        position = int(number) - SHEETS[0]
+        if position >= len(chosen):
+            last = SHEETS[0] + len(chosen) - 1
+            raise ValueError(
+                f"the study has {len(chosen)} models and betas, figures {SHEETS[0]} to {last}; "
+                f"there is nothing for figure {number}"
+            )
+        path = Path(chosen["path"][position])
+    pictured = PicturedRun.open(path)
+    yield f"figure{number}-latents", pictured.latents()
+    yield f"figure{number}-traversals", pictured.traversals()
+
+
+def _two(sources: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    """The runs of Fig. 3 with their priors as titles."""
+    runs = list(sources)
+    if len(runs) == 1 and not (runs[0] / "config.json").exists():
+        runs = [Path(path) for path in select(results(runs[0]))["path"][:2]]
+    for path in runs:
+        prior = Run.open(path).config.prior
+        yield f"{path.name}: {prior}" if len(prior) < 24 else path.name, path
+
+
+def _tree(source: Path) -> LpTree:
+    prior = Run.open(source).load_model().prior
+    tree = getattr(prior, "tree", None)
+    if tree is None:
+        raise ValueError(f"{source} has no tree to draw: its prior is {type(prior).__name__}")
+    return tree

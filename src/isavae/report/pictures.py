@@ -1,0 +1,110 @@
+"""The pictures of one run: from a run directory to figures."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from matplotlib.figure import Figure
+
+from isavae.data import ImageDataset, load
+from isavae.evaluation import decode_traversals, encode_all, reconstruct
+from isavae.figures import (
+    PositionPlane,
+    latent_sheet,
+    position_plane,
+    reconstructions,
+    traversals,
+)
+from isavae.metrics import Codes, Information, mig
+from isavae.models import VAE
+from isavae.runs import Run
+
+MOST_IMAGES = 50_000
+"""A run is pictured from at most this many images, a seeded random sample of its data set."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PicturedRun:
+    """A run's model with codes of its data set, ready to be drawn.
+
+    Args:
+        model: The trained model.
+        data: The images that were encoded.
+        codes: Their codes.
+        information: I(z_j; v_k) of the codes; None if no factor is known.
+    """
+
+    model: VAE
+    data: ImageDataset
+    codes: Codes
+    information: Information | None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], most: int | None = MOST_IMAGES) -> "PicturedRun":
+        """Encodes the data set of a run directory.
+
+        Args:
+            path: The run directory.
+            most: At most this many images, a seeded random sample; None takes all.
+        """
+        run = Run.open(Path(path))
+        data = load(run.config.data)
+        if most is not None and len(data) > most:
+            data = data.sample(0, most)
+        model = run.load_model()
+        return cls.of(model, data, encode_all(model, data))
+
+    @classmethod
+    def of(cls, model: VAE, data: ImageDataset, codes: Codes) -> "PicturedRun":
+        """From codes at hand."""
+        known = codes.grid is not None and max(codes.grid.sizes) > 1
+        return cls(model, data, codes, mig(codes).information if known else None)
+
+    def latents(self, rows: int = 10) -> Figure:
+        """The latent sheet, Figs. 8-16.
+
+        Raises:
+            ValueError: No factor of the data set is known.
+        """
+        if self.information is None:
+            raise ValueError(
+                f"a latent sheet needs known factors, but {self.data.name} has none; "
+                "look at the traversals instead"
+            )
+        return latent_sheet(self.codes, self.information, self.model.prior.subspaces, rows)
+
+    def traversals(self, rows: int = 10, steps: int = 11) -> Figure:
+        """Sweeps through the code nearest to the middle, over two standard deviations of the codes.
+
+        The latents come in the order of the sheet; without known factors, those first whose mean
+        codes vary most.
+        """
+        mean = self.codes.mean
+        rank = mean.std(0) if self.information is None else self.information.mutual.sum(1)
+        order = rank.argsort(descending=True, stable=True)[:rows].tolist()
+        middle = (mean - mean.mean(0)).square().sum(1).argmin()
+        reach = max(round(2 * mean.std(0).max().item(), 1), 0.1)
+        values = torch.linspace(-reach, reach, steps)
+        images = decode_traversals(self.model, mean[middle], order, values)
+        return traversals(images, values, order, self.model.prior.subspaces)
+
+    def reconstructions(self, n: int = 16) -> Figure:
+        """A seeded random sample of images, and their reconstructions below them."""
+        images = self.data.sample(0, min(n, len(self.data))).batch(range(min(n, len(self.data))))
+        return reconstructions(images, reconstruct(self.model, images))
+
+    def plane(self, draws: int = 4000) -> PositionPlane:
+        """The two latents of position, for Fig. 3.
+
+        Raises:
+            ValueError: No two ordered factors of the data set are known.
+        """
+        if self.information is None:
+            raise ValueError(f"a plane of positions needs known factors; {self.data.name} has none")
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.manual_seed(0)
+            prior = self.model.prior().sample(torch.Size((draws,)))
+        return position_plane(self.codes, self.information, prior.cpu())

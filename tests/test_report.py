@@ -1,0 +1,206 @@
+"""A study's page and the paper's figures by number, from real runs."""
+
+import json
+import re
+import shutil
+import tempfile
+
+import numpy as np
+import polars as pl
+import pytest
+
+from isavae.cli import main
+from isavae.evaluation import encode_all, evaluate
+from isavae.report import NUMBERS, PicturedRun, paper_figures, render, write_report
+from isavae.report.paper import learned_exponents
+from isavae.runs import Run, RunConfig, execute
+
+DATA = "dsprites16[shape=heart, scale=5, orientation=0, posX=::2, posY=::2]"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update"
+).split()
+
+
+def train(path, prior, beta, seed):
+    settings = {"data": DATA, "prior": prior, "objective": {"name": "beta-vae", "beta": beta},
+                "width": 16, "steps": 4, "batch_size": 32, "seed": seed}  # fmt: skip
+    run = Run.create(RunConfig.parse(settings), path)
+    execute(run)
+    model, data = run.load_model(), run_data()
+    run.write_scores(evaluate(model, data, encode_all(model, data), 50))
+
+
+def run_data():
+    from isavae.data import load
+
+    return load(DATA)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Two models of two betas, two seeds each; one run that failed."""
+    root = tmp_path_factory.mktemp("reports") / "a & b"
+    for prior, name in (("isa", "isa"), ("normal", "beta")):
+        for beta in (1.0, 4.0):
+            for seed in (0, 1):
+                train(root / "runs" / f"{name}-{beta:g}-{seed}", prior, beta, seed)
+    lost = root / "runs" / "lost"
+    Run.create(RunConfig.parse({"data": DATA, "steps": 3, "batch_size": 32}), lost)
+    (lost / "work.json").write_text(json.dumps({"failed": True, "error": "the loss is <NaN>"}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(study):
+    return write_report(study, pictures="chosen")
+
+
+def test_page_needs_nothing_else(page):
+    text = page.read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:|\#)""", text)
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_page_escapes_what_it_shows(page):
+    text = page.read_text()
+    assert "a &amp; b" in text
+    assert "the loss is &lt;NaN&gt;" in text
+
+
+def test_every_point_leads_to_its_run_and_ids_are_unique(page):
+    text = page.read_text()
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    targets = re.findall(r'href="#([^"]+)"', text)
+    assert set(targets) <= set(ids)
+    runs = [
+        f"run-{name}-{beta}-{seed}"
+        for name in ("isa", "beta")
+        for beta in (1, 4)
+        for seed in (0, 1)
+    ]
+    assert set(runs) <= set(targets)
+
+
+def test_page_has_pictures_of_the_chosen_and_the_numbers_of_all(page, study):
+    text = page.read_text()
+    assert text.count('<section class="card"') == 4
+    assert text.count("data:image/png;base64,") >= 12
+    assert text.count("representative</span>") == 4
+    for path in (study / "runs").iterdir():
+        scores = Run.open(path).scores()
+        if scores is not None:
+            assert f"{scores['reconstruction']['value']:.2f}".replace("-", "−") in text
+
+
+def test_an_empty_study_is_refused(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(ValueError, match="has none; run it first"):
+        render(tmp_path)
+
+
+def test_a_study_without_scores_still_has_a_page(study, tmp_path):
+    shutil.copytree(study / "runs" / "lost", tmp_path / "runs" / "lost")
+    text = render(tmp_path)
+    assert "the loss is &lt;NaN&gt;" in text
+    assert 'id="trade-off"' not in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium executable: apt-get install chromium")
+def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
+    sync = pytest.importorskip("playwright.sync_api")
+    complaints: list[str] = []
+    with sync.sync_playwright() as play, tempfile.TemporaryDirectory() as profile:
+        context = play.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 390, "height": 800}
+        )
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda asked: complaints.append(asked.url)
+               if not asked.url.startswith(("file:", "data:")) else None)  # fmt: skip
+        tab.goto(page.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        widths = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
+        assert len(widths) >= 12
+        assert min(widths) > 300
+        link = tab.locator("svg a").first
+        target = link.evaluate("a => a.href.baseVal")
+        link.click()
+        tab.wait_for_url(f"**{target}")
+        assert tab.locator(":target").is_visible()
+        context.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("number", ["3", "5a", "5b", "6", "8", "11"])
+def test_figures_of_a_study(study, number, tmp_path, capsys):
+    assert main(["figure", number, str(study), "--out", str(tmp_path)]) == 0
+    names = capsys.readouterr().out.split()
+    assert names
+    for name in names:
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 5000
+
+
+def test_figures_that_a_source_cannot_give_say_why(study):
+    for number, message in [
+        ("7", "there is none"),
+        ("5c", "shows beta-tcvae and isa-tcvae; the study has beta-vae, isa-vae"),
+        ("12", "figures 8 to 11"),
+        ("17", "the paper has figures 1, 2"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            list(paper_figures(number, study))
+    with pytest.raises(ValueError, match="needs a study or a run: isavae figure 6 DIR"):
+        list(paper_figures("6"))
+
+
+def test_figures_of_a_run(study):
+    run = study / "runs" / "isa-1-0"
+    assert [name for name, _ in paper_figures("9", run)] == [
+        "figure9-latents",
+        "figure9-traversals",
+    ]
+    ((_, tree),) = paper_figures("4", run)
+    assert sum("$z" in text.get_text() for text in tree.axes[0].texts) == 20
+    assert len(NUMBERS) == len(set(NUMBERS)) == 18
+
+
+def test_pictures_do_not_depend_on_how_the_run_is_opened(study):
+    run = study / "runs" / "beta-1-1"
+    opened = PicturedRun.open(run)
+    data = run_data()
+    model = Run.open(run).load_model()
+    at_hand = PicturedRun.of(model, data, encode_all(model, data))
+    for one, two in zip(opened.latents().axes, at_hand.latents().axes, strict=True):
+        for left, right in zip(one.images, two.images, strict=True):
+            np.testing.assert_array_equal(left.get_array(), right.get_array())
+    subset = PicturedRun.open(run, most=20)
+    assert len(subset.codes) == 20
+
+
+def test_learned_exponents_are_those_that_differ_within_a_model():
+    table = pl.DataFrame(
+        {
+            "status": ["done"] * 4 + ["failed"],
+            "model": ["isa-vae"] * 2 + ["isa-learned"] * 3,
+            "exponents": [[2.1, 2.2, 2.2]] * 2 + [[2.1, 1.9, 2.3], [2.1, 2.0, 1.8], None],
+        }
+    )
+    np.testing.assert_array_equal(learned_exponents(table), [[1.9, 2.3], [2.0, 1.8]])
+
+
+def test_toy_verbs_write_their_panels(tmp_path, capsys):
+    assert main(["toy", "fa", "--out", str(tmp_path), "--format", "svg"]) == 0
+    assert main(["toy", "ica", "--n", "60", "--out", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.split()) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fa-magnitude.svg",
+        "fa-pruning.svg",
+        "fa-rotation.svg",
+        "ica.png",
+    ]
