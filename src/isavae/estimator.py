@@ -1,7 +1,7 @@
 """`ISAVAE`: the scikit-learn face, for arrays of images and for flat features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, Literal, final
 
@@ -20,8 +20,10 @@ from torch import Tensor
 from isavae.data.order import epoch_order
 from isavae.distributions import LpTree
 from isavae.models import (
-    OBJECTIVES,
     VAE,
+    Adversary,
+    BetaTCVAE,
+    BetaVAE,
     Objective,
     build_likelihood,
     build_networks,
@@ -31,6 +33,7 @@ from isavae.models import (
 from isavae.training import TrainState, resolve_device, train
 
 BATCH = 4096
+WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "tcvae": BetaTCVAE}
 
 
 @final
@@ -46,8 +49,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p0: exponent between subspaces (Eq. 6).
         p: exponent within subspaces, one number or one per subspace.
         prior_scale: s of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
-        beta: weight of the objective's regulariser.
-        objective: a key of `isavae.models.OBJECTIVES`.
+        beta: weight of the objective's regulariser, where `objective` is a name.
+        objective: "beta-vae" or "tcvae", or any objective of `isavae.models` as it is, for example
+            `FactorVAE(gamma=6.0)`.
         likelihood: p(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
             values lie in [0, 1], "gaussian" otherwise.
         network: a key of `isavae.models.NETWORKS`.
@@ -89,7 +93,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: float | Sequence[float] = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
         beta: float = 1.0,
-        objective: str = "beta-vae",
+        objective: str | Objective = "beta-vae",
         likelihood: str = "auto",
         network: str = "mlp",
         width: int | None = 256,
@@ -241,15 +245,24 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             )
         self.model_ = VAE(*networks, prior, likelihood).to(resolve_device(self.device))
         self.settings_ = self._settings()
-        self._state = TrainState(self.model_, self.learning_rate)
+        self._state = TrainState(
+            self.model_,
+            self.learning_rate,
+            adversary=self._adversary(prior.latent),
+        )
         self.loss_curve_: list[float] = []
+
+    def _adversary(self, latent: int) -> Adversary:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            return self._objective().adversary(latent)
 
     def _settings(self) -> dict[str, Any]:
         return {
             "data": "arrays",
             "prior": str(self.tree_),
             "prior_scale": self.prior_scale,
-            "objective": {"name": self.objective, "beta": self.beta},
+            "objective": asdict(self._objective()),  # pyrefly: ignore[bad-argument-type]
             "likelihood": self.likelihood_,
             "network": self.network,
             "width": self.width,
@@ -275,11 +288,14 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         return self.likelihood
 
     def _objective(self) -> Objective:
-        if self.objective not in OBJECTIVES:
+        if isinstance(self.objective, Objective):
+            return self.objective
+        if self.objective not in WEIGHTED_BY_BETA:
             raise ValueError(
-                f"an objective must be one of {', '.join(OBJECTIVES)}; got {self.objective!r}"
+                f"an objective must be one of {', '.join(WEIGHTED_BY_BETA)}, or an object such as "
+                f"FactorVAE(gamma=6.0) from isavae.models; got {self.objective!r}"
             )
-        return OBJECTIVES[self.objective](beta=self.beta)
+        return WEIGHTED_BY_BETA[self.objective](beta=self.beta)
 
     def _train(self, rows: Tensor, steps: int) -> "ISAVAE":
         report_every = max(1, (steps - self._state.step) // 100)

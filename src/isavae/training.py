@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.models import VAE, Objective, noise_generator
+from isavae.models import VAE, Adversary, NoAdversary, Objective, noise_generator
+
+# Distance of the seed of second batches from the run's own.
+_SECOND_BATCH = 1 << 31
 
 
 @runtime_checkable
@@ -33,16 +36,33 @@ class Minibatches(Protocol):
 @final
 @dataclass
 class TrainState:
-    """Everything a run needs to go on: the model, the optimiser, and the number of steps done."""
+    """Everything a run needs to go on: the model, the optimiser, and the number of steps done.
+
+    Attributes:
+        model: what is trained.
+        lr: learning rate of Adam.
+        prior_lr: learning rate of what the prior learns.
+        adversary: the objective's, `objective.adversary(latent)`, with an optimiser of its own.
+        step: number of steps done.
+    """
 
     model: VAE
     lr: float = 1e-3
+    prior_lr: float = 5e-4
+    adversary: Adversary = field(default_factory=NoAdversary)
     step: int = 0
     optimizer: torch.optim.Adam = field(init=False)
 
     def __post_init__(self):
-        fused = next(self.model.parameters()).device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, fused=fused)
+        device = next(self.model.parameters()).device
+        self.adversary.to(device)
+        of_prior = list(self.model.prior.parameters())
+        others = [p for n, p in self.model.named_parameters() if not n.startswith("prior.")]
+        groups: list[dict[str, Any]] = [{"params": others}]
+        if of_prior:
+            groups.append({"params": of_prior, "lr": self.prior_lr})
+        fused = device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(groups, lr=self.lr, fused=fused)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only, so that it loads with `weights_only=True`."""
@@ -50,12 +70,14 @@ class TrainState:
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "adversary": self.adversary.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.adversary.load_state_dict(state["adversary"])
         self.step = state["step"]
 
 
@@ -88,7 +110,7 @@ def train(
     Args:
         state: model, optimiser and step; the model's device is where the work is done.
         data: where minibatches come from.
-        objective: what is minimised.
+        objective: what is minimised; `state.adversary` must be its own.
         steps: total number of steps, those already done included.
         batch_size: images per step.
         seed: of batches and posterior noise.
@@ -97,18 +119,32 @@ def train(
         ValueError: if the batch is larger than the data set.
     """
     require_batch(batch_size, len(data))
-    model, optimizer = state.model, state.optimizer
+    model, optimizer, adversary = state.model, state.optimizer, state.adversary
     device = next(model.parameters()).device
     model.train()
+
+    @torch.no_grad()
+    def fresh(count: int) -> Tensor:
+        """Posterior samples of a second batch, which no batch of the run depends on."""
+        x = data.minibatch(seed + _SECOND_BATCH, state.step, count, device=device)
+        posterior = model.encode(x).base_dist
+        generator = noise_generator(seed, state.step, device, stream=2)
+        noise = torch.randn(posterior.loc.shape, generator=generator, device=device)
+        return posterior.loc + posterior.scale * noise
+
     while state.step < steps:
         x = data.minibatch(seed, state.step, batch_size, device=device)
         output = model(x, noise_generator(seed, state.step, device))
-        value = objective(output, step=state.step, n_data=len(data))
+        value = objective(output, step=state.step, n_data=len(data), adversary=adversary)
+        readings = model.prior.readings()
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
+        generator = noise_generator(seed, state.step, device, stream=3)
+        learned = adversary.learn(output.z.detach(), fresh, state.step, generator)
         state.step += 1
-        yield StepReport(state.step, {"loss": value.loss.detach()} | _detached(value.terms))
+        terms = _detached(value.terms) | learned | readings
+        yield StepReport(state.step, {"loss": value.loss.detach()} | terms)
         model.train()
 
 

@@ -3,9 +3,12 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, final
+
+from tyro.conf import arg
 
 from isavae.cli.progress import StepProgress
 from isavae.data import ImageDataset, load
@@ -21,6 +24,51 @@ from isavae.runs import (
 from isavae.training import require_batch
 
 
+@final
+@dataclass(frozen=True)
+class ObjectiveFlags:
+    """An objective's parameters; each belongs to the objectives named, and has their default."""
+
+    name: Annotated[str | None, arg(aliases=["--objective"])] = None
+    """beta-vae, tcvae, factor-vae, dip-vae-i, dip-vae-ii or annealed."""
+    beta: Annotated[float | None, arg(aliases=["--beta"])] = None
+    """Weight of the KL term (beta-vae) or of the total correlation (tcvae)."""
+    alpha: float | None = None
+    """Weight of the mutual information (tcvae)."""
+    gamma: Annotated[float | None, arg(aliases=["--gamma"])] = None
+    """Weight of the total correlation (factor-vae), the parts' divergence (tcvae), or the distance
+    from the capacity (annealed)."""
+    estimator: Literal["weighted", "stratified", "stratified_published"] | None = None
+    """Minibatch estimator of log q(z) (tcvae)."""
+    between: Literal["latents", "subspaces"] | None = None
+    """What the total correlation is between (tcvae)."""
+    exact: bool | None = None
+    """Visit all pairs for the marginals (tcvae)."""
+    lambda_od: float | None = None
+    """Weight of the covariances (dip-vae-i, dip-vae-ii)."""
+    lambda_d: float | None = None
+    """Weight of the variances (dip-vae-i, dip-vae-ii)."""
+    capacity: float | None = None
+    """Capacity at the end, in nats (annealed)."""
+    capacity_steps: int | None = None
+    """Steps in which the capacity rises from 0 (annealed)."""
+    discriminator_lr: float | None = None
+    """Learning rate of the discriminator (factor-vae)."""
+    discriminator_decay: float | None = None
+    """Factor of that rate over every 1000 steps (factor-vae)."""
+    discriminator_width: int | None = None
+    """Units of the discriminator's hidden layers (factor-vae)."""
+    discriminator_share: float | None = None
+    """Share of a batch that the discriminator learns from (factor-vae)."""
+    kl: Literal["sampled", "analytic", "entropy"] | None = None
+    """How the KL term is estimated (all but tcvae)."""
+    warmup: int | None = None
+    """Steps in which the regulariser's weight rises from 0 (all but annealed)."""
+
+
+NO_FLAGS = ObjectiveFlags()
+
+
 def train(
     out: Path,
     model: str | None = None,
@@ -29,8 +77,12 @@ def train(
     prior: str | None = None,
     prior_scale: str | None = None,
     latent: int | None = None,
-    objective: str | None = None,
-    beta: float | None = None,
+    learn_exponents: bool = False,
+    learn_p0: bool = False,
+    learn_scale: bool = False,
+    lowest_exponent: float | None = None,
+    prior_lr: float | None = None,
+    objective: ObjectiveFlags = NO_FLAGS,
     likelihood: str | None = None,
     network: str | None = None,
     width: int | None = None,
@@ -52,15 +104,20 @@ def train(
         model: one of the paper's models by name.
         config: a YAML or JSON file with settings.
         data: data set: a name of `isavae data list`, or a path.
-        prior: "isa" (5 subspaces of 4, p0 = 2.1, p = 2.2), "normal", or a tree such as
-            "2.1[2.2*4, 2.2*4]".
+        prior: "isa" (5 subspaces of 4, p0 = 2.1, p = 2.2), a tree such as "2.1[2.2*4, 2.2*4]",
+            "normal", "laplace", "student-t(3.5)" or "gennorm(4)".
         prior_scale: s of Eq. 11 (1 as published), or "standardised" for unit mean variance.
         latent: number of latents, where the prior does not say it.
+        learn_exponents: learn the exponents of the prior's tree but p0, from 2 on for "isa".
+        learn_p0: learn p0 too.
+        learn_scale: learn the prior's scale.
+        lowest_exponent: lower bound of learned exponents, 1 if not given.
+        prior_lr: learning rate of what the prior learns, 5e-4 if not given.
         objective: what is minimised.
-        beta: weight of the objective's regulariser.
-        likelihood: distribution of pixels.
-        network: architecture of encoder and decoder.
-        width: units of its hidden layers, where not the paper's.
+        likelihood: distribution of pixels: bernoulli, continuous-bernoulli, gaussian or laplace
+            (learned spread), gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.
+        network: architecture of encoder and decoder: mlp, or conv for square images.
+        width: units of its hidden layers or channels of its first, where not the paper's.
         steps: optimiser steps in all.
         epochs: passes over the data, instead of steps.
         batch_size: images per step.
@@ -70,9 +127,10 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
         resume: go on with the run in --out if there is one.
     """
-    flags = {name: value for name, value in locals().items() if value is not None}
+    flags = {k: v for k, v in locals().items() if v is not None and v is not False}
     for name in ("out", "model", "config", "resume"):
         flags.pop(name, None)
+    flags["objective"] = {k: v for k, v in asdict(objective).items() if v is not None}
     layers = [preset(model) if model else {}, read_settings(config) if config else {}, flags]
     if resume and out.exists():
         run = Run.open(out)

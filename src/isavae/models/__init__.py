@@ -1,22 +1,71 @@
 """VAEs: networks, priors, likelihoods and objectives that combine freely."""
 
-from isavae.models.likelihoods import LIKELIHOODS, BernoulliLikelihood, Likelihood, build_likelihood
-from isavae.models.networks import NETWORKS, MLPDecoder, MLPEncoder, build_networks
-from isavae.models.objectives import OBJECTIVES, BetaVAE, Objective, ObjectiveValue
-from isavae.models.priors import LpNestedPrior, Prior, StandardNormalPrior, build_prior
+from isavae.models.adversary import Adversary, DensityRatio, NoAdversary
+from isavae.models.likelihoods import (
+    LIKELIHOODS,
+    BernoulliLikelihood,
+    ContinuousBernoulliLikelihood,
+    GaussianLikelihood,
+    LaplaceLikelihood,
+    Likelihood,
+    build_likelihood,
+)
+from isavae.models.networks import (
+    NETWORKS,
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    build_networks,
+)
+from isavae.models.objectives import (
+    DIPVAEI,
+    DIPVAEII,
+    OBJECTIVES,
+    AnnealedVAE,
+    AnyObjective,
+    BetaTCVAE,
+    BetaVAE,
+    FactorVAE,
+    Objective,
+    ObjectiveValue,
+    divergence,
+)
+from isavae.models.priors import (
+    FactorialPrior,
+    LpNestedPrior,
+    Prior,
+    StandardNormalPrior,
+    build_prior,
+)
 from isavae.models.vae import VAE, VAEOutput, noise_generator
 
 __all__ = [
+    "DIPVAEI",
+    "DIPVAEII",
     "LIKELIHOODS",
     "NETWORKS",
     "OBJECTIVES",
     "VAE",
+    "Adversary",
+    "AnnealedVAE",
+    "AnyObjective",
     "BernoulliLikelihood",
+    "BetaTCVAE",
     "BetaVAE",
+    "ContinuousBernoulliLikelihood",
+    "ConvDecoder",
+    "ConvEncoder",
+    "DensityRatio",
+    "FactorVAE",
+    "FactorialPrior",
+    "GaussianLikelihood",
+    "LaplaceLikelihood",
     "Likelihood",
     "LpNestedPrior",
     "MLPDecoder",
     "MLPEncoder",
+    "NoAdversary",
     "Objective",
     "ObjectiveValue",
     "Prior",
@@ -25,5 +74,6 @@ __all__ = [
     "build_likelihood",
     "build_networks",
     "build_prior",
+    "divergence",
     "noise_generator",
 ]

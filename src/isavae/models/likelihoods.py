@@ -1,17 +1,32 @@
 """Decoder output to a distribution over images: p(x|z)."""
 
+import re
 from abc import ABC, abstractmethod
-from typing import ClassVar, final
+from collections.abc import Callable
+from math import inf, nan
+from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import (
+    Bernoulli,
+    ContinuousBernoulli,
+    Distribution,
+    Independent,
+    Laplace,
+    Normal,
+)
+from torch.nn import functional as F
+
+# A spread below a quarter of one grey level of 255 models rounding, not images.
+SMALLEST_SPREAD = 1e-3
 
 
 class Likelihood(nn.Module, ABC):
     """A module from a decoder's output to p(x|z); `outputs` is its parameters per pixel."""
 
-    outputs: ClassVar[int]
+    outputs: int = 1
 
     @abstractmethod
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
@@ -22,21 +37,103 @@ class Likelihood(nn.Module, ABC):
 class BernoulliLikelihood(Likelihood):
     """Pixels in [0, 1] as independent Bernoulli variables with the decoder's logits (A.4)."""
 
-    outputs = 1
-
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
         return Independent(Bernoulli(logits=decoded, validate_args=False), 3)
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {"bernoulli": BernoulliLikelihood}
+@final
+class ContinuousBernoulliLikelihood(Likelihood):
+    """Pixels in [0, 1] with a density that integrates to one (Loaiza-Ganem & Cunningham 2019)."""
+
+    def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
+        return Independent(ContinuousBernoulli(logits=decoded, validate_args=False), 3)
+
+
+class LocationScaleLikelihood(Likelihood, ABC):
+    """Pixels around the decoder's output with a spread that is fixed, learned, or decoded.
+
+    Args:
+        spread: a number, fixed; "shared", one learned number for all pixels; or "pixelwise", the
+            decoder's own for every pixel of every image.
+    """
+
+    def __init__(self, spread: float | str = "shared"):
+        super().__init__()
+        self.spread = spread
+        self.outputs = 2 if spread == "pixelwise" else 1
+        if spread == "shared":
+            self.raw = nn.Parameter(torch.zeros(()))
+
+    @abstractmethod
+    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+        """The law of a pixel."""
+
+    def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
+        loc, raw = decoded, getattr(self, "raw", None)
+        if self.spread == "pixelwise":
+            loc, raw = decoded.chunk(2, dim=1)
+        if raw is None:
+            spread = torch.full_like(loc, float(self.spread))
+        else:
+            spread = (SMALLEST_SPREAD + F.softplus(raw)).expand_as(loc)
+        return Independent(self._law(loc, spread), 3)
+
+
+@final
+class GaussianLikelihood(LocationScaleLikelihood):
+    """Normal pixels; the spread is the standard deviation σ."""
+
+    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+        return Normal(loc, spread, validate_args=False)
+
+
+@final
+class LaplaceLikelihood(LocationScaleLikelihood):
+    """Laplace pixels; the spread is the mean absolute deviation."""
+
+    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+        return Laplace(loc, spread, validate_args=False)
+
+
+LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
+    "bernoulli": BernoulliLikelihood,
+    "continuous-bernoulli": ContinuousBernoulliLikelihood,
+    "gaussian": GaussianLikelihood,
+    "gaussian-pixelwise": lambda: GaussianLikelihood("pixelwise"),
+    "laplace": LaplaceLikelihood,
+    "laplace-pixelwise": lambda: LaplaceLikelihood("pixelwise"),
+}
 
 
 def build_likelihood(name: str) -> Likelihood:
-    """The likelihood of that name.
+    """The likelihood of that name; `gaussian(0.1)` and `laplace(0.1)` fix the spread.
+
+    Args:
+        name: a key of `LIKELIHOODS`, or one of the two with a number.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or a spread that is not positive.
+
+    >>> build_likelihood("gaussian(0.1)")(torch.zeros(2, 1, 4, 4)).stddev.unique()
+    tensor([0.1000])
     """
+    fixed = re.fullmatch(r"(gaussian|laplace)\(([^()]*)\)", name)
+    if fixed:
+        spread = _positive(fixed[2], name)
+        return (GaussianLikelihood if fixed[1] == "gaussian" else LaplaceLikelihood)(spread)
     if name not in LIKELIHOODS:
-        raise ValueError(f"a likelihood must be one of {', '.join(LIKELIHOODS)}; got {name!r}")
+        raise ValueError(
+            f"a likelihood must be one of {', '.join(LIKELIHOODS)}, gaussian(σ) or laplace(b); "
+            f"got {name!r}"
+        )
     return LIKELIHOODS[name]()
+
+
+def _positive(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 < value < inf:
+        raise ValueError(f"a likelihood's spread must be a positive number; got {name!r}")
+    return value

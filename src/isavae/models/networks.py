@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from itertools import pairwise
 from math import prod
+from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -62,8 +64,98 @@ def _mlp(
     return MLPEncoder(shape, latent, (hidden,) * 2), MLPDecoder(decoded, latent, (hidden,) * 3)
 
 
+@final
+class ConvEncoder(nn.Module):
+    """The published convolutional encoder, for 1 or 3 channels and any size.
+
+    Convolutions 4×4 of stride 2 halve the image to 4×4, one of 4×4 makes it a vector of 512, one of
+    1×1 gives mean and log-std; batch normalisation and ReLU after each but the last. For 64×64 that
+    is the published net. Images that are no square of a power of two from 8 on are padded with
+    zeros, evenly on both sides, to the next one.
+
+    Args:
+        shape: (channels, height, width) of an image.
+        latent: number of latents n.
+        channels: output channels of the first two halvings; later ones have twice as many.
+    """
+
+    def __init__(self, shape: ImageShape, latent: int, channels: int = 32):
+        super().__init__()
+        self.padding = _padding(shape)
+        widths = [shape[0], *_halvings(shape, channels)]
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(widths):
+            layers += _normalised(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
+        layers += _normalised(nn.Conv2d(widths[-1], 16 * channels, 4))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(16 * channels, 2 * latent, 1), nn.Flatten())
+        self.layers.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch two_latents"]:
+        padded = nn.functional.pad(x, self.padding)
+        return self.layers(padded.contiguous(memory_format=torch.channels_last))
+
+
+@final
+class ConvDecoder(nn.Module):
+    """The mirror image of `ConvEncoder`: latents to likelihood parameters, cropped to the image.
+
+    Args:
+        shape: (channels, height, width) of the decoder's output.
+        latent: number of latents n.
+        channels: as of the encoder.
+    """
+
+    def __init__(self, shape: ImageShape, latent: int, channels: int = 32):
+        super().__init__()
+        self.crop = tuple(-side for side in _padding(shape))
+        *widths, last = [*reversed(_halvings(shape, channels)), shape[0]]
+        layers = _normalised(nn.ConvTranspose2d(latent, 16 * channels, 1))
+        layers += _normalised(nn.ConvTranspose2d(16 * channels, widths[0], 4))
+        for n_in, n_out in pairwise(widths):
+            layers += _normalised(nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1))
+        final = nn.ConvTranspose2d(widths[-1], last, 4, stride=2, padding=1)
+        self.layers = nn.Sequential(nn.Unflatten(1, (latent, 1, 1)), *layers, final)
+        self.layers.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+
+    def forward(
+        self, z: Float[Tensor, "batch latents"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        return nn.functional.pad(self.layers(z), self.crop)
+
+
+def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU()]
+
+
+def _side(shape: ImageShape) -> int:
+    """The power of two, at least 8, that an image is padded to."""
+    return max(8, 1 << (max(shape[1:]) - 1).bit_length())
+
+
+def _padding(shape: ImageShape) -> tuple[int, int, int, int]:
+    """Columns and rows to add at the left, right, top and bottom."""
+    _, height, width = shape
+    rows, columns = _side(shape) - height, _side(shape) - width
+    return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+
+
+def _halvings(shape: ImageShape, channels: int) -> list[int]:
+    """Output channels of each halving on the way from the side to 4."""
+    count = (_side(shape) // 4).bit_length() - 1
+    return [channels if i < 2 else 2 * channels for i in range(count)]
+
+
+def _conv(
+    shape: ImageShape, outputs: int, latent: int, width: int | None
+) -> tuple[nn.Module, nn.Module]:
+    decoded = (shape[0] * outputs, *shape[1:])
+    return ConvEncoder(shape, latent, width or 32), ConvDecoder(decoded, latent, width or 32)
+
+
 Builder = Callable[[ImageShape, int, int, int | None], tuple[nn.Module, nn.Module]]
-NETWORKS: dict[str, Builder] = {"mlp": _mlp}
+NETWORKS: dict[str, Builder] = {"mlp": _mlp, "conv": _conv}
 
 
 def build_networks(
@@ -76,7 +168,8 @@ def build_networks(
         shape: (channels, height, width) of an image.
         latent: number of latents.
         outputs: parameters of the likelihood per pixel and channel.
-        width: units of a hidden layer; the architecture's own (the paper's) if left out.
+        width: units of a hidden layer, or channels of the first convolution; the architecture's
+            own (the paper's) if left out.
 
     Raises:
         ValueError: for an unknown name.

@@ -29,9 +29,15 @@ class VAEOutput:
 
     x: Float[Tensor, "batch channels height width"]
     z: Float[Tensor, "batch latents"]
-    posterior: Distribution
+    posterior: Independent
     prior: Distribution
     likelihood: Distribution
+
+    @property
+    def subspaces(self) -> tuple[slice, ...]:
+        """Groups of latents that the prior makes independent; single ones if it has none."""
+        singles = tuple(slice(j, j + 1) for j in range(self.z.shape[1]))
+        return getattr(self.prior, "subspaces", singles)
 
 
 @final

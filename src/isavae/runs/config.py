@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from isavae.models import BetaVAE, Objective
+from isavae.models import AnyObjective, BetaVAE
 
 PAPER_EPOCHS = 20.0
 
@@ -16,7 +16,15 @@ PAPER_EPOCHS = 20.0
 PRESETS: dict[str, dict[str, Any]] = {
     "vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 1.0}},
     "beta-vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 4.0}},
+    "beta-tcvae": {"prior": "normal", "objective": {"name": "tcvae", "beta": 6.0}},
+    "factor-vae": {"prior": "normal", "objective": {"name": "factor-vae", "gamma": 6.0}},
+    "isa-vae-learned": {
+        "prior": "isa",
+        "learn_exponents": True,
+        "objective": {"name": "beta-vae", "beta": 1.0},
+    },
     "isa-vae": {"prior": "isa", "objective": {"name": "beta-vae", "beta": 1.0}},
+    "isa-tcvae": {"prior": "isa", "objective": {"name": "tcvae", "beta": 2.0}},
 }
 
 
@@ -33,7 +41,12 @@ class RunConfig(BaseModel):
     prior: str = "isa"
     prior_scale: float | Literal["standardised"] = 1.0
     latent: int | None = Field(None, ge=1)
-    objective: Objective = BetaVAE()
+    learn_exponents: bool = False
+    learn_p0: bool = False
+    learn_scale: bool = False
+    lowest_exponent: float = Field(1.0, gt=0)
+    prior_lr: float = Field(5e-4, gt=0)
+    objective: AnyObjective = Field(BetaVAE(), discriminator="name")
     likelihood: str = "bernoulli"
     network: str = "mlp"
     width: int | None = Field(None, ge=1)

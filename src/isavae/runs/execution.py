@@ -11,9 +11,9 @@ import torch
 import isavae
 from isavae.data import ImageDataset, load
 from isavae.files import atomic_write
-from isavae.models import NETWORKS, build_likelihood, build_prior
+from isavae.models import NETWORKS, build_likelihood
 from isavae.runs.config import RunConfig
-from isavae.runs.directory import Run, build_model, save_model
+from isavae.runs.directory import Run, build_adversary, build_model, prior_of, save_model
 from isavae.training import (
     StepReport,
     TrainState,
@@ -37,7 +37,7 @@ def require_trainable(config: RunConfig) -> None:
         ValueError: if the device is missing, a name is unknown, or sizes do not fit each other.
     """
     resolve_device(config.device)
-    build_prior(config.prior, config.latent, config.prior_scale)
+    prior_of(config)
     build_likelihood(config.likelihood)
     if config.network not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
@@ -74,7 +74,8 @@ def execute(
     device = resolve_device(config.device)
     model = build_model(config, data.shape).to(device)
     model.network_dtype = resolve_precision(config.precision, device)
-    state = TrainState(model, config.lr)
+    adversary = build_adversary(config, model.prior.latent)
+    state = TrainState(model, config.lr, config.prior_lr, adversary)
     _resume(run, state)
     steps = config.total_steps(len(data))
     metadata = {"steps": steps, "shape": data.shape, "config": json.loads(config.to_json())}

@@ -1,0 +1,97 @@
+"""Convolutional networks for any size, and every likelihood against scipy."""
+
+import pytest
+import scipy.stats
+import torch
+
+from isavae.models import LIKELIHOODS, VAE, build_likelihood, build_networks, build_prior
+
+SHAPES = [(1, 64, 64), (3, 64, 64), (1, 28, 28), (3, 32, 32), (1, 128, 128), (3, 20, 45), (1, 8, 8)]
+
+
+def test_the_convolutional_net_is_the_published_one():
+    encoder, decoder = build_networks("conv", (3, 64, 64), 10)
+
+    def layers(net, kind):
+        found = [m for m in net.modules() if isinstance(m, kind)]
+        return [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in found]
+
+    down = [(3, 32, 4, 2), (32, 32, 4, 2), (32, 64, 4, 2), (64, 64, 4, 2)]
+    assert layers(encoder, torch.nn.Conv2d) == [*down, (64, 512, 4, 1), (512, 20, 1, 1)]
+    up = [(o, i, k, s) for i, o, k, s in reversed(down)]
+    assert layers(decoder, torch.nn.ConvTranspose2d) == [(10, 512, 1, 1), (512, 64, 4, 1), *up]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_convolutional_vae_passes_images_of_any_size(shape):
+    likelihood = build_likelihood("gaussian-pixelwise")
+    networks = build_networks("conv", shape, 4, likelihood.outputs, width=4)
+    model = VAE(*networks, build_prior("normal", 4), likelihood)
+    output = model(torch.rand(2, *shape))
+    loss = -output.likelihood.log_prob(output.x).mean() - output.prior.log_prob(output.z).mean()
+    loss.backward()
+    assert output.likelihood.mean.shape == (2, *shape)
+    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in model.parameters())
+
+
+def test_padding_keeps_every_pixel_in_sight():
+    """Each pixel of an odd-sized image moves the code."""
+    encoder, _ = build_networks("conv", (1, 9, 13), 2, width=4)
+    x = torch.rand(2, 1, 9, 13, requires_grad=True)
+    encoder.eval()(x).square().sum().backward()
+    assert (x.grad != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("gaussian(0.3)", lambda loc: scipy.stats.norm(loc, 0.3)),
+        ("laplace(0.3)", lambda loc: scipy.stats.laplace(loc, 0.3)),
+    ],
+)
+def test_fixed_spreads_are_scipys(name, law):
+    decoded, x = torch.randn(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    expected = torch.from_numpy(law(decoded.numpy()).logpdf(x.numpy()).sum((1, 2, 3)))
+    found = build_likelihood(name)(decoded).log_prob(x)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "laplace"])
+def test_a_shared_spread_is_learned(name):
+    """By maximum likelihood it becomes the scale of the noise."""
+    torch.manual_seed(0)
+    likelihood = build_likelihood(name)
+    noise = torch.distributions.Laplace(0.0, 0.1).sample((200, 1, 4, 4))
+    optimizer = torch.optim.Adam(likelihood.parameters(), lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        (-likelihood(torch.zeros_like(noise)).log_prob(noise).mean()).backward()
+        optimizer.step()
+    found = likelihood(torch.zeros(1, 1, 1, 1)).base_dist.scale.item()
+    expected = noise.std() if name == "gaussian" else noise.abs().mean()
+    assert found == pytest.approx(expected.item(), rel=0.02)
+
+
+def test_continuous_bernoulli_integrates_to_one():
+    likelihood = build_likelihood("continuous-bernoulli")
+    x = torch.linspace(0, 1, 10_001).view(-1, 1, 1, 1)
+    for logit in (-8.0, -0.3, 0.0, 1e-4, 2.0):
+        density = likelihood(torch.full_like(x, logit)).log_prob(x).exp()
+        assert torch.trapezoid(density, x.flatten()).item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_likelihood_has_finite_gradients_for_extreme_decoders(name, channels):
+    likelihood = build_likelihood(name)
+    for size in (0.0, 1.0, 50.0):
+        decoded = torch.full((2, channels * likelihood.outputs, 4, 4), size, requires_grad=True)
+        x = torch.zeros(2, channels, 4, 4)
+        likelihood(decoded).log_prob(x).sum().backward()
+        assert torch.isfinite(decoded.grad).all()
+
+
+def test_bad_likelihoods_get_a_sentence():
+    for name in ("gaussian(0)", "gaussian(x)", "laplace(-1)"):
+        with pytest.raises(ValueError, match="positive number"):
+            build_likelihood(name)

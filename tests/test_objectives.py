@@ -1,0 +1,297 @@
+"""Every objective against a literal transcription of its formula, its gradient, and its limits."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Independent, Normal
+
+from isavae.models import (
+    DIPVAEI,
+    DIPVAEII,
+    OBJECTIVES,
+    VAE,
+    Adversary,
+    AnnealedVAE,
+    BernoulliLikelihood,
+    BetaTCVAE,
+    BetaVAE,
+    FactorVAE,
+    NoAdversary,
+    VAEOutput,
+    build_networks,
+    build_prior,
+    divergence,
+)
+from isavae.training import TrainState, train
+
+N_DATA, BATCH, LATENT = 50, 6, 4
+PRIORS = ["normal", "laplace", "student-t(3.5)", "gennorm(4)", "2.1[2.2*2, 1.9*2]"]
+
+
+def pass_of(layout: str, batch: int = BATCH, seed: int = 0) -> VAEOutput:
+    """One pass in float64 whose posterior and sample are leaves that require gradients."""
+    torch.manual_seed(seed)
+    mean = torch.randn(batch, LATENT, dtype=torch.float64, requires_grad=True)
+    log_std = (torch.randn(batch, LATENT, dtype=torch.float64) / 3 - 1).requires_grad_()
+    return output_at(layout, mean, log_std, torch.randn(batch, LATENT, dtype=torch.float64))
+
+
+def output_at(layout, mean, log_std, noise) -> VAEOutput:
+    posterior = Independent(Normal(mean, log_std.exp(), validate_args=False), 1)
+    z = mean + log_std.exp() * noise
+    x = torch.linspace(0, 1, len(mean) * 4, dtype=torch.float64).view(-1, 1, 2, 2)
+    likelihood = Independent(Bernoulli(logits=z.view(-1, 1, 2, 2), validate_args=False), 3)
+    return VAEOutput(x, z, posterior, build_prior(layout, LATENT).double()(), likelihood)
+
+
+def literal_parts(output: VAEOutput):
+    """Mean log p(x|z), log q(z|x), log p(z) and the pairwise log q(z_ij|x_m)."""
+    normal = output.posterior.base_dist
+    pairs = Normal(normal.loc[None], normal.scale[None]).log_prob(output.z[:, None])
+    log_q = torch.stack([pairs[i, i].sum() for i in range(len(output.z))])
+    reconstruction = output.likelihood.base_dist.log_prob(output.x).sum((1, 2, 3)).mean()
+    return reconstruction, log_q, output.prior.log_prob(output.z), pairs
+
+
+def loss(objective, output, step=0, adversary=None):
+    return objective(output, step=step, n_data=N_DATA, adversary=adversary).loss
+
+
+@pytest.mark.parametrize("layout", PRIORS)
+def test_beta_vae(layout):
+    output = pass_of(layout)
+    reconstruction, log_q, log_p, _ = literal_parts(output)
+    expected = 3.0 * (log_q - log_p).mean() - reconstruction
+    torch.testing.assert_close(loss(BetaVAE(3.0), output), expected)
+
+
+@pytest.mark.parametrize("layout", PRIORS)
+@pytest.mark.parametrize("estimator", ["weighted", "stratified"])
+def test_tcvae(layout, estimator):
+    output = pass_of(layout)
+    reconstruction, log_q, log_p, pairs = literal_parts(output)
+    weights = torch.full((BATCH, BATCH), 1 / (N_DATA * BATCH), dtype=torch.float64)
+    if estimator == "stratified":
+        others = BATCH - 1
+        weights.fill_(1 / others)
+        for i in range(BATCH):
+            weights[i, i] = 1 / N_DATA
+            weights[i, (i + 1) % BATCH] = (N_DATA - others) / (N_DATA * others)
+    joint = (pairs.sum(-1) + weights.log()).logsumexp(1)
+    product = (pairs + weights.log()[..., None]).logsumexp(1).sum(1)
+    expected = (
+        0.5 * (log_q - joint) + 4.0 * (joint - product) + 2.0 * (product - log_p)
+    ).mean() - reconstruction
+    objective = BetaTCVAE(beta=4.0, alpha=0.5, gamma=2.0, estimator=estimator)
+    torch.testing.assert_close(loss(objective, output), expected)
+
+
+def test_tcvae_between_subspaces_leaves_dependence_within_them_free():
+    output = pass_of("2.1[2.2*3, 1.9*1]")
+    reconstruction, log_q, log_p, pairs = literal_parts(output)
+    joint = pairs.sum(-1).logsumexp(1) - math.log(N_DATA * BATCH)
+    first = pairs[..., :3].sum(-1).logsumexp(1) - math.log(N_DATA * BATCH)
+    second = pairs[..., 3].logsumexp(1) - math.log(N_DATA * BATCH)
+    parts = first + second
+    expected = (log_q - joint + 4.0 * (joint - parts) + parts - log_p).mean() - reconstruction
+    torch.testing.assert_close(loss(BetaTCVAE(4.0, between="subspaces"), output), expected)
+
+
+@pytest.mark.parametrize("layout", PRIORS)
+@pytest.mark.parametrize("between", ["latents", "subspaces"])
+@pytest.mark.parametrize("estimator", ["weighted", "stratified", "stratified_published"])
+def test_tcvae_with_unit_weights_is_the_elbo(layout, between, estimator):
+    output = pass_of(layout)
+    objective = BetaTCVAE(1.0, estimator=estimator, between=between)
+    value = objective(output, step=0, n_data=N_DATA)
+    torch.testing.assert_close(value.loss, loss(BetaVAE(1.0), output))
+    torch.testing.assert_close(value.terms["kl"], divergence(output).mean())
+
+
+class FixedRatio(Adversary):
+    """An adversary whose ratio is known: the sum of the latents."""
+
+    def log_ratio(self, z):
+        return z.sum(1)
+
+    def learn(self, z, fresh, step, generator):
+        return {}
+
+
+def test_factor_vae():
+    output = pass_of("normal")
+    reconstruction, log_q, log_p, _ = literal_parts(output)
+    expected = (log_q - log_p).mean() + 5.0 * output.z.sum(1).mean() - reconstruction
+    torch.testing.assert_close(loss(FactorVAE(5.0), output, adversary=FixedRatio()), expected)
+
+
+@pytest.mark.parametrize(("objective", "within"), [(DIPVAEI(3.0, 7.0), 0), (DIPVAEII(3.0, 7.0), 1)])
+@pytest.mark.parametrize("layout", ["normal", "2.1[2.2*2, 1.9*2]"])
+def test_dip_vae(layout, objective, within):
+    output = pass_of(layout)
+    reconstruction, log_q, log_p, _ = literal_parts(output)
+    mean, std = output.posterior.base_dist.loc, output.posterior.base_dist.scale
+    penalty = torch.zeros((), dtype=torch.float64)
+    for i in range(LATENT):
+        for j in range(LATENT):
+            c = (mean[:, i] * mean[:, j]).mean() - mean[:, i].mean() * mean[:, j].mean()
+            if i == j:
+                c = c + within * (std[:, i] ** 2).mean()
+                penalty = penalty + 7.0 * (c - output.prior.variance[i]) ** 2
+            else:
+                penalty = penalty + 3.0 * c**2
+    expected = (log_q - log_p).mean() + penalty - reconstruction
+    torch.testing.assert_close(loss(objective, output), expected)
+
+
+@pytest.mark.parametrize(("step", "capacity"), [(0, 0.0), (25, 5.0), (200, 20.0)])
+def test_annealed_vae(step, capacity):
+    output = pass_of("normal")
+    reconstruction, log_q, log_p, _ = literal_parts(output)
+    expected = 9.0 * ((log_q - log_p).mean() - capacity).abs() - reconstruction
+    objective = AnnealedVAE(9.0, capacity=20.0, capacity_steps=100)
+    torch.testing.assert_close(loss(objective, output, step), expected)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [BetaVAE(4.0), BetaTCVAE(4.0), FactorVAE(4.0), DIPVAEI(4.0, 4.0), DIPVAEII(4.0, 4.0)],
+)
+def test_warmup_starts_at_a_plain_autoencoder_and_ends_at_the_full_weight(objective):
+    output = pass_of("normal")
+    warm = replace(objective, warmup=100)
+    lossless = {"beta": 0.0, "gamma": 0.0, "lambda_od": 0.0, "lambda_d": 0.0}
+    weights = [name for name in ("beta", "lambda_od", "lambda_d") if hasattr(objective, name)]
+    weights = ["gamma"] if isinstance(objective, FactorVAE) else weights
+    off = replace(objective, **{name: lossless[name] for name in weights})
+    at = {step: loss(warm, output, step, FixedRatio()) for step in (0, 50, 100, 10_000)}
+    full = loss(objective, output, adversary=FixedRatio())
+    torch.testing.assert_close(at[0], loss(off, output, adversary=FixedRatio()))
+    torch.testing.assert_close(at[50], (at[0] + at[100]) / 2)
+    torch.testing.assert_close(at[100], full)
+    torch.testing.assert_close(at[10_000], full)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("layout", ["normal", "2.1[2.2*2, 1.9*2]"])
+def test_gradients(name, layout):
+    objective = OBJECTIVES[name]()
+    noise = torch.randn(4, LATENT, dtype=torch.float64, generator=torch.manual_seed(0))
+
+    def of_moments(mean, log_std):
+        output = output_at(layout, mean, log_std, noise)
+        return loss(objective, output, step=7, adversary=FixedRatio())
+
+    mean = torch.randn(4, LATENT, dtype=torch.float64, requires_grad=True)
+    log_std = torch.full((4, LATENT), -0.5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(of_moments, (mean, log_std))
+
+
+def test_kinds_of_kl_have_the_same_expectation():
+    output = pass_of("normal", batch=1)
+    mean, log_std = output.posterior.base_dist.loc, output.posterior.base_dist.scale.log()
+    noise = torch.randn(100_000, LATENT, dtype=torch.float64)
+    many = output_at("normal", mean.expand(100_000, -1), log_std.expand(100_000, -1), noise)
+    exact = divergence(many, "analytic")[0]
+    for kind in ("sampled", "entropy"):
+        sampled = divergence(many, kind)
+        assert abs(sampled.mean() - exact) < 5 * sampled.std() / 100_000**0.5
+
+
+def test_an_analytic_kl_without_a_closed_form_is_refused():
+    with pytest.raises(ValueError, match="kl=sampled"):
+        divergence(pass_of("2.1[2.2*2, 1.9*2]"), "analytic")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: BetaTCVAE(alpha=-1.0), "alpha"),
+        (lambda: FactorVAE(discriminator_share=0.0), "discriminator_share"),
+        (lambda: loss(FactorVAE(), pass_of("normal")), "adversary"),
+        (lambda: loss(FactorVAE(), pass_of("normal"), adversary=NoAdversary()), "NoAdversary"),
+        (lambda: AnnealedVAE(capacity_steps=-1), "capacity_steps"),
+    ],
+)
+def test_bad_input_gets_a_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+class Pixels:
+    """Random images as a data set: minibatches are a function of (seed, step)."""
+
+    def __init__(self, shape=(1, 8, 8), n=64):
+        self.images = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
+
+    def __len__(self):
+        return len(self.images)
+
+    def minibatch(self, seed, step, size, device=None):
+        generator = torch.Generator().manual_seed(seed * 1000 + step)
+        return self.images[torch.randperm(len(self.images), generator=generator)[:size]]
+
+
+def start(objective, layout, **learned) -> TrainState:
+    torch.manual_seed(0)
+    prior = build_prior(layout, LATENT, **learned)
+    model = VAE(*build_networks("mlp", (1, 8, 8), LATENT, width=16), prior, BernoulliLikelihood())
+    return TrainState(model, adversary=objective.adversary(LATENT))
+
+
+def run_to(state, objective, steps):
+    return list(train(state, Pixels(), objective, steps=steps, batch_size=16, seed=1))
+
+
+def small(name):
+    objective = OBJECTIVES[name]()
+    return replace(objective, discriminator_width=8) if name == "factor-vae" else objective
+
+
+@pytest.mark.parametrize("layout", PRIORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains_with_every_prior(name, layout):
+    learned = {"learn_exponents": True} if "[" in layout else {"learn_scale": True}
+    objective = small(name)
+    state = start(objective, layout, **learned)
+    reports = run_to(state, objective, 20)
+    assert all(math.isfinite(v) for report in reports for v in report.numbers().values())
+    assert state.model.prior.readings().keys() <= reports[-1].values.keys()
+    assert reports[0].values["loss"] != reports[-1].values["loss"]
+
+
+@pytest.mark.parametrize("name", ["factor-vae", "tcvae"])
+def test_a_resumed_run_goes_on_bit_for_bit(name):
+    objective = small(name)
+    whole = start(objective, "2.1[2*2, 2*2]", learn_exponents=True)
+    run_to(whole, objective, 9)
+    first = start(objective, "2.1[2*2, 2*2]", learn_exponents=True)
+    run_to(first, objective, 4)
+    resumed = start(objective, "2.1[2*2, 2*2]", learn_exponents=True)
+    resumed.load_state_dict(first.state_dict())
+    run_to(resumed, objective, 9)
+    for part in ("model", "adversary"):
+        expected, found = whole.state_dict()[part], resumed.state_dict()[part]
+        for key, value in expected.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, found[key]), key
+    if name == "factor-vae":
+        before = first.adversary.state_dict()["network.0.weight"]
+        assert not torch.equal(before, whole.adversary.state_dict()["network.0.weight"])
+
+
+def test_a_discriminator_learns_the_total_correlation_of_a_normal():
+    """Two latents of correlation 0.8: the total correlation is -1/2 log(1 - 0.64) = 0.51 nats."""
+    adversary = FactorVAE(discriminator_width=64, discriminator_lr=1e-3).adversary(2)
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(count):
+        z = torch.randn(count, 2, generator=generator)
+        return torch.stack([z[:, 0], 0.8 * z[:, 0] + 0.6 * z[:, 1]], 1)
+
+    for step in range(300):
+        adversary.learn(draw(512), draw, step, generator)
+    found = adversary.log_ratio(draw(20_000)).mean().item()
+    assert found == pytest.approx(-0.5 * math.log(1 - 0.64), abs=0.08)
