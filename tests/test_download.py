@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(500, b"broken")
         ignores_ranges = name == "stubborn"
         body = CONTENT if ignores_ranges else CONTENT[start:]
-        if start >= len(CONTENT):
+        if start >= len(CONTENT) and not ignores_ranges:
             return self.answer(416, b"")
         cut = name in ("cut", "stubborn") and len(server.seen) < 3
         return self.answer(206 if start and not ignores_ranges else 200, body, cut=cut)

@@ -7,8 +7,9 @@ import torch
 from isavae.data import DATASETS, load
 from isavae.data.cars import cars, side_chart
 from isavae.data.cars import render as render_cars
-from isavae.data.faces import CHART, LIGHTS, cell_directions, directions_chart, heads
+from isavae.data.faces import LIGHTS
 from isavae.data.faces import render as render_heads
+from isavae.data.heads import CHART, cell_directions, directions_chart, heads
 from isavae.data.surfaces import first_hits, looking, pixel_grid, shrink
 
 
@@ -108,6 +109,11 @@ def test_car_geometry_is_symmetric(some_cars):
     left, right = (render_cars(some_cars, azimuth, 26) for azimuth in (40, -40))
     covered = [(picture < 0.97).any(dim=1) for picture in (left, right.flip(-1))]
     assert (covered[0] ^ covered[1]).float().mean() < 0.02
+
+
+def test_the_sun_stands_on_the_right_of_the_cars(some_cars):
+    right, left = (render_cars(some_cars, azimuth, 6) for azimuth in (90, -90))
+    assert (right.mean((1, 2, 3)) > left.mean((1, 2, 3))).all()
 
 
 def test_nothing_is_inside_beyond_the_chart(some_cars):

@@ -7,6 +7,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from isavae.data import images as folder_images
@@ -14,6 +15,7 @@ from isavae.data import load
 from isavae.data.inspection import contact_sheet, inspect
 from isavae.data.own import open_path
 from isavae.data.table import read_factors
+from isavae.metrics import Codes, mig
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +273,49 @@ def test_inspection_tells_what_is_there(folder):
     assert "6 images of 3 x 4 x 4" in str(inspect(folder, "size=4, fit=crop"))
     with pytest.raises(ValueError, match="is not there"):
         inspect(folder / "absent")
+
+
+def test_partial_and_unbalanced_factors_reach_the_scores(folder):
+    """A latent that follows a factor of the table has information about it; gaps do no harm."""
+    random = np.random.default_rng(0)
+    classes = random.choice(4, 400, p=[0.1, 0.2, 0.3, 0.4])
+    np.save(folder / "images.npy", random.integers(0, 256, (400, 4, 4), dtype=np.uint8))
+    rows = [f"{'' if k % 5 == 0 else c},{random.integers(2)}" for k, c in enumerate(classes)]
+    (folder / "table.csv").write_text("\n".join(["class,coin", *rows]))
+    grid = load(f"{folder}/images.npy[factors={folder}/table.csv]").grid
+    mean = torch.from_numpy(np.stack([classes, random.normal(size=400)], 1)).float()
+    codes = Codes(mean, torch.tensor([[-4.0, 1.0]]).expand(400, 2).clone(), grid)
+    found = mig(codes, factors=["class"])
+    assert found.score > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("size=0, fit=crop", "size must be two positive"),
+        ("size=big, fit=crop", "size must be whole numbers"),
+        ("size=::2", "must be a value, but is a range"),
+        ("fit=squash", "fit must be one of crop, pad, stretch, but is 'squash'"),
+        ("channels=2", "channels must be 1 or 3"),
+        ("layout=wh", "layout must be one of hw, hwc, chw"),
+        ("factors=absent.csv", "absent.csv"),
+        ("kind=cat", "no factors"),
+    ],
+)
+def test_options_that_cannot_be_followed(folder, options, message):
+    write_pictures(folder, colours())
+    with pytest.raises((ValueError, OSError), match=message):
+        load(f"{folder}[{options}]")
+
+
+def test_numbers_choose_categories_first(folder):
+    np.save(folder / "images.npy", colours())
+    (folder / "table.csv").write_text("angle,code\n0.5,7a\n-1,1\n0.5,1\n7,1\n7,7a\n")
+    path = f"{folder}/images.npy[factors={folder}/table.csv, "
+    chosen = {
+        text: as_bytes(load(f"{path}{text}]")) for text in ("angle=0.5", "angle=-1", "code=1")
+    }
+    expected = colours().transpose(0, 3, 1, 2)
+    assert np.array_equal(chosen["angle=0.5"], expected[[0, 2]])
+    assert np.array_equal(chosen["angle=-1"], expected[[1]])
+    assert np.array_equal(chosen["code=1"], expected[[1, 2, 3]])

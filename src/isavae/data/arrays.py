@@ -17,13 +17,13 @@ from isavae.data.official.reading import (
     require,
     rows_of,
 )
-from isavae.data.own import Own
+from isavae.data.unread import Unread
 
 LAYOUTS = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
 NAMES = ("images", "imgs", "image", "x", "data", "arr_0")  # which of several arrays is meant
 
 
-def read_array(path: Path, layout: str = "") -> Own:
+def read_array(path: Path, layout: str = "") -> Unread:
     """The images of an array file.
 
     Args:
@@ -48,7 +48,7 @@ def read_array(path: Path, layout: str = "") -> Own:
         axes = LAYOUTS[layout or _layout(shape, path)]
         binary = bool(((sample == 0) | (sample == 1)).all())
         first = _pixels(sample[:1], axes, binary, path)[1]
-        return Own(first, shape[0], _blocks(path, openers[suffix], axes, binary))
+        return Unread(first, shape[0], _blocks(path, openers[suffix], axes, binary))
 
 
 def _blocks(path: Path, opener: Any, axes: tuple[int, ...], binary: bool) -> Iterator[np.ndarray]:

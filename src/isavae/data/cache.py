@@ -9,7 +9,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -137,23 +137,23 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
 
 
 def cached(
-    content: str, shape: tuple[int, int, int], blocks: Iterable[np.ndarray], grid: FactorGrid
+    path: Path,
+    content: str,
+    make: Callable[[], tuple[tuple[int, int, int], Iterable[np.ndarray], FactorGrid | None]],
 ) -> ImageDataset:
-    """The data set from the cache folder, where `blocks` are written first if it is not there yet.
+    """A data set from its file, which is written first if it is not there yet.
 
     Args:
+        path: The file.
         content: `name/version`, which a change of the images must change.
-        shape: (channels, height, width).
-        blocks: The images, made only when they are needed.
-        grid: Their factors.
+        make: Makes shape, images and factors, as for `write`; called only if they are needed.
     """
-    path = cache_file(content.split("/")[0])
     dataset = read(path, content)
     if dataset is None:
-        write(path, content, shape, blocks, grid)
+        write(path, content, *make())
         dataset = read(path, content)
     if dataset is None:
-        raise ValueError(f"{path} must stay as it was written, but changed: draw the data again.")
+        raise ValueError(f"{path} must stay as it was written, but was changed: try again.")
     return dataset
 
 

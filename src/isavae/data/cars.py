@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from isavae.data.cache import cached
+from isavae.data.cache import cache_file, cached
 from isavae.data.chance import uniforms
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
@@ -29,12 +29,9 @@ GRID = FactorGrid(
 ROWS, COLUMNS, CELL = 112, 304, 1 / 120  # the chart: height and length of the side view
 SIZE, FINE = 64, 2  # pixels along an edge, and rays per pixel along an edge
 ELEVATIONS = (6, 16, 26, 36)  # degrees
-GLASS, TYRE, LAMP, BRAKE = (
-    (0.2, 0.26, 0.33),
-    (0.08, 0.08, 0.09),
-    (1.0, 0.98, 0.85),
-    (0.8, 0.05, 0.05),
-)
+GLASS, TYRE, RIM, PLATE = (0.2, 0.26, 0.33), (0.08, 0.08, 0.09), (0.7, 0.7, 0.72), (0.9, 0.9, 0.85)
+LAMP, BRAKE = (1.0, 0.98, 0.85), (0.8, 0.05, 0.05)
+ONE = torch.ones(())
 
 
 @final
@@ -62,6 +59,50 @@ def side_chart(p: Float[Tensor, "*n 3"]) -> tuple[Tensor, Tensor]:
     return row * COLUMNS + column, p[..., 0].abs()
 
 
+@final
+@dataclass(frozen=True)
+class Plan:
+    """Measures of every car, in half car lengths: z ahead from its middle, y up from the ground."""
+
+    length: Tensor
+    width: Tensor
+    floor: Tensor
+    belt: Tensor
+    roof: Tensor
+    nose: Tensor
+    tail: Tensor
+    ahead: Tensor
+    behind: Tensor
+    slope_ahead: Tensor
+    slope_behind: Tensor
+    wheel: Tensor
+    axle_ahead: Tensor
+    axle_behind: Tensor
+    paint: Float[Tensor, "cars 3"]
+
+
+@final
+@dataclass(frozen=True)
+class SideView:
+    """Distances of the cells of the chart to the edges of every car: positive inside.
+
+    Args:
+        y: Height of the cells.
+        z: Their place along the car.
+        bonnet: Height of the body's top.
+        body: Distance to the edge of the body.
+        cabin: Distance to the edge of the cabin.
+        hub: Distance from the nearer hub.
+    """
+
+    y: Float[Tensor, "cells 1"]
+    z: Float[Tensor, "cells 1"]
+    bonnet: Float[Tensor, "cells cars"]
+    body: Float[Tensor, "cells cars"]
+    cabin: Float[Tensor, "cells cars"]
+    hub: Float[Tensor, "cells cars"]
+
+
 def cars(seed: int = 0, n: int = 183) -> Cars:
     """Cars with seeded measures and colours.
 
@@ -69,63 +110,96 @@ def cars(seed: int = 0, n: int = 183) -> Cars:
         seed: Decides all of them.
         n: How many.
     """
-    vary = iter(torch.from_numpy(uniforms((32, n), seed)).float())
-
-    def measure(low: float, high: float) -> Tensor:
-        return low + (high - low) * next(vary)
-
-    row = torch.arange(ROWS).repeat_interleave(COLUMNS)
-    column = torch.arange(COLUMNS).repeat(ROWS)
-    y, z = ((row + 0.5) * CELL)[:, None], ((column + 0.5 - COLUMNS / 2) * CELL)[:, None]
-
-    length, width = measure(0.84, 1.08), measure(0.41, 0.48)
-    floor, belt, roof = measure(0.1, 0.17), measure(0.43, 0.52), measure(0.7, 0.9)
-    nose, tail = measure(0.0, 0.09), measure(0.0, 0.06)
-    ahead, behind = (
-        length * measure(0.25, 0.48),
-        -length
-        * torch.lerp(torch.full((n,), 0.55), torch.full((n,), 0.97), (next(vary) > 0.5).float())
-        * measure(0.93, 1.0),
-    )
-    slope_ahead, slope_behind = measure(0.5, 1.3), measure(0.15, 0.9)
-    wheel = measure(0.15, 0.19)
-    axle_ahead, axle_behind = length * measure(0.56, 0.66), -length * measure(0.54, 0.66)
-
-    bonnet = belt - nose * ((z - ahead) / (length - ahead)).clamp(0, 1)
-    bonnet = bonnet - tail * ((behind - z) / (length + behind).clamp_min(0.05)).clamp(0, 1)
-    body_edge = _corner(bonnet - y, y - floor, length - z, z + length)
-    windscreen = (ahead - (y - belt) * slope_ahead - z) / (1 + slope_ahead**2).sqrt()
-    backlight = (z - behind - (y - belt) * slope_behind) / (1 + slope_behind**2).sqrt()
-    cabin_edge = _corner(roof - y, windscreen, backlight, y - belt + 0.12)
-    lean = 1 - 0.32 * ((y - belt) / (roof - belt)).clamp(0, 1)
-    hub = torch.minimum((z - axle_ahead).hypot(y - wheel), (z - axle_behind).hypot(y - wheel))
-
-    body = width * _rounded(body_edge, 0.16)
-    arch = (hub < wheel * 1.2) & (body_edge > 0.04)
-    body = torch.where(arch, body * 0.86, body)
-    cabin = 0.93 * width * lean * _rounded(cabin_edge, 0.1)
-    tyre = 0.97 * width * _rounded(torch.minimum(wheel - hub, bonnet - 0.04 - y), 0.03)
+    plan = _plan(seed, n)
+    view = _side_view(plan)
+    body, cabin, tyre = _half_widths(plan, view)
     half_width = torch.maximum(torch.maximum(body, cabin), tyre)
-
-    paint = _paint(next(vary), next(vary), next(vary)).expand(len(y), n, 3)
-    is_cabin = (cabin_edge > -0.02) & (y > belt + 0.02)
-    pillar = (z - (ahead + behind) / 2 * 0.9).abs() < 0.025
-    window = is_cabin & (cabin_edge > 0.05) & (roof - y > 0.06) & ~pillar
     is_tyre = (tyre > 0) & (tyre >= torch.maximum(body, cabin))
-    rim = is_tyre & (hub < 0.6 * wheel)
-    outer = _over(paint, (window, GLASS), (arch, TYRE), (is_tyre, TYRE), (rim, (0.7, 0.7, 0.72)))
-    inner = _over(paint, (is_cabin & (roof - y > 0.06), GLASS), (is_tyre, TYRE))
-    front, rear = length - z < 0.09, z + length < 0.07
-    high = (y > bonnet - 0.2) & (y < bonnet - 0.06) & (body_edge < 0.09)
-    grille = front & (y > floor + 0.06) & (y < bonnet - 0.1)
-    plate = rear & (y > floor + 0.08) & (y < floor + 0.15)
-    inner = _over(inner, (grille, (0.12, 0.12, 0.13)), (plate, (0.9, 0.9, 0.85)))
-    outer = _over(outer, (front & high, LAMP), (rear & high, BRAKE))
+    inner, outer = _colours(plan, view, is_tyre)
     # beyond the edges nothing is inside, even on the middle plane; the outermost cells of the chart
     # also answer for all that lies beyond it
-    rim_of_chart = (row == 0) | (row == ROWS - 1) | (column == 0) | (column == COLUMNS - 1)
-    solid = torch.where((half_width > 0) & ~rim_of_chart[:, None], half_width, -torch.ones(()))
+    chart = torch.ones(ROWS, COLUMNS, dtype=torch.bool)
+    chart[1:-1, 1:-1] = False
+    solid = torch.where((half_width > 0) & ~chart.view(-1, 1), half_width, -torch.ones(()))
     return Cars(solid, _normals(half_width), inner, outer)
+
+
+def _plan(seed: int, n: int) -> Plan:
+    values = iter(torch.from_numpy(uniforms((32, n), seed)).float())
+
+    def measure(low: float, high: float) -> Tensor:
+        return low + (high - low) * next(values)
+
+    length = measure(0.84, 1.08)
+    return Plan(
+        length=length,
+        width=measure(0.41, 0.48),
+        floor=measure(0.1, 0.17),
+        belt=measure(0.43, 0.52),
+        roof=measure(0.7, 0.9),
+        nose=measure(0.0, 0.09),
+        tail=measure(0.0, 0.06),
+        ahead=length * measure(0.25, 0.48),
+        # saloons end in a boot, estates in their cabin
+        behind=-length * torch.where(measure(0.0, 1.0) > 0.5, 0.97, 0.55) * measure(0.93, 1.0),
+        slope_ahead=measure(0.5, 1.3),
+        slope_behind=measure(0.15, 0.9),
+        wheel=measure(0.15, 0.19),
+        axle_ahead=length * measure(0.56, 0.66),
+        axle_behind=-length * measure(0.54, 0.66),
+        paint=_paint(next(values), next(values), next(values)),
+    )
+
+
+def _side_view(car: Plan) -> SideView:
+    y = ((torch.arange(ROWS) + 0.5) * CELL).repeat_interleave(COLUMNS)[:, None]
+    z = ((torch.arange(COLUMNS) + 0.5 - COLUMNS / 2) * CELL).repeat(ROWS)[:, None]
+    bonnet = car.belt - car.nose * ((z - car.ahead) / (car.length - car.ahead)).clamp(0, 1)
+    boot = (car.length + car.behind).clamp_min(0.05)
+    bonnet = bonnet - car.tail * ((car.behind - z) / boot).clamp(0, 1)
+    windscreen = (car.ahead - (y - car.belt) * car.slope_ahead - z) / car.slope_ahead.hypot(ONE)
+    backlight = (z - car.behind - (y - car.belt) * car.slope_behind) / car.slope_behind.hypot(ONE)
+    return SideView(
+        y=y,
+        z=z,
+        bonnet=bonnet,
+        body=_corner(bonnet - y, y - car.floor, car.length - z, z + car.length),
+        cabin=_corner(car.roof - y, windscreen, backlight, y - car.belt + 0.12),
+        hub=torch.minimum(
+            (z - car.axle_ahead).hypot(y - car.wheel), (z - car.axle_behind).hypot(y - car.wheel)
+        ),
+    )
+
+
+def _half_widths(car: Plan, view: SideView) -> tuple[Tensor, Tensor, Tensor]:
+    """Half width of body, cabin and wheels; 0 where they are not."""
+    body = car.width * _rounded(view.body, 0.16)
+    body = torch.where(_is_arch(car, view), body * 0.86, body)
+    lean = 1 - 0.32 * ((view.y - car.belt) / (car.roof - car.belt)).clamp(0, 1)
+    cabin = 0.93 * car.width * lean * _rounded(view.cabin, 0.1)
+    below_bonnet = view.bonnet - 0.04 - view.y
+    tyre = 0.97 * car.width * _rounded(torch.minimum(car.wheel - view.hub, below_bonnet), 0.03)
+    return body, cabin, tyre
+
+
+def _colours(car: Plan, view: SideView, is_tyre: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours near the middle plane (screens, grille, plate) and at the sides (windows, lamps)."""
+    paint = car.paint.expand(len(view.y), *car.paint.shape)
+    is_cabin = (view.cabin > -0.02) & (view.y > car.belt + 0.02) & (car.roof - view.y > 0.06)
+    pillar = (view.z - (car.ahead + car.behind) / 2 * 0.9).abs() < 0.025
+    window = is_cabin & (view.cabin > 0.05) & ~pillar
+    front, rear = car.length - view.z < 0.09, view.z + car.length < 0.07
+    high = (view.y > view.bonnet - 0.2) & (view.y < view.bonnet - 0.06) & (view.body < 0.09)
+    grille = front & (view.y > car.floor + 0.06) & (view.y < view.bonnet - 0.1)
+    plate = rear & (view.y > car.floor + 0.08) & (view.y < car.floor + 0.15)
+    rim = is_tyre & (view.hub < 0.6 * car.wheel)
+    inner = _over(paint, (is_cabin, GLASS), (is_tyre, TYRE), (grille, TYRE), (plate, PLATE))
+    outer = _over(paint, (window, GLASS), (_is_arch(car, view) | is_tyre, TYRE), (rim, RIM))
+    return inner, _over(outer, (front & high, LAMP), (rear & high, BRAKE))
+
+
+def _is_arch(car: Plan, view: SideView) -> Tensor:
+    return (view.hub < car.wheel * 1.2) & (view.body > 0.04)
 
 
 def _corner(*edges: Tensor) -> Tensor:
@@ -204,7 +278,8 @@ def _meets_box(origins: Tensor, towards: Tensor, box: Float[Tensor, "2 3"]) -> T
 
 def cars3d_drawn() -> ImageDataset:
     """All the cars: colour, 64 x 64, in the row order of the Cars3D data set."""
-    return cached("cars3d-drawn/1", (3, SIZE, SIZE), _pictures(), GRID)
+    name, shape = "cars3d-drawn", (3, SIZE, SIZE)
+    return cached(cache_file(name), f"{name}/1", lambda: (shape, _pictures(), GRID))
 
 
 def _pictures() -> Iterator[np.ndarray]:

@@ -110,15 +110,16 @@ DATASETS: dict[str, Source] = {
     **{name: _published(name) for name in OFFICIAL},
 }
 
+SINGLE = {"fit", "layout", "factors", "channels"}  # options of `open_path` with one value
+
 
 def load(name: str) -> ImageDataset:
     """Open a data set, drawing it first where that is needed.
 
     Args:
         name: A name in `DATASETS`, or the path of your own images, with a choice of factor classes
-            if a part is wanted:
-            `dsprites[shape=heart, scale=::2, posX=3|5]`. A class is a category's name or a
-            number; `a:b:c` is a slice; `|` separates several.
+            if a part is wanted: `dsprites[shape=heart, scale=::2, posX=3|5]`. A class is a
+            category's name or a number; `a:b:c` is a slice; `|` separates several.
 
     Raises:
         ValueError: If there is no such data set, factor or class.
@@ -155,17 +156,18 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
         ValueError: If they cannot be read so.
     """
     choices: dict[str, Any] = parse_choices(options) if options else {}
-    one = {
-        key: choices.pop(key)[0]
-        for key in ("fit", "layout", "factors", "channels")
-        if key in choices
-    }
-    if "factors" in one:
-        one["factors"] = Path(str(one["factors"]))
-    if "size" in choices:
-        size = choices.pop("size")
-        one["size"] = (size[0], size[-1])
-    dataset = open_path(path, **one)
+    how = {key: choices.pop(key) for key in ("size", *SINGLE) if key in choices}
+    if ranges := [key for key, value in how.items() if isinstance(value, slice)]:
+        raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
+    for key in SINGLE & how.keys():
+        how[key] = how[key][0]
+    if not all(isinstance(edge, int) for edge in how.get("size", ())):
+        raise ValueError(f"The option size must be whole numbers, but is {how['size']}.")
+    if "size" in how:
+        how["size"] = (how["size"][0], how["size"][-1])
+    if "factors" in how:
+        how["factors"] = Path(str(how["factors"]))
+    dataset = open_path(path, **how)
     return dataset.select(**choices) if choices else dataset
 
 
@@ -213,5 +215,7 @@ def listing() -> str:
     return "\n".join(lines)
 
 
-def _one_class(text: str) -> int | str:
-    return int(text) if re.fullmatch(r"\d+", text) else text
+def _one_class(text: str) -> int | float | str:
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?\d*\.\d+(e-?\d+)?", text) else text

@@ -236,8 +236,9 @@ class FactorGrid:
     def _class(self, k: int, one: int | str | float) -> int:
         """One class of factor k, from its category name or its number."""
         categories = self.categories.get(self.names[k], ())
-        if one in categories:
-            return categories.index(one)
+        for name in (one, str(one)):
+            if name in categories:
+                return categories.index(name)
         if isinstance(one, (int, np.integer)) and 0 <= one < self.sizes[k]:
             return int(one)
         known = f"one of {categories} or " if categories else ""

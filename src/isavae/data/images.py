@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from isavae.data import decoding
-from isavae.data.own import Own
+from isavae.data.official.reading import optional
+from isavae.data.unread import Unread
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 PIPE = 1 << 20  # bytes that a decoding process may be ahead, where the platform lets us choose
@@ -43,7 +44,7 @@ def picture_files(folder: Path) -> list[str]:
 
 def read_folder(
     folder: Path, size: tuple[int, int] | None = None, fit: str = "", channels: int = 0
-) -> Own:
+) -> Unread:
     """The pictures below a folder.
 
     Args:
@@ -65,7 +66,7 @@ def read_folder(
     channels = channels or _channels(files)
     first = decoding.decode_many(_request(files[:1], size, fit, channels))[1]
     _require_success(first, size)
-    return Own(
+    return Unread(
         shape=tuple(first["shape"][1:]),
         count=len(files),
         blocks=_decoded(files, size, fit, channels, tuple(first["shape"][1:])),
@@ -154,8 +155,6 @@ def _require_success(about: dict[str, Any], size: tuple[int, int] | None) -> Non
 
 def _channels(files: Sequence[str]) -> int:
     """3 if any of up to 64 files, evenly spaced, has colours."""
-    from isavae.data.official.reading import optional
-
     image = optional("PIL.Image")
     for path in files[:: -(-len(files) // 64)]:
         try:

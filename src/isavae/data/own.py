@@ -4,33 +4,19 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any
 
 import numpy as np
 
-from isavae.data.cache import cache_file, read, write
+from isavae.data.arrays import LAYOUTS, read_array
+from isavae.data.cache import cache_file, cached
 from isavae.data.dataset import ImageDataset
+from isavae.data.decoding import FITS
+from isavae.data.factors import FactorGrid
+from isavae.data.images import picture_files, read_folder
 from isavae.data.progress import progress
-
-
-@final
-@dataclass(frozen=True)
-class Own:
-    """Images that are about to be read.
-
-    Args:
-        shape: (channels, height, width).
-        count: How many there are.
-        blocks: Their pixels as they are stored, some at a time.
-        names: The name of every image, where it has one.
-    """
-
-    shape: tuple[int, int, int]
-    count: int
-    blocks: Iterator[np.ndarray]
-    names: Sequence[str] = ()
+from isavae.data.table import read_factors
 
 
 def open_path(
@@ -54,32 +40,41 @@ def open_path(
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
     """
-    from isavae.data.arrays import read_array
-    from isavae.data.images import read_folder
-    from isavae.data.table import read_factors
-
+    _require_options(size, fit, channels, layout)
     if factors is None and (path / "factors.csv").is_file():
         factors = path / "factors.csv"
     options = [size, fit, channels, layout, None if factors is None else _stamp(factors)]
     content = f"{path.name}/{_fingerprint(path, options)}"
-    kept = cache_file(f"own-{content.replace('/', '-')}")
-    dataset = read(kept, content)
-    if dataset is None:
-        own = read_folder(path, size, fit, channels) if path.is_dir() else read_array(path, layout)
-        grid = None if factors is None else read_factors(factors, own.count, own.names)
-        write(
-            kept, content, own.shape, progress(own.blocks, own.count, f"reading {path}", len), grid
+
+    def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], FactorGrid | None]:
+        found = (
+            read_folder(path, size, fit, channels) if path.is_dir() else read_array(path, layout)
         )
-        dataset = read(kept, content)
-    if dataset is None:
-        raise ValueError(f"{kept} must stay as it was written, but changed: read the images again.")
-    return dataset
+        grid = None if factors is None else read_factors(factors, found.count, found.names)
+        return found.shape, progress(found.blocks, found.count, f"reading {path}", len), grid
+
+    return cached(cache_file(f"own-{content.replace('/', '-')}"), content, make)
+
+
+def _require_options(size: Any, fit: str, channels: int, layout: str) -> None:
+    """Refuse options that no image could follow."""
+    rules = (
+        ("size", "two positive whole numbers", size, size is None or _is_size(size)),
+        ("fit", f"one of {', '.join(FITS)}", fit, fit in ("", *FITS)),
+        ("channels", "1 or 3", channels, channels in (0, 1, 3)),
+        ("layout", f"one of {', '.join(LAYOUTS)}", layout, layout in ("", *LAYOUTS)),
+    )
+    for name, must, value, right in rules:
+        if not right:
+            raise ValueError(f"The option {name} must be {must}, but is {value!r}.")
+
+
+def _is_size(size: Any) -> bool:
+    return len(size) == 2 and all(isinstance(edge, int) and edge > 0 for edge in size)
 
 
 def _fingerprint(path: Path, options: Sequence) -> str:
     """Changes with every file's name, size and time of change, and with the options."""
-    from isavae.data.images import picture_files
-
     files = picture_files(path) if path.is_dir() else [str(path)]
     digest = hashlib.sha256(json.dumps([str(path.resolve()), options]).encode())
     for file in files:

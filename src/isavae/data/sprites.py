@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from isavae.data.cache import cached
+from isavae.data.cache import cache_file, cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.progress import progress
@@ -148,4 +148,4 @@ def dsprites(size: int = 64, **choices: Choice) -> ImageDataset:
     blocks = progress(draw(chosen, size), math.prod(grid.sizes[:3]), f"drawing {name}")
     if choices:
         return ImageDataset(name, np.concatenate(list(blocks)), shape, grid)
-    return cached(f"{name}/1", shape, blocks, grid)
+    return cached(cache_file(name), f"{name}/1", lambda: (shape, blocks, grid))
