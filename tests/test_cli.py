@@ -45,6 +45,19 @@ def test_train_evaluate_and_pictures(trained, capsys):
     assert b"<svg" in (trained / "latents.svg").read_bytes()
 
 
+def test_evaluate_with_any_metrics(trained, capsys):
+    words = ["evaluate", str(trained), "--images", "100", "--metrics", "information", "elbo", "udr"]
+    assert main([*words, "--compare", str(trained)]) == 0
+    printed = capsys.readouterr().out
+    assert "elbo_decomposition" in printed
+    scores = json.loads((trained / "scores.json").read_text())
+    assert scores["metrics"]["mig"]["score"] == pytest.approx(scores["mig"], abs=1e-6)
+    assert scores["metrics"]["subspace_mig"]["settings"]["subspaces"] == [[0, 1], [2, 3]]
+    assert scores["metrics"]["udr"]["settings"]["runs"] == 2
+    assert (trained / "information.png").read_bytes().startswith(b"\x89PNG")
+    assert "did you mean mig" in complaint(capsys, "evaluate", str(trained), "--metrics", "migg")
+
+
 def test_existing_runs_are_not_overwritten_but_resumed(trained, capsys):
     train = ["train", *SMALL, "--steps", "9", "--out", str(trained)]
     before = (trained / "model.safetensors").read_bytes()

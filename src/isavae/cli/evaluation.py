@@ -1,8 +1,10 @@
 """`isavae evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
@@ -11,27 +13,73 @@ from isavae.cli.progress import StepProgress
 from isavae.data import ImageDataset, load
 from isavae.evaluation import encode_all
 from isavae.evaluation import evaluate as score
-from isavae.metrics import Codes
+from isavae.metrics import Codes, exact_information, scored_names
+from isavae.metrics import Table as MetricTable
+from isavae.metrics import evaluate as score_codes
 from isavae.models import VAE
 from isavae.runs import Run
 from isavae.training import resolve_device
 
 
 def evaluate(
-    run: Positional[Path], images: int | None = 10_000, seed: int = 0, device: str = "auto"
+    run: Positional[Path],
+    images: int | None = 10_000,
+    metrics: tuple[str, ...] = (),
+    compare: tuple[Path, ...] = (),
+    seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Score a trained run on its data set; prints the scores and writes scores.json.
 
     Args:
         run: a run directory.
         images: images for log p(x|z) and KL, a seeded random subset; "None" takes all.
-        seed: of that subset and of the posterior samples.
+        metrics: more scores: names, "information", "elbo", "supervised", "unsupervised" or "all".
+            Also draws information.png, the mutual information of latents and factors.
+        compare: other runs on the same data set, for scores of agreement between runs.
+        seed: of the subset of images and of everything random.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     opened = Run.open(run)
     data = load(opened.config.data)
+    others = [Run.open(path) for path in compare]
+    scored_names(metrics)  # refuse unknown ones before the images are encoded
     model, codes = encode_with_progress(opened, data, device)
-    show(score_run(opened, model, data, codes, images, seed))
+    scores = score_run(opened, model, data, codes, images, seed)
+    show(scores)
+    if metrics:
+        encoded = [encode_with_progress(other, data, device)[1] for other in others]
+        table = score_table(model, codes, metrics, encoded, seed)
+        opened.write_scores(scores | {"metrics": table.to_dict(), "skipped": dict(table.skipped)})
+        show_table(table)
+        if data.grid is not None:
+            print(draw_information(opened, model, codes))
+
+
+@torch.no_grad()
+def score_table(
+    model: VAE, codes: Codes, metrics: Sequence[str], others: Sequence[Codes] = (), seed: int = 0
+) -> MetricTable:
+    """The scores of `isavae.metrics` with what the model knows: its prior and its subspaces."""
+    sizes = [part.stop - part.start for part in model.prior.subspaces]
+    with Console(stderr=True).status("scoring") as status:
+        return score_codes(
+            codes,
+            metrics,
+            prior=model.prior().expand(()),
+            subspaces=model.prior.subspaces if max(sizes) > 1 else None,
+            others=others,
+            seed=seed,
+            on_progress=lambda name: status.update(f"scoring {name}"),
+        )
+
+
+def draw_information(run: Run, model: VAE, codes: Codes) -> Path:
+    """Write `information.png`: who knows what."""
+    from isavae.figures import information_matrix, save
+
+    picture = information_matrix(exact_information(codes), model.prior.subspaces)
+    return save(picture, run.path / "information.png")
 
 
 def encode_with_progress(run: Run, data: ImageDataset, device: str = "auto") -> tuple[VAE, Codes]:
@@ -54,6 +102,29 @@ def score_run(
         scores = score(model, data, codes, images, seed, progress)
     run.write_scores(scores)
     return scores
+
+
+def show_table(table: MetricTable) -> None:
+    """Print any scores with their range, direction and time, and why others are missing."""
+    console = Console()
+    printed = Table(box=None, title="scores", title_justify="left")
+    printed.add_column("score")
+    for heading in ("value", "± error", "seconds"):
+        printed.add_column(heading, justify="right")
+    printed.add_column("range")
+    for row in table:
+        arrow = {"higher": "↑", "lower": "↓", "neither": " "}[row.metric.better]
+        value, error = f"{row.result.score:.4f}", _error(row.result.standard_error)
+        printed.add_row(row.name, value, error, f"{row.seconds:.1f}", f"{arrow} {row.metric.range}")
+        for term, number in row.result.terms.items():
+            printed.add_row(f"  {term}", f"{number:.4f}", _error(row.result.term_errors.get(term)))
+    console.print(printed, markup=False)
+    for name, reason in table.skipped.items():
+        console.print(f"{name}: {reason}", markup=False, highlight=False)
+
+
+def _error(error: float | None) -> str:
+    return "" if error is None else f"{error:.4f}"
 
 
 def show(scores: dict[str, Any]) -> None:

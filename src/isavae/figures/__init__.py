@@ -2,6 +2,7 @@
 
 from isavae.figures.contours import iso_contours
 from isavae.figures.exponents import exponent_histograms
+from isavae.figures.information import information_matrix
 from isavae.figures.latents import latent_sheet
 from isavae.figures.orientation import PositionPlane, orientation, position_plane
 from isavae.figures.panels import Panel, conditional_means, panels
@@ -21,6 +22,7 @@ __all__ = [
     "encode",
     "exponent_histograms",
     "ica_components",
+    "information_matrix",
     "iso_contours",
     "latent_sheet",
     "mig_distributions",

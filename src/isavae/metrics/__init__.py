@@ -1,27 +1,75 @@
 """Scores of codes: exact definitions, on anybody's codes, without a model in sight."""
 
+from isavae.metrics.catalog import METRICS, Metric
 from isavae.metrics.codes import Codes, Factor
+from isavae.metrics.decomposition import elbo_decomposition
+from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
 from isavae.metrics.information import (
     Information,
     binned_information,
     exact_information,
     quantised_information,
 )
+from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
 from isavae.metrics.mig import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
 from isavae.metrics.score import Score
+from isavae.metrics.subspaces import subspace_information, subspace_mig
+from isavae.metrics.supervised import dci, explicitness, few_label_accuracy, sap
+from isavae.metrics.table import Row, Table, evaluate, scored_names
+from isavae.metrics.unsupervised import (
+    active_units,
+    agreement,
+    gaussian_total_correlation,
+    gaussian_wasserstein_correlation,
+    informative,
+    latent_mutual_information,
+    relative_strength,
+    spearman,
+    udr,
+)
 
 __all__ = [
+    "METRICS",
     "Codes",
     "Factor",
     "Information",
+    "Metric",
+    "Row",
     "Score",
+    "Table",
+    "active_units",
+    "agreement",
+    "beta_vae_metric",
     "binned_information",
     "binned_mig",
+    "completeness",
+    "dci",
     "dci_mig",
+    "disentanglement",
+    "elbo_decomposition",
+    "evaluate",
     "exact_information",
+    "explicitness",
+    "factor_vae_metric",
+    "few_label_accuracy",
     "gaps",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
+    "informative",
+    "irs",
     "jemmig",
+    "latent_mutual_information",
+    "med",
     "mig",
+    "mig_sup",
+    "modularity",
     "quantised_information",
+    "relative_strength",
     "robust_mig",
+    "sap",
+    "scored_names",
+    "spearman",
+    "subspace_information",
+    "subspace_mig",
+    "udr",
 ]

@@ -160,6 +160,13 @@ class Codes:
             name, torch.from_numpy(renumbered[column]), torch.from_numpy(counts[occurs]).long()
         )
 
+    def has_factors(self, factors: Sequence[str] | None = None, count: int = 1) -> bool:
+        """Whether `factor_names(factors)` would name so many factors."""
+        if self.grid is None:
+            return False
+        names = self._asked(factors)
+        return sum(len(self.factor(name).counts) > 1 for name in names) >= count
+
     def factor_names(self, factors: Sequence[str] | None = None) -> tuple[str, ...]:
         """The factors that a score averages over.
 
@@ -174,8 +181,7 @@ class Codes:
                 "This score needs factor labels, but the codes have none: "
                 "pass a grid, or factors= to Codes.from_arrays."
             )
-        scored = self.grid.names if self.grid.scored is None else self.grid.scored
-        names = tuple(scored if factors is None else factors)
+        names = self._asked(factors)
         varying = tuple(name for name in names if len(self.factor(name).counts) > 1)
         if factors is None and varying:
             return varying
@@ -185,6 +191,11 @@ class Codes:
                 f"but of {names} only {varying} do: name others with factors=."
             )
         return names
+
+    def _asked(self, factors: Sequence[str] | None) -> tuple[str, ...]:
+        assert self.grid is not None
+        scored = self.grid.names if self.grid.scored is None else self.grid.scored
+        return tuple(scored if factors is None else factors)
 
 
 def _require_matrices(mean: Tensor, log_std: Tensor | None) -> None:

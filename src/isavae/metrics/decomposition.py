@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, Normal
 
 from isavae.distributions.aggregate import marginal_entropies
 from isavae.metrics.codes import Codes
@@ -14,7 +14,7 @@ from isavae.metrics.joint import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace, positions
 
-ROWS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE, LEAST_DRAWS = 1 << 15, 1 << 16
 
 
 def elbo_decomposition(
@@ -34,7 +34,7 @@ def elbo_decomposition(
     sum_S H(z_S) - H(z) between subspaces and `subspace_wise_kl` = E [sum_S log q(z_S) - log p(z)].
 
     H(z|x) and H(z_j) are exact. H(z) and H(z_S) are means of -log q over `samples` draws, each
-    under the full mixture of all images; E log p(z) is a mean over one draw an image.
+    under the full mixture of all images; the KL is a mean over two or more draws an image.
 
     Args:
         codes: Codes with posterior standard deviations.
@@ -55,21 +55,20 @@ def elbo_decomposition(
         >>> print({name: round(abs(value), 2) for name, value in parts.items()})
         {'index_code_information': 0.0, 'total_correlation': 0.0, 'dimension_wise_kl': 0.0}
     """
-    expected_log_prior, prior_error = _expected_log_prior(codes, prior, seed)
-    of_posterior, of_marginals = _posterior_entropy(codes), _marginal_entropy(codes)
+    kl, kl_error = _kl(codes, prior, seed)
+    between_entropies = _marginal_entropy(codes) - _posterior_entropy(codes)
     rows, z = draw(codes, samples, seed + 1)
     joint = _excess(codes, rows, z, list(range(codes.latents)))
     information = float(joint.mean())
-    kl = -of_posterior - expected_log_prior
     terms = {
         "index_code_information": information,
-        "total_correlation": of_marginals - of_posterior - information,
-        "dimension_wise_kl": -of_marginals - expected_log_prior,
+        "total_correlation": between_entropies - information,
+        "dimension_wise_kl": kl - between_entropies,
     }
     errors = {
         "index_code_information": _error(joint),
         "total_correlation": _error(joint),
-        "dimension_wise_kl": prior_error,
+        "dimension_wise_kl": kl_error,
     }
     chosen = None if subspaces is None else _partition(subspaces, codes.latents)
     if chosen is not None:
@@ -77,11 +76,11 @@ def elbo_decomposition(
         terms["subspace_total_correlation"] = float(between.mean())
         terms["subspace_wise_kl"] = kl - information - float(between.mean())
         errors["subspace_total_correlation"] = _error(between)
-        errors["subspace_wise_kl"] = math.hypot(prior_error, _error(between + joint))
+        errors["subspace_wise_kl"] = math.hypot(kl_error, _error(between + joint))
     return Score(
         score=kl,
         terms=terms,
-        standard_error=prior_error,
+        standard_error=kl_error,
         term_errors=errors,
         settings={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
     )
@@ -105,15 +104,20 @@ def _marginal_entropy(codes: Codes) -> float:
     return float(marginal_entropies(*codes.posteriors()).sum())
 
 
-def _expected_log_prior(codes: Codes, prior: Distribution, seed: int) -> tuple[float, float]:
-    """E log p(z) and its standard error, from one draw an image."""
+def _kl(codes: Codes, prior: Distribution, seed: int) -> tuple[float, float]:
+    """KL(q(z|x) || p(z)) and its standard error, from the spread of two or more draws an image."""
     generator = torch.Generator().manual_seed(seed)
-    blocks = [
-        _log_prior(codes.take(rows).sample(generator), prior)
-        for rows in torch.arange(len(codes)).split(ROWS_AT_ONCE)
-    ]
-    values = torch.cat(blocks)
-    return float(values.mean()), _error(values)
+    draws = max(2, math.ceil(LEAST_DRAWS / len(codes)))
+    total, within = 0.0, 0.0
+    for rows in torch.arange(len(codes)).split(ROWS_AT_ONCE):
+        mean, log_std = (values[rows].repeat(draws, 1) for values in codes.posteriors())
+        posterior = Independent(Normal(mean, log_std.exp()), 1)
+        z = Codes(mean, log_std).sample(generator)
+        values = posterior.log_prob(z).double() - _log_prior(z, prior)
+        values = values.view(draws, len(rows))
+        total += float(values.mean(dim=0).sum())
+        within += float(values.var(dim=0).sum())
+    return total / len(codes), (within / draws) ** 0.5 / len(codes)
 
 
 def _log_prior(z: Float[Tensor, "rows latents"], prior: Distribution) -> Float[Tensor, "rows"]:

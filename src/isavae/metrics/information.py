@@ -1,7 +1,7 @@
 """Mutual information I(z_j; v_k) between latents and factors, by three definitions of z_j's law."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -58,15 +58,14 @@ def exact_information(codes: Codes, factors: Sequence[str] | None = None) -> Inf
         ValueError: If the codes are deterministic (their differential entropies are -inf).
     """
     mean, log_std = codes.posteriors()
-    columns = [codes.factor(name) for name in codes.factor_names(factors)]
-    whole = [(factor.labels.clamp(max=0), 1) for factor in columns]
-    classes = [(factor.labels, len(factor.counts)) for factor in columns]
+    columns = factor_columns(codes, factors)
+    known: list[Tensor] = []  # factors known for the same images share H(z_j)
+    shared = [_position(column.labels.clamp(max=0), known) for column in columns]
+    whole = [(mask, 1) for mask in known]
+    classes = [(column.labels, len(column.counts)) for column in columns]
     found = partition_entropies(mean, log_std, whole + classes)
-    pairs = {
-        factor.name: (before[0], factor.weights @ given)
-        for factor, before, given in zip(columns, found, found[len(columns) :], strict=False)
-    }
-    return _information(codes, factors, lambda factor: pairs[factor.name])
+    given = [c.weights @ h for c, h in zip(columns, found[len(known) :], strict=True)]
+    return _information(columns, [found[i][0] for i in shared], given)
 
 
 def binned_information(
@@ -83,18 +82,9 @@ def binned_information(
         bins: Number of bins for each latent.
     """
     binned = bin_means(codes.mean, bins)
-
-    def entropies(factor: Factor) -> tuple[Tensor, Tensor]:
-        classes = len(factor.counts)
-        counts = [
-            torch.bincount(
-                (column * classes + factor.labels)[factor.labels >= 0], minlength=bins * classes
-            )
-            for column in binned
-        ]
-        return _table_entropies(torch.stack(counts).view(-1, bins, classes).double())
-
-    return _information(codes, factors, entropies)
+    columns = factor_columns(codes, factors)
+    tables = [_counts(binned, bins, column) for column in columns]
+    return _information(columns, *_table_entropies(tables))
 
 
 def quantised_information(
@@ -111,20 +101,18 @@ def quantised_information(
         bins: Number of bins for each latent.
         limit: Where the bins end.
     """
-    columns = [codes.factor(name) for name in codes.factor_names(factors)]
+    columns = factor_columns(codes, factors)
     sums = [torch.zeros(len(c.counts), codes.latents * (bins - 1)).double() for c in columns]
     for rows, below in _edge_probabilities(codes, bins, limit):
-        for factor, total in zip(columns, sums, strict=True):
-            classes = torch.arange(len(factor.counts))
-            member = (factor.labels[rows] == classes[:, None]).to(below.dtype)
+        for column, total in zip(columns, sums, strict=True):
+            classes = torch.arange(len(column.counts))
+            member = (column.labels[rows] == classes[:, None]).to(below.dtype)
             total += member @ below
-    tables = {}
-    for factor, total in zip(columns, sums, strict=True):
-        below = total.view(-1, codes.latents, bins - 1) / factor.counts[:, None, None]
-        padded = torch.nn.functional.pad(torch.nn.functional.pad(below, (1, 0)), (0, 1), value=1.0)
-        mass = padded.diff(dim=2).clamp_min(0) * factor.weights[:, None, None]
-        tables[factor.name] = mass.permute(1, 2, 0)
-    return _information(codes, factors, lambda factor: _table_entropies(tables[factor.name]))
+    tables = [
+        _bin_masses(total.view(-1, codes.latents, bins - 1), column)
+        for column, total in zip(columns, sums, strict=True)
+    ]
+    return _information(columns, *_table_entropies(tables))
 
 
 def bin_means(mean: Float[Tensor, "n latents"], bins: int) -> Int64[Tensor, "latents n"]:
@@ -142,34 +130,73 @@ def bin_means(mean: Float[Tensor, "n latents"], bins: int) -> Int64[Tensor, "lat
     return torch.stack(columns)
 
 
-def _information(
-    codes: Codes,
-    factors: Sequence[str] | None,
-    entropies: Callable[[Factor], tuple[Tensor, Tensor]],
-) -> Information:
-    """Collects (H(z), H(z|v)) of every factor."""
-    columns = [codes.factor(name) for name in codes.factor_names(factors)]
-    pairs = [entropies(column) for column in columns]
+def pairwise_information(
+    labels: Int64[Tensor, "latents n"], bins: int
+) -> Float[Tensor, "latents latents"]:
+    """Mutual information, in nats, of every pair of binned latents; entropies on the diagonal."""
+    counts = torch.full((bins,), len(labels[0]))  # only their number counts here
+    tables = [_counts(labels, bins, Factor("", column, counts)) for column in labels]
+    before, after = _table_entropies(tables)
+    return torch.stack(before, dim=1) - torch.stack(after, dim=1)
+
+
+def factor_columns(codes: Codes, factors: Sequence[str] | None) -> list[Factor]:
+    """Labels of the factors that a score averages over."""
+    return [codes.factor(name) for name in codes.factor_names(factors)]
+
+
+def _information(columns: list[Factor], before: list[Tensor], after: list[Tensor]) -> Information:
+    """From H(z_j) and H(z_j | v_k) for each factor."""
+    conditional = torch.stack(after, dim=1)
     return Information(
-        mutual=torch.stack([before - after for before, after in pairs], dim=1),
-        conditional_entropies=torch.stack([after for _, after in pairs], dim=1),
+        mutual=torch.stack(before, dim=1) - conditional,
         factor_entropies=torch.tensor([c.entropy for c in columns], dtype=torch.float64),
         factors=tuple(column.name for column in columns),
+        conditional_entropies=conditional,
     )
 
 
-def _rows(codes: Codes, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-    return codes.mean[rows], None if codes.log_std is None else codes.log_std[rows]
+def _position(mask: Tensor, known: list[Tensor]) -> int:
+    """Where a mask is in a list, which it joins if it is new."""
+    for i, other in enumerate(known):
+        if torch.equal(mask, other):
+            return i
+    known.append(mask)
+    return len(known) - 1
+
+
+def _counts(
+    binned: Int64[Tensor, "latents n"], bins: int, factor: Factor
+) -> Float[Tensor, "latents bins classes"]:
+    """How many images with a known class fall into each bin."""
+    classes = len(factor.counts)
+    known = factor.labels >= 0
+    cells = [(column * classes + factor.labels)[known] for column in binned]
+    counts = [torch.bincount(cell, minlength=bins * classes) for cell in cells]
+    return torch.stack(counts).view(-1, bins, classes).double()
 
 
 def _table_entropies(
-    table: Float[Tensor, "latents bins classes"],
-) -> tuple[Float[Tensor, "latents"], Float[Tensor, "latents"]]:
-    """H(bin) and H(bin | class) from (unnormalised) joint probabilities."""
-    joint = table / table.sum(dim=(1, 2), keepdim=True)
-    of_bins = torch.special.entr(joint.sum(dim=2)).sum(dim=1)
-    of_classes = torch.special.entr(joint.sum(dim=1)).sum(dim=1)
-    return of_bins, torch.special.entr(joint).sum(dim=(1, 2)) - of_classes
+    tables: list[Float[Tensor, "latents bins _"]],
+) -> tuple[list[Float[Tensor, "latents"]], list[Float[Tensor, "latents"]]]:
+    """H(bin) and H(bin | class) from (unnormalised) joint probabilities of bins and classes."""
+    before, after = [], []
+    for table in tables:
+        joint = table / table.sum(dim=(1, 2), keepdim=True)
+        of_classes = torch.special.entr(joint.sum(dim=1)).sum(dim=1)
+        before.append(torch.special.entr(joint.sum(dim=2)).sum(dim=1))
+        after.append(torch.special.entr(joint).sum(dim=(1, 2)) - of_classes)
+    return before, after
+
+
+def _bin_masses(
+    below: Float[Tensor, "classes latents edges"], factor: Factor
+) -> Float[Tensor, "latents bins classes"]:
+    """Joint probabilities of bins and classes from each class's sum of P(z_j < edge)."""
+    below = below / factor.counts[:, None, None]
+    padded = torch.nn.functional.pad(torch.nn.functional.pad(below, (1, 0)), (0, 1), value=1.0)
+    mass = padded.diff(dim=2).clamp_min(0) * factor.weights[:, None, None]
+    return mass.permute(1, 2, 0)
 
 
 def _edge_probabilities(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.metrics.codes import Codes, Factor
-from isavae.metrics.information import Information
+from isavae.metrics.information import Information, factor_columns
 from isavae.metrics.joint import components, draw, log_mixture, log_posterior
 from isavae.metrics.mig import gaps
 from isavae.metrics.score import Score
@@ -90,7 +90,7 @@ def _pointwise(
     seed: int,
 ) -> tuple[list[Factor], Float[Tensor, "subspaces factors samples"]]:
     """Log q(z_S | v_k) - log q(z_S) for every draw."""
-    columns = [codes.factor(name) for name in codes.factor_names(factors)]
+    columns = factor_columns(codes, factors)
     chosen = [positions(subspace, codes.latents) for subspace in subspaces]
     values = torch.empty(len(chosen), len(columns), samples, dtype=torch.float64)
     for i, latents in enumerate(chosen):

@@ -1,0 +1,228 @@
+"""The scikit-learn predictors behind the supervised scores, with every parameter explicit.
+
+scikit-learn is imported where a predictor is made, so that `isavae.metrics` works without it. The
+defaults of scikit-learn change between versions; what is written here does not.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from isavae.metrics.samples import Split
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import (
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    )
+    from sklearn.linear_model import Lasso, LogisticRegression
+    from sklearn.svm import LinearSVC
+
+
+def histogram_boosting(seed: int) -> "HistGradientBoostingClassifier":
+    """100 rounds of one depth-3 tree a class on 255 bins a latent."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        loss="log_loss",
+        learning_rate=0.1,
+        max_iter=100,
+        max_leaf_nodes=8,
+        max_depth=3,
+        min_samples_leaf=20,
+        l2_regularization=0.0,
+        max_features=1.0,
+        max_bins=255,
+        categorical_features=None,
+        monotonic_cst=None,
+        interaction_cst=None,
+        warm_start=False,
+        early_stopping=False,
+        scoring=None,
+        validation_fraction=None,
+        n_iter_no_change=10,
+        tol=1e-7,
+        verbose=0,
+        random_state=seed,
+        class_weight=None,
+    )
+
+
+def exact_boosting(seed: int) -> "GradientBoostingClassifier":
+    """100 rounds of one depth-3 tree a class: the customary predictor of DCI, and very slow.
+
+    Its `criterion` is left out: newer versions of scikit-learn warn whatever its value.
+    """
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    return GradientBoostingClassifier(
+        loss="log_loss",
+        learning_rate=0.1,
+        n_estimators=100,
+        subsample=1.0,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_depth=3,
+        min_impurity_decrease=0.0,
+        init=None,
+        random_state=seed,
+        max_features=None,
+        verbose=0,
+        max_leaf_nodes=None,
+        warm_start=False,
+        validation_fraction=0.1,
+        n_iter_no_change=None,
+        tol=1e-4,
+        ccp_alpha=0.0,
+    )
+
+
+def random_forest(seed: int) -> "RandomForestClassifier":
+    """100 full trees on bootstrap samples, each split the best over all latents."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(
+        n_estimators=100,
+        criterion="gini",
+        max_depth=None,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        min_weight_fraction_leaf=0.0,
+        max_features=1.0,
+        max_leaf_nodes=None,
+        min_impurity_decrease=0.0,
+        bootstrap=True,
+        oob_score=False,
+        n_jobs=-1,
+        random_state=seed,
+        verbose=0,
+        warm_start=False,
+        class_weight=None,
+        ccp_alpha=0.0,
+        max_samples=None,
+        monotonic_cst=None,  # pyrefly: ignore  # its stubs are older than the parameter
+    )
+
+
+def lasso(alpha: float) -> "Lasso":
+    """Least squares with an L1 penalty, by cyclic coordinate descent."""
+    from sklearn.linear_model import Lasso
+
+    return Lasso(
+        alpha=alpha,
+        fit_intercept=True,
+        precompute=False,
+        copy_X=True,
+        max_iter=10_000,
+        tol=1e-4,
+        warm_start=False,
+        positive=False,
+        random_state=None,
+        selection="cyclic",
+    )
+
+
+def logistic_regression() -> "LogisticRegression":
+    """Multinomial logistic regression with the L2 penalty of strength 1."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(
+        C=1.0,
+        tol=1e-4,
+        fit_intercept=True,
+        class_weight=None,
+        solver="lbfgs",
+        max_iter=10_000,
+        verbose=0,
+        warm_start=False,
+        random_state=None,
+    )
+
+
+def support_vectors() -> "LinearSVC":
+    """One-against-the-rest linear support vector machine with balanced classes."""
+    from sklearn.svm import LinearSVC
+
+    return LinearSVC(
+        penalty="l2",
+        loss="squared_hinge",
+        dual=False,  # the same optimum as the dual, without its random order of coordinates
+        tol=1e-4,
+        C=0.01,
+        multi_class="ovr",
+        fit_intercept=True,
+        intercept_scaling=1.0,
+        class_weight="balanced",
+        verbose=0,
+        random_state=None,
+        max_iter=1000,
+    )
+
+
+def importance_by_histogram_boosting(parts: Split, ordered: bool, seed: int):
+    """Share of each latent in the gain of all splits, and which test images were right."""
+    model = histogram_boosting(seed).fit(parts.train_x, parts.train_y)
+    rounds = model._predictors  # pyrefly: ignore  # the only place where the gains are kept
+    trees = [tree.nodes for one in rounds for tree in one]
+    nodes = np.concatenate([tree[tree["is_leaf"] == 0] for tree in trees])
+    gain = np.bincount(
+        nodes["feature_idx"].astype(np.int64),
+        weights=nodes["gain"].clip(min=0),
+        minlength=parts.train_x.shape[1],
+    )
+    return gain / max(gain.sum(), np.finfo(float).tiny), _right(model, parts)
+
+
+def importance_by_exact_boosting(parts: Split, ordered: bool, seed: int):
+    """Share of each latent in the impurity decrease of all trees."""
+    model = exact_boosting(seed).fit(parts.train_x, parts.train_y)
+    return model.feature_importances_, _right(model, parts)
+
+
+def importance_by_random_forest(parts: Split, ordered: bool, seed: int):
+    """Mean decrease in Gini impurity."""
+    model = random_forest(seed).fit(parts.train_x, parts.train_y)
+    return model.feature_importances_, _right(model, parts)
+
+
+def importance_by_lasso(parts: Split, ordered: bool, seed: int, alpha: float = 0.02):
+    """Sum of |coefficients| over the targets, and the explained share of each test image's square.
+
+    The target is the class number of an ordered factor, standardised, or every class's indicator.
+    """
+    parts = parts.standardised
+    train, test = _targets(parts, ordered)
+    model = lasso(alpha).fit(parts.train_x, train)
+    rest = np.square(test - model.predict(parts.test_x).reshape(test.shape)).sum(axis=1)
+    explained = 1 - rest / np.square(test - test.mean(axis=0)).sum(axis=1).mean()
+    return np.abs(np.atleast_2d(model.coef_)).sum(axis=0), explained
+
+
+def lasso_coefficients(
+    x: Float[np.ndarray, "n inputs"], y: Float[np.ndarray, "n outputs"], alpha: float
+) -> Float[np.ndarray, "inputs outputs"]:
+    """|coefficients| of the lasso that predicts y from x, both standardised."""
+    return np.abs(np.atleast_2d(lasso(alpha).fit(x, y).coef_)).T
+
+
+def _right(model, parts: Split) -> np.ndarray:
+    return (model.predict(parts.test_x) == parts.test_y).astype(np.float64)
+
+
+def _targets(parts: Split, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
+    if not ordered:
+        classes = np.arange(max(parts.train_y.max(), parts.test_y.max()) + 1)
+        return tuple((y[:, None] == classes).astype(float) for y in (parts.train_y, parts.test_y))
+    center, scale = parts.train_y.mean(), max(parts.train_y.std(), np.finfo(float).tiny)
+    return tuple((y[:, None] - center) / scale for y in (parts.train_y, parts.test_y))
+
+
+IMPORTANCES = {
+    "boosting": importance_by_histogram_boosting,
+    "boosting_exact": importance_by_exact_boosting,
+    "forest": importance_by_random_forest,
+    "lasso": importance_by_lasso,
+}

@@ -1,0 +1,80 @@
+"""Seeded samples of images: train and test rows, and images that share a factor's class."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from isavae.metrics.codes import Codes, Factor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Means and classes of disjoint train and test images, for one factor."""
+
+    train_x: Float[np.ndarray, "train latents"]
+    train_y: Int[np.ndarray, "train"]
+    test_x: Float[np.ndarray, "test latents"]
+    test_y: Int[np.ndarray, "test"]
+
+    @property
+    def standardised(self) -> "Split":
+        """Latents with mean 0 and variance 1 over the train images; constant ones stay constant."""
+        mean, std = self.train_x.mean(axis=0), self.train_x.std(axis=0)
+        std = np.where(std > 0, std, 1.0)
+        train, test = (self.train_x - mean) / std, (self.test_x - mean) / std
+        return Split(train, self.train_y, test, self.test_y)
+
+
+def split(codes: Codes, factor: Factor, train: int, test: int, seed: int) -> Split:
+    """Disjoint train and test images whose class is known, at random without replacement.
+
+    With fewer than train + test such images both parts shrink in proportion.
+    """
+    known = factor.known.numpy()
+    rows = np.random.default_rng(seed).permutation(known)
+    train, test = fitting(len(known), train, test)
+    x, y = codes.mean.double().numpy(), factor.labels.numpy()
+    first, second = rows[:train], rows[train : train + test]
+    return Split(x[first], y[first], x[second], y[second])
+
+
+def fitting(available: int, train: int, test: int) -> tuple[int, int]:
+    """Sizes of the two parts of a split of so many images.
+
+    Raises:
+        ValueError: If there are fewer than two images.
+    """
+    if available < 2:
+        raise ValueError(
+            f"A split needs two or more labelled images, but there are {available}: label more."
+        )
+    if train + test <= available:
+        return train, test
+    train = min(max(1, available * train // (train + test)), available - 1)
+    return train, available - train
+
+
+@final
+class SameClass:
+    """Draws images that share the class of one factor, each image of the class equally likely."""
+
+    def __init__(self, factor: Factor) -> None:
+        labels = factor.labels.numpy()
+        self.labels = labels
+        self.known = factor.known.numpy()
+        self.order = np.argsort(labels, kind="stable")[len(labels) - len(self.known) :]
+        self.counts = factor.counts.numpy()
+        self.starts = np.cumsum(self.counts) - self.counts
+
+    def any(self, size: tuple[int, ...] | int, random: np.random.Generator) -> np.ndarray:
+        """Images whose class is known."""
+        return self.known[random.integers(len(self.known), size=size)]
+
+    def like(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """For each image, one of the same class (possibly itself)."""
+        classes = self.labels[rows]
+        within = (random.random(rows.shape) * self.counts[classes]).astype(np.int64)
+        return self.order[self.starts[classes] + within]

@@ -1,0 +1,227 @@
+"""`METRICS`: every score by name; `evaluate`: any of them on the same codes, as one table."""
+
+import inspect
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, final
+
+from torch.distributions import Distribution
+
+from isavae.metrics.catalog import METRICS, Metric
+from isavae.metrics.codes import Codes
+from isavae.metrics.score import Score
+from isavae.metrics.subspaces import Subspace
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One score of a table, what it means, and how long it took in seconds."""
+
+    name: str
+    metric: Metric
+    result: Score
+    seconds: float
+
+
+@final
+@dataclass(frozen=True)
+class Table:
+    """Scores of the same codes, and why any others were left out.
+
+    Args:
+        rows: The scores, in the order of `METRICS`.
+        skipped: For each score that the codes do not allow, the sentence that says why.
+    """
+
+    rows: tuple[Row, ...]
+    skipped: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Score:
+        """The score of a name."""
+        return {row.name: row.result for row in self.rows}[name]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __str__(self) -> str:
+        width = max((len(row.name) for row in self.rows), default=0)
+        return "\n".join(f"{row.name:<{width}}  {_number(row.result)}" for row in self.rows)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain numbers, texts and lists, by score: what `scores.json` holds."""
+        return {
+            row.name: _plain(row.result)
+            | {
+                "range": row.metric.range,
+                "better": row.metric.better,
+                "source": row.metric.source,
+                "seconds": round(row.seconds, 3),
+            }
+            for row in self.rows
+        }
+
+
+def evaluate(
+    codes: Codes,
+    metrics: str | Sequence[str] = "all",
+    factors: Sequence[str] | None = None,
+    prior: Distribution | None = None,
+    subspaces: Sequence[Subspace] | None = None,
+    others: Sequence[Codes] | None = None,
+    seed: int = 0,
+    repeats: int = 1,
+    on_progress: Callable[[str], None] | None = None,
+) -> Table:
+    """Any scores of the same codes, each with its exact definition.
+
+    Args:
+        codes: What is scored.
+        metrics: Names in `METRICS`, families (`information`, `elbo`, `supervised`, `unsupervised`)
+            or `all`. What the codes do not allow is skipped, with the reason, unless it is named.
+        factors: Names; by default the grid's scored factors.
+        prior: p(z), for the decomposition of the ELBO.
+        subspaces: Latents of each subspace, for scores of subspaces.
+        others: Codes of the same images by other runs, for scores that compare runs.
+        seed: Of everything random.
+        repeats: How often to repeat scores that are random, with seeds from `seed` on; they are
+            then means, with the standard error over the repeats.
+        on_progress: Called with a score's name before it is computed.
+
+    Raises:
+        ValueError: If there is no such score, or a score that was named cannot be computed.
+
+    Examples:
+        >>> import torch
+        >>> from isavae.data import FactorGrid
+        >>> grid = FactorGrid(("x", "y"), (8, 8))
+        >>> codes = Codes(torch.tensor(grid.labels_array()).float(), None, grid)
+        >>> print(evaluate(codes, ["binned_mig", "irs", "active_units"]))
+        binned_mig    1.0000
+        irs           1.0000
+        active_units  2.0000
+    """
+    names = scored_names(metrics)
+    named = {metrics} if isinstance(metrics, str) else set(metrics)
+    given = {
+        "factors": factors,
+        "prior": prior,
+        "subspaces": subspaces,
+        "others": others,
+        "seed": seed,
+    }
+    rows, skipped = [], {}
+    for name in names:
+        metric = METRICS[name]
+        reason = _refusal(metric, codes, given)
+        if reason and name in named:
+            raise ValueError(f"{name} needs {reason}.")
+        if reason:
+            skipped[name] = f"needs {reason}"
+            continue
+        if on_progress:
+            on_progress(name)
+        start = time.perf_counter()
+        try:
+            result = _computed(metric, codes, given, repeats)
+        except ValueError as error:  # a refusal that only the computation could find
+            if name in named:
+                raise
+            skipped[name] = str(error)
+            continue
+        rows.append(Row(name, metric, result, time.perf_counter() - start))
+    return Table(tuple(rows), skipped)
+
+
+def scored_names(metrics: str | Sequence[str]) -> list[str]:
+    """The names that names, families and `all` stand for, in the order of `METRICS`.
+
+    Raises:
+        ValueError: If there is no such score.
+
+    Examples:
+        >>> scored_names(["mig", "elbo"])
+        ['mig', 'elbo_decomposition']
+    """
+    words = [metrics] if isinstance(metrics, str) else list(metrics)
+    families = {metric.family for metric in METRICS.values()}
+    known = {*METRICS, *families, "all"}
+    if unknown := [word for word in words if word not in known]:
+        near = get_close_matches(unknown[0], known) or sorted(METRICS)
+        raise ValueError(
+            f"A score must be one of METRICS, a family of {sorted(families)} or 'all', "
+            f"but is {unknown[0]!r}: did you mean {' or '.join(near)}?"
+        )
+    return [n for n, m in METRICS.items() if {n, m.family, "all"} & set(words)]
+
+
+def _refusal(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | None:
+    """What a score needs and does not have here."""
+    missing = {
+        "log_std": "posterior standard deviations" if codes.log_std is None else None,
+        "factors": None
+        if codes.has_factors(given["factors"])
+        else "labels of a factor that varies",
+        "two factors": None if codes.has_factors(given["factors"], 2) else "two factors that vary",
+        "prior": "a prior" if given["prior"] is None else None,
+        "subspaces": "subspaces" if given["subspaces"] is None else None,
+        "others": "codes of other runs" if not given["others"] else None,
+    }
+    return next((missing[need] for need in metric.needs if missing[need]), None)
+
+
+def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: int) -> Score:
+    parameters = inspect.signature(metric.function).parameters
+    settings = {name: value for name, value in given.items() if name in parameters}
+    if "seed" not in parameters or repeats == 1:
+        return metric.function(codes, **settings)
+    runs = [
+        metric.function(codes, **(settings | {"seed": given["seed"] + r})) for r in range(repeats)
+    ]
+    return _mean(runs)
+
+
+def _mean(runs: list[Score]) -> Score:
+    """Means over repeats with other seeds, standard errors from their spread."""
+
+    def error(values: list[float]) -> float:
+        return statistics.stdev(values) / len(values) ** 0.5
+
+    scores = [run.score for run in runs]
+    terms = {name: [run.terms[name] for run in runs] for name in runs[0].terms}
+    return replace(
+        runs[0],
+        score=statistics.fmean(scores),
+        standard_error=error(scores),
+        per_factor={
+            name: statistics.fmean(run.per_factor[name] for run in runs)
+            for name in runs[0].per_factor
+        },
+        terms={name: statistics.fmean(values) for name, values in terms.items()},
+        term_errors={name: error(values) for name, values in terms.items()},
+        settings={**runs[0].settings, "repeats": len(runs)},
+    )
+
+
+def _number(score: Score) -> str:
+    error = "" if score.standard_error is None else f" ± {score.standard_error:.4f}"
+    return f"{score.score:.4f}{error}"
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    """Without what is empty; tuples and tensors as lists."""
+    parts = {
+        "score": score.score,
+        "standard_error": score.standard_error,
+        "per_factor": dict(score.per_factor),
+        "terms": dict(score.terms),
+        "term_errors": dict(score.term_errors),
+        "settings": dict(score.settings),
+    }
+    return {name: value for name, value in parts.items() if value not in (None, {})}

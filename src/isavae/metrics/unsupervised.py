@@ -1,0 +1,213 @@
+"""Scores without labels: of one run's codes, and of its agreement with other runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from isavae.distributions.aggregate import marginal_entropies
+from isavae.metrics.codes import Codes
+from isavae.metrics.information import bin_means, pairwise_information
+from isavae.metrics.predictors import lasso_coefficients
+from isavae.metrics.score import Score
+
+
+def active_units(codes: Codes, threshold: float = 0.01) -> Score:
+    """Number of latents whose posterior mean has a variance above a threshold (Burda et al. 2016).
+
+    Examples:
+        >>> print(active_units(Codes(torch.tensor([[0.0, 1.0], [0.1, 3.0]]), None)).score)
+        1.0
+    """
+    variances = codes.mean.double().var(dim=0)
+    return Score(
+        score=float((variances > threshold).sum()),
+        terms={f"latent_{j}": v for j, v in enumerate(variances.tolist())},
+        settings={"threshold": threshold},
+    )
+
+
+def gaussian_total_correlation(codes: Codes) -> Score:
+    """Total correlation, in nats, of the normal law with the covariance of the means.
+
+    1/2 (sum_j log C_jj - log det C); infinite if a latent is a linear function of the others.
+    Constant latents are left out.
+    """
+    correlation = _correlation(_covariance(codes))
+    return Score(score=float(-0.5 * torch.linalg.slogdet(correlation).logabsdet))
+
+
+def gaussian_wasserstein_correlation(codes: Codes) -> Score:
+    """Squared Wasserstein-2 distance between the means' normal law and its independent version.
+
+    2 tr C - 2 tr (D^1/2 C D^1/2)^1/2 with D the diagonal of C; `normalised` divides by tr C.
+    """
+    covariance = _covariance(codes)
+    root = covariance.diagonal().sqrt()
+    spectrum = torch.linalg.eigvalsh(root[:, None] * covariance * root).clamp_min(0)
+    total = covariance.trace()
+    distance = float(2 * total - 2 * spectrum.sqrt().sum())
+    return Score(
+        score=distance,
+        terms={"normalised": distance / float(total) if total > 0 else 0.0},
+    )
+
+
+def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
+    """Mean mutual information, in nats, of two different latents' binned means."""
+    pairs = pairwise_information(bin_means(codes.mean, bins), bins).fill_diagonal_(0)
+    count = max(1, codes.latents * (codes.latents - 1))
+    return Score(score=float(pairs.sum() / count), settings={"bins": bins})
+
+
+def udr(
+    codes: Codes,
+    others: Sequence[Codes],
+    correlation: str = "lasso",
+    images: int = 1000,
+    threshold: float = 0.01,
+    seed: int = 0,
+) -> Score:
+    """Unsupervised disentanglement ranking of one run among others (Duan et al. 2020).
+
+    Median over the other runs of the relative strength of the latents x latents matrix R of
+    similarities: mean over rows of max^2 / sum, and over columns, averaged. Only informative
+    latents count: those with I(x; z_j) > threshold nats (for any prior; the published code compares
+    KL(q(z_j|x) || N(0, 1)) with it), or, of deterministic codes, those that vary.
+
+    Args:
+        codes: Codes of the run.
+        others: Codes of the same images by other runs: same data and settings, other seeds.
+        correlation: `lasso`: |coefficients| (penalty 0.1) that predict this run's standardised
+            latents from the other's; `spearman`: |rank correlation|.
+        images: How many images to use.
+        threshold: Least information of a latent, in nats.
+        seed: Of the choice of images.
+
+    Raises:
+        ValueError: If there is no other run, an unknown correlation, or runs of different images.
+    """
+    if correlation not in ("lasso", "spearman"):
+        raise ValueError(f"The correlation must be 'lasso' or 'spearman', but is {correlation!r}.")
+    _require_same_images(codes, others)
+    rows = torch.from_numpy(np.random.default_rng(seed).permutation(len(codes))[:images])
+    mine, active = _standardised(codes.mean[rows]), informative(codes, threshold)
+    strengths = []
+    for other in others:
+        x, theirs = _standardised(other.mean[rows]), informative(other, threshold)
+        x, y = x * theirs, mine * active
+        similarity = (
+            torch.from_numpy(lasso_coefficients(x.numpy(), y.numpy(), alpha=0.1))
+            if correlation == "lasso"
+            else spearman(x, y)
+        )
+        strengths.append(relative_strength(similarity[theirs][:, active]))
+    return Score(
+        score=float(np.median(strengths)),
+        terms={f"run_{i}": strength for i, strength in enumerate(strengths)},
+        settings={
+            "correlation": correlation,
+            "images": len(rows),
+            "threshold": threshold,
+            "runs": len(others) + 1,
+            "seed": seed,
+        },
+    )
+
+
+def agreement(codes: Codes, others: Sequence[Codes], threshold: float = 0.01) -> Score:
+    """Mean |Spearman correlation| of latents matched one to one with those of other runs.
+
+    Informative latents of two runs are matched so that the sum is largest; the sum is divided by
+    the larger of their numbers, so that a latent without a partner counts as zero.
+
+    Args:
+        codes: Codes of the run.
+        others: Codes of the same images by other runs.
+        threshold: Least information I(x; z_j) of a latent, in nats.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    _require_same_images(codes, others)
+    active = informative(codes, threshold)
+    values = []
+    for other in others:
+        theirs = informative(other, threshold)
+        similarity = spearman(codes.mean[:, active], other.mean[:, theirs]).numpy()
+        matched = similarity[linear_sum_assignment(similarity, maximize=True)].sum()
+        values.append(float(matched / max(1, *similarity.shape)))
+    return Score(
+        score=float(np.mean(values)),
+        standard_error=float(np.std(values, ddof=1) / len(values) ** 0.5)
+        if len(values) > 1
+        else None,
+        terms={f"run_{i}": value for i, value in enumerate(values)},
+        settings={"threshold": threshold, "runs": len(others) + 1},
+    )
+
+
+def informative(codes: Codes, threshold: float = 0.01) -> Bool[Tensor, "latents"]:
+    """Latents with I(x; z_j) = H(z_j) - H(z_j | x) above a threshold in nats, whatever the prior.
+
+    Of deterministic codes, the latents that vary.
+    """
+    if codes.log_std is None:
+        return codes.mean.max(dim=0).values > codes.mean.min(dim=0).values
+    noise = codes.log_std.double().mean(dim=0) + 0.5 * np.log(2 * np.pi * np.e)
+    return marginal_entropies(*codes.posteriors()) - noise > threshold
+
+
+def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
+    """Mean of max^2 / sum over rows and over columns, averaged; empty rows and columns count 0."""
+    if similarity.numel() == 0:
+        return 0.0
+    sides = []
+    for matrix in (similarity, similarity.T):
+        total = matrix.sum(dim=1)
+        sides.append((matrix.amax(dim=1).square() / torch.where(total > 0, total, 1.0)).mean())
+    return float(sum(sides) / 2)
+
+
+def spearman(
+    x: Float[Tensor, "n left"], y: Float[Tensor, "n right"]
+) -> Float[Tensor, "left right"]:
+    """|Spearman correlation| of every pair of columns; 0 for constant columns."""
+    left, right = (_standardised(_ranks(values)) for values in (x, y))
+    return (left.T @ right / len(x)).abs()
+
+
+def _covariance(codes: Codes) -> Float[Tensor, "active active"]:
+    """Covariance of the means that vary."""
+    return torch.cov(codes.mean[:, informative(Codes(codes.mean, None))].double().T, correction=1)
+
+
+def _correlation(covariance: Float[Tensor, "active active"]) -> Float[Tensor, "active active"]:
+    root = covariance.diagonal().sqrt()
+    return covariance / root / root[:, None]
+
+
+def _standardised(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latents"]:
+    """Mean 0 and variance 1; constant columns become 0."""
+    centered = values.double() - values.double().mean(dim=0)
+    std = centered.square().mean(dim=0).sqrt()
+    return centered / torch.where(std > 0, std, 1.0)
+
+
+def _ranks(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latents"]:
+    """Ranks of every column, ties averaged."""
+    columns = []
+    for column in values.T:
+        _, inverse, counts = column.unique(return_inverse=True, return_counts=True)
+        columns.append((counts.cumsum(0) - (counts - 1) / 2)[inverse])
+    return torch.stack(columns, dim=1).double() if columns else values.double()
+
+
+def _require_same_images(codes: Codes, others: Sequence[Codes]) -> None:
+    if not others or any(len(other) != len(codes) for other in others):
+        sizes = [len(other) for other in others]
+        raise ValueError(
+            f"Agreement needs other runs' codes of the same {len(codes)} images, "
+            f"but got runs of {sizes} images: encode the same data set with every run."
+        )

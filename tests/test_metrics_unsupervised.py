@@ -1,0 +1,146 @@
+"""Scores without labels against scipy, closed forms and literal transcriptions."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+from sklearn.linear_model import Lasso
+from sklearn.metrics import mutual_info_score
+from sklearn.preprocessing import StandardScaler
+
+from isavae.metrics import (
+    Codes,
+    active_units,
+    agreement,
+    gaussian_total_correlation,
+    gaussian_wasserstein_correlation,
+    informative,
+    latent_mutual_information,
+    relative_strength,
+    spearman,
+    udr,
+)
+from tests import hand_made
+
+
+def runs(count=4, images=500):
+    """Runs that share three latents, mixed a little, in any order and sign; the fourth is dead."""
+    generator = torch.Generator().manual_seed(5)
+    shared = torch.randn(images, 3, generator=generator).double()
+    found = []
+    for _ in range(count):
+        mixing = torch.eye(3) + 0.3 * torch.randn(3, 3, generator=generator)
+        order = torch.randperm(4, generator=generator)
+        mean = torch.cat([shared @ mixing.double(), torch.zeros(images, 1).double()], dim=1)
+        log_std = torch.tensor([-2.0, -2.0, -2.0, 0.0]).double().expand(images, 4)
+        found.append(Codes(mean[:, order], log_std[:, order].contiguous()))
+    return found
+
+
+def test_active_units_counts_variances():
+    mean = torch.tensor([[0.0, 1.0, 5.0], [0.05, -1.0, 5.0]]).double()
+    found = active_units(Codes(mean, None))
+    assert found.score == 1.0
+    assert list(found.terms.values()) == pytest.approx([0.00125, 2.0, 0.0])
+
+
+def test_gaussian_scores_are_those_of_the_formulas():
+    codes = hand_made.overlapping()
+    covariance = np.cov(codes.mean.numpy().T)
+    correlation = 0.5 * (np.log(np.diag(covariance)).sum() - np.linalg.slogdet(covariance)[1])
+    assert gaussian_total_correlation(codes).score == pytest.approx(correlation)
+    root = scipy.linalg.sqrtm(covariance * np.diag(covariance)[:, None])
+    distance = 2 * np.trace(covariance) - 2 * np.trace(root).real
+    found = gaussian_wasserstein_correlation(codes)
+    assert found.score == pytest.approx(distance)
+    assert found.terms["normalised"] == pytest.approx(distance / np.trace(covariance))
+
+
+def test_gaussian_total_correlation_of_two_latents_is_that_of_their_correlation():
+    z = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)).double()
+    other = torch.randn(1000, 1, generator=torch.Generator().manual_seed(1)).double()
+    codes = Codes(torch.cat([z, 0.6 * z + other, torch.full_like(z, 3.0)], dim=1), None)
+    r = np.corrcoef(codes.mean[:, :2].numpy().T)[0, 1]
+    assert gaussian_total_correlation(codes).score == pytest.approx(-0.5 * math.log(1 - r**2))
+
+
+def test_independent_latents_have_no_gaussian_correlation():
+    codes = hand_made.codes(hand_made.factor_columns())
+    assert gaussian_total_correlation(codes).score == pytest.approx(0.0, abs=1e-9)
+    assert gaussian_wasserstein_correlation(codes).score == pytest.approx(0.0, abs=1e-9)
+
+
+def test_latent_mutual_information_is_that_of_scikit_learn():
+    codes = hand_made.overlapping()
+    binned = [np.digitize(m, np.histogram(m, 20)[1][:-1]) for m in codes.mean.numpy().T]
+    pairs = [mutual_info_score(binned[i], binned[j]) for i in range(4) for j in range(4) if i != j]
+    assert latent_mutual_information(codes).score == pytest.approx(np.mean(pairs))
+
+
+def test_spearman_is_that_of_scipy_with_ties():
+    generator = np.random.default_rng(0)
+    x, y = generator.integers(0, 9, (200, 3)), generator.integers(0, 50, (200, 2))
+    found = spearman(torch.from_numpy(x).double(), torch.from_numpy(y).double())
+    expected = [[abs(scipy.stats.spearmanr(a, b)[0]) for b in y.T] for a in x.T]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def strength_as_published(matrix):
+    column = np.nanmean(np.nan_to_num(np.power(np.max(matrix, axis=0), 2) / matrix.sum(axis=0), 0))
+    row = np.nanmean(np.nan_to_num(np.power(np.max(matrix, axis=1), 2) / matrix.sum(axis=1), 0))
+    return (column + row) / 2
+
+
+@pytest.mark.parametrize("correlation", ["lasso", "spearman"])
+def test_udr_is_that_of_disentanglement_lib(correlation):
+    every = runs()
+    masks = [informative(codes).numpy() for codes in every]
+    assert [mask.sum() for mask in masks] == [3] * 4
+    scaled = [StandardScaler().fit_transform(c.mean) * m for c, m in zip(every, masks, strict=True)]
+    for i, codes in enumerate(every):
+        strengths = []
+        for j in range(len(every)):
+            if i == j:
+                continue
+            if correlation == "lasso":
+                model = Lasso(alpha=0.1).fit(scaled[j], scaled[i])
+                matrix = np.abs(model.coef_).T
+            else:
+                matrix = np.abs(
+                    scipy.stats.spearmanr(scaled[j][:, masks[j]], scaled[i][:, masks[i]])[0]
+                )
+                matrix = matrix[:3, 3:]
+            if correlation == "lasso":
+                matrix = matrix[masks[j]][:, masks[i]]
+            strengths.append(strength_as_published(matrix))
+        others = every[:i] + every[i + 1 :]
+        found = udr(codes, others, correlation)
+        assert list(found.terms.values()) == pytest.approx(strengths, abs=1e-3)
+        assert found.score == pytest.approx(np.median(strengths), abs=1e-3)
+
+
+def test_runs_that_agree_up_to_order_and_sign_agree_fully():
+    codes = runs(1)[0]
+    turned = Codes(-2 * codes.mean[:, [2, 0, 3, 1]], codes.log_std[:, [2, 0, 3, 1]])
+    assert agreement(codes, [turned]).score == pytest.approx(1.0)
+    assert relative_strength(torch.eye(3)) == 1.0
+    assert relative_strength(torch.ones(4, 4)) == pytest.approx(0.25)
+
+
+def test_a_latent_without_a_partner_counts_as_no_agreement():
+    codes = runs(1)[0]
+    blind = Codes(codes.mean.clone(), codes.log_std.clone())
+    active = int(torch.nonzero(informative(codes))[0, 0])
+    blind.mean[:, active], blind.log_std[:, active] = 0.0, 0.0
+    assert agreement(codes, [blind]).score == pytest.approx(2 / 3)
+
+
+def test_runs_of_other_images_are_refused():
+    first, second = runs(2)
+    with pytest.raises(ValueError, match="same 500 images"):
+        udr(first, [second.take(torch.arange(10))])
+    with pytest.raises(ValueError, match="lasso"):
+        udr(first, [second], "pearson")
