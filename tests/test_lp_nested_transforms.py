@@ -89,3 +89,64 @@ def test_compile(backend):
     script = COMPILED.replace("BACKEND", repr(backend))
     root = Path(__file__).parent.parent
     subprocess.run([sys.executable, "-c", script], check=True, cwd=root)
+
+
+def test_pyro_learns_exponents_by_svi():
+    """Model and guide of a small VAE whose prior's exponents are parameters of the model."""
+    import pyro
+    from pyro.infer import SVI, Trace_ELBO
+
+    from isavae.distributions.pyro import LpNested as PyroLpNested
+
+    torch.manual_seed(0)
+    pyro.clear_param_store()
+    encoder, decoder = torch.nn.Linear(6, 8), torch.nn.Linear(4, 6)
+    x = (torch.randn(128, 2) @ torch.randn(2, 6) > 0).float()
+
+    def model(x):
+        pyro.module("decoder", decoder)
+        positive = pyro.distributions.constraints.independent(
+            pyro.distributions.constraints.positive, 1
+        )
+        exponents = pyro.param("exponents", torch.full((3,), 2.2), constraint=positive)
+        with pyro.plate("images", len(x)):
+            z = pyro.sample("z", PyroLpNested("2[2*2, 2*2]", exponents=exponents))
+            pyro.sample("x", pyro.distributions.Bernoulli(logits=decoder(z)).to_event(1), obs=x)
+
+    def guide(x):
+        pyro.module("encoder", encoder)
+        mean, log_std = encoder(x).chunk(2, -1)
+        with pyro.plate("images", len(x)):
+            pyro.sample("z", pyro.distributions.Normal(mean, log_std.exp()).to_event(1))
+
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 1e-2}), Trace_ELBO())
+    losses = [svi.step(x) for _ in range(120)]
+    assert sum(losses[-20:]) < 0.95 * sum(losses[:20])
+    assert (pyro.param("exponents") != 2.2).all()
+
+
+def test_pyro_guide_may_be_lp_nested():
+    """SVI pulls an Lp-nested guide's scale to that of its Lp-nested target."""
+    import pyro
+    from pyro.infer import SVI, Trace_ELBO
+
+    from isavae.distributions.pyro import LpNested as PyroLpNested
+
+    torch.manual_seed(0)
+    pyro.clear_param_store()
+
+    def model():
+        with pyro.plate("points", 256):
+            pyro.sample("z", PyroLpNested("2[1*2, 3*2]", 2.0))
+
+    def guide():
+        scale = pyro.param(
+            "scale", torch.ones(()), constraint=torch.distributions.constraints.positive
+        )
+        with pyro.plate("points", 256):
+            pyro.sample("z", PyroLpNested("2[1*2, 3*2]", scale))
+
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 2e-2}), Trace_ELBO())
+    for _ in range(100):
+        svi.step()
+    assert float(pyro.param("scale").detach()) == pytest.approx(2.0, abs=0.1)

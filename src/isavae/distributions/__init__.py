@@ -1,8 +1,36 @@
 """Lp-nested symmetric laws, and mixtures of normals."""
 
 from isavae.distributions.aggregate import marginal_entropies, partition_entropies
+from isavae.distributions.diagnosis import (
+    rotation_curve,
+    rotational_asymmetry,
+    subspace_dependence,
+)
+from isavae.distributions.fit import (
+    Comparison,
+    Fit,
+    compare_trees,
+    fit_lp_nested,
+    likelihood_ratio_p_value,
+)
 from isavae.distributions.generalized_normal import GeneralizedNormal
 from isavae.distributions.lp_nested import LpNested
+from isavae.distributions.marginals import leaf_density
 from isavae.distributions.tree import LpTree
 
-__all__ = ["GeneralizedNormal", "LpNested", "LpTree", "marginal_entropies", "partition_entropies"]
+__all__ = [
+    "Comparison",
+    "Fit",
+    "GeneralizedNormal",
+    "LpNested",
+    "LpTree",
+    "compare_trees",
+    "fit_lp_nested",
+    "leaf_density",
+    "likelihood_ratio_p_value",
+    "marginal_entropies",
+    "partition_entropies",
+    "rotation_curve",
+    "rotational_asymmetry",
+    "subspace_dependence",
+]

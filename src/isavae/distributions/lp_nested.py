@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,6 @@ from isavae.distributions.tree import LpTree
 _LARGEST_LOG = {torch.float64: 700.0, torch.float32: 88.0}
 
 
-@final
 class LpNested(Distribution):
     """The density p(z) = ψ0(f(z)) / (f(z)^(n-1) S_f(1)) of a tree's Lp-nested f (Eq. 7).
 
@@ -120,6 +119,19 @@ class LpNested(Distribution):
         scale = unit.variance.mean(-1) ** (-unit.exponents[..., 0] / 2)
         return cls(unit.tree, scale, exponents, validate_args=validate_args)
 
+    @classmethod
+    def fit(
+        cls, z: Float[Tensor, "samples n"], tree: LpTree | str, fixed: Sequence[int] = ()
+    ) -> Any:
+        """Maximum likelihood of exponents and scale: `isavae.distributions.fit_lp_nested`.
+
+        Returns:
+            A `Fit`: the law, its log-likelihoods and the parameters' standard errors.
+        """
+        from isavae.distributions.fit import fit_lp_nested  # builds on this class
+
+        return fit_lp_nested(z, tree, fixed)
+
     @property
     def subspaces(self) -> tuple[slice, ...]:
         """The leaves below each child of the root."""
@@ -134,6 +146,16 @@ class LpNested(Distribution):
         """
         log_norm = norms.log_norm(z, self._working_parameters()[0], self._layout)
         return torch.where((z == 0).all(-1), 0.0, log_norm.exp()).to(self._result_dtype(z))
+
+    def subspace_norms(self, z: Float[Tensor, "... n"]) -> Float[Tensor, "... subspaces"]:
+        """The value of each child of the root: the norms of the subspaces.
+
+        Example:
+            >>> LpNested("2[z, 1*2]").subspace_norms(torch.tensor([3.0, 2.0, -2.0]))
+            tensor([3., 4.])
+        """
+        log_norms = norms.log_subspace_norms(z, self._working_parameters()[0], self._layout)
+        return log_norms.exp().movedim(0, -1).to(self._result_dtype(z))
 
     def log_surface(self) -> Float[Tensor, "..."]:
         """Log S_f(1), the log-surface of the unit sphere of f (Eq. 8), in nats."""
@@ -251,7 +273,7 @@ class LpNested(Distribution):
         )
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "LpNested":
-        new = self.__new__(LpNested) if _instance is None else _instance
+        new = type(self).__new__(type(self)) if _instance is None else _instance
         batch_shape = torch.Size(batch_shape)
         new.tree = self.tree
         new.exponents = self.exponents.expand(batch_shape + self.exponents.shape[-1:])

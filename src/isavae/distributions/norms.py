@@ -95,7 +95,7 @@ def log_norm(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
     leaves = nodes_first(z, axes).contiguous()
     exponents = nodes_first(exponents, axes)
     if torch.compiler.is_compiling():  # the compiler fuses plain operations by itself
-        arrays, _ = _differentiable_arrays(leaves, exponents, layout)
+        arrays, _ = _sweep_up(leaves, exponents, layout)
         return arrays[-1].squeeze(0)
     return _LogNorm.apply(leaves, exponents, layout)[0]
 
@@ -138,7 +138,7 @@ class _LogNorm(Function):
         layout: Layout = ctx.layout
         arrays, shares = saved[: len(layout.levels) + 1], saved[len(layout.levels) + 1 :]
         if torch.is_grad_enabled():  # for second derivatives, from operations that have derivatives
-            arrays, shares = _differentiable_arrays(leaves, exponents, layout)
+            arrays, shares = _sweep_up(leaves, exponents, layout)
         slopes: dict[int, Tensor] = {}
 
         def split(values: Tensor, level: Level) -> Tensor:
@@ -164,7 +164,7 @@ def _children(arrays: Sequence[Tensor], level: Level) -> Tensor:
     return level.children(arrays).unflatten(0, (-1, level.arity))
 
 
-def _differentiable_arrays(
+def _sweep_up(
     leaves: Tensor, exponents: Tensor, layout: Layout
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The arrays and shares of `_LogNorm.forward`, for gradients of its gradient."""
@@ -177,6 +177,13 @@ def _differentiable_arrays(
         shares.append(powers.softmax(1))
         arrays.append(powers.logsumexp(1) / p)
     return arrays, shares
+
+
+def log_subspace_norms(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
+    """The logarithms of the values of the root's children, on the first axis."""
+    axes = max(z.dim(), exponents.dim())
+    arrays, _ = _sweep_up(nodes_first(z, axes), nodes_first(exponents, axes), layout)
+    return layout.levels[-1].children(arrays)
 
 
 def nodes_first(x: Tensor, axes: int) -> Tensor:

@@ -1,0 +1,217 @@
+"""Maximum likelihood for Lp-nested laws: which exponents, scale and tree do codes prefer?"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from isavae.distributions.lp_nested import LpNested
+from isavae.distributions.tree import LEAF, LpTree
+
+
+@final
+@dataclass(frozen=True)
+class Fit:
+    """A law fitted to samples, and how sure the samples are about it.
+
+    Attributes:
+        law: The law of Eq. 11 at the maximum, float64.
+        log_likelihoods: Of every sample, in nats.
+        exponent_errors: Standard errors of the exponents; NaN for those that were not fitted.
+        scale_error: Standard error of the scale.
+        n_parameters: How many numbers were fitted.
+    """
+
+    law: LpNested
+    log_likelihoods: Float[Tensor, " samples"]
+    exponent_errors: Float[Tensor, " nodes"]
+    scale_error: float
+    n_parameters: int
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of all samples, in nats."""
+        return float(self.log_likelihoods.sum())
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion, in nats: lower is better."""
+        return self.n_parameters / 2 * math.log(len(self.log_likelihoods)) - self.log_likelihood
+
+
+@final
+@dataclass(frozen=True)
+class Comparison:
+    """How far a tree's fit lies behind the best one's.
+
+    Attributes:
+        fit: The fitted tree.
+        nats_behind: Log-likelihood ratio of the best tree to this one, both at their maxima.
+        standard_error: Of `nats_behind`, from the spread over samples (Vuong 1989).
+    """
+
+    fit: Fit
+    nats_behind: float
+    standard_error: float
+
+
+def fit_lp_nested(
+    z: Float[Tensor, "samples n"],
+    tree: LpTree | str,
+    fixed: Sequence[int] = (),
+    steps: int = 200,
+) -> Fit:
+    """Maximises the likelihood of Eq. 11 over exponents and scale.
+
+    For given exponents the best scale is s = p0/n · mean f^p0, so only the exponents are searched,
+    by L-BFGS on their logarithms. Standard errors come from the observed information. The exponent
+    of a node with a single child below the root changes nothing and is left as it is.
+
+    Args:
+        z: Samples.
+        tree: The layout, with the exponents to start from.
+        fixed: Positions, in preorder, of exponents to keep.
+        steps: At most so many L-BFGS steps.
+
+    Raises:
+        ValueError: If the samples do not fit the tree, are not finite, hold a constant column, or
+            are not more than the parameters.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> codes = LpNested("2[1*2, 4*2]", 1.5).sample((20_000,))
+        >>> found = fit_lp_nested(codes, "2[2*2, 2*2]")
+        >>> [round(p, 1) for p in found.law.exponents.tolist()]
+        [2.0, 1.0, 4.1]
+    """
+    tree = LpTree.parse(tree) if isinstance(tree, str) else tree
+    free = _free_exponents(tree, fixed)
+    _check_samples(z, tree, int(free.sum()) + 1)
+    z = z.detach().to("cpu", torch.float64)
+    start = torch.tensor(tree.exponents, dtype=torch.float64)
+    logs = start[free].log().requires_grad_()
+    search = torch.optim.LBFGS(
+        [logs], max_iter=steps, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        exponents = start.masked_scatter(free, logs.exp())
+        value = -_law(tree, exponents, _best_scale(z, tree, exponents)).log_prob(z).mean()
+        value.backward()
+        return value
+
+    if len(logs):
+        search.step(loss)
+    exponents = start.masked_scatter(free, logs.detach().exp())
+    scale = _best_scale(z, tree, exponents)
+    errors = _standard_errors(z, tree, exponents, scale, free)
+    law = LpNested(tree, scale, exponents)
+    exponent_errors = torch.full_like(start, math.nan).masked_scatter(free, errors[:-1])
+    return Fit(law, law.log_prob(z), exponent_errors, float(errors[-1]), len(errors))
+
+
+def compare_trees(
+    z: Float[Tensor, "samples n"], trees: Iterable[LpTree | str]
+) -> tuple[Comparison, ...]:
+    """Fits every tree to the same samples; best first.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> codes = LpNested("2[1*2, 1*2]").sample((5_000,))
+        >>> best, other = compare_trees(codes, ["2[2*3, z]", "2[2*2, 2*2]"])
+        >>> str(best.fit.law.tree), other.nats_behind > 3 * other.standard_error
+        ('2[2*2, 2*2]', True)
+    """
+    fits = sorted(
+        (fit_lp_nested(z, tree) for tree in trees), key=lambda f: f.log_likelihood, reverse=True
+    )
+    comparisons = []
+    for candidate in fits:
+        behind = fits[0].log_likelihoods - candidate.log_likelihoods
+        error = float(behind.std()) * len(behind) ** 0.5
+        comparisons.append(Comparison(candidate, float(behind.sum()), error))
+    return tuple(comparisons)
+
+
+def likelihood_ratio_p_value(restricted: Fit, general: Fit) -> float:
+    """Wilks' test of a fit against one that contains it, for example with fewer exponents fixed.
+
+    Raises:
+        ValueError: If the general fit has not more parameters, or not the same number of samples.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> codes = torch.randn(1_000, 3)
+        >>> normal = fit_lp_nested(codes, "2*3", fixed=[0])
+        >>> likelihood_ratio_p_value(normal, fit_lp_nested(codes, "2*3")) > 0.01
+        True
+    """
+    freedom = general.n_parameters - restricted.n_parameters
+    samples = len(restricted.log_likelihoods), len(general.log_likelihoods)
+    if freedom <= 0 or samples[0] != samples[1]:
+        raise ValueError(
+            "The general fit must have more parameters and the same samples, not "
+            f"{freedom} more and {samples[1]} for {samples[0]} samples: fix fewer exponents in it."
+        )
+    ratio = max(general.log_likelihood - restricted.log_likelihood, 0.0)
+    return float(torch.special.gammaincc(torch.tensor(freedom / 2), torch.tensor(ratio)))
+
+
+def _law(tree: LpTree, exponents: Tensor, scale: Tensor) -> LpNested:
+    return LpNested(tree, scale, exponents, validate_args=False)
+
+
+def _best_scale(z: Tensor, tree: LpTree, exponents: Tensor) -> Tensor:
+    log_powers = exponents[0] * _law(tree, exponents, exponents.new_ones(())).norm(z).log()
+    mean = torch.logsumexp(log_powers, 0) - math.log(len(z))
+    return exponents[0] / tree.n * mean.exp()
+
+
+def _standard_errors(
+    z: Tensor, tree: LpTree, exponents: Tensor, scale: Tensor, free: Tensor
+) -> Tensor:
+    """Of the free exponents and the scale: roots of the inverse observed information's diagonal."""
+
+    def loss(parameters: Tensor) -> Tensor:
+        moved = exponents.masked_scatter(free, parameters[:-1])
+        return -_law(tree, moved, parameters[-1]).log_prob(z).sum()
+
+    information = torch.autograd.functional.hessian(loss, torch.cat([exponents[free], scale[None]]))
+    return torch.linalg.pinv(information, hermitian=True).diagonal().clamp_min(0).sqrt()
+
+
+def _free_exponents(tree: LpTree, fixed: Sequence[int]) -> Tensor:
+    arities = [arity for arity in tree.arities if arity != LEAF]
+    if not set(fixed) <= set(range(len(arities))):
+        raise ValueError(
+            f"Fixed exponents must be positions below {len(arities)}, not {list(fixed)}: count the "
+            "inner nodes in preorder from 0."
+        )
+    counts = [i not in fixed and (i == 0 or arity > 1) for i, arity in enumerate(arities)]
+    return torch.tensor(counts)
+
+
+def _check_samples(z: Tensor, tree: LpTree, n_parameters: int) -> None:
+    if z.dim() != 2 or z.shape[1] != tree.n:
+        raise ValueError(
+            f"Samples must have the shape (samples, {tree.n}) of the tree {tree}, not "
+            f"{tuple(z.shape)}: fit the tree to the latents."
+        )
+    if len(z) <= n_parameters:
+        raise ValueError(
+            f"There must be more samples than parameters, {n_parameters}, not {len(z)}: fix some "
+            "exponents or bring more samples."
+        )
+    if not bool(z.isfinite().all()):
+        raise ValueError("Samples must be finite, but some are NaN or infinite: leave those out.")
+    constant = (z == z[0]).all(0).nonzero().flatten().tolist()
+    if constant:
+        raise ValueError(
+            f"Every column must vary, but columns {constant} are constant: no density fits them, "
+            "leave them out of the samples and of the tree."
+        )

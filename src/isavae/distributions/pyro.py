@@ -1,0 +1,25 @@
+"""The laws as Pyro distributions: for `pyro.sample` in models and guides. Needs `pyro-ppl`."""
+
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+
+from isavae.distributions import generalized_normal, lp_nested
+
+
+class LpNested(lp_nested.LpNested, TorchDistributionMixin):
+    """`isavae.distributions.LpNested` with Pyro's methods, such as `to_event` and `mask`.
+
+    Example:
+        >>> import pyro
+        >>> with pyro.plate("images", 5):
+        ...     pyro.sample("z", LpNested("2[2*2, 2*2]")).shape
+        torch.Size([5, 4])
+    """
+
+
+class GeneralizedNormal(generalized_normal.GeneralizedNormal, TorchDistributionMixin):
+    """`isavae.distributions.GeneralizedNormal` with Pyro's methods, such as `to_event` and `mask`.
+
+    Example:
+        >>> GeneralizedNormal(2.2, 1.0).expand([8]).to_event(1).event_shape
+        torch.Size([8])
+    """

@@ -1,0 +1,93 @@
+"""Maximum likelihood recovers what was planted, with errors that mean what they say."""
+
+import pytest
+import torch
+from scipy import stats
+
+from isavae.distributions import (
+    LpNested,
+    LpTree,
+    compare_trees,
+    fit_lp_nested,
+    likelihood_ratio_p_value,
+)
+
+PLANTED = LpTree.parse("2[1*2, 4*2, z]")
+SCALE = torch.tensor(1.5, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    torch.manual_seed(0)
+    return [fit_lp_nested(LpNested(PLANTED, SCALE).sample((1_000,)), PLANTED) for _ in range(20)]
+
+
+def test_recovers_planted_parameters_with_honest_errors(fits):
+    """Errors over 20 data sets: the standardised ones have mean 0 and variance 1 (z-limit 4)."""
+    exponents = torch.stack([f.law.exponents for f in fits])
+    errors = torch.stack([f.exponent_errors for f in fits])
+    scores = (exponents - torch.tensor(PLANTED.exponents)) / errors
+    scale_scores = torch.tensor([(float(f.law.scale) - 1.5) / f.scale_error for f in fits])
+    scores = torch.cat([scores, scale_scores[:, None].double()], 1)
+    assert (scores.mean(0).abs() < 4 / len(fits) ** 0.5).all()
+    spread = stats.chi2(len(fits) - 1).ppf([1e-5, 1 - 1e-5]) / (len(fits) - 1)
+    assert ((scores.var(0) > spread[0]) & (scores.var(0) < spread[1])).all()
+
+
+def test_maximum_beats_the_truth(fits):
+    torch.manual_seed(0)
+    z = LpNested(PLANTED, SCALE).sample((1_000,))
+    assert fits[0].log_likelihood >= float(LpNested(PLANTED, SCALE).log_prob(z).sum())
+
+
+def test_normal_fit_is_the_closed_form():
+    z = 3 * torch.randn(1_000, 2, dtype=torch.float64)
+    fit = fit_lp_nested(z, "2*2", fixed=[0])
+    variance = float((z**2).mean())
+    expected = stats.norm(scale=variance**0.5).logpdf(z.numpy()).sum()
+    assert float(fit.law.scale) == pytest.approx(2 * variance)
+    assert fit.log_likelihood == pytest.approx(expected)
+    assert fit.scale_error == pytest.approx(2 * variance / 1_000**0.5, rel=1e-6)
+    assert fit.exponent_errors.isnan().all()
+
+
+def test_comparison_prefers_the_planted_tree():
+    torch.manual_seed(1)
+    z = LpNested(PLANTED, SCALE).sample((2_000,))
+    best, *others = compare_trees(z, ["2*5", "2[2*3, 2*2]", PLANTED])
+    assert best.fit.law.tree == PLANTED
+    assert best.nats_behind == 0
+    assert all(other.nats_behind > 3 * other.standard_error for other in others)
+    assert all(other.fit.bic > best.fit.bic for other in others)
+
+
+def test_likelihood_ratio_has_its_level():
+    """p-values of a true restriction are uniform."""
+    torch.manual_seed(2)
+    p_values = []
+    for _ in range(25):
+        z = torch.randn(300, 4)
+        restricted, general = fit_lp_nested(z, "2*4", fixed=[0]), fit_lp_nested(z, "2*4")
+        p_values.append(likelihood_ratio_p_value(restricted, general))
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-4
+    with pytest.raises(ValueError, match="more parameters"):
+        likelihood_ratio_p_value(general, restricted)
+
+
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        (torch.randn(50, 3), "shape"),
+        (torch.randn(4, 4), "more samples than parameters"),
+        (torch.randn(50, 4) * torch.tensor([1.0, 1.0, 0.0, 1.0]), "columns \\[2\\] are constant"),
+        (torch.full((50, 4), torch.nan), "finite"),
+    ],
+)
+def test_unusable_samples_get_a_sentence(z, message):
+    with pytest.raises(ValueError, match=message):
+        LpNested.fit(z, "2[2*2, 2*2]")
+
+
+def test_fixed_positions_must_exist():
+    with pytest.raises(ValueError, match="positions below 3"):
+        fit_lp_nested(torch.randn(50, 4), "2[2*2, 2*2]", fixed=[3])

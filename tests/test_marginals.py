@@ -1,0 +1,89 @@
+"""Marginal densities, rotations and dependence against closed forms, quadrature and samples."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from torch.distributions import LogNormal
+
+from isavae.distributions import (
+    LpNested,
+    LpTree,
+    leaf_density,
+    rotation_curve,
+    rotational_asymmetry,
+    subspace_dependence,
+)
+
+DOUBLE = torch.tensor(1.0, dtype=torch.float64)
+X = torch.linspace(-3, 3, 25, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("p", [0.7, 1.0, 2.0, 6.0])
+def test_marginals_of_equal_exponents_are_generalised_normal(p):
+    law = LpNested(LpTree.isa(p, [(p, 2), (p, 3)]), 1.3 * DOUBLE)
+    expected = torch.from_numpy(stats.gennorm(p, scale=1.3 ** (1 / p)).pdf(X.numpy()))
+    assert torch.allclose(leaf_density(law, 3, X), expected, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("leaf", [0, 1])
+def test_marginals_match_quadrature_of_the_joint(leaf):
+    law = LpNested("1.5[z, 3*2]", 0.8 * DOUBLE)
+    step = 0.01
+    side = torch.arange(step / 2, 7, step, dtype=torch.float64)
+    others = torch.cartesian_prod(side, side)
+    for x in (0.0, 0.4, 1.7):
+        fixed = torch.full((len(others), 1), x, dtype=torch.float64)
+        z = torch.cat([others[:, :leaf], fixed, others[:, leaf:]], 1)
+        quadrature = 4 * step**2 * float(law.log_prob(z).exp().sum())
+        ours = float(leaf_density(law, leaf, torch.tensor([x], dtype=torch.float64))[0])
+        assert ours == pytest.approx(quadrature, rel=1e-3)
+
+
+def test_deep_and_extreme_marginals_have_their_mass_and_variance():
+    for text, leaf in (("2[1.1[z, 3[0.9*1]], z]", 1), ("20[30*3, 0.5*2]", 0)):
+        law = LpNested(text, DOUBLE)
+        x = torch.linspace(-12, 12, 1201, dtype=torch.float64)
+        density = leaf_density(law, leaf, x)
+        assert float(density.sum() * 0.02) == pytest.approx(1, abs=1e-3)
+        variance = float((density * x**2).sum() * 0.02)
+        assert variance == pytest.approx(float(law.variance[leaf]), rel=1e-2)
+
+
+def test_marginals_need_one_law_under_eq_11():
+    with pytest.raises(ValueError, match=r"Eq\. 11"):
+        leaf_density(LpNested("2*3", radial=LogNormal(0.0, 1.0)), 0, X)
+    with pytest.raises(ValueError, match="leaf below 3"):
+        leaf_density(LpNested("2*3"), 3, X)
+
+
+def test_rotations_are_free_for_the_normal_and_within_any_euclidean_subspace():
+    torch.manual_seed(0)
+    angles = torch.linspace(0, math.pi, 9, dtype=torch.float64)
+    assert rotation_curve(LpNested("2[2*2, 2*2]", DOUBLE), (0, 2), angles).abs().max() < 1e-9
+    law = LpNested("1[2*2, 1*2]", DOUBLE)
+    drops = rotational_asymmetry(law)
+    assert torch.equal(drops, drops.T)
+    assert drops[0, 1].abs() < 1e-9
+    assert drops[2, 3] > 0.05
+    assert drops[0, 2] > 0.05
+
+
+def test_rotation_of_independent_laplace_latents_has_its_closed_form():
+    """E|z_1 + z_2| = 3/2 of two standard Laplace variables: the drop at 45° is 3/√2 - 2."""
+    torch.manual_seed(0)
+    z = LpNested("1*2", DOUBLE).sample((400_000,))
+    drop = rotation_curve(LpNested("1*2", DOUBLE), (0, 1), torch.tensor([math.pi / 4]), z)
+    assert float(drop[0]) == pytest.approx(3 / 2**0.5 - 2, abs=0.01)
+
+
+def test_subspaces_are_independent_under_eq_11_only():
+    torch.manual_seed(0)
+    tree = "2.1[2.2*2, 3[z, 1.4*2], z]"
+    samples = 20_000
+    independent = subspace_dependence(LpNested(tree, DOUBLE))
+    off_diagonal = independent - torch.eye(3)
+    assert off_diagonal.abs().max() < 5 / samples**0.5
+    spread = LogNormal(0 * DOUBLE, 1.5 * DOUBLE)
+    assert subspace_dependence(LpNested(tree, radial=spread)).min() > 0.3
