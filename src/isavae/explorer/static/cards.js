@@ -54,15 +54,19 @@ function knows(group) {
   });
 }
 
+function explained(value, title, show) {
+  return value === null ? [] : [el("abbr", { title }, show(value))];
+}
+
 function heading(group) {
   const facts = el("span", { class: "facts" });
   const chips = el("span", { class: "chips known" });
   const follow = () => {
     const { insight } = state;
-    const nats = insight && group.latents.reduce((sum, latent) => sum + insight.information[latent], 0);
+    const nats = insight && group.latents.reduce((sum, z) => sum + insight.information[z], 0);
     facts.replaceChildren(
-      ...(group.exponent ? [el("abbr", { title: "exponent of the subspace" }, `p = ${Number(group.exponent.toFixed(3))}`)] : []),
-      ...(insight ? [el("abbr", { title: "sum of I(x; z) over its latents" }, `${number(nats, 1)} nats`)] : []));
+      ...explained(group.exponent, "exponent of the subspace", (p) => `p = ${Number(p.toFixed(3))}`),
+      ...explained(nats, "sum of I(x; z) over its latents", (sum) => `${number(sum, 1)} nats`));
     chips.replaceChildren(...(insight ? knows(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
   };
   return { node: el("header", {}, el("h3", {}, group.title), facts, chips), follow };

@@ -13,12 +13,23 @@ function cell(latent, share, nats, factor) {
   }, number(share)));
 }
 
+function rowHead(latent, colour) {
+  const head = el("button", { class: "rowhead", style: { "--hue": colour }, onclick: () => set({ latent }) },
+    nameOf(latent));
+  return el("th", { scope: "row" }, head);
+}
+
+function aboutImage(nats, share) {
+  return el("td", { class: "about" },
+    el("span", { class: "bar-line", style: { "--share": share } }), el("span", {}, number(nats, 1)));
+}
+
 function row(latent, insight, colour) {
-  const strongest = Math.max(...insight.information);
+  const { information, normalised, mutual, factors } = insight;
   return el("tr", { "data-latent": latent },
-    el("th", { scope: "row" }, el("button", { class: "rowhead", style: { "--hue": colour }, onclick: () => set({ latent }) }, nameOf(latent))),
-    el("td", { class: "about" }, el("span", { class: "bar-line", style: { "--share": insight.information[latent] / strongest } }), el("span", {}, number(insight.information[latent], 1))),
-    insight.factors.map((factor, k) => cell(latent, insight.normalised[latent][k], insight.mutual[latent][k], factor)));
+    rowHead(latent, colour),
+    aboutImage(information[latent], information[latent] / Math.max(...information)),
+    factors.map((factor, k) => cell(latent, normalised[latent][k], mutual[latent][k], factor)));
 }
 
 function table(insight) {
@@ -37,22 +48,28 @@ function mark() {
   }
 }
 
+function contents({ insight, images }) {
+  const say = (words) => el("p", { class: "quiet" }, words);
+  if (images?.error) return [say("This needs the images that the model was trained on.")];
+  if (!insight) return [say("Encoding a sample of images …")];
+  return [
+    el("div", { class: "scroll" }, table(insight)),
+    say(insight.factors.length
+      ? "Share of each factor's entropy, I(z; v) / H(v), by exact entropies. Click to select."
+      : "The factors of these images are not known; the bars show what each latent says about the image."),
+  ];
+}
+
+function sampleOf({ sample, total }) {
+  const [few, all] = [sample, total].map((n) => n.toLocaleString("en"));
+  return sample < total ? `from ${few} of ${all} images` : `from all ${all} images`;
+}
+
 export function startHeatmap() {
   on(["insight", "images"], ({ insight, images }) => {
-    if (images?.error) {
-      byId("heatmap").replaceChildren(el("p", { class: "quiet" }, "This needs the images that the model was trained on."));
-    } else if (!insight) {
-      byId("heatmap").replaceChildren(el("p", { class: "quiet" }, "Encoding a sample of images …"));
-    } else {
-      const caption = insight.factors.length
-        ? "Share of each factor's entropy, I(z; v) / H(v), by exact entropies. Click to select."
-        : "The factors of these images are not known; the bars show what each latent says about the image.";
-      byId("heatmap").replaceChildren(el("div", { class: "scroll" }, table(insight)), el("p", { class: "quiet" }, caption));
-      const n = insight.sample.toLocaleString("en");
-      byId("why-note").textContent = insight.sample < insight.total
-        ? `from ${n} of ${insight.total.toLocaleString("en")} images` : `from all ${n} images`;
-      mark();
-    }
+    byId("heatmap").replaceChildren(...contents({ insight, images }));
+    byId("why-note").textContent = insight ? sampleOf(insight) : "";
+    mark();
   });
   on(["latent"], mark);
 }

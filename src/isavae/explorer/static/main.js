@@ -18,15 +18,26 @@ import { on, set, state } from "./state.js";
 import { startStrip } from "./strip.js";
 import { startStudy } from "./study.js";
 
+const many = (steps) => `${steps.toLocaleString("en")} steps`;
+
 function describeRun() {
   const { overview, model } = state;
   const name = overview.kind === "study" ? `${overview.title} / ${model.id}` : overview.title;
   byId("title").textContent = name;
   document.title = `${name} – isavae explorer`;
-  const steps = model.step < model.steps ? `${model.step.toLocaleString("en")} of ${model.steps.toLocaleString("en")} steps` : `${model.steps.toLocaleString("en")} steps`;
-  const parts = [`prior ${model.prior}`, `${model.objective}${model.beta === null ? "" : `, β = ${model.beta}`}`, model.data, steps];
-  byId("facts").textContent = parts.join("  ·  ");
+  byId("facts").textContent = [
+    `prior ${model.prior}`,
+    model.beta === null ? model.objective : `${model.objective}, β = ${model.beta}`,
+    model.data,
+    model.step < model.steps ? `${model.step.toLocaleString("en")} of ${many(model.steps)}` : many(model.steps),
+  ].join("  ·  ");
 }
+
+const STATES = {
+  gone: "The run's files are gone; the page goes on with what it has read.",
+  unreadable: "The run's files cannot be read just now; the page shows the last good ones.",
+  present: "The run's files are back.",
+};
 
 // Says when a run changes or goes away while it is looked at; a changed one is shown anew.
 function followChanges() {
@@ -34,17 +45,13 @@ function followChanges() {
   on(["run"], () => (told = "present"));
   api.watchVersions((run, version, now) => {
     if (run !== state.run || !state.model) return;
-    if (now !== told) {
-      const words = { gone: "The run's files are gone; the page goes on with what it has read.", unreadable: "The run's files cannot be read just now; the page shows the last good ones.", present: "The run's files are back." };
-      notice(words[now], { stays: now !== "present" });
-      told = now;
-    }
-    if (version !== state.model.version && now === "present") {
-      const { code, latent, image, other } = state;
-      state.model.version = version;
-      notice("The run was trained or scored further; this is its newest state.");
-      openRun(run, { code, latent, image: image?.index, other: other?.index });
-    }
+    if (now !== told) notice(STATES[now], { stays: now !== "present" });
+    told = now;
+    if (version === state.model.version || now !== "present") return;
+    state.model.version = version;
+    notice("The run was trained or scored further; this is its newest state.");
+    const { code, latent, image, other } = state;
+    openRun(run, { code, latent, image: image?.index, other: other?.index });
   });
 }
 
@@ -62,8 +69,13 @@ function isDark() {
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+const PARTS = [
+  startDecoder, startStage, startCards, startStrip, startHeatmap, startSheet, startScores, startPicker,
+  startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes,
+];
+
 async function start() {
-  for (const begin of [startDecoder, startStage, startCards, startStrip, startHeatmap, startSheet, startScores, startPicker, startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes]) begin();
+  for (const begin of PARTS) begin();
   on(["model"], describeRun);
   const link = readLink();
   const overview = await api.overview();

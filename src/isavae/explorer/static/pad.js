@@ -101,9 +101,12 @@ function drawPad(canvas, drawBackdrop, { x, y, contours, hue }) {
   const side = canvas.clientWidth;
   if (!side) return;
   const style = getComputedStyle(canvas);
-  const [ink, line, panel, colour] = ["--ink", "--line", "--panel", hue.slice(4, -1)].map((name) => style.getPropertyValue(name));
+  const names = ["--ink", "--line", "--panel", hue.slice(4, -1)];
+  const [ink, line, panel, colour] = names.map((name) => style.getPropertyValue(name));
   const density = window.devicePixelRatio || 1;
-  const backdrop = drawBackdrop(side, density, x, y, contours, span(), state.insight, state.images, state.colourBy, ink, line, colour);
+  const { insight, images, colourBy } = state;
+  const depends = [span(), insight, images, colourBy]; // what the drawing reads from the state
+  const backdrop = drawBackdrop(side, density, x, y, contours, ink, line, colour, ...depends);
   canvas.width = canvas.height = backdrop.width;
   const context = canvas.getContext("2d");
   context.drawImage(backdrop, 0, 0);
@@ -120,7 +123,7 @@ function places(side) {
 }
 
 // What does not move with the point: axes, codes and contours.
-function paintBackdrop(side, density, x, y, contours, reach, insight, images, colourBy, ink, line, colour) {
+function paintBackdrop(side, density, x, y, contours, ink, line, colour) {
   const pixels = Math.round(side * density);
   const backdrop = new OffscreenCanvas(pixels, pixels);
   const context = backdrop.getContext("2d");

@@ -33,8 +33,13 @@ function exponentPlot(exponents) {
 export function startScores() {
   on(["model"], ({ model }) => {
     const parts = [];
-    if (model.scores.length) parts.push(el("div", { class: "panel" }, el("dl", { class: "scores" }, model.scores.map(score))));
-    if (model.exponents.length) parts.push(el("div", { class: "panel" }, el("h3", {}, "Exponents of the prior"), exponentPlot(model.exponents)));
+    if (model.scores.length) {
+      parts.push(el("div", { class: "panel" }, el("dl", { class: "scores" }, model.scores.map(score))));
+    }
+    if (model.exponents.length) {
+      const title = el("h3", {}, "Exponents of the prior");
+      parts.push(el("div", { class: "panel" }, title, exponentPlot(model.exponents)));
+    }
     byId("numbers").hidden = !parts.length;
     byId("scores").replaceChildren(...parts);
   });

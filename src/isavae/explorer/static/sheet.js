@@ -46,7 +46,8 @@ function plot(curve, limit) {
 function legend(curves) {
   const split = curves.find((curve) => curve.lines.length > 1);
   if (!split) return null;
-  return el("p", { class: "legend" }, split.lines.map((line, k) => el("span", { style: { "--dot": seriesColour(k) } }, line.name)));
+  const entries = split.lines.map((line, k) => el("span", { style: { "--dot": seriesColour(k) } }, line.name));
+  return el("p", { class: "legend" }, entries);
 }
 
 function describe(curve) {
@@ -89,12 +90,15 @@ const refresh = latestWins(async () => {
   const [x, y] = axes;
   const answer = await api.curves(run, x ? { latent, x, y } : { latent });
   if (run !== state.run || latent !== state.latent) return refresh();
-  const means = answer.curves.flatMap((curve) => curve.lines.flatMap((line) => line.mean)).filter((mean) => mean !== null);
-  const limit = Math.max(span() / 2, ...means.map(Math.abs));
+  const means = answer.curves.flatMap((curve) => curve.lines.flatMap((line) => line.mean));
+  const limit = Math.max(span() / 2, ...means.map((mean) => Math.abs(mean ?? 0)));
   byId("curves-title").textContent = `${nameOf(latent)} against the factors`;
-  byId("curves").replaceChildren(...[legend(answer.curves),
+  const parts = [
+    legend(answer.curves),
     el("div", { class: "plots" }, answer.curves.map((curve) => plot(curve, limit))),
-    el("p", { class: "quiet" }, "Lines: mean of the posterior means at each class; bands: their standard deviation.")].filter(Boolean));
+    el("p", { class: "quiet" }, "Lines: mean of the posterior means at each class; bands: their standard deviation."),
+  ];
+  byId("curves").replaceChildren(...parts.filter(Boolean));
   byId("plane-panel").hidden = !answer.plane;
   byId("plane-title").textContent = `${nameOf(latent)} over two factors`;
   if (answer.plane) byId("plane").replaceChildren(plane(answer.plane, limit, x, y));

@@ -1,0 +1,77 @@
+// Two runs of a study side by side, on the same image.
+
+import * as api from "./api.js";
+import { el, number } from "./dom.js";
+import { paint, paintDifference } from "./pixels.js";
+import { nameOf, on, state } from "./state.js";
+
+const STEPS = 7;
+const LATENTS = 4;
+
+// One run's view of an image: its reconstruction, and its most informative latents swept.
+async function view(run, index) {
+  const [model, picture, insight] = await Promise.all([
+    api.model(run), api.image(run, { index }), api.insight(run),
+  ]);
+  const ranked = insight.information.map((nats, latent) => ({ nats, latent })).sort((a, b) => b.nats - a.nats);
+  const latents = ranked.slice(0, LATENTS).map(({ latent }) => latent);
+  const reach = Math.max(model.range, insight.range);
+  const values = Array.from({ length: STEPS }, (_, k) => reach * ((2 * k) / (STEPS - 1) - 1));
+  const sweeps = latents.flatMap((latent) => values.map((value) => picture.mean.with(latent, value)));
+  const [reconstruction, ...frames] = await api.decode(run, [picture.mean, ...sweeps]);
+  return { model, picture, latents, reconstruction, frames };
+}
+
+function painted(label, draw) {
+  const canvas = el("canvas", { role: "img", "aria-label": label });
+  draw(canvas);
+  return canvas;
+}
+
+function figure(label, draw) {
+  return el("figure", {}, painted(label, draw), el("figcaption", {}, label));
+}
+
+function strip(latent, frames, shape) {
+  const canvases = frames.map((frame) => painted("", (canvas) => paint(canvas, frame, shape)));
+  return el("div", { class: "small-strip", role: "img", "aria-label": `Traversal of ${nameOf(latent)}` },
+    el("span", {}, nameOf(latent)), canvases);
+}
+
+function settingsOf({ series, beta, mig }) {
+  return `${series}, β ${beta ?? "–"}${mig === null ? "" : `, MIG ${number(mig, 3)}`}`;
+}
+
+function column(row, { model, picture, latents, reconstruction, frames }) {
+  const { shape } = model;
+  return el("div", { class: "column" },
+    el("h4", {}, row.id),
+    el("p", { class: "quiet" }, settingsOf(row)),
+    el("div", { class: "thumbs" },
+      figure("Image", (canvas) => paint(canvas, picture.pixels, shape)),
+      figure("Reconstruction", (canvas) => paint(canvas, reconstruction, shape)),
+      figure("Difference", (canvas) => paintDifference(canvas, picture.pixels, reconstruction, shape))),
+    latents.map((latent, k) => strip(latent, frames.slice(k * STEPS, (k + 1) * STEPS), shape)));
+}
+
+export function comparison(rows) {
+  const columns = el("div", { class: "columns" });
+  const select = el("select", { id: "compare-with", onchange: () => show() },
+    el("option", { value: "" }, "choose a run"),
+    rows.filter((row) => row.trained).map((row) => el("option", { value: row.id }, `${row.id} · ${settingsOf(row)}`)));
+  const show = async () => {
+    if (!select.value || !state.images?.count) return columns.replaceChildren();
+    const both = [state.run, select.value];
+    const index = state.image?.index ?? 0;
+    try {
+      const views = await Promise.all(both.map((run) => view(run, index)));
+      if (state.run !== both[0] || select.value !== both[1]) return;
+      const found = both.map((run) => rows.find((row) => row.id === run));
+      columns.replaceChildren(...found.map((row, k) => column(row, views[k])));
+    } catch (error) {
+      columns.replaceChildren(el("p", { class: "quiet" }, error.message));
+    }
+  };
+  on(["images", "image"], show);
+  return [el("label", {}, "Compare the open run with ", select), columns];
+}
