@@ -49,8 +49,11 @@ def browser():
 
 
 @contextmanager
-def visit(browser, site, fragment="", width=1280, scheme="light", ready=".cell"):
-    """A fresh visitor's page; afterwards, nothing must have gone wrong or anywhere else."""
+def visit(browser, site, fragment="", width=1280, scheme="light", ready=".cell", refusals=False):
+    """A fresh visitor's page; afterwards, nothing must have gone wrong or anywhere else.
+
+    Where the server refuses something (`refusals`), the browser notes that on the console.
+    """
     size = {"width": width, "height": 740 if width < 500 else 900}
     context = browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -72,7 +75,7 @@ def visit(browser, site, fragment="", width=1280, scheme="light", ready=".cell")
     page.wait_for_selector(ready)
     yield page
     context.close()
-    assert complaints == []
+    assert refusals or complaints == []
     assert elsewhere == []
 
 
@@ -241,13 +244,9 @@ def test_a_damaged_permalink_still_opens_the_page(browser, site, fragment):
 
 
 def test_a_link_to_a_run_that_is_not_there_opens_another_one_and_says_so(browser, site):
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(site.url + "#run=elsewhere")
-    page.wait_for_selector(".cell")
-    assert "no run of that name" in page.inner_text("#notice")
-    settle(page, site)
-    context.close()
+    with visit(browser, site, "#run=elsewhere", refusals=True) as page:
+        assert "no run of that name" in page.inner_text("#notice")
+        settle(page, site)
 
 
 def test_the_keyboard_does_everything(browser, site):
@@ -416,11 +415,10 @@ def test_a_run_that_changes_or_vanishes_while_it_is_looked_at_is_said(browser, r
 
 
 def test_without_images_the_latents_still_move(browser, runs):
-    with serving(runs[0].path, data="no-such-data") as site:
-        context = browser.new_context()
-        page = context.new_page()
-        page.goto(site.url)
-        until(page, lambda: "no-such-data" in page.inner_text("#picker"))
+    ready = "#picker:has-text('no-such-data')"
+    with (
+        serving(runs[0].path, data="no-such-data") as site,
+        visit(browser, site, ready=ready, refusals=True) as page,
+    ):
         drag(page, ".sliders input[type=range]", (0.5, 0.5), (0.9, 0.5))
-        settle(page, site)
-        context.close()
+        assert any(settle(page, site))
