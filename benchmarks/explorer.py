@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from statistics import median, quantiles
 
+import torch
 from playwright.sync_api import Browser, sync_playwright
 
 from isavae.data import load
@@ -58,12 +59,20 @@ UPDATES = """async (seconds) => {
 
 
 def untrained_run(data: str, folder: Path) -> Run:
-    """A run of the paper's networks with fresh weights: what it costs does not depend on them."""
+    """A run of the paper's networks with fresh weights: what they cost does not depend on them.
+
+    The posterior is made wide and sharp, so that every latent is active and every plane drawn.
+    """
     config = RunConfig(data=data, steps=1)
     shape = load(data).shape
     run = Run.create(config, folder / "run")
+    model = build_model(config, shape)
+    weight, bias = model.encoder.get_submodule("5").parameters()
+    with torch.no_grad():
+        weight[: model.prior.latent] *= 30
+        bias[model.prior.latent :] = -3
     metadata = {"steps": 1, "step": 0, "shape": shape, "config": config.settings()}
-    save_model(build_model(config, shape), run.model_path, metadata)
+    save_model(model, run.model_path, metadata)
     return run
 
 

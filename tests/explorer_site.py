@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import uvicorn
 from isavae.data import load
 from isavae.evaluation import encode_all, evaluate
 from isavae.explorer import build_app
+from isavae.explorer.server import listen
 from isavae.runs import Run, RunConfig, execute
 
 DATA = "dsprites16[shape=square, orientation=0, scale=1|3|5, posX=::2, posY=::2]"
@@ -61,7 +61,7 @@ class Site:
 @contextmanager
 def serving(path: Path, data: str | None = None):
     """A server for `path` on a free port, until the block ends."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         app = build_app(path, TOKEN, "127.0.0.1", port, data)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))

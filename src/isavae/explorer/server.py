@@ -82,7 +82,7 @@ def serve(
     Raises:
         ValueError: if there is nothing to show, or the address cannot be listened on.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)
     with listener:
@@ -105,9 +105,16 @@ def serve(
             server.run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address; port 0 takes a free one.
+
+    Raises:
+        ValueError: if the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Only where the protocol is named does asyncio send small packets at once; else every decoded
+    # image waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -95,6 +95,12 @@ function card(group, k) {
 export function startCards() {
   let cards = [];
   const follow = () => cards.forEach((each) => each.follow());
+  let due = false;
+  const followSoon = () => { // once a frame, however fast a finger moves
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => { due = false; follow(); });
+  };
   on(["model", "insight"], ({ model }) => {
     cards = model.groups.map(card);
     cards.forEach((each) => each.head.follow());
@@ -103,7 +109,7 @@ export function startCards() {
     byId("cards").replaceChildren(...[...loud, ...silent].map((each) => each.node));
     follow();
   });
-  on(["code", "latent", "image", "colourBy"], follow);
+  on(["code", "latent", "image", "colourBy"], followSoon);
   on(["images", "colourBy"], showColourChoice);
 }
 

@@ -52,6 +52,7 @@ function contents({ insight, images }) {
   const say = (words) => el("p", { class: "quiet" }, words);
   if (images?.error) return [say("This needs the images that the model was trained on.")];
   if (!insight) return [say("Encoding a sample of images …")];
+  if (!activeLatents().length) return [say("All latents are quiet: none says anything about these images.")];
   return [
     el("div", { class: "scroll" }, table(insight)),
     say(insight.factors.length

@@ -10,6 +10,7 @@ function types(target) {
 
 function selectNeighbour(step) {
   const latents = activeLatents();
+  if (!latents.length) return;
   const at = latents.indexOf(state.latent);
   const latent = latents[(at + step + latents.length) % latents.length];
   set({ latent });

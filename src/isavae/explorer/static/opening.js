@@ -35,7 +35,8 @@ async function openImages(run, link) {
     const insight = await api.insight(run);
     if (run !== state.run) return;
     set({ insight });
-    if (!Number.isInteger(link.latent)) set({ latent: insight.information.indexOf(Math.max(...insight.information)) });
+    const { information } = insight;
+    if (!Number.isInteger(link.latent)) set({ latent: information.indexOf(Math.max(...information)) });
   } catch (error) {
     if (run === state.run) set({ images: state.images ?? { error: error.message } });
   }
