@@ -134,6 +134,15 @@ def test_ten_thousand_leaves_and_extreme_exponents():
         assert law.log_prob(z).isfinite().all()
 
 
+def test_a_power_that_overflows_leaves_no_nan():
+    law = LpNested("100[3*2, z]", DOUBLE)
+    z = torch.tensor([1e30, 1e-30, 0.0], dtype=torch.float64, requires_grad=True)
+    log_prob = law.log_prob(z)
+    log_prob.backward()
+    assert float(log_prob.detach()) < -1e300
+    assert z.grad.isfinite().all()
+
+
 def test_large_exponents_sample_no_zeros():
     z = LpNested("100[100*2, 100*2]").sample((10_000,))
     assert (z != 0).float().mean() > 0.999
