@@ -29,7 +29,7 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 test: check                  ## the checks above and every test but the slow ones
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

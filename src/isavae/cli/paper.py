@@ -1,4 +1,4 @@
-"""`isavae figure N`, `isavae toy ...`, `isavae study report`: the paper's pictures and a study's page."""
+"""`isavae figure N`, `isavae toy ...`, `isavae study report`: pictures and a study's page."""
 
 import sys
 from difflib import get_close_matches
