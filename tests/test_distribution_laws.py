@@ -1,5 +1,6 @@
-"""What every distribution of `instances.py` promises. All but shapes and pickling were seen to fail on a planted bug.
+"""What every distribution of `instances.py` promises.
 
+All were seen to fail on a planted bug, but for shapes, pickling and the agreement of precisions.
 Statistical laws use fixed seeds and reject at 1e-5: a correct change of the random stream raises a
 false alarm about once in a thousand runs of the file.
 """
