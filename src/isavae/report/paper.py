@@ -67,7 +67,7 @@ def paper_figures(number: str, *sources: Path) -> Named:
     if number in DRAWN_FROM_NOTHING:
         yield f"figure{number}", DRAWN_FROM_NOTHING[number]()
     elif number == "4":
-        yield "figure4", draw_tree(_tree(sources[0]) if sources else PAPER_LAYOUT)
+        yield "figure4", draw_tree(_tree(sources))
     elif not sources:
         raise ValueError(f"figure {number} needs a study or a run: isavae figure {number} DIR")
     elif number == "3":
@@ -187,9 +187,12 @@ def _two(sources: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
         yield f"{path.name}: {prior}" if len(prior) < 24 else path.name, path
 
 
-def _tree(source: Path) -> LpTree:
-    prior = Run.open(source).load_model().prior
+def _tree(sources: tuple[Path, ...]) -> LpTree:
+    """A run's own tree; the paper's layout for a study, or from nothing."""
+    if not sources or not (sources[0] / "config.json").exists():
+        return PAPER_LAYOUT
+    prior = Run.open(sources[0]).load_model().prior
     tree = getattr(prior, "tree", None)
     if tree is None:
-        raise ValueError(f"{source} has no tree to draw: its prior is {type(prior).__name__}")
+        raise ValueError(f"{sources[0]} has no tree to draw: its prior is {type(prior).__name__}")
     return tree
