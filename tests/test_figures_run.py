@@ -6,7 +6,7 @@ import torch
 
 from isavae.data import FactorGrid
 from isavae.figures import encode, latent_sheet, panels, reconstructions, save, traversals
-from isavae.figures.style import SHAPES, colour
+from isavae.figures.style import INK, SHAPES, colour
 from isavae.figures.tiles import mosaic
 from isavae.metrics import Codes, Information
 
@@ -90,8 +90,8 @@ def test_sheet_tells_what_it_leaves_out():
 def test_sheet_colours_a_name_by_its_subspace():
     figure = latent_sheet(codes_on(SPRITES), NATS, subspaces=(slice(0, 1), slice(1, 3)))
     shades = {text.get_text(): text.get_color() for text in figure.texts}
-    assert shades == {"$z_{1}$": colour(0), "$z_{2}$": colour(1), "$z_{3}$": colour(1)}
-    assert [text.get_text() for text in figure.legends[0].texts] == ["subspace 1", "subspace 2"]
+    assert shades == {"$z_{1}$": INK, "$z_{2}$": colour(1), "$z_{3}$": colour(1)}
+    assert [text.get_text() for text in figure.legends[0].texts] == ["subspace 2"]
 
 
 def test_sheet_of_a_partial_grid_leaves_absent_combinations_white():
