@@ -6,6 +6,7 @@ import random
 import signal
 import time
 
+import polars as pl
 import pytest
 
 from isavae.studies import StudyDirectory, results
@@ -168,7 +169,7 @@ def test_what_keeps_failing_is_recorded_and_the_study_goes_on(tmp_path):
     assert "must be finite" in error
     work = StudyDirectory(root).work(run)
     assert (work.failed, work.attempts) == (True, 2)
-    row = results(root).row(by_predicate=results(root)["run"] == run, named=True)
+    row = results(root).row(by_predicate=pl.col("run") == run, named=True)
     assert (row["status"], row["mig"]) == ("failed", None)
     assert "must be finite" in row["error"]
     again = run_study(study, StudyDirectory(root), LocalEngine(2), threads=1)
