@@ -16,6 +16,7 @@ from typing import Any, Literal, final
 from isavae.files import atomic_write
 from isavae.studies.grid import Study
 from isavae.studies.lock import locked
+from isavae.studies.remote import Remote, is_remote
 
 RunState = Literal["missing", "started", "running", "failed", "done"]
 
@@ -50,10 +51,26 @@ class StudyDirectory:
     """The directory of a study, shared by everyone who works on it.
 
     Args:
-        path: where it is.
+        path: where it is; of a remote study, where its small files are mirrored.
+        remote: the storage that it is in, if that is not a file system.
     """
 
     path: Path
+    remote: Remote | None = None
+
+    @classmethod
+    def at(cls, place: str | os.PathLike[str]) -> "StudyDirectory":
+        """The study directory at a path or a URL; what is remote is mirrored first."""
+        if not is_remote(place):
+            return cls(Path(place))
+        remote = Remote(str(place).rstrip("/"))
+        remote.mirror(remote.scratch)
+        return cls(remote.scratch, remote)
+
+    @property
+    def place(self) -> str:
+        """Its path or URL."""
+        return self.remote.url if self.remote else str(self.path)
 
     def run_path(self, run: str) -> Path:
         """The directory of a run."""
@@ -85,6 +102,8 @@ class StudyDirectory:
                 file.write(study.text.encode())
             for name in ("runs", "locks"):
                 (self.path / name).mkdir(exist_ok=True)
+            if self.remote:
+                self.remote.write("study.yaml", study.text.encode())
         except OSError as error:
             raise ValueError(
                 f"a study's directory must be writable; {self.path}: {error.strerror}"
@@ -149,6 +168,8 @@ class StudyDirectory:
         with self.lock(run) as held:
             if held and not self.is_done(run):
                 self.write_work(run, Work(failed=True, attempts=attempts, error=error))
+                if self.remote:
+                    self.remote.store_run(run, self.run_path(run))
 
     def quarantine(self, run: str) -> Path:
         """Move a run directory that cannot be used out of the way, and say where to."""
@@ -159,6 +180,8 @@ class StudyDirectory:
 
     def stop_token(self) -> bytes:
         """What changes when somebody asks that the work stop."""
+        if self.remote:
+            return self.remote.read("stop") or b""
         try:
             return (self.path / "stop").read_bytes()
         except FileNotFoundError:
@@ -166,8 +189,12 @@ class StudyDirectory:
 
     def request_stop(self) -> None:
         """Ask all who work on the study now to checkpoint and end."""
+        token = secrets.token_hex(8).encode()
+        if self.remote:
+            self.remote.write("stop", token)
+            return
         with atomic_write(self.path / "stop") as file:
-            file.write(secrets.token_hex(8).encode())
+            file.write(token)
 
     def wait_until_idle(self, runs: Iterable[str]) -> None:
         """Return when nobody works on any of the runs."""

@@ -102,7 +102,7 @@ def run_study(
     jobs = {
         run.id: Job(
             str(directory.path), run.id, run.config.settings(), study.images, threads, track,
-            checkpoint_seconds,
+            checkpoint_seconds, directory.remote.url if directory.remote else None,
         )
         for run in study.runs
     }  # fmt: skip

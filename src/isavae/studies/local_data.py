@@ -18,7 +18,6 @@ def open_once(name: str) -> ImageDataset:
     kept = read(part)
     if kept is not None:
         return kept.named(name)
-    part.parent.mkdir(parents=True, exist_ok=True)
     with locked(part.with_suffix(".lock"), wait=True):
         kept = read(part)
         data = load(name) if kept is None else kept.named(name)

@@ -16,6 +16,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
         path: the file; it stays.
         wait: wait until nobody else holds it.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

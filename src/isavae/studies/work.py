@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from isavae.runs import Run, RunConfig, execute
 from isavae.studies.directory import StudyDirectory, Work
 from isavae.studies.grid import run_id
 from isavae.studies.local_data import open_once
+from isavae.studies.remote import Remote, storing
 from isavae.studies.tracking import tensorboard_writer
 
 OnStep = Callable[[int, int, dict[str, float]], None]
@@ -37,6 +39,7 @@ class Job:
         threads: threads of torch; None leaves them as they are.
         track: whether TensorBoard events are written.
         checkpoint_seconds: time between two checkpoints.
+        remote: URL of the study, if the directory is only where this machine works on it.
     """
 
     root: str
@@ -46,6 +49,7 @@ class Job:
     threads: int | None = None
     track: bool = False
     checkpoint_seconds: float = 60.0
+    remote: str | None = None
 
 
 @final
@@ -79,16 +83,36 @@ def perform(job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]) -
         with directory.lock(job.run) as held:
             if not held:
                 return Outcome("busy")
-            if directory.is_done(job.run):
-                return Outcome("done")
+            if job.remote:
+                return _perform_remotely(Remote(job.remote), directory, job, on_step, should_stop)
             return _train_and_score(directory, job, on_step, should_stop)
     except Exception as error:  # whatever it is, it shall end this run only
         return Outcome("failed", _sentence(error), _is_full(error, directory.path))
 
 
+def _perform_remotely(
+    remote: Remote,
+    directory: StudyDirectory,
+    job: Job,
+    on_step: OnStep | None,
+    should_stop: Callable[[], bool],
+) -> Outcome:
+    """Fetch the run, work on it here, store it; nothing but small files stays here."""
+    path = directory.run_path(job.run)
+    shutil.rmtree(path, ignore_errors=True)
+    remote.fetch_run(job.run, path)
+    ask = storing(remote, job.run, path, job.checkpoint_seconds, should_stop)
+    outcome = _train_and_score(directory, job, on_step, ask)
+    remote.store_run(job.run, path)
+    shutil.rmtree(path)
+    return outcome
+
+
 def _train_and_score(
     directory: StudyDirectory, job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]
 ) -> Outcome:
+    if directory.is_done(job.run):
+        return Outcome("done")
     started = time.monotonic()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
