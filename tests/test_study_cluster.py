@@ -40,6 +40,7 @@ def cluster(tmp_path_factory, monkeypatch):
     nodes.shutdown()
 
 
+@pytest.mark.slow
 def test_a_killed_node_changes_no_bit(tmp_path, cluster, undisturbed):
     from isavae.studies.cluster import RayEngine
 

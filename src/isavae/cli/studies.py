@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from isavae.cli.study_progress import LiveTally
 from isavae.cli.training import interruptible
 from isavae.studies import Study, StudyDirectory, results
+from isavae.studies.engine import Engine
 from isavae.studies.execute import run_study
 from isavae.studies.local import LocalEngine, available_cores
 from isavae.studies.select import select as choose
@@ -19,9 +20,11 @@ from isavae.studies.summary import group_columns, summarise
 
 def run(
     file: Positional[str],
-    out: Path,
+    out: str,
+    data: str | None = None,
     workers: int | None = None,
-    engine: Literal["local"] = "local",
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
     retry_failed: bool = False,
     track: Literal["none", "tensorboard"] = "none",
     checkpoint_seconds: float = 60.0,
@@ -32,20 +35,33 @@ def run(
 
     Args:
         file: a study file, or the name of one that comes with the package, such as smoke.
-        out: the study directory.
-        workers: runs at a time; by default as many as the cores allow.
-        engine: where the runs are done.
+        out: the study directory; for Ray one that all nodes see.
+        data: run it on another data set, such as the published one instead of the drawn.
+        workers: runs at a time; by default as many as the cores allow, or, for Ray,
+            all: the cluster decides.
+        engine: local processes, or tasks of a Ray cluster.
+        address: of a running Ray cluster, such as auto; left out, one is started here.
         retry_failed: try again what an earlier call gave up.
         track: write TensorBoard event files into the run directories.
         checkpoint_seconds: time between two checkpoints of a run: what a kill may cost.
     """
     study = Study.from_file(file)
-    workers, threads = share_cores(study, workers)
-    print(f"{study.name}: {len(study.runs):,} runs, {workers} at a time, {threads} threads each")
+    study = study.on_data(data) if data else study
+    directory = StudyDirectory.at(out)
+    if engine == "ray":
+        from isavae.studies.cluster import RayEngine
+
+        threads = study.resources.cpus or 1
+        runner: Engine = RayEngine(study.resources, directory.place, address, workers)
+    else:
+        workers, threads = share_cores(study, workers)
+        runner = LocalEngine(workers)
+    at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
+    print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {threads} threads each")
     with interruptible() as stopped, LiveTally() as live:
         tally = run_study(
-            study, StudyDirectory(out), LocalEngine(workers), threads=threads, on_change=live,
-            should_stop=stopped, retry_failed=retry_failed, track=track == "tensorboard",
+            study, directory, runner, threads=threads, on_change=live, should_stop=stopped,
+            retry_failed=retry_failed, track=track == "tensorboard",
             checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
     print(f"{tally.done:,} of {tally.total:,} runs done, {len(tally.failed):,} failed")

@@ -26,6 +26,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, final
 
+import yaml
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from isavae.runs import PRESETS, RunConfig, merge_settings, preset, require_trainable
@@ -151,6 +152,16 @@ class Study:
                 f"{name_or_path} is neither"
             )
         return cls.parse(shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml")
+
+    def on_data(self, name: str) -> "Study":
+        """The same study on another data set, where its blocks do not name their own.
+
+        >>> Study.from_file("smoke").on_data("dsprites").runs[0].config.data
+        'dsprites'
+        """
+        values = yaml.safe_load(self.text)
+        values["settings"] = {**values.get("settings", {}), "data": name}
+        return Study.parse(yaml.safe_dump(values, sort_keys=False), self.source)
 
     def require_data(self) -> None:
         """Open every data set, drawing it where needed, and check that batches fit it.

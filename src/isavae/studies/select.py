@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from isavae.evaluation import encode_all
-from isavae.metrics import Codes
+from isavae.metrics import Codes, udr
 from isavae.runs import Run
 from isavae.studies.local_data import open_once
 from isavae.studies.summary import group_columns, require_scores
@@ -58,8 +58,6 @@ def udr_scores(group: pl.DataFrame) -> pl.Series:
 
     Codes of the same images, a seeded subset of up to 10,000, are compared; null if alone.
     """
-    from isavae.metrics import udr  # pyrefly: ignore[missing-module-attribute]
-
     if len(group) < 2:
         return pl.Series([None] * len(group), dtype=pl.Float64)
     codes = [_codes(path) for path in group["path"]]
