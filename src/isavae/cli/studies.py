@@ -35,7 +35,7 @@ def run(
 
     Args:
         file: a study file, or the name of one that comes with the package, such as smoke.
-        out: the study directory; for Ray one that all nodes see.
+        out: the study directory, or an s3:// URL; for Ray one that all nodes see.
         data: run it on another data set, such as the published one instead of the drawn.
         workers: runs at a time; by default as many as the cores allow, or, for Ray,
             all: the cluster decides.
@@ -80,13 +80,13 @@ def share_cores(study: Study, workers: int | None) -> tuple[int, int]:
     return workers, min(wanted or fair, fair)
 
 
-def status(directory: Positional[Path]) -> None:
+def status(directory: Positional[str]) -> None:
     """Say how far a study is, whoever works on it.
 
     Args:
-        directory: a study directory.
+        directory: a study directory, or its URL.
     """
-    opened = StudyDirectory(directory)
+    opened = StudyDirectory.at(directory)
     study = opened.study()
     states = {run.id: opened.state(run.id) for run in study.runs}
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
@@ -100,14 +100,14 @@ def status(directory: Positional[Path]) -> None:
             print(f"{name} failed {work.attempts} times, last with {work.error}")
 
 
-def stop(directory: Positional[Path], wait: bool = True) -> None:
+def stop(directory: Positional[str], wait: bool = True) -> None:
     """Ask all who work on a study to finish the step, checkpoint and end.
 
     Args:
-        directory: a study directory.
+        directory: a study directory, or its URL.
         wait: return only when nobody works on it any more.
     """
-    opened = StudyDirectory(directory)
+    opened = StudyDirectory.at(directory)
     study = opened.study()
     opened.request_stop()
     if wait:
@@ -116,7 +116,7 @@ def stop(directory: Positional[Path], wait: bool = True) -> None:
 
 
 def show_results(
-    directory: Positional[Path],
+    directory: Positional[str],
     scores: tuple[str, ...] = ("mig", "reconstruction"),
     csv: Path | None = None,
     parquet: Path | None = None,
@@ -125,13 +125,13 @@ def show_results(
     """Show a study's scores by model, β and what else varies; write one row a run to files.
 
     Args:
-        directory: a study directory.
+        directory: a study directory, or its URL.
         scores: which scores to show.
         csv: write the table of all runs here; exponents are joined by spaces.
         parquet: write it here as parquet.
         json: write it here as JSON.
     """
-    table = results(directory)
+    table = results(StudyDirectory.at(directory).path)
     for path, save in ((parquet, table.write_parquet), (json, table.write_json)):
         if path:
             save(path)
@@ -142,17 +142,17 @@ def show_results(
 
 
 def select(
-    directory: Positional[Path], by: str = "representative", json: Path | None = None
+    directory: Positional[str], by: str = "representative", json: Path | None = None
 ) -> None:
     """Choose one run of every model and β.
 
     Args:
-        directory: a study directory.
+        directory: a study directory, or its URL.
         by: "representative" (the paper's rule, needs MIG), "udr" (needs no labels), "elbo", or
             any score, of which the highest wins.
         json: write the chosen runs' rows here.
     """
-    table = results(directory)
+    table = results(StudyDirectory.at(directory).path)
     chosen = choose(table, by)
     if json:
         chosen.write_json(json)
