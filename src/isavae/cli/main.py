@@ -44,6 +44,12 @@ VERBS = {
     "data import": Verb("data:import_", "import a published file that you have"),
     "data verify": Verb("data:verify", "the published dSprites file against the drawn images"),
     "data inspect": Verb("data:inspect", "what a folder or file of your own images holds"),
+    "fit": Verb("fit:fit", "latent axes in a folder of your pictures"),
+    "encode": Verb("sharing:encode", "a folder of pictures to codes"),
+    "decode": Verb("sharing:decode", "codes to pictures"),
+    "sample": Verb("sharing:sample", "pictures that a model makes up"),
+    "export": Verb("sharing:export", "a model as one file, or as ONNX"),
+    "push": Verb("sharing:push", "a model to the Hugging Face Hub"),
     "demo": Verb("demo:demo", "an ISA-VAE on dSprites in minutes"),
 }
 

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from isavae.files import atomic_write
+from isavae.runs import Run
 from isavae.sharing.card import model_card
 from isavae.sharing.portable import PortableModel
 
@@ -86,6 +87,21 @@ def from_pretrained(
             f"reached: {_first_line(error)}"
         ) from error
     return PortableModel.load(path)
+
+
+def open_model(name: str | os.PathLike[str]) -> PortableModel:
+    """A model from wherever it is: a run directory, a model file, a folder, or the Hub.
+
+    Raises:
+        ValueError: if what is there is no model of isavae.
+        OSError: if nothing is there, and the Hub has no such model or cannot be reached.
+    """
+    path = Path(name)
+    if (path / "config.json").is_file():
+        return PortableModel.from_run(Run.open(path))
+    if path.is_file():
+        return PortableModel.load(path)
+    return from_pretrained(name)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -1,0 +1,128 @@
+"""`isavae encode`, `decode`, `sample`, `export` and `push`: a model, wherever it is."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from tyro.conf import Positional
+
+from isavae.files import atomic_write
+from isavae.fit.axes import axis_name
+from isavae.fit.codes import codes_table, write_table
+from isavae.fit.pictures import decode_folder
+from isavae.fit.png import png, tiles
+from isavae.metrics import Codes
+from isavae.sharing import PortableModel, export_onnx, open_model, push_to_hub, save_pretrained
+
+
+def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("codes.csv")) -> None:
+    """Write the codes of a folder of pictures: mean and standard deviation of every latent.
+
+    Args:
+        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        folder: the pictures; those in folders below it count.
+        out: a .csv or .parquet file.
+    """
+    opened = open_model(model)
+    channels, height, width = opened.shape
+    decoded = decode_folder(folder, channels, (height, width))
+    for name, why in decoded.skipped.items():
+        print(f"left out: {name}: {why}")
+    if not decoded.pixels:
+        raise ValueError(f"at least one picture must be readable; {folder} holds none that is")
+    images = torch.from_numpy(np.stack([*decoded.pixels.values()])).float() / 255
+    names = [path.relative_to(folder).as_posix() for path in decoded.pixels]
+    write_table(codes_table(names, Codes(*opened.encode(images)), opened.vae.prior.subspaces), out)
+    print(f"{out}: codes of {len(names):,} pictures")
+
+
+def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:
+    """Decode a table of codes, as `isavae encode` writes it, to pictures.
+
+    Args:
+        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        codes: a .csv or .parquet file with a column per latent, named as by `encode`.
+        out: a folder; pictures are numbered by row, from 0.
+    """
+    opened = open_model(model)
+    images = opened.decode(_read_codes(codes, opened))
+    for row, image in enumerate(images):
+        with atomic_write(out / f"{row:05d}.png") as file:
+            file.write(png(tiles(image[None], 1)))
+    print(f"{out}: {len(images):,} pictures")
+
+
+def sample(
+    model: Positional[str], out: Path = Path("samples.png"), n: int = 64, seed: int = 0
+) -> None:
+    """Decode draws of the prior, side by side in one picture.
+
+    Args:
+        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        out: the PNG file.
+        n: how many.
+        seed: of the draws.
+    """
+    images = open_model(model).sample(n, seed)
+    with atomic_write(out) as file:
+        file.write(png(tiles(images, max(1, round(n**0.5)))))
+    print(out)
+
+
+def export(
+    model: Positional[str],
+    out: Path,
+    format: Literal["safetensors", "folder", "onnx"] = "safetensors",
+) -> None:
+    """Write a model as one file, as a folder with its card, or as ONNX.
+
+    Args:
+        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        out: the file, or for the other formats the folder.
+        format: safetensors, folder (model file and card), or onnx (encoder and decoder).
+    """
+    opened = open_model(model)
+    if format == "safetensors":
+        opened.save(out)
+        print(out)
+    elif format == "folder":
+        print(save_pretrained(opened, out))
+    else:
+        files = export_onnx(opened, out)
+        print(f"{files.encoder}: differs from torch by at most {files.encoder_error:.1e}")
+        print(f"{files.decoder}: differs from torch by at most {files.decoder_error:.1e}")
+
+
+def push(model: Positional[str], repo: Positional[str], private: bool = False) -> None:
+    """Upload a model and its card to the Hugging Face Hub.
+
+    Args:
+        model: a run, a model file, or a folder of `isavae fit`.
+        repo: "user/name".
+        private: whether a new repository is private.
+    """
+    print(push_to_hub(open_model(model), repo, private=private))
+
+
+def _read_codes(path: Path, model: PortableModel) -> torch.Tensor:
+    """The columns of a table that hold the means, in the order of the model's latents."""
+    if path.suffix not in (".csv", ".parquet") or not path.is_file():
+        raise ValueError(f"codes must be a .csv or .parquet file; got {path}")
+    try:
+        table = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{path} must be a table of codes; it cannot be read: {error}") from None
+    subspaces = model.vae.prior.subspaces
+    names = [axis_name(k, j) for k, s in enumerate(subspaces) for j in range(s.start, s.stop)]
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{path} must have a column per latent of the model, {', '.join(names)}; "
+            f"it lacks {', '.join(missing)}"
+        )
+    try:
+        return torch.from_numpy(table.select(names).cast(pl.Float32).to_numpy(writable=True))
+    except pl.exceptions.PolarsError:
+        raise ValueError(f"every code in {path} must be a number; some are not") from None

@@ -1,0 +1,89 @@
+"""How much each latent says about the pictures, and how far to trust it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import e, log, pi
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from isavae.distributions.aggregate import marginal_entropies
+from isavae.metrics import Codes
+from isavae.metrics.unsupervised import spearman
+
+LEAST_INFORMATION = 0.05  # nats: below it, a latent is not in use
+STABLE, PARTLY = 0.8, 0.6
+Verdict = Literal["stable", "partly stable", "not stable"]
+
+
+@final
+@dataclass(frozen=True)
+class Axis:
+    """One latent in use.
+
+    Attributes:
+        latent: its position, from 0.
+        subspace: its subspace's position, from 0.
+        information: I(x; z_j), what it says about a picture, in nats.
+        agreement: the median over the other seeds of its best |rank correlation| with any of their
+            latents; 1 if every seed finds this axis, about 0 if none does.
+    """
+
+    latent: int
+    subspace: int
+    information: float
+    agreement: float
+
+    @property
+    def name(self) -> str:
+        """Subspace and latent, both counted from 1: "s2_z5"."""
+        return axis_name(self.subspace, self.latent)
+
+    @property
+    def verdict(self) -> Verdict:
+        """How far to trust it, in words."""
+        shown = round(self.agreement, 2)  # what people read beside the word
+        if shown >= STABLE:
+            return "stable"
+        return "partly stable" if shown >= PARTLY else "not stable"
+
+
+def axis_name(subspace: int, latent: int) -> str:
+    """A latent's name in tables.
+
+    >>> axis_name(1, 4)
+    's2_z5'
+    """
+    return f"s{subspace + 1}_z{latent + 1}"
+
+
+def information(codes: Codes) -> Float[Tensor, "latents"]:
+    """I(x; z_j) = H(z_j) - H(z_j|x) of every latent, in nats, whatever the prior."""
+    assert codes.log_std is not None  # ours are posteriors
+    noise = codes.log_std.double().mean(0) + 0.5 * log(2 * pi * e)
+    return marginal_entropies(codes.mean, codes.log_std) - noise
+
+
+def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -> list[Axis]:
+    """The latents in use: subspaces by what they say in all, latents within by what each says.
+
+    Args:
+        codes: of the model.
+        others: of the same pictures, by the same model from other seeds.
+        subspaces: of its prior.
+    """
+    said = information(codes).tolist()
+    best = [spearman(codes.mean, other.mean).amax(1).numpy() for other in others]
+    agreement = np.median(best, axis=0)
+    found = [
+        [
+            Axis(j, k, said[j], float(agreement[j]))
+            for j in range(subspace.start, subspace.stop)
+            if said[j] > LEAST_INFORMATION
+        ]
+        for k, subspace in enumerate(subspaces)
+    ]
+    found.sort(key=lambda group: -sum(axis.information for axis in group))
+    return [axis for group in found for axis in sorted(group, key=lambda axis: -axis.information)]

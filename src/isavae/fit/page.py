@@ -1,0 +1,139 @@
+"""What was found in somebody's pictures, as one HTML page that needs nothing else."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from itertools import groupby
+from string import Template
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from isavae.data import ImageDataset
+from isavae.evaluation import decode_traversals, reconstruct
+from isavae.fit.axes import Axis
+from isavae.fit.png import png, tiles
+from isavae.fit.selection import Candidate
+from isavae.metrics import Codes
+from isavae.sharing import PortableModel
+
+STEPS = 9
+SHOWN = 12
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that the page shows."""
+
+    model: PortableModel
+    data: ImageDataset
+    codes: Codes
+    axes: Sequence[Axis]
+    candidates: Sequence[Candidate]
+    chosen: Candidate
+    reasons: tuple[str, ...]
+    sentences: tuple[str, ...]
+    skipped: dict[str, str]
+
+
+def render(findings: Findings) -> str:
+    """The page."""
+    template = resources.files("isavae.fit") / "page.html"
+    return Template(template.read_text(encoding="utf-8")).substitute(
+        found=_list(findings.sentences),
+        axes=_axes(findings),
+        reconstructions=_reconstructions(findings),
+        samples=picture(tiles(findings.model.sample(2 * SHOWN), SHOWN), "decoded draws"),
+        candidates=_candidates(findings),
+        exponents=_exponents(findings),
+        decided=_list(findings.reasons),
+        skipped=_skipped(findings.skipped),
+    )
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def _axes(findings: Findings) -> str:
+    """A card per subspace, a strip per latent in use."""
+    return "".join(
+        f"<section><h3>Subspace {k + 1}</h3>{''.join(_axis(findings, axis) for axis in group)}"
+        "</section>"
+        for k, group in groupby(findings.axes, lambda axis: axis.subspace)
+    )
+
+
+def _axis(findings: Findings, axis: Axis) -> str:
+    # Between the 2 % and 98 % quantiles of this latent's codes: what lies outside was hardly seen.
+    column = findings.codes.mean[:, axis.latent]
+    low, high = (float(column.quantile(q)) for q in (0.02, 0.98))
+    values = torch.linspace(low, high, STEPS)
+    middle = _middle(findings.codes)
+    (images,) = decode_traversals(findings.model.vae, middle, [axis.latent], values)
+    kind = axis.verdict.replace(" ", "-")
+    return (
+        f'<figure class="{kind}"><figcaption><b>{axis.name}</b> '
+        f'<span class="verdict">{axis.verdict}</span> '
+        f"agreement {axis.agreement:.2f}, says {axis.information:.2f} nats</figcaption>"
+        f"{picture(tiles(images, STEPS), f'{axis.name} from {low:.2f} to {high:.2f}')}</figure>"
+    )
+
+
+def _middle(codes: Codes) -> Float[Tensor, "latents"]:
+    """The code of the picture nearest to the middle of all."""
+    distance = (codes.mean - codes.mean.median(0).values).square().sum(1)
+    return codes.mean[distance.argmin()]
+
+
+def _reconstructions(findings: Findings) -> str:
+    data = findings.data
+    images = data.sample(0, min(SHOWN, len(data))).batch(slice(None))
+    both = torch.cat([images, reconstruct(findings.model.vae, images)])
+    return picture(tiles(both, len(images)), "pictures above, what the model makes of them below")
+
+
+def _candidates(findings: Findings) -> str:
+    rows = []
+    for one in sorted(findings.candidates, key=lambda one: (one.beta, one.seed)):
+        mark = ' class="chosen"' if one is findings.chosen else ""
+        cells = (
+            f"{one.beta:g}",
+            f"{one.seed}",
+            f"{one.udr:.2f}",
+            f"{one.reconstruction:.1f}",
+            f"{one.kl:.2f}",
+            f"{one.used}",
+        )
+        rows.append(f"<tr{mark}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    return "".join(rows)
+
+
+def _exponents(findings: Findings) -> str:
+    prior = findings.model.vae.prior
+    exponents = getattr(prior, "exponents", None)
+    if exponents is None:
+        return "<p>The prior is the standard normal, which has no exponents.</p>"
+    shown = ", ".join(f"{p:.2f}" for p in exponents.tolist())
+    return (
+        f"<p>Prior {escape(findings.model.config.prior)}; exponents of the trained model in "
+        f"preorder, the root's first: {shown}.</p>"
+    )
+
+
+def _skipped(skipped: dict[str, str]) -> str:
+    if not skipped:
+        return "<p>Every picture could be read.</p>"
+    return _list([f"{name}: {why}" for name, why in skipped.items()])
+
+
+def picture(pixels: np.ndarray, alternative: str) -> str:
+    """Pixels as an image within the page."""
+    encoded = b64encode(png(pixels)).decode()
+    return f'<img src="data:image/png;base64,{encoded}" alt="{escape(alternative)}">'

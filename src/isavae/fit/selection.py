@@ -1,0 +1,115 @@
+"""Choosing a model without labels: agreement across seeds (UDR), then reconstruction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import final
+
+from isavae.data import ImageDataset
+from isavae.evaluation import encode_all
+from isavae.fit.axes import LEAST_INFORMATION, information
+from isavae.metrics import Codes, udr
+from isavae.runs import Run
+from isavae.studies import StudyDirectory
+
+# UDR of a finite sample of seeds is noisy: differences below this share decide nothing.
+TIE = 0.05
+MOST_IMAGES = 10_000
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A finished run, and what speaks for it.
+
+    Attributes:
+        run: the run.
+        codes: of up to 10,000 of the pictures, the same for all.
+        used: latents in use.
+        reconstruction: E_q log p(x|z), nats.
+        kl: KL(q(z|x) || p(z)), nats.
+        udr: agreement with the other seeds of its β, 0 to 1.
+    """
+
+    run: Run
+    codes: Codes
+    used: int
+    reconstruction: float
+    kl: float
+    udr: float = 0.0
+
+    @property
+    def beta(self) -> float:
+        """Its β."""
+        return self.run.config.settings()["objective"]["beta"]
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self.run.config.seed
+
+
+def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]:
+    """The finished runs of a study, those with the same β next to each other.
+
+    Runs whose β has no second finished seed are left out: nothing can be said of them.
+    """
+    some = data if len(data) <= MOST_IMAGES else data.sample(0, MOST_IMAGES)
+    done = [run.id for run in directory.study().runs if directory.is_done(run.id)]
+    found = sorted((_candidate(directory.run_path(run), some) for run in done), key=_beta)
+    ranked: list[Candidate] = []
+    for _, group in groupby(found, _beta):
+        peers = [*group]
+        if len(peers) > 1:
+            ranked += [replace(peer, udr=_agreement(peer, peers)) for peer in peers]
+    return ranked
+
+
+def _beta(candidate: Candidate) -> float:
+    return candidate.beta
+
+
+def _candidate(path: Path, data: ImageDataset) -> Candidate:
+    run = Run.open(path)
+    codes = encode_all(run.load_model(), data)
+    scores = run.scores() or {}
+    return Candidate(
+        run,
+        codes,
+        used=int((information(codes) > LEAST_INFORMATION).sum()),
+        reconstruction=scores["reconstruction"]["value"],
+        kl=scores["kl"]["value"],
+    )
+
+
+def _agreement(candidate: Candidate, peers: Sequence[Candidate]) -> float:
+    others = [peer.codes for peer in peers if peer is not candidate]
+    return float(udr(candidate.codes, others, correlation="spearman").score)
+
+
+def choose(found: Sequence[Candidate]) -> Candidate:
+    """The candidate to use.
+
+    One latent alone agrees with its like by itself, so models that use fewer than two are passed
+    over where others use more. Of the rest, those within 5 % of the highest UDR are equals, among
+    which the best reconstruction decides.
+
+    Raises:
+        ValueError: if there is none, or no latent is in use in any.
+    """
+    most = max((candidate.used for candidate in found), default=0)
+    if not most:
+        raise ValueError(
+            "no model has learned anything yet: no latent is in use; give a longer --budget or a "
+            "smaller --beta"
+        )
+    usable = [candidate for candidate in found if candidate.used >= min(2, most)]
+    highest = max(candidate.udr for candidate in usable)
+    equals = [candidate for candidate in usable if candidate.udr >= (1 - TIE) * highest]
+    return max(equals, key=lambda candidate: candidate.reconstruction)
+
+
+def peers_of(chosen: Candidate, found: Sequence[Candidate]) -> list[Codes]:
+    """Codes of the other seeds with the same β."""
+    return [c.codes for c in found if c.beta == chosen.beta and c is not chosen]

@@ -1,0 +1,23 @@
+"""The examples run as they stand, and say something true."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(path):
+    ran = subprocess.run([sys.executable, "-W", "error", str(path)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    losses = [float(loss) for loss in re.findall(r"step +\d+: (-?[\d.]+) nats", ran.stdout)]
+    assert ran.stdout
+    assert losses == sorted(losses, reverse=True)
+    left = re.findall(r"variance left unexplained: (\d+)%", ran.stdout)
+    assert all(int(percent) < 60 for percent in left)
+    right = re.findall(r"([\d.]+)% of the others right", ran.stdout)
+    assert all(int(percent) > 75 for percent in right)

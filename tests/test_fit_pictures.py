@@ -1,0 +1,233 @@
+"""The practitioner's path: pictures as people have them, and what comes out in the end."""
+
+import json
+import os
+import re
+
+import numpy as np
+import polars
+import pytest
+import torch
+from PIL import Image
+
+from isavae.cli import main
+from isavae.data import load
+from isavae.fit import axes_of, choose, read_pictures
+from isavae.fit.pictures import size_of
+from isavae.fit.png import png, tiles
+from isavae.fit.selection import Candidate
+from isavae.metrics import Codes
+from isavae.runs import Run, RunConfig
+from isavae.sharing import PortableModel
+
+SMALL = ["--size", "16", "--steps", "200", "--seeds", "2", "--beta", "2", "--layout", "2.1[6*2]"]
+SMALL += ["--workers", "2"]
+
+
+def draw(folder, n=60):
+    """Hearts at places as PNG files; returns the places, hidden from the tool."""
+    data = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(0, n)
+    folder.mkdir(parents=True)
+    for row in range(n):
+        (folder / f"{row:03d}.png").write_bytes(png(tiles(data.batch([row]), 1)))
+    return data
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A folder of pictures, one of them broken, fitted from the command line."""
+    root = tmp_path_factory.mktemp("fit")
+    draw(root / "pictures")
+    (root / "pictures" / "broken.png").write_bytes(b"\x89PNG, but no more")
+    assert main(["fit", str(root / "pictures"), "--out", str(root / "out"), *SMALL]) == 0
+    return root
+
+
+def complaint(capsys, *words):
+    """The one line on stderr that a bad command ends with."""
+    assert main([str(word) for word in words]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+def test_fit_leaves_model_report_and_codes(fitted):
+    out = fitted / "out"
+    model = PortableModel.load(out / "model.safetensors")
+    assert model.shape == (1, 16, 16)
+    table = polars.read_csv(out / "codes.csv")
+    assert table.columns == ["picture", "s1_z1", "s1_z2", "s1_z1_std", "s1_z2_std"]
+    assert table["picture"].to_list() == [f"{row:03d}.png" for row in range(60)]
+    assert polars.read_parquet(out / "codes.parquet").shape == table.shape
+    report = (out / "report.html").read_text()
+    assert "broken.png" in report
+    assert report.count("data:image/png;base64,") >= 3
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", report)
+    assert "$" not in report
+    assert report.count('class="chosen"') == 1
+
+
+def test_the_codes_in_the_table_are_the_models(fitted):
+    model = PortableModel.load(fitted / "out" / "model.safetensors")
+    pictures = read_pictures(fitted / "pictures", 16)
+    mean, log_std = model.encode(torch.from_numpy(pictures.images).float() / 255)
+    table = polars.read_parquet(fitted / "out" / "codes.parquet")
+    np.testing.assert_allclose(table["s1_z2"].to_numpy(), mean[:, 1].numpy(), atol=1e-5)
+    np.testing.assert_allclose(table["s1_z1_std"].to_numpy(), log_std[:, 0].exp(), atol=1e-5)
+
+
+def test_fitting_again_goes_on_and_changes_nothing(fitted):
+    out = fitted / "out"
+    before = (out / "model.safetensors").read_bytes(), (out / "report.html").read_text()
+    assert main(["fit", str(fitted / "pictures"), "--out", str(out)]) == 0
+    assert ((out / "model.safetensors").read_bytes(), (out / "report.html").read_text()) == before
+
+
+def test_other_pictures_are_not_mixed_in(fitted, capsys, tmp_path):
+    draw(tmp_path / "others", 20)
+    said = complaint(capsys, "fit", tmp_path / "others", "--out", fitted / "out")
+    assert "made of other pictures" in said
+
+
+def test_encode_decode_sample_export(fitted, capsys, tmp_path):
+    model = str(fitted / "out" / "model.safetensors")
+    codes, decoded = tmp_path / "codes.csv", tmp_path / "decoded"
+    assert main(["encode", model, str(fitted / "pictures"), "--out", str(codes)]) == 0
+    assert "left out: broken.png" in capsys.readouterr().out
+    ours = polars.read_csv(fitted / "out" / "codes.csv")
+    theirs = polars.read_csv(codes)
+    np.testing.assert_allclose(ours.drop("picture"), theirs.drop("picture"), atol=1e-5)
+    assert main(["decode", model, str(codes), "--out", str(decoded)]) == 0
+    assert len([*decoded.glob("*.png")]) == 60
+    assert size_of(decoded / "00007.png") == (16, 16)
+    assert main(["sample", model, "--out", str(tmp_path / "s.png"), "--n", "9"]) == 0
+    assert size_of(tmp_path / "s.png") == (3 * 17 - 1, 3 * 17 - 1)
+    again = tmp_path / "again.safetensors"
+    assert main(["export", str(fitted / "out"), "--out", str(again)]) == 0
+    assert PortableModel.load(again).config == PortableModel.load(model).config
+    codes.write_text("s1_z1\n0.5\n")
+    assert "it lacks s1_z2" in complaint(capsys, "decode", model, codes, "--out", decoded)
+    codes.write_text("s1_z1,s1_z2\n0.5,much\n")
+    assert "must be a number" in complaint(capsys, "decode", model, codes, "--out", decoded)
+
+
+def test_pictures_as_people_have_them(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for row in range(16):
+        grey = Image.fromarray(rng.integers(0, 256, (40, 52), dtype=np.uint8))
+        grey.save(tmp_path / "deep" / "er" / f"{row}.png")
+    deep = rng.integers(0, 65536, (40, 40), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "sixteen bits.png")
+    clear = np.zeros((40, 40, 4), np.uint8)
+    Image.fromarray(clear).save(tmp_path / "transparent.png")
+    frames = [Image.new("L", (40, 40), shade) for shade in (10, 90)]
+    frames[0].save(tmp_path / "animated.webp", save_all=True, append_images=frames[1:])
+    Image.new("L", (40, 40), 7).save(tmp_path / "constant.png")
+    Image.new("1", (20_000, 15_000)).save(tmp_path / "huge.png")
+    (tmp_path / "garbage.jpg").write_bytes(b"no picture")
+    whole = (tmp_path / "deep" / "er" / "0.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:700])
+    (tmp_path / "leads nowhere.png").symlink_to(tmp_path / "missing.png")
+    pictures = read_pictures(tmp_path)
+    assert pictures.images.shape == (20, 1, 32, 32)
+    assert set(pictures.skipped) == {
+        "huge.png",
+        "garbage.jpg",
+        "cut.png",
+        "leads nowhere.png",
+    }
+    shown = dict(zip(pictures.names, pictures.images, strict=True))
+    assert abs(shown["animated.webp"].mean() - 10) < 3  # the first frame
+    assert (shown["transparent.png"] == 255).all()
+    assert (shown["constant.png"] == 7).all()
+    bright = deep[4:36, 4:36].mean() / 257
+    assert abs(shown["sixteen bits.png"].mean() - bright) < 12
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_picture_that_may_not_be_read_is_named(tmp_path):
+    draw(tmp_path / "pictures", 20)
+    (tmp_path / "pictures" / "003.png").chmod(0)
+    assert "Permission" in read_pictures(tmp_path / "pictures").skipped["003.png"]
+
+
+def test_colour_is_kept_where_there_is_some(tmp_path):
+    draw(tmp_path / "pictures", 20)
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(tmp_path / "pictures" / "red.png")
+    assert read_pictures(tmp_path / "pictures").images.shape == (21, 3, 16, 16)
+
+
+def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert "there is none" in complaint(capsys, "fit", tmp_path / "none", "--out", out)
+    (tmp_path / "empty").mkdir()
+    assert "holds none" in complaint(capsys, "fit", tmp_path / "empty", "--out", out)
+    draw(tmp_path / "few", 5)
+    assert "at least 16" in complaint(capsys, "fit", tmp_path / "few", "--out", out)
+    for row in range(20):
+        Image.new("L", (16, 16), 99).save(tmp_path / "empty" / f"{row}.png")
+    assert "all the same" in complaint(capsys, "fit", tmp_path / "empty", "--out", out)
+    pictures = fitted / "pictures"
+    assert "below" in complaint(capsys, "fit", pictures, "--out", pictures / "out")
+    assert "at least two" in complaint(capsys, "fit", pictures, "--out", out, "--seeds", "1")
+    assert "s, m or h" in complaint(capsys, "fit", pictures, "--out", out, "--budget", "soon")
+    assert not out.exists()
+
+
+def test_a_budget_that_is_too_short_can_be_continued(tmp_path, capsys):
+    draw(tmp_path / "pictures", 20)
+    words = ["fit", str(tmp_path / "pictures"), "--out", str(tmp_path / "out")]
+    assert main([*words, *SMALL, "--budget", "0.01s"]) == 2
+    assert "start again to go on" in capsys.readouterr().err
+    assert main(words) == 0
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert len(json.loads((tmp_path / "out" / "fit.json").read_text())["names"]) == 20
+
+
+def codes_of(mean):
+    return Codes(mean, torch.full_like(mean, -3.0))
+
+
+def test_axes_are_trusted_where_other_seeds_find_them():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randn(2000, 3, generator=generator)
+    noise = torch.randn(2000, 1, generator=generator)
+    mine = codes_of(torch.cat([truth, 0.01 * noise], 1))
+    rotated = torch.stack([truth[:, 1] + truth[:, 2], truth[:, 1] - truth[:, 2]], 1)
+    # Another order, another sign, another scale of the first axis; the others are mixed.
+    other = codes_of(torch.cat([rotated, -torch.exp(truth[:, :1]), noise], 1))
+    axes = axes_of(mine, [other, other], [slice(0, 1), slice(1, 4)])
+    verdicts = {axis.name: axis.verdict for axis in axes}
+    assert verdicts["s1_z1"] == "stable"
+    assert verdicts["s2_z2"] == verdicts["s2_z3"] == "partly stable"
+    assert "s2_z4" not in verdicts  # it says less than a twentieth of a nat
+    assert [axis.subspace for axis in axes] == [1, 1, 0]
+
+
+def test_information_of_a_normal_channel():
+    """log(1 + signal / noise) / 2 nats for normal codes of known noise."""
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(20_000, 1, generator=generator)
+    (axis,) = axes_of(codes_of(mean), [codes_of(mean)], [slice(0, 1)])
+    assert axis.information == pytest.approx(0.5 * np.log1p(np.exp(6.0)), abs=0.02)
+    assert axis.agreement == pytest.approx(1.0)
+
+
+def candidate(seed, udr, reconstruction, used, tmp_path):
+    run = Run(tmp_path, RunConfig(seed=seed))
+    return Candidate(run, codes_of(torch.zeros(1, 1)), used, reconstruction, 1.0, udr)
+
+
+def test_the_choice_is_agreement_then_reconstruction(tmp_path):
+    low = candidate(0, 0.50, -1.0, 4, tmp_path)
+    high = candidate(1, 0.70, -9.0, 4, tmp_path)
+    tied = candidate(2, 0.68, -5.0, 4, tmp_path)
+    lonely = candidate(3, 1.00, -20.0, 1, tmp_path)
+    assert choose([low, high]) is high
+    assert choose([low, high, tied]) is tied
+    assert choose([low, high, tied, lonely]) is tied
+    assert choose([lonely]) is lonely
+    with pytest.raises(ValueError, match="learned anything"):
+        choose([candidate(0, 0.9, 0.0, 0, tmp_path)])
