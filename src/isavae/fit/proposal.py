@@ -15,7 +15,7 @@ from isavae.fit.pictures import Pictures
 from isavae.runs import RunConfig, build_model
 from isavae.training import TrainState, train
 
-# docs/practitioner.md has the measurements behind these.
+# Likelihood and β: the tuning runs in docs/practitioner.md. Exponents: the demo (docs/demo.md).
 LAYOUT = "2.1[6*2, 6*2, 6*2, 6*2, 6*2]"
 LIKELIHOOD = "gaussian(0.1)"
 BETAS = (4.0, 16.0)
