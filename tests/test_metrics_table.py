@@ -1,6 +1,7 @@
 """The table of scores: what holds for all of them, and what `evaluate` promises."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -123,3 +124,13 @@ def test_partial_grids_with_unknown_labels_are_scored():
     table = evaluate(codes, ["information", "supervised"])
     assert not {"mig", "dci", "irs", "sap"} & set(table.skipped)
     assert all(0 <= row.result.score <= 1 for row in table)
+
+
+def test_the_page_of_scores_has_every_score_as_the_table_has_it():
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name, metric in METRICS.items():
+        rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        row = rows[0].replace("\\|", "|")
+        for part in (metric.range, metric.better, metric.source, metric.is_not):
+            assert part in row
+        assert f"**{name}" in page or f", {name}" in page

@@ -21,7 +21,7 @@ def elbo_decomposition(
     codes: Codes,
     prior: Distribution,
     subspaces: Sequence[Subspace] | None = None,
-    samples: int = 2048,
+    samples: int = 1024,
     seed: int = 0,
 ) -> Score:
     """KL(q(z|x) || p(z)), averaged over the images, and its three parts (Eq. 3).

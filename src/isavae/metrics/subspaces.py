@@ -19,7 +19,7 @@ def subspace_information(
     codes: Codes,
     subspaces: Sequence[Subspace],
     factors: Sequence[str] | None = None,
-    samples: int = 2048,
+    samples: int = 1024,
     seed: int = 0,
 ) -> Information:
     """I(z_S; v_k) = E [log q(z_S | v_k) - log q(z_S)] for whole subspaces S.
@@ -44,7 +44,7 @@ def subspace_mig(
     codes: Codes,
     subspaces: Sequence[Subspace],
     factors: Sequence[str] | None = None,
-    samples: int = 2048,
+    samples: int = 1024,
     seed: int = 0,
     published: bool = False,
 ) -> Score:
