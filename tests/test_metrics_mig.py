@@ -20,6 +20,7 @@ from isavae.metrics import (
     quantised_information,
     robust_mig,
 )
+from isavae.metrics.information import bin_means
 from tests import hand_made
 
 LOG_SIZES = np.log(hand_made.SIZES)
@@ -155,6 +156,13 @@ def test_binned_information_is_that_of_disentanglement_lib(make):
     ordered = np.sort(expected, axis=0)[::-1]
     entropy = [mutual_info_score(v, v) for v in labels.T]
     assert binned_mig(codes).score == pytest.approx(np.mean((ordered[0] - ordered[1]) / entropy))
+
+
+def test_values_on_an_edge_belong_to_the_bin_above_as_in_numpy():
+    mean = torch.tensor([[0.0, 3.0], [5.0, 3.0], [10.0, 3.0], [15.0, 3.0], [20.0, 3.0]])
+    expected = discretised_as_in_disentanglement_lib(mean, 4) - 1
+    np.testing.assert_array_equal(bin_means(mean, 4)[0], expected[0])
+    assert len(bin_means(mean, 4)[1].unique()) == 1
 
 
 def quantised_by_enumeration(codes, factor, latent, bins, limit):
