@@ -414,6 +414,32 @@ def test_a_run_that_changes_or_vanishes_while_it_is_looked_at_is_said(browser, r
         settle(page, site)
 
 
+def test_a_slow_answer_does_not_bring_back_what_is_gone(browser, runs, tmp_path):
+    path = tmp_path / "moving"
+    shutil.copytree(runs[0].path, path)
+    with serving(path) as site, visit(browser, site) as page:
+        held = []
+        page.route("**/image?*", lambda route: held.append((route, route.fetch())))
+        page.keyboard.press("n")
+        until(page, lambda: held)
+        shutil.rmtree(path)
+        page.keyboard.press("s")
+        until(page, lambda: "gone" in page.inner_text("#notice"))
+        page.evaluate(
+            """() => {
+              window.told = [];
+              const line = document.getElementById("notice");
+              const watch = new MutationObserver(() => told.push(line.textContent));
+              watch.observe(line, { childList: true });
+            }"""
+        )
+        for route, answer in held:
+            with page.expect_response("**/image?*"):
+                route.fulfill(response=answer)
+        page.wait_for_timeout(500)
+        assert not [text for text in page.evaluate("told") if "back" in text]
+
+
 def test_without_images_the_latents_still_move(browser, runs):
     ready = "#picker:has-text('no-such-data')"
     with (

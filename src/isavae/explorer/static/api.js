@@ -9,7 +9,13 @@ export function watchVersions(callback) {
   watcher = callback;
 }
 
+// The order in which requests were sent, and by run the last of them whose answer was heeded: a slow
+// answer must not tell, after a quick one, what was true before it.
+let sent = 0;
+const heeded = new Map();
+
 async function request(path, options) {
+  const order = ++sent;
   let response;
   try {
     response = await fetch(`api/${path}`, options);
@@ -17,7 +23,11 @@ async function request(path, options) {
     throw new Error("the server does not answer: is isavae explore still running?");
   }
   const version = response.headers.get("x-run-version");
-  if (version) watcher(path.split("/")[1], version, response.headers.get("x-run-state"));
+  const run = path.split("/")[1];
+  if (version && order > (heeded.get(run) ?? 0)) {
+    heeded.set(run, order);
+    watcher(run, version, response.headers.get("x-run-state"));
+  }
   if (!response.ok) {
     const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
     throw new Error(answer.error);
