@@ -41,7 +41,7 @@ def draw() -> None:
         opening = seconds(partial(load, name), 5)
         print(f"{name:<14} drawn and written in {drawing:5.1f} s, opened in {opening * 1e3:.1f} ms")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"peak resident memory {peak:,.0f} MB, of it torch and Python 250-350 MB")
+    print(f"peak resident memory {peak:,.0f} MB, torch and Python included")
 
 
 def folder() -> None:
