@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from isavae.cli.main import main
 from isavae.data import DATASETS, load
@@ -60,6 +61,17 @@ def test_the_command_line_draws_lists_and_inspects(run, tmp_path):
     code, text = run("inspect", str(tmp_path / "own.npy"))
     assert code == 0
     assert "4 images of 1 x 5 x 6" in text
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_line_says_which_pictures_are_left_out(run, tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG, but no more")
+    code, text = run("inspect", str(tmp_path))
+    assert code == 0
+    assert "isavae data inspect: 1 of 2 pictures are left out: b.png (" in text
+    assert "1 files of a size that cannot be read" in text
+    assert ".py:" not in text
 
 
 def test_the_command_line_imports_and_verifies(run, tmp_path):

@@ -1,6 +1,7 @@
 """A user's own images: folders, arrays and tables of factors, right, ambiguous and damaged."""
 
 import os
+import threading
 import time
 import zipfile
 
@@ -10,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from isavae.data import decoders, decoding, load
 from isavae.data import images as folder_images
-from isavae.data import load
 from isavae.data.inspection import contact_sheet, inspect
 from isavae.data.own import open_path
 from isavae.data.table import read_factors
@@ -90,13 +91,87 @@ def test_mixed_sizes_need_a_rule_and_follow_it(folder):
     assert (stretched[0, 0][:, 0] == 0).all()
 
 
-def test_a_damaged_picture_is_named(folder):
+def damage(path):
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def test_damaged_pictures_are_named_and_left_out_with_their_factors(folder):
+    images = colours(n=150)
+    write_pictures(folder, images)
+    (folder / "factors.csv").write_text("n\n" + "\n".join(str(k % 7) for k in range(150)))
+    damage(folder / "part0/000.png")  # the first of all
+    damage(folder / "part1/001.png")  # in the middle of a request
+    with pytest.warns(UserWarning, match=r"2 of 150 pictures are left out: part0/000\.png \(.+\);"):
+        dataset = load(str(folder))
+    order = np.array([*range(2, 150, 2), *range(3, 150, 2)])
+    assert np.array_equal(as_bytes(dataset), images[order].transpose(0, 3, 1, 2))
+    positions = np.delete(np.arange(150), [0, 75])
+    assert dataset.grid.column("n").tolist() == (positions % 7).tolist()
+
+
+def test_a_folder_of_damaged_pictures_alone_is_refused(folder):
     write_pictures(folder, colours())
-    whole = (folder / "part1/001.png").read_bytes()
-    (folder / "part1/001.png").write_bytes(whole[:60])
-    with pytest.raises(ValueError, match=r"part1/001\.png.*remove the file"):
+    for path in folder.glob("*/*.png"):
+        damage(path)
+    with pytest.raises(ValueError, match=r"must be readable, but part0/000\.png \(.*image"):
         load(str(folder))
     assert list(folder.parent.glob("cache/*")) == []
+
+
+def test_a_killed_decoding_process_ends_the_reading_in_a_sentence(folder, monkeypatch):
+    write_pictures(folder, colours(n=20))
+    monkeypatch.setattr(decoders, "ask", lambda p, r, ask=decoders.ask: p.kill() or ask(p, r))
+    with pytest.raises(ChildProcessError, match=r"ended \(code -9\) between .*000\.png and") as end:
+        load(str(folder))
+    assert "\n" not in str(end.value)
+    assert list(folder.parent.glob("cache/*")) == []
+
+
+def test_a_process_killed_in_the_middle_of_its_answer_is_noticed(folder):
+    write_pictures(folder, np.zeros((60, 256, 256, 3), np.uint8))  # more than a pipe holds
+    request = {"channels": 3, "size": None, "fit": "", "shape": (3, 256, 256)}
+    process = decoders.start()
+    try:
+        killer = threading.Timer(0.5, process.kill)
+        killer.start()
+        with pytest.raises(ChildProcessError, match="code -9"):
+            while True:
+                decoders.ask(process, request | {"paths": sorted(map(str, folder.glob("*/*")))})
+    finally:
+        decoders.end(process)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA", "I;16"])
+@pytest.mark.parametrize("how", [{}, {"optimize": True}, {"dpi": (72, 72)}, {"transparency": 7}])
+def test_small_png_files_are_read_as_pillow_reads_them(folder, mode, how):
+    """Past Pillow's own look at the file where it is plain, through it elsewhere."""
+    smooth = np.add.outer(np.arange(40), 3 * np.arange(30))[..., None] + [0, 40, 90, 128]
+    picture = Image.fromarray((smooth % 256).astype(np.uint8))
+    if mode == "I;16":
+        picture = Image.fromarray((smooth[..., 0] * 200).astype(np.uint16))
+    elif mode != "RGBA":
+        picture = picture.convert(mode)
+    if "transparency" in how and mode in ("RGBA", "LA"):
+        return
+    if "transparency" in how and mode == "RGB":
+        how = {"transparency": (0, 40, 90)}
+    path = str(folder / "a.png")
+    picture.save(path, **how)
+    plain = decoding.plain_png(path)
+    assert (plain is not None) == (mode in ("L", "RGB") and "transparency" not in how)
+    if plain is not None:
+        with Image.open(path) as expected:
+            assert plain.tobytes() == expected.tobytes()
+
+
+def test_damaged_png_files_are_left_to_pillow(folder):
+    write_pictures(folder, colours(n=1, h=40, w=40))
+    path = folder / "part0/000.png"
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        for broken in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
+            path.write_bytes(broken)
+            assert decoding.plain_png(str(path)) is None
 
 
 def test_a_folder_without_pictures(folder):
@@ -242,12 +317,10 @@ def test_tables_that_do_not_fit(folder, text, message):
 def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
     """Only some blocks are decoded ahead of those that were taken."""
     asked = []
-    monkeypatch.setattr(folder_images, "CHUNK", 2)
-    monkeypatch.setattr(
-        folder_images, "_ask", lambda *a, ask=folder_images._ask: asked.append(a) or ask(*a)
-    )
+    monkeypatch.setattr(folder_images, "CHUNK", 2 * 2 * 2)
+    monkeypatch.setattr(decoders, "ask", lambda *a, ask=decoders.ask: asked.append(a) or ask(*a))
     write_pictures(folder, np.zeros((200, 2, 2), np.uint8))
-    own = folder_images.read_folder(folder)
+    own = folder_images.read_folder(folder, folder_images.picture_files(folder))
     assert next(own.blocks).shape == (2, 1, 2, 2)
     time.sleep(0.5)  # time enough to decode all, if nothing held it back
     ahead = 4 * min(os.cpu_count(), 100) + 1

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -71,7 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         import tyro
 
         flags = words[len(name.split()) :]
-        return tyro.cli(VERBS[name].load(), args=flags, prog=f"isavae {name}") or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda said, *_, **__: print(
+                f"isavae {name}: {said}", file=sys.stderr
+            )
+            return tyro.cli(VERBS[name].load(), args=flags, prog=f"isavae {name}") or 0
     except SystemExit as end:  # tyro has printed its help or its complaint
         return int(end.code or 0)
     except KeyboardInterrupt:

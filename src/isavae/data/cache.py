@@ -11,13 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.files import atomic_write
+
+Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
 
 MAGIC = b"isavae images 1\n"
 LENGTH = 8  # bytes of the JSON's length, at the end of the file
@@ -65,7 +67,7 @@ def write(
     content: str,
     shape: tuple[int, int, int],
     blocks: Iterable[np.ndarray],
-    grid: FactorGrid | None = None,
+    grid: Factors = None,
 ) -> None:
     """Write a data set block by block; `path` appears only when all of it is on disk.
 
@@ -74,7 +76,7 @@ def write(
         content: What the file holds and in which version; `read` must ask for the same.
         shape: (channels, height, width).
         blocks: uint8 images as `ImageDataset.stored`, some at a time.
-        grid: The factors of the images.
+        grid: The factors of the images, or what gives them once all blocks were taken.
 
     Raises:
         ValueError: If there are no images, or the folder cannot be written.
@@ -93,6 +95,7 @@ def write(
             digest.update(block.data)
         if count == 0:
             raise ValueError(f"A data set must have images, but {content} has none.")
+        grid = grid() if callable(grid) else grid
         if grid is not None and grid.labels is not None:
             labels = np.ascontiguousarray(grid.labels, dtype="<i4")
             file.write(labels.data)
@@ -139,7 +142,7 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
 def cached(
     path: Path,
     content: str,
-    make: Callable[[], tuple[tuple[int, int, int], Iterable[np.ndarray], FactorGrid | None]],
+    make: Callable[[], tuple[tuple[int, int, int], Iterable[np.ndarray], Factors]],
 ) -> ImageDataset:
     """A data set from its file, which is written first if it is not there yet.
 

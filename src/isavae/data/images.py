@@ -1,26 +1,20 @@
 """A user's own pictures: a folder of files, decoded with all cores into the cache."""
 
-import json
+import math
 import os
-import subprocess
-import sys
-from collections import deque
+import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 
 from isavae.data import decoding
+from isavae.data.decoders import decode_all
 from isavae.data.official.reading import optional
 from isavae.data.unread import Unread
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-PIPE = 1 << 20  # bytes that a decoding process may be ahead, where the platform lets us choose
-CHUNK = 64  # files per request to a decoding process
+CHUNK = 1 << 20  # bytes of pixels that one request to a decoding process asks for
 
 
 def picture_files(folder: Path) -> list[str]:
@@ -43,114 +37,77 @@ def picture_files(folder: Path) -> list[str]:
 
 
 def read_folder(
-    folder: Path, size: tuple[int, int] | None = None, fit: str = "", channels: int = 0
+    folder: Path,
+    files: Sequence[str],
+    size: tuple[int, int] | None = None,
+    fit: str = "",
+    channels: int = 0,
 ) -> Unread:
     """The pictures below a folder.
 
     Args:
-        folder: The folder; pictures in folders below it count.
+        folder: The folder.
+        files: Its `picture_files`.
         size: Height and width to bring them to; may be left out if all have the same.
         fit: How: `crop` cuts the longer side evenly, `pad` adds black, `stretch` ignores
             proportions.
         channels: 1 for grey, 3 for colour; by default colour if any of a sample of files is.
 
     Raises:
-        ValueError: If there is no picture, or sizes differ and no rule is given.
+        ValueError: If no picture can be read, or sizes differ and no rule is given.
     """
-    files = picture_files(folder)
     if size and fit not in decoding.FITS:
         raise ValueError(
             f"`fit` must say how to bring pictures to {size[0]} x {size[1]}, one of "
             f"{', '.join(decoding.FITS)}, but is {fit!r}."
         )
     channels = channels or _channels(files)
-    first = decoding.decode_many(_request(files[:1], size, fit, channels))[1]
-    _require_success(first, size)
-    return Unread(
-        shape=tuple(first["shape"][1:]),
-        count=len(files),
-        blocks=_decoded(files, size, fit, channels, tuple(first["shape"][1:])),
-        names=[os.path.relpath(path, folder).replace(os.sep, "/") for path in files],
-    )
+    shape = (channels, *(size or _first_size(files, channels)))
+    at_once = max(1, CHUNK // math.prod(shape))
+    how = {"shape": shape, "channels": channels, "size": size, "fit": fit}
+    requests = [{"paths": files[k : k + at_once], **how} for k in range(0, len(files), at_once)]
+    within = len(os.path.join(folder, ""))
+    names = [path[within:].replace(os.sep, "/") for path in files]
+    damaged: dict[int, str] = {}
+    return Unread(shape, len(files), _blocks(requests, names, damaged), names, damaged)
 
 
-def _decoded(
-    files: Sequence[str],
-    size: tuple[int, int] | None,
-    fit: str,
-    channels: int,
-    shape: tuple[int, int, int],
+def _blocks(
+    requests: Sequence[dict], names: Sequence[str], damaged: dict[int, str]
 ) -> Iterator[np.ndarray]:
-    """Pixels of all files in their order, with one decoding process per core, at bounded memory."""
-    chunks = [files[k : k + CHUNK] for k in range(0, len(files), CHUNK)]
-    workers = min(os.cpu_count() or 1, len(chunks))
-    idle: SimpleQueue[subprocess.Popen] = SimpleQueue()
-
-    def decode(chunk: Sequence[str]) -> np.ndarray:
-        worker = idle.get()
-        pixels, about = _ask(worker, _request(chunk, size, fit, channels))
-        idle.put(worker)
-        _require_success(about, size)
-        if tuple(about["shape"][1:]) != shape:
-            about = {"error": f"{chunk[0]}: is {about['shape'][2:]}, others are {list(shape[1:])}"}
-            _require_success(about, size)
-        return np.frombuffer(pixels, np.uint8).reshape(len(chunk), *shape)
-
-    with ExitStack() as stack:
-        for _ in range(workers):
-            worker = subprocess.Popen(
-                [sys.executable, "-I", decoding.__file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pipesize=PIPE,
+    """Pixels of all files that can be read, in their order; the others are noted in `damaged`."""
+    first = 0
+    for request, (pixels, about) in zip(requests, decode_all(requests), strict=True):
+        if "error" in about:
+            raise ValueError(
+                f"Every picture must be of one size, but {about['error']}: give a size and a fit."
             )
-            stack.callback(_end, worker)
-            idle.put(worker)
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
-        waiting: deque[Future] = deque()
+        damaged |= {first + position: why for position, why in about["damaged"]}
+        first += len(request["paths"])
+        channels, height, width = request["shape"]
+        rows = np.frombuffer(pixels, np.uint8).reshape(-1, height, channels, width)
+        yield rows.transpose(0, 2, 1, 3)
+    if len(damaged) == len(names):
+        raise ValueError(f"A picture must be readable, but {_listed(damaged, names)}.")
+    if damaged:
+        left_out = f"{len(damaged):,} of {len(names):,} pictures are left out"
+        warnings.warn(f"{left_out}: {_listed(damaged, names)}.", stacklevel=2)
+
+
+def _listed(damaged: dict[int, str], names: Sequence[str]) -> str:
+    some = [f"{names[k]} ({why})" for k, why in sorted(damaged.items())[:5]]
+    return "; ".join([*some, "..."] if len(damaged) > 5 else some)
+
+
+def _first_size(files: Sequence[str], channels: int) -> tuple[int, int]:
+    """Height and width of the first picture that can be read, 1 x 1 if none can."""
+    for path in files:
         try:
-            for chunk in chunks:
-                waiting.append(pool.submit(decode, chunk))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _ask(worker: subprocess.Popen, request: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    if worker.stdin is None or worker.stdout is None:
-        raise ValueError("a decoding process needs pipes")
-    worker.stdin.write(json.dumps(request).encode() + b"\n")
-    worker.stdin.flush()
-    about = json.loads(
-        worker.stdout.readline() or b'{"error": "a decoding process died", "bytes": 0}'
-    )
-    return worker.stdout.read(about["bytes"]), about
-
-
-def _end(worker: subprocess.Popen) -> None:
-    worker.kill()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            pipe.close()
-    worker.wait()
-
-
-def _request(
-    files: Sequence[str], size: tuple[int, int] | None, fit: str, channels: int
-) -> dict[str, Any]:
-    return {"paths": files, "channels": channels, "size": size, "fit": fit or "crop"}
-
-
-def _require_success(about: dict[str, Any], size: tuple[int, int] | None) -> None:
-    if "error" in about:
-        advice = "remove the file" if size else "remove the file, or give a size and a fit"
-        raise ValueError(
-            f"Every picture must be readable and of one size: {about['error']}: {advice}."
-        )
+            picture = decoding.prepared(path, channels, None, "")
+        except Exception:  # reading all of them will say why
+            continue
+        return picture.height, picture.width
+    return 1, 1
 
 
 def _channels(files: Sequence[str]) -> int:
@@ -161,6 +118,6 @@ def _channels(files: Sequence[str]) -> int:
             with image.open(path) as picture:
                 if picture.mode not in ("1", "L", "LA") and not picture.mode.startswith("I"):
                     return 3
-        except (OSError, ValueError):  # decoding it will name the file
+        except Exception:  # decoding it will name the file
             continue
     return 1

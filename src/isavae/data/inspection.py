@@ -22,7 +22,7 @@ class Inspection:
         path: The folder or file.
         dataset: The images as they would be used; None if they need a rule first.
         problem: What stands in the way, in a sentence; empty if nothing does.
-        sizes: How often each width and height occurs, for a folder.
+        sizes: How often each width and height occurs, for a folder; 0 x 0 for unreadable files.
         duplicates: How many images repeat an earlier one, pixel for pixel.
         low: The smallest pixel value of a sample, 0..1.
         high: The largest.
@@ -39,7 +39,8 @@ class Inspection:
     def __str__(self) -> str:
         lines = [str(self.path)]
         for (width, height), count in sorted(self.sizes.items(), key=lambda one: -one[1])[:8]:
-            lines.append(f"  {count:,} pictures of {width} x {height}")
+            size = f"{width} x {height} (width x height)" if width else "a size that cannot be read"
+            lines.append(f"  {count:,} files of {size}")
         if self.dataset is None:
             return "\n".join([*lines, f"  {self.problem}"])
         c, h, w = self.dataset.shape

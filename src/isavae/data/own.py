@@ -3,20 +3,21 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isavae.data.arrays import LAYOUTS, read_array
-from isavae.data.cache import cache_file, cached
+from isavae.data.cache import Factors, cache_file, cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.decoding import FITS
 from isavae.data.factors import FactorGrid
 from isavae.data.images import picture_files, read_folder
 from isavae.data.progress import progress
 from isavae.data.table import read_factors
+from isavae.data.unread import Unread
 
 
 def open_path(
@@ -44,14 +45,14 @@ def open_path(
     if factors is None and (path / "factors.csv").is_file():
         factors = path / "factors.csv"
     options = [size, fit, channels, layout, None if factors is None else _stamp(factors)]
-    content = f"{path.name}/{_fingerprint(path, options)}"
+    files = picture_files(path) if path.is_dir() else []
+    content = f"{path.name}/{_fingerprint(path, files, options)}"
 
-    def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], FactorGrid | None]:
-        found = (
-            read_folder(path, size, fit, channels) if path.is_dir() else read_array(path, layout)
-        )
-        grid = None if factors is None else read_factors(factors, found.count, found.names)
-        return found.shape, progress(found.blocks, found.count, f"reading {path}", len), grid
+    def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
+        found = read_folder(path, files, size, fit, channels) if files else read_array(path, layout)
+        grid = None if factors is None else _factors(factors, found)
+        blocks = progress(found.blocks, found.count, f"reading {path.name}", len, "images")
+        return found.shape, blocks, grid
 
     return cached(cache_file(f"own-{content.replace('/', '-')}"), content, make)
 
@@ -73,13 +74,23 @@ def _is_size(size: Any) -> bool:
     return len(size) == 2 and all(isinstance(edge, int) and edge > 0 for edge in size)
 
 
-def _fingerprint(path: Path, options: Sequence) -> str:
+def _factors(table: Path, found: Unread) -> Callable[[], FactorGrid]:
+    """Read the factors of all images at once, and give those of the undamaged ones in the end."""
+    grid = read_factors(table, found.count, found.names)
+
+    def of_undamaged() -> FactorGrid:
+        if not found.damaged:
+            return grid
+        return grid.take(np.delete(np.arange(found.count), sorted(found.damaged)))
+
+    return of_undamaged
+
+
+def _fingerprint(path: Path, files: Sequence[str], options: Sequence) -> str:
     """Changes with every file's name, size and time of change, and with the options."""
-    files = picture_files(path) if path.is_dir() else [str(path)]
-    digest = hashlib.sha256(json.dumps([str(path.resolve()), options]).encode())
-    for file in files:
-        digest.update(json.dumps(_stamp(file)).encode())
-    return digest.hexdigest()[:16]
+    stamps = map(repr, map(_stamp, files or [path]))
+    told = "\n".join([json.dumps([str(path.resolve()), options]), *stamps])
+    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _stamp(file: str | Path) -> tuple[str, int, int]:

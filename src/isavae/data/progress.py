@@ -8,23 +8,52 @@ T = TypeVar("T")
 
 
 def progress(
-    items: Iterable[T], total: int, label: str, amount: Callable[[T], int] = lambda item: 1
+    items: Iterable[T],
+    total: float | int,
+    label: str,
+    amount: Callable[[T], float | int] = lambda item: 1,
+    unit: str = "",
 ) -> Iterator[T]:
-    """Pass items on, and show how far it is and how long it takes, if standard error is a terminal.
+    """Pass items on, and show how far it is, how fast, and how long it takes yet.
+
+    Nothing is shown where standard error is no terminal.
 
     Args:
         items: What to pass on.
         total: The sum of all amounts.
         label: What is being done.
         amount: How much an item counts.
+        unit: What is counted; the rate is shown where it is given.
     """
     if not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    class Rate(ProgressColumn):
+        """How many units a second."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} {unit}/s" if speed and unit else "")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total or None)
         for item in items:
             yield item

@@ -46,7 +46,7 @@ def import_official(
         if checked and place.is_file():
             require_hash(place, file.hash)
     blocks = official.read(list(found.values()), official.grid)
-    blocks = progress(blocks, len(official.grid), f"importing {name}", len)
+    blocks = progress(blocks, len(official.grid), f"importing {name}", len, "images")
     write(cache_file(name), _content(name), official.shape, blocks, official.grid)
     return open_official(name)
 

@@ -86,5 +86,6 @@ def _transfer(requests: Any, url: str, part: Path) -> None:
         length = int(answer.headers.get("Content-Length", 0))
         with part.open("ab" if resumed else "wb") as file:
             blocks: Iterator[bytes] = answer.iter_content(BLOCK)
-            for block in progress(blocks, length, f"fetching {part.stem}", len):
+            label = f"fetching {part.stem}"
+            for block in progress(blocks, length / 1e6, label, lambda b: len(b) / 1e6, "MB"):
                 file.write(block)

@@ -53,7 +53,8 @@ def verify_dsprites(path: Path, **choices: Choice) -> Comparison:
     if grid is None:
         raise ValueError("Drawn dSprites must have a grid.")
     wrong, at = np.zeros(len(grid), dtype=np.int64), 0
-    for block in progress(read_dsprites([path], grid), len(grid), f"comparing {path.name}", len):
+    blocks = read_dsprites([path], grid)
+    for block in progress(blocks, len(grid), f"comparing {path.name}", len, "images"):
         differ = np.bitwise_xor(block, drawn.stored[at : at + len(block)])
         wrong[at : at + len(block)] = np.unpackbits(differ, axis=1).sum(axis=1)
         at += len(block)
