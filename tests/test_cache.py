@@ -7,6 +7,7 @@ import pytest
 
 from isavae.data import FactorGrid, cache_folder, load
 from isavae.data.cache import cache_file, is_intact, read, write
+from isavae.data.memory import free_memory
 
 GRID = FactorGrid(("a", "b"), (2, 3), categories={"a": ("left", "right")}, scored=("b",))
 
@@ -120,8 +121,8 @@ def test_the_folder_follows_the_platform(monkeypatch, tmp_path):
 
 def test_data_above_the_memory_limit_are_shuffled_in_blocks(folder, monkeypatch):
     pixels = np.arange(5000, dtype=np.uint32).view(np.uint8).reshape(5000, 1, 2, 2)
-    write(folder / "some", "some/1", (1, 2, 2), [pixels])
     monkeypatch.setattr("isavae.data.cache.READ", 4 * 8)
+    write(folder / "some", "some/1", (1, 2, 2), [pixels])
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "20000")
     assert read(folder / "some").block == 1
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "19999")
@@ -135,3 +136,37 @@ def test_data_above_the_memory_limit_are_shuffled_in_blocks(folder, monkeypatch)
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "half")
     with pytest.raises(ValueError, match="number of bytes, but is 'half'"):
         read(folder / "some")
+
+
+def test_the_limit_is_half_of_the_free_memory_when_the_file_is_written(
+    folder, monkeypatch, tmp_path
+):
+    """And no other when it is opened: a resumed run meets the same batches."""
+    meminfo = tmp_path / "meminfo"
+    monkeypatch.setattr("isavae.data.memory.MEMINFO", meminfo)
+    monkeypatch.setattr("isavae.data.memory.CGROUP", tmp_path / "max")
+    pixels = np.zeros((1024, 1, 2, 2), np.uint8)
+    for available, block in ((8, 1), (7, 1 << 16)):
+        meminfo.write_text(f"MemTotal: 99 kB\nMemFree: 1 kB\nMemAvailable:  {available} kB\n")
+        write(folder / f"some{available}", "some/1", (1, 2, 2), [pixels])
+        meminfo.write_text("MemAvailable: 1000 kB\n")
+        assert read(folder / f"some{available}").block == block
+
+
+def test_free_memory(monkeypatch, tmp_path):
+    monkeypatch.setattr("isavae.data.memory.MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr("isavae.data.memory.CGROUP", tmp_path / "max")
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 10, "SC_AVPHYS_PAGES": 7}.get)
+    assert free_memory() == 70
+    monkeypatch.setattr("os.sysconf_names", {"SC_PHYS_PAGES": 0})  # as on macOS
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 10, "SC_PHYS_PAGES": 9}.get)
+    assert free_memory() == 90
+    (tmp_path / "meminfo").write_text("MemAvailable: 2 kB\n")
+    assert free_memory() == 2048
+    (tmp_path / "max").write_text("max\n")
+    assert free_memory() == 2048
+    (tmp_path / "max").write_text("1000\n")
+    assert free_memory() == 1000
+    monkeypatch.delattr("os.sysconf_names")  # as on Windows
+    (tmp_path / "meminfo").unlink()
+    assert free_memory() == 8 << 30

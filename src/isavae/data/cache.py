@@ -17,6 +17,7 @@ import numpy as np
 
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
+from isavae.data.memory import memory_limit
 from isavae.files import atomic_write
 
 Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
@@ -36,25 +37,6 @@ def cache_folder() -> Path:
         return Path.home() / "Library/Caches/isavae"
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "isavae"
-
-
-def memory_limit() -> int:
-    """Bytes from which on images are shuffled in blocks: `ISAVAE_MEMORY_LIMIT`, or half the memory.
-
-    Half of all memory, not of what is free: the order of an epoch must not depend on what else
-    runs.
-
-    Raises:
-        ValueError: If the variable is not a number.
-    """
-    if chosen := os.environ.get("ISAVAE_MEMORY_LIMIT"):
-        if not chosen.isdecimal():
-            raise ValueError(f"ISAVAE_MEMORY_LIMIT must be a number of bytes, but is {chosen!r}.")
-        return int(chosen)
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):  # not told on this platform
-        return 4 << 30
 
 
 def cache_file(name: str) -> Path:
@@ -104,6 +86,8 @@ def write(
             "content": content,
             "shape": shape,
             "stored": (count, *per_image),
+            # kept, for a resumed run must meet the same batches whatever memory is free then
+            "block": _block((count, *per_image)),
             "grid": None if grid is None else _to_json(grid),
             "sha256": digest.hexdigest(),
         }
@@ -135,7 +119,7 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
             labels = np.fromfile(path, "<i4", stored[0] * factors, offset=at).reshape(-1, factors)
         grid = FactorGrid(labels=labels, **grid)
     name = about["content"].split("/")[0]
-    block = max(1, READ // math.prod(stored[1:])) if images.nbytes > memory_limit() else 1
+    block = _block(stored) if os.environ.get("ISAVAE_MEMORY_LIMIT") else about["block"]
     return ImageDataset(name, images, tuple(about["shape"]), grid, block=block)
 
 
@@ -189,7 +173,7 @@ def _description(path: Path) -> dict[str, Any] | None:
         whole = size == len(MAGIC) + _payload(about) + length + LENGTH
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return about if whole else None
+    return about if whole and "block" in about else None
 
 
 def _payload(about: dict[str, Any]) -> int:
@@ -197,6 +181,11 @@ def _payload(about: dict[str, Any]) -> int:
     grid = about["grid"]
     labels = 0 if grid is None or not grid["partial"] else 4 * len(grid["names"])
     return math.prod(about["stored"]) + labels * about["stored"][0]
+
+
+def _block(stored: tuple[int, ...]) -> int:
+    """How many neighbouring images are shuffled together, as for `ImageDataset`."""
+    return max(1, READ // math.prod(stored[1:])) if math.prod(stored) > memory_limit() else 1
 
 
 def _to_json(grid: FactorGrid) -> dict[str, Any]:
