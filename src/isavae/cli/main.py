@@ -34,6 +34,7 @@ VERBS = {
     "toy ica": Verb("paper:ica", "over-complete ICA of Appendix B, and Fig. 1"),
     "explore": Verb("explore:explore", "look at a run or a study in the browser, and touch it"),
     "study run": Verb("studies:run", "run, or go on with, the many runs of a study"),
+    "study plan": Verb("study_plan:show_plan", "how long a study will take, and how much disk"),
     "study status": Verb("studies:status", "how far a study is"),
     "study results": Verb("studies:show_results", "scores by model and beta"),
     "study select": Verb("studies:select", "choose a run, with or without labels"),

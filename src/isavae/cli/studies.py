@@ -13,7 +13,7 @@ from isavae.cli.training import interruptible
 from isavae.studies import Study, StudyDirectory, results
 from isavae.studies.engine import Engine
 from isavae.studies.execute import run_study
-from isavae.studies.local import LocalEngine, available_cores
+from isavae.studies.local import LocalEngine, share_cores
 from isavae.studies.select import select as choose
 from isavae.studies.summary import group_columns, summarise
 
@@ -54,7 +54,7 @@ def run(
         threads = study.resources.cpus or 1
         runner: Engine = RayEngine(study.resources, directory.place, address, workers)
     else:
-        workers, threads = share_cores(study, workers)
+        workers, threads = share_cores(workers, study.resources.cpus)
         runner = LocalEngine(workers)
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
     print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {threads} threads each")
@@ -70,14 +70,6 @@ def run(
         return 130
     print(f"next: isavae study results {out}")
     return 0
-
-
-def share_cores(study: Study, workers: int | None) -> tuple[int, int]:
-    """Workers and threads per run that keep every core busy and none twice."""
-    cores, wanted = available_cores(), study.resources.cpus
-    workers = workers or max(1, cores // (wanted or 1))
-    fair = max(1, cores // workers)
-    return workers, min(wanted or fair, fair)
 
 
 def status(directory: Positional[str]) -> None:

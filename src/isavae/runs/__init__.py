@@ -2,7 +2,7 @@
 
 from isavae.runs.config import PRESETS, RunConfig, merge_settings, preset, read_settings
 from isavae.runs.directory import Run, build_model, read_model_metadata, save_model
-from isavae.runs.execution import DivergenceError, execute, require_trainable
+from isavae.runs.execution import DivergenceError, execute, fresh_state, require_trainable
 
 __all__ = [
     "PRESETS",
@@ -11,6 +11,7 @@ __all__ = [
     "RunConfig",
     "build_model",
     "execute",
+    "fresh_state",
     "merge_settings",
     "preset",
     "read_model_metadata",

@@ -71,11 +71,7 @@ def execute(
     """
     config = run.config
     data = load(config.data) if data is None else data
-    device = resolve_device(config.device)
-    model = build_model(config, data.shape).to(device)
-    model.network_dtype = resolve_precision(config.precision, device)
-    adversary = build_adversary(config, model.prior.latent)
-    state = TrainState(model, config.lr, config.prior_lr, adversary)
+    state = fresh_state(config, data.shape)
     _resume(run, state)
     steps = config.total_steps(len(data))
     metadata = {"steps": steps, "shape": data.shape, "config": json.loads(config.to_json())}
@@ -93,6 +89,20 @@ def execute(
         if stop:
             break
     return state.step >= steps
+
+
+def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
+    """Model, optimiser and adversary of a run before its first step, on its device.
+
+    Args:
+        config: the run's configuration.
+        shape: (channels, height, width) of an image.
+    """
+    device = resolve_device(config.device)
+    model = build_model(config, shape).to(device)
+    model.network_dtype = resolve_precision(config.precision, device)
+    adversary = build_adversary(config, model.prior.latent)
+    return TrainState(model, config.lr, config.prior_lr, adversary)
 
 
 def _resume(run: Run, state: TrainState) -> None:

@@ -2,15 +2,18 @@
 
 from isavae.studies.directory import StudyDirectory, Work
 from isavae.studies.grid import PlannedRun, Resources, Study, run_id, shipped_studies
+from isavae.studies.planning import Plan, plan
 from isavae.studies.results import model_name, results
 
 __all__ = [
+    "Plan",
     "PlannedRun",
     "Resources",
     "Study",
     "StudyDirectory",
     "Work",
     "model_name",
+    "plan",
     "results",
     "run_id",
     "shipped_studies",

@@ -8,7 +8,7 @@ from typing import final
 
 from isavae.studies.directory import StudyDirectory
 from isavae.studies.engine import Ended, Engine, Progress
-from isavae.studies.grid import PlannedRun, Study
+from isavae.studies.grid import Study
 from isavae.studies.work import Job, Outcome
 
 HEARTBEAT = 0.5  # seconds between two looks at requests to stop and at runs that others hold
@@ -148,17 +148,15 @@ class _Driver:
         self.disk_full = False
         self._retry_failed = retry_failed
         self._failures: dict[str, int] = {}
-        waiting: list[tuple[bool, int, PlannedRun]] = []
-        for run in study.runs:
+        begun, fresh = [], []
+        for run in study.runs_in_turn():
             if directory.is_done(run.id):
                 self.tally.done += 1
             elif (work := directory.work(run.id)).failed and not retry_failed:
                 self.tally.failed[run.id] = work.error or "unknown"
             else:
-                waiting.append((not directory.run_path(run.id).exists(), run.config.seed, run))
-        # What was begun comes first; then seed by seed, so that every setting is seen early.
-        waiting.sort(key=lambda entry: entry[:2])
-        self.queue = deque(run.id for _, _, run in waiting)
+                (begun if directory.run_path(run.id).exists() else fresh).append(run.id)
+        self.queue = deque(begun + fresh)
 
     def halt(self) -> None:
         """Start nothing more."""

@@ -163,6 +163,10 @@ class Study:
         values["settings"] = {**values.get("settings", {}), "data": name}
         return Study.parse(yaml.safe_dump(values, sort_keys=False), self.source)
 
+    def runs_in_turn(self) -> list[PlannedRun]:
+        """Its runs seed by seed, the order of work in which every setting is seen early."""
+        return sorted(self.runs, key=lambda run: run.config.seed)
+
     def require_data(self) -> None:
         """Open every data set, drawing it where needed, and check that batches fit it.
 

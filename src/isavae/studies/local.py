@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import final
@@ -36,8 +37,7 @@ class LocalEngine:
         if workers < 1:
             raise ValueError(f"a study needs at least one worker; got {workers}")
         self.slots = workers
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
+        self._context = fork_server()
         self._running: dict[Connection, tuple[str, BaseProcess]] = {}
 
     def start(self, job: Job) -> None:
@@ -92,9 +92,29 @@ class LocalEngine:
         self._running.clear()
 
 
+def fork_server() -> ForkServerContext:
+    """The server that forks processes with torch loaded; started by the first of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
 def available_cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_cores(workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Workers and threads per run that keep every core busy and none twice.
+
+    Args:
+        workers: runs at a time; by default as many as the cores allow.
+        threads: what a run asks for, if it asks; it gets no more than its share of the cores.
+    """
+    cores = available_cores()
+    workers = workers or max(1, cores // (threads or 1))
+    fair = max(1, cores // workers)
+    return workers, min(threads or fair, fair)
 
 
 def _work(job: Job, pipe: Connection) -> None:
