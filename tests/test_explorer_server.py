@@ -21,9 +21,11 @@ from isavae.data import FactorGrid, load
 from isavae.distributions import LpNested, LpTree
 from isavae.explorer.api import nearest_row
 from isavae.explorer.contours import iso_contours
+from isavae.explorer.definitions import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.insight import Insight
 from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.metrics import METRICS
 from isavae.models import build_prior
 from isavae.runs import save_model
 from tests.explorer_site import DATA, TOKEN, serving, train_small
@@ -283,6 +285,22 @@ def test_description_names_every_subspace_with_its_exponent(site):
     titles = [line["title"] for line in answer["scores"]]
     assert titles == ["Reconstruction", "KL", "MIG"]
     assert all(line["meaning"] for line in answer["scores"])
+
+
+def test_scores_of_any_metric_come_with_their_definition():
+    rows = {
+        "mig": {"score": 0.5},  # shown already
+        "sap": {"score": 0.25, "standard_error": 0.01},
+        "elbo_decomposition": {"score": 8.0},
+        "of another version": {"score": 1.0},
+    }
+    mig, sap, kl = score_lines({"mig": 0.5, "metrics": rows})
+    assert mig["meaning"].startswith("Mutual information gap")
+    assert sap == {"title": "sap", "unit": "", "value": 0.25, "error": 0.01} | {
+        "meaning": f"[0, 1], higher is better. {METRICS['sap'].source}; {METRICS['sap'].is_not}."
+    }
+    assert (kl["title"], kl["unit"], kl["error"]) == ("elbo decomposition", "nats", None)
+    assert "better" not in kl["meaning"]
 
 
 def test_prior_samples_depend_on_the_seed_only(site):

@@ -308,3 +308,8 @@ def test_unknown_predictors_are_refused():
         few_label_accuracy(hand_made.perfect())
     with pytest.raises(ValueError, match="two or more"):
         beta_vae_metric(perfect(), factors=["a"])
+
+
+def test_boosting_splits_few_images_too():
+    few = hand_made.perfect()  # 60 images, 40 of them to train
+    assert dci(few).score == pytest.approx(1, abs=0.05)

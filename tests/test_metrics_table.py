@@ -77,9 +77,9 @@ def test_what_codes_do_not_allow_is_skipped_with_the_reason():
     codes = hand_made.overlapping()
     bare = evaluate(Codes(codes.mean, None), "all")
     assert {row.metric.family for row in bare} == {"unsupervised"}
-    assert bare.skipped["mig"] == "needs labels of a factor that varies"
+    assert bare.skipped["mig"] == "mig needs labels of a factor that varies."
     deterministic = evaluate(Codes(codes.mean, None, codes.grid), "information")
-    assert deterministic.skipped["mig"] == "needs posterior standard deviations"
+    assert deterministic.skipped["mig"] == "mig needs posterior standard deviations."
     assert [
         row.name for row in deterministic
     ] == "binned_mig robust_mig jemmig modularity med".split()
@@ -114,6 +114,7 @@ def test_the_table_is_plain_json_with_every_definition(whole):
     assert stored["mig"]["settings"] == {"factors": ["a", "b", "c"], "information": "exact"}
     assert stored["mig"]["per_factor"].keys() == {"a", "b", "c"}
     assert stored["binned_mig"]["settings"]["bins"] == 20
+    assert stored["robust_mig"]["settings"]["bins"] == stored["jemmig"]["settings"]["bins"] == 100
     assert stored["subspace_mig"]["standard_error"] > 0
     assert stored["dci"]["terms"].keys() == {"completeness", "informativeness"}
     assert str(table).splitlines()[0].split()[0] == "mig"

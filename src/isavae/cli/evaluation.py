@@ -119,8 +119,8 @@ def show_table(table: MetricTable) -> None:
         for term, number in row.result.terms.items():
             printed.add_row(f"  {term}", f"{number:.4f}", _error(row.result.term_errors.get(term)))
     console.print(printed, markup=False)
-    for name, reason in table.skipped.items():
-        console.print(f"{name}: {reason}", markup=False, highlight=False)
+    for reason in table.skipped.values():
+        console.print(f"skipped: {reason}", markup=False, highlight=False)
 
 
 def _error(error: float | None) -> str:

@@ -27,6 +27,10 @@ class Split:
         train, test = (self.train_x - mean) / std, (self.test_x - mean) / std
         return Split(train, self.train_y, test, self.test_y)
 
+    def first(self, count: int) -> "Split":
+        """The same test images, and only the first `count` train images."""
+        return Split(self.train_x[:count], self.train_y[:count], self.test_x, self.test_y)
+
 
 def split(codes: Codes, factor: Factor, train: int, test: int, seed: int) -> Split:
     """Disjoint train and test images whose class is known, at random without replacement.
@@ -36,9 +40,13 @@ def split(codes: Codes, factor: Factor, train: int, test: int, seed: int) -> Spl
     known = factor.known.numpy()
     rows = np.random.default_rng(seed).permutation(known)
     train, test = fitting(len(known), train, test)
-    x, y = codes.mean.double().numpy(), factor.labels.numpy()
     first, second = rows[:train], rows[train : train + test]
-    return Split(x[first], y[first], x[second], y[second])
+
+    def means(chosen: np.ndarray) -> np.ndarray:
+        return codes.mean[chosen].double().numpy()  # of the chosen only: codes may be large
+
+    labels = factor.labels.numpy()
+    return Split(means(first), labels[first], means(second), labels[second])
 
 
 def fitting(available: int, train: int, test: int) -> tuple[int, int]:

@@ -164,44 +164,42 @@ def few_label_accuracy(
     Raises:
         ValueError: If there is no such predictor, or too few images for any of the numbers.
     """
-    makers = {"logistic": lambda _: logistic_regression(), "boosting": histogram_boosting}
+    makers = {"logistic": lambda *_: logistic_regression(), "boosting": histogram_boosting}
     if predictor not in makers:
         raise ValueError(f"The predictor must be one of {list(makers)}, but is {predictor!r}.")
     names = codes.factor_names(factors)
     fewest = min(len(codes.factor(name).known) for name in names)
-    labels = [count for count in labels if count <= fewest // 2]
+    labels = tuple(count for count in labels if count <= fewest // 2)
     if not labels:
         raise ValueError(
             f"Few-label accuracy needs twice as many labelled images as labels, but there are only "
             f"{fewest}: pass smaller numbers."
         )
-    accuracy = np.empty((len(labels), repeats, len(names)))
-    for k, name in enumerate(names):
-        factor = codes.factor(name)
-        rest = min(test, fewest - max(labels))
-        for r in range(repeats):
-            parts = split(codes, factor, max(labels), rest, seed + r)
-            for i, count in enumerate(labels):
-                few = Split(
-                    parts.train_x[:count], parts.train_y[:count], parts.test_x, parts.test_y
-                )
-                accuracy[i, r, k] = _accuracy(makers[predictor](seed + r), few.standardised)
-    means = accuracy.mean(axis=2)
-    errors = (
-        means.std(axis=1, ddof=1) / repeats**0.5 if repeats > 1 else np.full(len(labels), np.nan)
-    )
-    largest = int(np.argmax(labels))
+    most = max(labels)
+    rest = min(test, fewest - most)
+
+    def learned(name: str, count: int, seed: int) -> float:
+        few = split(codes, codes.factor(name), most, rest, seed).first(count)
+        return _accuracy(makers[predictor](seed, count), few.standardised)
+
+    accuracy = {
+        count: np.array(
+            [[learned(name, count, seed + r) for name in names] for r in range(repeats)]
+        )
+        for count in labels
+    }
+    means = {count: table.mean(axis=1) for count, table in accuracy.items()}
+    spread = means if repeats > 1 else {}
+    errors = {n: float(values.std(ddof=1) / repeats**0.5) for n, values in spread.items()}
     return Score(
-        score=float(means[largest].mean()),
-        per_factor=dict(zip(names, accuracy[largest].mean(axis=0).tolist(), strict=True)),
-        terms={f"accuracy_{n}": float(m) for n, m in zip(labels, means.mean(axis=1), strict=True)},
-        standard_error=float(errors[largest]) if repeats > 1 else None,
-        term_errors={f"accuracy_{n}": float(e) for n, e in zip(labels, errors, strict=True)}
-        if repeats > 1
-        else {},
+        score=float(means[most].mean()),
+        per_factor=dict(zip(names, accuracy[most].mean(axis=0).tolist(), strict=True)),
+        terms={f"accuracy_{count}": float(values.mean()) for count, values in means.items()},
+        standard_error=errors.get(most),
+        term_errors={f"accuracy_{count}": error for count, error in errors.items()},
         settings={
             "factors": names,
-            "labels": tuple(labels),
+            "labels": labels,
             "predictor": predictor,
             "repeats": repeats,
             "test": test,

@@ -118,24 +118,12 @@ def evaluate(
     }
     rows, skipped = [], {}
     for name in names:
-        metric = METRICS[name]
-        reason = _refusal(metric, codes, given)
-        if reason and name in named:
-            raise ValueError(f"{name} needs {reason}.")
-        if reason:
-            skipped[name] = f"needs {reason}"
-            continue
-        if on_progress:
-            on_progress(name)
-        start = time.perf_counter()
         try:
-            result = _computed(metric, codes, given, repeats)
-        except ValueError as error:  # a refusal that only the computation could find
+            rows.append(_row(name, codes, given, repeats, on_progress))
+        except ValueError as refusal:
             if name in named:
                 raise
-            skipped[name] = str(error)
-            continue
-        rows.append(Row(name, metric, result, time.perf_counter() - start))
+            skipped[name] = str(refusal)
     return Table(tuple(rows), skipped)
 
 
@@ -161,9 +149,26 @@ def scored_names(metrics: str | Sequence[str]) -> list[str]:
     return [n for n, m in METRICS.items() if {n, m.family, "all"} & set(words)]
 
 
-def _refusal(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | None:
+def _row(
+    name: str,
+    codes: Codes,
+    given: Mapping[str, Any],
+    repeats: int,
+    on_progress: Callable[[str], None] | None,
+) -> Row:
+    metric = METRICS[name]
+    if missing := _missing(metric, codes, given):
+        raise ValueError(f"{name} needs {missing}.")
+    if on_progress:
+        on_progress(name)
+    start = time.perf_counter()
+    result = _computed(metric, codes, given, repeats)
+    return Row(name, metric, result, time.perf_counter() - start)
+
+
+def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | None:
     """What a score needs and does not have here."""
-    missing = {
+    absent = {
         "log_std": "posterior standard deviations" if codes.log_std is None else None,
         "factors": None
         if codes.has_factors(given["factors"])
@@ -173,7 +178,7 @@ def _refusal(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | No
         "subspaces": "subspaces" if given["subspaces"] is None else None,
         "others": "codes of other runs" if not given["others"] else None,
     }
-    return next((missing[need] for need in metric.needs if missing[need]), None)
+    return next((absent[need] for need in metric.needs if absent[need]), None)
 
 
 def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: int) -> Score:

@@ -180,7 +180,9 @@ def spearman(
 
 def _covariance(codes: Codes) -> Float[Tensor, "active active"]:
     """Covariance of the means that vary."""
-    return torch.cov(codes.mean[:, informative(Codes(codes.mean, None))].double().T, correction=1)
+    means = codes.mean[:, informative(Codes(codes.mean, None))].double()
+    centered = means - means.mean(dim=0)  # torch.cov makes a scalar of one latent
+    return centered.T @ centered / (len(means) - 1)
 
 
 def _correlation(covariance: Float[Tensor, "active active"]) -> Float[Tensor, "active active"]:
