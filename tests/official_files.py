@@ -76,7 +76,8 @@ def write_file(name: str, folder: Path, suffix: str = ".npz") -> Path:
             file.create_dataset("images", data=images.transpose(0, 2, 3, 1), compression="gzip")
             file["labels"] = grid.labels_array() * 0.1
     elif name.startswith("mpi3d"):
-        np.savez(files[0], images=images.transpose(0, 2, 3, 1))
+        save = np.savez_compressed if suffix == ".packed" else np.savez
+        save(files[0], images=images.transpose(0, 2, 3, 1))
     else:
         _write_norb(files, images, grid)
         return folder

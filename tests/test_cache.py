@@ -1,12 +1,13 @@
 """The cache: written whole or not at all, opened as it was written, and never trusted blindly."""
 
+import os
 import threading
 
 import numpy as np
 import pytest
 
 from isavae.data import FactorGrid, cache_folder, load
-from isavae.data.cache import cache_file, is_intact, read, write
+from isavae.data.cache import LENGTH, MAGIC, cache_file, is_intact, read, write
 from isavae.data.memory import free_memory
 
 GRID = FactorGrid(("a", "b"), (2, 3), categories={"a": ("left", "right")}, scored=("b",))
@@ -81,6 +82,24 @@ def test_a_broken_cache_is_drawn_again_and_a_whole_one_is_not():
     path.write_bytes(path.read_bytes()[:-5])
     assert np.array_equal(load("dsprites16").stored, first.stored)
     assert is_intact(path)
+
+
+def test_a_file_larger_than_all_memory_is_opened(folder):
+    """With a hole for pixels, where the file system has holes."""
+    rows = 3 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4096
+    write(folder / "some", "some/1", (1, 64, 64), [np.zeros((2, 1, 64, 64), np.uint8)])
+    about = (folder / "some").read_bytes()[len(MAGIC) + 2 * 4096 : -LENGTH]
+    about = about.replace(b'"stored": [2,', f'"stored": [{rows},'.encode())
+    with (folder / "some").open("r+b") as file:
+        file.seek(len(MAGIC))
+        file.truncate()
+        file.seek(len(MAGIC) + rows * 4096)
+        file.write(about + len(about).to_bytes(LENGTH, "little"))
+    if (folder / "some").stat().st_blocks > 1000:
+        pytest.skip("no holes here")
+    data = read(folder / "some")
+    assert len(data) == rows
+    assert not data.batch([0, rows // 2, rows - 1]).any()
 
 
 def test_two_may_draw_at_once():

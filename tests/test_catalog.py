@@ -82,5 +82,7 @@ def test_the_command_line_imports_and_verifies(run, tmp_path):
     assert (code, "cannot be read" in text) == (2, True)
     code, text = run("download", "faces3d")
     assert (code, "must not be distributed" in text) == (2, True)
-    code, text = run("verify", str(tmp_path / "3dshapes.h5"))
+    code, text = run("verify", "dsprites", str(tmp_path / "3dshapes.h5"))
     assert (code, "cannot be read" in text) == (2, True)
+    code, text = run("verify", "shapes3d", str(tmp_path / "3dshapes.h5"))
+    assert (code, "must be dsprites, not 'shapes3d'" in text) == (2, True)

@@ -1,6 +1,7 @@
 """Published files: read exactly, in the order of the grid; damaged or hostile ones refused."""
 
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -39,6 +40,7 @@ def unpacked(dataset):
         *((name, ".npz") for name in SIZES if name != "cars3d"),
         ("dsprites-official", ".hdf5"),
         ("faces3d", ".old"),
+        ("mpi3d-toy", ".packed"),
     ],
 )
 def test_images_come_in_the_order_of_the_grid(folder, name, suffix):
@@ -48,6 +50,44 @@ def test_images_come_in_the_order_of_the_grid(folder, name, suffix):
     assert np.array_equal(unpacked(dataset), pixels(name))
     assert is_intact(cache_file(name))
     assert np.array_equal(unpacked(load(name)), pixels(name))
+
+
+def test_mpi3d_stays_in_its_file_where_it_is_not_packed(folder):
+    path = write_file("mpi3d-toy", folder)
+    dataset = imported("mpi3d-toy", path)
+    assert isinstance(dataset.stored.base, np.memmap)
+    assert dataset.stored.base.filename == str(path.resolve())
+    assert cache_file("mpi3d-toy").stat().st_size < 2000 < path.stat().st_size
+    assert dataset.minibatch(0, 0, 5).shape == (5, 3, 64, 64)
+    whole = path.read_bytes()
+    at = whole.index(pixels("mpi3d-toy").transpose(0, 2, 3, 1).tobytes()[:64])
+    os.utime(path, (0, 0))
+    with pytest.raises(ValueError, match="mpi3d-toy must be imported"):
+        load("mpi3d-toy")
+    status = path.stat()
+    imported("mpi3d-toy", path)
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not is_intact(cache_file("mpi3d-toy"))
+    path.unlink()
+    with pytest.raises(ValueError, match="mpi3d-toy must be imported"):
+        load("mpi3d-toy")
+    assert not is_intact(cache_file("mpi3d-toy"))
+
+
+def test_a_zip_that_lies_about_where_an_array_lies_is_refused(folder):
+    path = write_file("mpi3d-toy", folder)
+    whole = bytearray(path.read_bytes())
+    count = len(small("mpi3d-toy").grid)
+    path.write_bytes(whole.replace(f"({count}, 64".encode(), f"({count + 1}, 64".encode()))
+    with pytest.raises(ValueError, match=r"bytes of images\.npy"):
+        imported("mpi3d-toy", path)
+    np.savez(path, images=np.zeros((count, 64, 64, 4), np.uint8))
+    with pytest.raises(ValueError, match=r"must have uint8 \(.*64, 3\), but has uint8 .*64, 4"):
+        imported("mpi3d-toy", path)
+    np.savez(path, images=np.zeros((count, 64, 64, 3)))
+    with pytest.raises(ValueError, match="but has float64"):
+        imported("mpi3d-toy", path)
 
 
 @pytest.mark.parametrize("unpack", [False, True])
@@ -216,6 +256,7 @@ SEEDS = 40
             (name, ".npz")
             for name in ("dsprites-official", "faces3d", "cars3d", "mpi3d-toy", "smallnorb")
         ),
+        ("mpi3d-toy", ".packed"),
         ("dsprites-official", ".hdf5"),
         ("shapes3d", ".h5"),
         ("faces3d", ".old"),
@@ -234,7 +275,9 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(folder, name, suffix
         files = [damaged / file.name for file in official.files]
         places = files if name == "smallnorb" else [damaged / whole.name]
         try:
-            count = sum(len(block) for block in official.read(places, official.grid))
+            mapped = official.map and official.map(places[0], official.grid)
+            blocks = [mapped.images()] if mapped else official.read(places, official.grid)
+            count = sum(len(block) for block in blocks)
             sentence = ""
         except ValueError as refusal:
             sentence = str(refusal)

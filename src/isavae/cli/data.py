@@ -47,14 +47,20 @@ def import_(name: Positional[str], path: Positional[Path], unchecked: bool = Fal
     print(import_official(name, path, checked=not unchecked))
 
 
-def verify(path: Positional[Path]) -> None:
-    """Compare the published dSprites file with the images that are drawn here.
+def verify(name: Positional[str], path: Positional[Path]) -> None:
+    """Compare a published file, pixel by pixel, with the same images drawn here.
 
     Args:
+        name: dsprites, the only data set that is drawn as it was published.
         path: the .npz or .hdf5 file.
     """
     from isavae.data import verify_dsprites
 
+    if name != "dsprites":
+        raise ValueError(
+            f"only dsprites is drawn here as it was published, so the name must be dsprites, not "
+            f"{name!r}"
+        )
     print(verify_dsprites(path))
 
 

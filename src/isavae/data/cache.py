@@ -1,7 +1,8 @@
 """Images on disk: one file per data set, packed, memory-mapped when opened, written atomically.
 
 The file is MAGIC, the images, the factor classes of a partial grid, one line of JSON that describes
-them, and that line's length.
+them, and that line's length. Images that lie uncompressed in a published file may stay there; then
+the JSON says where.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +20,8 @@ import numpy as np
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.memory import memory_limit
+from isavae.data.outside import Outside
+from isavae.data.progress import progress
 from isavae.files import atomic_write
 
 Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
@@ -63,11 +67,7 @@ def write(
     Raises:
         ValueError: If there are no images, or the folder cannot be written.
     """
-    if not _is_writable(path.parent):
-        raise ValueError(
-            f"The cache folder must be writable, but {path.parent} is not: "
-            "set ISAVAE_CACHE to a folder that is."
-        )
+    _require_writable(path.parent)
     with atomic_write(path) as file:
         file.write(MAGIC)
         digest, count, per_image = hashlib.sha256(), 0, ()
@@ -82,17 +82,51 @@ def write(
             labels = np.ascontiguousarray(grid.labels, dtype="<i4")
             file.write(labels.data)
             digest.update(labels.data)
-        description = {
-            "content": content,
-            "shape": shape,
-            "stored": (count, *per_image),
-            # kept, for a resumed run must meet the same batches whatever memory is free then
-            "block": _block((count, *per_image)),
-            "grid": None if grid is None else _to_json(grid),
-            "sha256": digest.hexdigest(),
-        }
-        line = json.dumps(description).encode()
-        file.write(line + len(line).to_bytes(LENGTH, "little"))
+        stored = (count, *per_image)
+        file.write(_end(content, shape, stored, grid, digest.hexdigest(), None))
+
+
+def refer(path: Path, content: str, outside: Outside, grid: FactorGrid) -> None:
+    """Write a file that says where else the images of a data set lie.
+
+    Args:
+        path: The file to write.
+        content: As for `write`.
+        outside: Where the images lie.
+        grid: Their factors, complete.
+    """
+    _require_writable(path.parent)
+    count, height, width, channels = outside.stored
+    shape = (channels, height, width)
+    digest = hashlib.sha256()
+    megabytes = math.prod(outside.stored) / 1e6
+    for block in progress(outside.blocks(), megabytes, "hashing", lambda b: len(b) / 1e6, "MB"):
+        digest.update(block)
+    with atomic_write(path) as file:
+        file.write(MAGIC + _end(content, shape, (count, *shape), grid, digest.hexdigest(), outside))
+
+
+def _end(
+    content: str,
+    shape: tuple[int, int, int],
+    stored: tuple[int, ...],
+    grid: FactorGrid | None,
+    sha256: str,
+    outside: Outside | None,
+) -> bytes:
+    """The line of JSON and its length."""
+    description = {
+        "content": content,
+        "shape": shape,
+        "stored": stored,
+        # kept, for a resumed run must meet the same batches whatever memory is free then
+        "block": _block(stored),
+        "grid": None if grid is None else _to_json(grid),
+        "sha256": sha256,
+        "outside": None if outside is None else asdict(outside),
+    }
+    line = json.dumps(description).encode()
+    return line + len(line).to_bytes(LENGTH, "little")
 
 
 def read(path: Path, content: str | None = None) -> ImageDataset | None:
@@ -109,8 +143,15 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
     if about is None or content not in (None, about["content"]):
         return None
     stored = tuple(about["stored"])
-    # copy-on-write, for torch warns of arrays that it must not write to
-    images = np.memmap(path, np.uint8, mode="c", offset=len(MAGIC), shape=stored)
+    outside = _outside(about)
+    if outside is not None and not outside.is_there:
+        return None
+    # not copy-on-write, for which a file larger than all memory is too large
+    images = (
+        np.memmap(path, np.uint8, "r", offset=len(MAGIC), shape=stored)
+        if outside is None
+        else outside.images()
+    )
     grid = about["grid"]
     if grid is not None:
         labels = None
@@ -150,6 +191,11 @@ def is_intact(path: Path) -> bool:
     if about is None:
         return False
     digest = hashlib.sha256()
+    outside = _outside(about)
+    if outside is not None:
+        for block in outside.blocks() if outside.is_there else ():
+            digest.update(block)
+        return digest.hexdigest() == about["sha256"]
     with path.open("rb") as file:
         file.seek(len(MAGIC))
         left = _payload(about)
@@ -176,9 +222,17 @@ def _description(path: Path) -> dict[str, Any] | None:
     return about if whole and "block" in about else None
 
 
+def _outside(about: dict[str, Any]) -> Outside | None:
+    if about["outside"] is None:
+        return None
+    return Outside(**about["outside"] | {"stored": tuple(about["outside"]["stored"])})
+
+
 def _payload(about: dict[str, Any]) -> int:
-    """Bytes of images and labels."""
+    """Bytes of images and labels in the file itself."""
     grid = about["grid"]
+    if about["outside"] is not None:
+        return 0
     labels = 0 if grid is None or not grid["partial"] else 4 * len(grid["names"])
     return math.prod(about["stored"]) + labels * about["stored"][0]
 
@@ -193,6 +247,10 @@ def _to_json(grid: FactorGrid) -> dict[str, Any]:
     return {key: getattr(grid, key) for key in keys} | {"partial": not grid.is_complete}
 
 
-def _is_writable(folder: Path) -> bool:
+def _require_writable(folder: Path) -> None:
     existing = next(place for place in (folder, *folder.parents) if place.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK)
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise ValueError(
+            f"The cache folder must be writable, but {folder} is not: "
+            "set ISAVAE_CACHE to a folder that is."
+        )

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from isavae.data.cache import cache_file, cache_folder, read, write
+from isavae.data.cache import cache_file, cache_folder, read, refer, write
 from isavae.data.dataset import ImageDataset
 from isavae.data.official.download import fetch
 from isavae.data.official.files import OFFICIAL, Official, PublishedFile
@@ -45,7 +45,11 @@ def import_official(
     for file, place in found.items():
         if checked and place.is_file():
             require_hash(place, file.hash)
-    blocks = official.read(list(found.values()), official.grid)
+    places = list(found.values())
+    if official.map and (outside := official.map(places[0], official.grid)):
+        refer(cache_file(name), _content(name), outside, official.grid)
+        return open_official(name)
+    blocks = official.read(places, official.grid)
     blocks = progress(blocks, len(official.grid), f"importing {name}", len, "images")
     write(cache_file(name), _content(name), official.shape, blocks, official.grid)
     return open_official(name)

@@ -10,6 +10,7 @@ import numpy as np
 from isavae.data import cars, faces, sprites
 from isavae.data.factors import FactorGrid
 from isavae.data.official import readers
+from isavae.data.outside import Outside
 
 
 @final
@@ -40,6 +41,7 @@ class Official:
         read: Reads the files, in the order of `files`, in blocks of rows of the grid.
         about: One line for people.
         licence: Its licence, or where it is told.
+        map: Finds where the images lie uncompressed in the only file, where they may stay there.
         binary: Whether its pixels are kept as single bits.
         alternatives: Whether any one of the files is the whole data set.
     """
@@ -50,6 +52,7 @@ class Official:
     read: Callable[[Sequence[Path], FactorGrid], Iterator[np.ndarray]]
     about: str
     licence: str
+    map: Callable[[Path, FactorGrid], Outside | None] | None = None
     binary: bool = False
     alternatives: bool = False
 
@@ -82,6 +85,7 @@ def _mpi3d(file: str, md5: str, what: str) -> Official:
         shape=(3, 64, 64),
         grid=MPI3D_GRID,
         read=readers.read_mpi3d,
+        map=readers.map_mpi3d,
         about=f"a robot arm that holds an object, {what}, 64 x 64 colour",
         licence="CC BY 4.0",
     )

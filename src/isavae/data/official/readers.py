@@ -16,11 +16,13 @@ from isavae.data.official.reading import (
     hdf5_rows,
     named,
     npz_member,
+    npz_offset,
     optional,
     refusing,
     require,
     rows_of,
 )
+from isavae.data.outside import Outside
 
 Blocks = Iterator[np.ndarray]
 CARS_ARCHIVE_LIMIT = 1 << 33  # bytes of all members together, far above the published archive
@@ -80,7 +82,7 @@ def read_shapes3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
 
 
 def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
-    """MPI3D from one of its .npz files."""
+    """MPI3D from one of its .npz files, if somebody has packed it (see `map_mpi3d`)."""
     (path,) = paths
     shape = (len(grid), 64, 64, 3)
     with (
@@ -89,6 +91,18 @@ def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     ):
         require(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
         yield from (_channels_first(block) for block in rows_of(file, shape, dtype, path))
+
+
+def map_mpi3d(path: Path, grid: FactorGrid) -> Outside | None:
+    """Where the images of MPI3D lie uncompressed in one of its .npz files; None if packed."""
+    with refusing(path, "an MPI3D .npz file"):
+        found = npz_offset(path, named("images"))
+        if found is None:
+            return None
+        offset, shape, dtype = found
+        right = shape == (len(grid), 64, 64, 3) and dtype == np.uint8
+        require(right, path, f"uint8 {(len(grid), 64, 64, 3)}", f"{dtype} {shape}")
+        return Outside.at(path, offset, (len(grid), 64, 64, 3))
 
 
 def read_cars(paths: Sequence[Path], grid: FactorGrid) -> Blocks:

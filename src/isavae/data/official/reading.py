@@ -1,16 +1,23 @@
 """Reading files from strangers: nothing is unpickled, no size believed before it is checked."""
 
 import gzip
+import math
+import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
+from isavae.data.progress import progress
+
 BLOCK = 1 << 24  # bytes that are read at a time
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip: signature, lengths of name and extra field
 
 
 @contextmanager
@@ -64,12 +71,51 @@ def npz_member(
     path: Path, choose: Callable[[list[str], Path], str]
 ) -> Iterator[tuple[BufferedIOBase, tuple[int, ...], np.dtype]]:
     """The array that `choose` picks of an .npz archive: its bytes, shape and type, not read yet."""
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open(f"{choose(_arrays(archive), path)}.npy") as stream,
+    ):
+        file = cast(BufferedIOBase, stream)
+        yield file, *npy_header(file, path)
+
+
+def npz_offset(
+    path: Path, choose: Callable[[list[str], Path], str]
+) -> tuple[int, tuple[int, ...], np.dtype] | None:
+    """Where the data of an array begin in an .npz archive, its shape and type; None if packed.
+
+    Raises:
+        RefusedFileError: If the archive does not hold all of it there.
+    """
     with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        member = choose(names, path)
-        with archive.open(f"{member}.npy") as stream:
-            file = cast(BufferedIOBase, stream)
-            yield file, *npy_header(file, path)
+        info = archive.getinfo(f"{choose(_arrays(archive), path)}.npy")
+        with archive.open(info) as stream:
+            shape, dtype = npy_header(cast(BufferedIOBase, stream), path)
+            header = stream.tell()
+    if info.compress_type != zipfile.ZIP_STORED:
+        return None
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        signature, name, extra = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
+        begin = file.seek(name + extra, os.SEEK_CUR)
+        length, there = header + math.prod(shape) * dtype.itemsize, path.stat().st_size - begin
+        whole = length == info.file_size <= there and signature == b"PK\3\4"
+        require(whole, path, f"{length} bytes of {info.filename}", f"{info.file_size} or fewer")
+        require(_crc(file, length) == info.CRC, path, f"an undamaged {info.filename}", "another")
+    return begin + header, shape, dtype
+
+
+def _crc(file: BinaryIO, length: int) -> int:
+    """Checksum of the next bytes of a file; of fewer where it ends."""
+    crc = 0
+    parts = (file.read(min(BLOCK, length - at)) for at in range(0, length, BLOCK))
+    for part in progress(parts, length / 1e6, "checking", lambda part: len(part) / 1e6, "MB"):
+        crc = zlib.crc32(part, crc)
+    return crc
+
+
+def _arrays(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def npy_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dtype]:
