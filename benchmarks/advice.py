@@ -29,7 +29,7 @@ PRIORS = {
     "5 × 2, p = 6": {"prior": "2.1[6*2, 6*2, 6*2, 6*2, 6*2]"},
     "10 × 1, p = 6": {"prior": "6*10"},
 }
-BETAS = (4.0, 16.0)
+BETAS = (4.0, 16.0, 40.0)
 SEEDS = range(3)
 STEPS = 1000
 KEY = ("data", "likelihood", "prior", "beta", "seed")

@@ -3,6 +3,11 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import polars
@@ -12,11 +17,11 @@ from PIL import Image
 
 from isavae.cli import main
 from isavae.data import load
-from isavae.fit import axes_of, choose, read_pictures
+from isavae.fit import axes_of, choose, fit_folder, read_pictures
 from isavae.fit.pictures import size_of
 from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate
-from isavae.metrics import Codes
+from isavae.metrics import Codes, mig
 from isavae.runs import Run, RunConfig
 from isavae.sharing import PortableModel
 
@@ -231,3 +236,33 @@ def test_the_choice_is_agreement_then_reconstruction(tmp_path):
     assert choose([lonely]) is lonely
     with pytest.raises(ValueError, match="learned anything"):
         choose([candidate(0, 0.9, 0.0, 0, tmp_path)])
+
+
+def test_a_kill_in_the_middle_costs_nothing(tmp_path):
+    """Killed while it trains, the same command again goes on from what is there."""
+    draw(tmp_path / "pictures", 24)
+    out = tmp_path / "out"
+    words = ["fit", str(tmp_path / "pictures"), "--out", str(out), *SMALL, "--steps", "400"]
+    script = f"import sys; from isavae.cli import main; sys.exit(main({words!r}))"
+    first = subprocess.Popen(
+        [sys.executable, "-c", script], start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    while not [*out.glob("study/runs/*/log.jsonl")]:
+        assert first.poll() is None
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert not (out / "report.html").exists()
+    assert main(words) == 0
+    assert (out / "report.html").is_file()
+    assert not [*out.rglob("*.tmp")]
+
+
+@pytest.mark.slow
+def test_the_choice_without_labels_is_in_the_upper_half(tmp_path):
+    """A few hundred pictures whose factors are revealed only after the choice."""
+    data = draw(tmp_path / "pictures", 400)
+    fitted = fit_folder(tmp_path / "pictures", tmp_path / "out", 3600.0, workers=1, steps=2000)
+    migs = [mig(replace(one.codes, grid=data.grid)).score for one in fitted.candidates]
+    assert len(migs) == 8
+    assert migs[fitted.candidates.index(fitted.chosen)] >= np.median(migs)

@@ -7,11 +7,15 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import packages_distributions, requires
 from threading import Thread
 
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from isavae.cli import main
 from isavae.data import load
 from isavae.estimator import ISAVAE
 from isavae.models import NETWORKS
@@ -76,7 +80,20 @@ def test_a_scikit_learn_model_travels_too(images, tmp_path):
 STRANGER = """
 import sys
 
-sys.modules.update(dict.fromkeys(sys.argv[3].split()))  # None: as if not installed
+class Without:
+    def __init__(self, finder, refused):
+        self.finder, self.refused = finder, refused
+
+    def __getattr__(self, name):  # what finds the metadata of packages
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.refused:
+            return None
+        return self.finder.find_spec(name, path, target)
+
+refused = set(sys.argv[3].split())
+sys.meta_path[:] = [Without(finder, refused) for finder in sys.meta_path]
 import torch
 from isavae.sharing import PortableModel
 model = PortableModel.load(sys.argv[1])
@@ -84,15 +101,32 @@ torch.save(model.decode(torch.load(sys.argv[2])), sys.argv[2] + ".decoded")
 """
 
 
+def needed(name, found=frozenset()):
+    """The distributions that one needs without its extras, itself among them."""
+    name = canonicalize_name(name)
+    if name in found:
+        return found
+    found |= {name}
+    for requirement in map(Requirement, requires(name) or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            found = needed(requirement.name, found)
+    return found
+
+
 def test_another_environment_without_the_extras_loads_it(model, tmp_path):
-    extras = (
-        "h5py pooch PIL scipy sklearn matplotlib polars jinja2 ray starlette uvicorn "
-        "huggingface_hub tensorboard onnx onnxscript onnxruntime upath s3fs pandas"
-    )
+    """Every module that a plain installation does not bring is refused as not installed."""
+    base = needed("isavae")
+    refused = {
+        module
+        for module, names in packages_distributions().items()
+        if not base & {canonicalize_name(name) for name in names}
+    }
+    assert refused >= {"sklearn", "PIL", "polars", "huggingface_hub", "onnxruntime", "scipy"}
+    assert not refused & {"torch", "numpy", "safetensors", "isavae"}
     model.save(tmp_path / "one.safetensors")
     codes = torch.randn(3, 5)
     torch.save(codes, tmp_path / "codes")
-    words = [str(tmp_path / "one.safetensors"), str(tmp_path / "codes"), extras]
+    words = [str(tmp_path / "one.safetensors"), str(tmp_path / "codes"), " ".join(refused)]
     subprocess.run([sys.executable, "-c", STRANGER, *words], check=True, cwd=tmp_path)
     decoded = torch.load(tmp_path / "codes.decoded")
     torch.testing.assert_close(decoded, model.decode(codes), atol=1e-6, rtol=0)
@@ -223,6 +257,29 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     assert_same(PortableModel.load(tmp_path / "pulled"), model, images)
     refused = visitor(push, tmp_path, **offline)
     assert "OSError: someone/hearts cannot be uploaded to the Hub" in refused.stderr
+
+
+def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
+    address, files = hub
+    spoken = "import sys; from isavae.cli import main; sys.exit(main({!r}))"
+    online = {"HF_ENDPOINT": address, "HF_TOKEN": "hf_none"}
+    offline = online | {"HF_HUB_OFFLINE": "1"}
+
+    def say(words, **environment):
+        return visitor(spoken.format([str(word) for word in words]), tmp_path, **environment)
+
+    pushed = say(["push", run.path, "someone/hearts"], **online)
+    assert (pushed.returncode, sorted(files)) == (0, ["README.md", "model.safetensors"])
+    sampled = say(["sample", "someone/hearts", "--n", "4"], **online)
+    assert sampled.returncode == 0, sampled.stderr
+    cached = say(["export", "someone/hearts", "--out", "card", "--format", "folder"], **offline)
+    assert cached.returncode == 0, cached.stderr
+    assert (
+        main(["export", str(tmp_path / "card"), "--out", str(tmp_path / "again.safetensors")]) == 0
+    )
+    assert (tmp_path / "samples.png").is_file()
+    assert (tmp_path / "card" / "README.md").is_file()
+    assert PortableModel.load(again).config == run.config
 
 
 def test_bad_input_gets_a_sentence(model, tmp_path):

@@ -1,13 +1,17 @@
 """`isavae fit`: from a folder of pictures to a chosen model and its report."""
 
 import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from isavae.cli.progress import StepProgress
 from isavae.fit import fit_folder
-from isavae.fit.proposal import BETAS, LAYOUT, SEEDS
+from isavae.fit.proposal import SEEDS
 from isavae.studies.execute import Tally
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -18,9 +22,11 @@ def fit(
     out: Path,
     budget: str = "15m",
     size: int | None = None,
-    layout: str = LAYOUT,
-    beta: tuple[float, ...] = BETAS,
+    layout: str | None = None,
+    likelihood: str | None = None,
+    beta: tuple[float, ...] = (),
     seeds: int = SEEDS,
+    learn_exponents: bool = False,
     steps: int | None = None,
     workers: int | None = None,
 ) -> None:
@@ -34,9 +40,11 @@ def fit(
         out: where results go.
         budget: time for everything, such as 90s, 15m or 2h.
         size: height and width of the pictures as the model sees them; proposed if left out.
-        layout: the prior, such as "2.1[6*2, 6*2]".
-        beta: values of beta to try.
+        layout: the prior, such as "2.1[6*2, 6*2]"; proposed if left out.
+        likelihood: of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
+        beta: values of beta to try; proposed if left out.
         seeds: models per beta, at least 2.
+        learn_exponents: learn the prior's exponents within subspaces; the report shows them.
         steps: optimiser steps per model; by default what the budget allows.
         workers: models trained at a time; by default one per core.
     """
@@ -52,16 +60,26 @@ def fit(
             seconds(budget),
             workers=workers,
             edge=size,
-            on_reasons=lambda reasons: print(*reasons, "", sep="\n", flush=True),
+            on_reasons=_say,
             on_change=show,
+            steps=steps,
             layout=layout,
+            likelihood=likelihood,
             betas=beta,
             seeds=seeds,
-            steps=steps,
+            learn_exponents=learn_exponents,
         )
-    print(*fitted.sentences(), "", sep="\n")
+    _say(fitted.sentences())
     print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
     print(f"model:  {out / 'model.safetensors'}")
+
+
+def _say(sentences: Sequence[str]) -> None:
+    """Print sentences and an empty line; on a terminal broken between words."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        sentences = [textwrap.fill(s, width, subsequent_indent="  ") for s in sentences]
+    print(*sentences, "", sep="\n", flush=True)
 
 
 def seconds(text: str) -> float:

@@ -25,6 +25,7 @@ from isavae.fit.codes import codes_table, write_table
 from isavae.fit.page import Findings, render
 from isavae.fit.pictures import fingerprint, read_pictures
 from isavae.fit.proposal import propose
+from isavae.fit.schedule import Length, schedule
 from isavae.fit.selection import Candidate, candidates, choose, peers_of
 from isavae.metrics import Codes
 from isavae.sharing import PortableModel
@@ -88,6 +89,7 @@ def fit_folder(
     *,
     workers: int | None = None,
     edge: int | None = None,
+    steps: int | None = None,
     on_reasons: Callable[[tuple[str, ...]], None] = lambda reasons: None,
     on_change: Callable[[Tally], None] | None = None,
     **wishes: Any,
@@ -102,9 +104,10 @@ def fit_folder(
         budget: seconds; training that has not ended by then is broken off, and can be continued.
         workers: runs at a time; by default the cores of this machine.
         edge: height and width of the pictures as the model sees them; proposed if left out.
+        steps: of each run; by default as many as the budget allows.
         on_reasons: called with the sentences about what will be trained, before it is.
         on_change: called whenever the study has moved on.
-        **wishes: layout, betas, seeds and steps, as for `propose`.
+        **wishes: what `propose` takes: layout, likelihood, betas, seeds, learn_exponents.
 
     Raises:
         ValueError: if there are too few pictures, or `out` belongs to others.
@@ -113,7 +116,7 @@ def fit_folder(
     workers = workers or available_cores()
     _require_fitting_place(folder, out)
     if not (out / "fit.json").is_file():
-        _decide(folder, out, budget, workers, edge, wishes)
+        _decide(folder, out, edge, wishes, Length(budget, workers, steps))
     decided = json.loads((out / "fit.json").read_text())
     on_reasons(tuple(decided["reasons"]))
     directory = StudyDirectory(out / "study")
@@ -149,20 +152,22 @@ def _require_fitting_place(folder: Path, out: Path) -> None:
 
 
 def _decide(
-    folder: Path, out: Path, budget: float, workers: int, edge: int | None, wishes: dict[str, Any]
+    folder: Path, out: Path, edge: int | None, wishes: dict[str, Any], length: Length
 ) -> None:
     """Read the pictures, propose, and write both down."""
     pictures = read_pictures(folder, edge)
-    proposal = propose(pictures, budget, workers, **wishes)
+    proposal = propose(pictures, **wishes)
     stored = out / "pictures.npy"
     with atomic_write(stored) as file:
         np.save(file, pictures.images)
+    data = f"{stored.resolve()}[layout=chw]"
+    proposal = schedule(proposal, data, length)
     decided = {
         "pictures": pictures.fingerprint,
         "names": pictures.names,
         "skipped": pictures.skipped,
         "reasons": proposal.reasons,
-        "study": proposal.study(f"{stored.resolve()}[layout=chw]"),
+        "study": proposal.study(data),
     }
     with atomic_write(out / "fit.json") as file:
         file.write(json.dumps(decided, indent=1).encode())

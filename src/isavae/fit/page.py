@@ -23,7 +23,8 @@ from isavae.metrics import Codes
 from isavae.sharing import PortableModel
 
 STEPS = 9
-SHOWN = 12
+COLUMNS = 6  # so that each picture of a sheet can be told on a phone
+SHEETS = 2  # one below the other on a phone, side by side elsewhere
 
 
 @final
@@ -49,7 +50,7 @@ def render(findings: Findings) -> str:
         found=_list(findings.sentences),
         axes=_axes(findings),
         reconstructions=_reconstructions(findings),
-        samples=picture(tiles(findings.model.sample(2 * SHOWN), SHOWN), "decoded draws"),
+        samples=_samples(findings.model),
         candidates=_candidates(findings),
         exponents=_exponents(findings),
         decided=_list(findings.reasons),
@@ -94,9 +95,21 @@ def _middle(codes: Codes) -> Float[Tensor, "latents"]:
 
 def _reconstructions(findings: Findings) -> str:
     data = findings.data
-    images = data.sample(0, min(SHOWN, len(data))).batch(slice(None))
-    both = torch.cat([images, reconstruct(findings.model.vae, images)])
-    return picture(tiles(both, len(images)), "pictures above, what the model makes of them below")
+    images = data.sample(0, min(SHEETS * COLUMNS, len(data))).batch(slice(None))
+    pairs = zip(
+        images.split(COLUMNS), reconstruct(findings.model.vae, images).split(COLUMNS), strict=True
+    )
+    said = "pictures above, what the model makes of them below"
+    return _sheets([(tiles(torch.cat(pair), len(pair[0])), said) for pair in pairs])
+
+
+def _samples(model: PortableModel) -> str:
+    draws = model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)
+    return _sheets([(tiles(some, COLUMNS), "decoded draws of the prior") for some in draws])
+
+
+def _sheets(sheets: Sequence[tuple[np.ndarray, str]]) -> str:
+    return f'<div class="sheets">{"".join(picture(*sheet) for sheet in sheets)}</div>'
 
 
 def _candidates(findings: Findings) -> str:
@@ -116,14 +129,20 @@ def _candidates(findings: Findings) -> str:
 
 
 def _exponents(findings: Findings) -> str:
-    prior = findings.model.vae.prior
-    exponents = getattr(prior, "exponents", None)
+    """The exponents of the trained model, one per inner node of its tree."""
+    model = findings.model
+    exponents = getattr(model.vae.prior, "exponents", None)
     if exponents is None:
-        return "<p>The prior is the standard normal, which has no exponents.</p>"
-    shown = ", ".join(f"{p:.2f}" for p in exponents.tolist())
+        return f"<p>The prior {escape(model.config.prior)} is no tree and has no exponents.</p>"
+    p0, *inner = [f"{p:.2f}" for p in exponents.tolist()]
+    if model.config.learn_exponents:
+        how = f"The inner ones were learned; training started from {model.config.prior}."
+    else:
+        how = "They were fixed; --learn-exponents learns the inner ones."
     return (
-        f"<p>Prior {escape(findings.model.config.prior)}; exponents of the trained model in "
-        f"preorder, the root's first: {shown}.</p>"
+        f"<p>Between subspaces {p0}; within them, from the first, {', '.join(inner) or 'none'}. "
+        f"{escape(how)} At 2 a subspace's axes could be turned at no cost; the farther from 2, the "
+        "more the prior holds on to them.</p>"
     )
 
 

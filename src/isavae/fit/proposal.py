@@ -1,27 +1,24 @@
-"""What to train on somebody's pictures: size, likelihood, layout, β, seeds and length."""
+"""What to train on somebody's pictures: likelihood, layout, β and seeds, from the pictures."""
 
-import time
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
+from dataclasses import dataclass, replace
 from typing import Any, final
 
-import torch
 import yaml
 
-from isavae.data import ImageDataset
+from isavae.fit.inspection import Inspection, inspect
 from isavae.fit.pictures import Pictures
-from isavae.runs import RunConfig, build_model
-from isavae.training import TrainState, train
+from isavae.models import build_prior
+from isavae.runs import RunConfig
 
-# Likelihood and β: the tuning runs in docs/practitioner.md. Exponents: the demo (docs/demo.md).
-LAYOUT = "2.1[6*2, 6*2, 6*2, 6*2, 6*2]"
-LIKELIHOOD = "gaussian(0.1)"
-BETAS = (4.0, 16.0)
+# What is measured of these choices: docs/practitioner.md.
+P0, P = 2.1, 6  # exponents between and within subspaces
+SUBSPACE, FEWEST_SUBSPACES, MOST_SUBSPACES = 2, 2, 5
+SHARE = 0.9  # of the variance, which as many directions as there are latents should hold
 SEEDS = 4
-FEWEST_STEPS, MOST_STEPS = 300, 20_000
-OVERHEAD = 0.15  # of the budget: reading, scoring, the report
+BETAS_OTHERWISE = (1.0, 4.0)  # where pixels have no fixed σ to weigh against
+SMALLEST_SPREAD = 0.005  # about one step of 255
 
 
 @final
@@ -54,76 +51,65 @@ class Proposal:
             sort_keys=False,
         )
 
+    def with_steps(self, steps: int, reason: str) -> "Proposal":
+        """The same with a length of its runs."""
+        settings = self.settings | {"steps": steps}
+        return replace(self, settings=settings, reasons=(*self.reasons, reason))
+
 
 def propose(
     pictures: Pictures,
-    budget: float,
-    workers: int,
     *,
-    layout: str = LAYOUT,
-    betas: Sequence[float] = BETAS,
+    layout: str | None = None,
+    likelihood: str | None = None,
+    betas: Sequence[float] = (),
     seeds: int = SEEDS,
-    steps: int | None = None,
+    learn_exponents: bool = False,
 ) -> Proposal:
-    """Decide what to train, from the pictures and from how long a step takes here.
+    """Decide what to train from the pictures; what is given is taken as it is.
 
     Args:
         pictures: what is trained on.
-        budget: seconds for everything.
-        workers: runs at a time.
         layout: the prior, as `build_prior` reads it.
+        likelihood: p(x|z), as `build_likelihood` reads it.
         betas: the values of β.
         seeds: runs per β, at least 2: agreement takes two.
-        steps: of each run; by default as many as the budget allows.
+        learn_exponents: whether the exponents within subspaces are learned from the pictures.
 
     Raises:
-        ValueError: if there are fewer than two seeds.
+        ValueError: if there are fewer than two seeds, or a wish is none that can be met.
     """
     if seeds < 2:
         raise ValueError(f"agreement across seeds takes at least two of them; got {seeds}")
-    data = ImageDataset.from_arrays(pictures.images)
+    looks = inspect(pictures.images)
+    reasons = _of_pictures(pictures)
+    likelihood, reason = (likelihood, "as asked for") if likelihood else _likelihood(looks)
+    reasons.append(f"Pixels: {likelihood}, {reason}.")
+    layout, reason = (layout, "as asked for") if layout else _layout(looks)
+    reasons.append(f"Prior: {layout}, {reason}.")
+    if learn_exponents:
+        reasons.append("Exponents within subspaces start there and are learned.")
     settings: dict[str, Any] = {
         "prior": layout,
         "prior_scale": "standardised",
-        "likelihood": LIKELIHOOD,
+        "learn_exponents": learn_exponents,
+        "likelihood": likelihood,
         "network": "mlp",
-        "width": 256 if data.shape[1] <= 32 else 512,
-        "batch_size": min(64, len(data)),
+        "width": 256 if pictures.images.shape[2] <= 32 else 512,
+        "batch_size": min(64, len(pictures.images)),
     }
-    seconds = step_seconds(RunConfig.parse(settings), data)
-    runs = len(betas) * seeds
-    if steps is None:
-        affordable = int((1 - OVERHEAD) * budget * workers / (runs * seconds))
-        steps = min(MOST_STEPS, max(FEWEST_STEPS, affordable))
-    settings["steps"] = steps
-    reasons = [*_of_pictures(pictures), *_of_model(settings)]
-    values = " and ".join(f"{beta:g}" for beta in betas)
-    reasons.append(
-        f"{runs} runs of {steps:,} steps: β = {values}, {seeds} seeds each; "
-        f"about {runs * steps * seconds / workers / 60:.1f} minutes with {workers} at a time, "
-        f"as a step takes {1000 * seconds:.1f} ms here."
-    )
-    return Proposal(settings, tuple(betas), seeds, tuple(reasons))
-
-
-def step_seconds(config: RunConfig, data: ImageDataset, steps: int = 20) -> float:
-    """How long an optimiser step takes here on one thread, by taking a few."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        state = TrainState(build_model(config, data.shape), config.lr)
-        size = config.batch_size
-        taken = train(state, data, config.objective, steps=steps, batch_size=size, seed=0)
-        times = [time.perf_counter() for _ in taken]
-    finally:
-        torch.set_num_threads(threads)
-    return median(later - earlier for earlier, later in pairwise(times))
+    RunConfig.parse(settings)
+    latents = build_prior(layout, learn_exponents=learn_exponents).latent
+    values, reason = (betas, "as asked for") if betas else _betas(looks, likelihood, latents)
+    shown = " and ".join(f"{beta:g}" for beta in values)
+    reasons.append(f"β: {shown}, {reason}; {seeds} seeds each.")
+    return Proposal(settings, tuple(values), seeds, tuple(reasons))
 
 
 def _of_pictures(pictures: Pictures) -> list[str]:
     n, channels, edge, _ = pictures.images.shape
     widths, heights = zip(*pictures.original, strict=True)
-    sides = f"{min(widths)} to {max(widths)} wide and {min(heights)} to {max(heights)} high"
+    sides = f"{_range(widths)} wide and {_range(heights)} high"
     kind = "in colour" if channels == 3 else "in grey, as none has a colour"
     reasons = [f"{n:,} pictures, {sides}, become {edge} × {edge} {kind}."]
     if pictures.skipped:
@@ -135,9 +121,48 @@ def _of_pictures(pictures: Pictures) -> list[str]:
     return reasons
 
 
-def _of_model(settings: dict[str, Any]) -> list[str]:
-    return [
-        "Pixels are normal with a standard deviation of 0.1, which makes a network learn within "
-        "few steps.",
-        f"The prior is {settings['prior']}, with latents of variance 1.",
-    ]
+def _range(sizes: Sequence[int]) -> str:
+    low, high = min(sizes), max(sizes)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _likelihood(looks: Inspection) -> tuple[str, str]:
+    """Normal pixels with a fixed σ: half the contrast, or the noise where that is more."""
+    half = looks.contrast / 2
+    spread = max(half, looks.noise, SMALLEST_SPREAD)
+    why = (
+        "half of how much a pixel varies between pictures"
+        if spread == half
+        else "the noise of a pixel"
+        if spread == looks.noise
+        else "the smallest worth telling"
+    )
+    if looks.binary > 0.95:
+        why += "; black and white, but Bernoulli pixels take many times more steps"
+    return f"gaussian({spread:.2g})", why
+
+
+def _layout(looks: Inspection) -> tuple[str, str]:
+    """As many subspaces as it takes for the directions in which pictures differ, up to five."""
+    directions = looks.directions(SHARE)
+    wanted = -(-directions // SUBSPACE)
+    subspaces = min(MOST_SUBSPACES, max(FEWEST_SUBSPACES, wanted))
+    layout = f"{P0:g}[{', '.join([f'{P:g}*{SUBSPACE}'] * subspaces)}]"
+    held = f"as {SHARE:.0%} of how pictures differ lies in {directions} directions"
+    if subspaces < wanted:
+        held += f"; at most {MOST_SUBSPACES * SUBSPACE} latents are proposed"
+    return layout, held
+
+
+def _betas(looks: Inspection, likelihood: str, latents: int) -> tuple[Sequence[float], str]:
+    """The β at which a linear model would keep all latents, and half of them."""
+    fixed = re.fullmatch(r"gaussian\(([^()]*)\)", likelihood)
+    if not fixed:
+        return BETAS_OTHERWISE, "as no σ of normal pixels is given"
+    kept = (latents, max(1, latents // 2))
+    values = {_rounded(looks.weight_keeping(k, float(fixed[1]))) for k in kept}
+    return sorted(values), f"where a linear model would use {kept[0]} and {kept[1]} latents"
+
+
+def _rounded(beta: float) -> float:
+    return max(1.0, float(f"{beta:.2g}"))

@@ -1,0 +1,139 @@
+"""What is proposed for pictures, from the pictures alone."""
+
+import numpy as np
+import pytest
+
+from isavae.fit import Pictures, propose
+from isavae.fit.inspection import inspect
+from isavae.fit.schedule import Length, schedule
+from isavae.runs import RunConfig
+from isavae.studies.planning import ForeseenRun, Plan
+from isavae.studies.timing import Cost
+
+PLANTED = [0.12, 0.08, 0.05]  # standard deviations along directions of unit length per pixel
+
+
+def drawn(n=400, edge=16, deviations=PLANTED, noise=0.0, channels=1):
+    """Grey pictures that differ in a few smooth directions, and by noise: uint8."""
+    rng = np.random.default_rng(0)
+    x = np.arange(edge) * np.pi / edge
+    waves = np.stack([np.sqrt(2) * np.cos((k + 1) * (x + 0.5 * np.pi / edge)) for k in range(4)])
+    codes = rng.normal(size=(n, len(deviations))) * deviations
+    images = 0.5 + np.repeat(codes @ waves[: len(deviations)], edge, axis=0).reshape(n, edge, edge)
+    images = images + rng.normal(size=images.shape) * noise
+    pixels = np.rint(images.clip(0, 1) * 255).astype(np.uint8)
+    return np.repeat(pixels[:, None], channels, axis=1)
+
+
+def pictures(images):
+    names = tuple(f"{row}.png" for row in range(len(images)))
+    return Pictures(names, images, {}, tuple((20, 16 + row % 2) for row in range(len(images))), "x")
+
+
+def test_inspection_finds_what_was_planted():
+    looks = inspect(drawn(4000, noise=0.04))
+    planted = 256 * np.square(PLANTED)
+    np.testing.assert_allclose(looks.variances[:3], planted, rtol=0.15)
+    assert looks.variances[3] < 0.1 * planted[2]
+    assert looks.noise == pytest.approx(0.04, rel=0.05)
+    variance = np.square(PLANTED).sum() + 0.04**2
+    assert looks.contrast == pytest.approx(variance**0.5, rel=0.05)
+    assert looks.binary < 0.05
+
+
+@pytest.mark.parametrize("n", [20, 900])
+def test_the_spectrum_is_that_of_the_covariance(n):
+    images = drawn(n, noise=0.1)
+    rows = images.reshape(n, -1) / 255
+    expected = np.linalg.eigvalsh(np.cov(rows.T, bias=True))[::-1]
+    found = inspect(images).variances
+    assert len(found) == min(n, 256)
+    np.testing.assert_allclose(found, expected[: len(found)], atol=1e-5)
+
+
+def test_edges_are_no_noise_and_drawings_are_black_and_white():
+    images = np.zeros((50, 1, 16, 16), np.uint8)
+    for row in range(50):
+        images[row, 0, row % 8 : row % 8 + 7, 3 : 5 + row % 6] = 255
+    looks = inspect(images)
+    assert looks.noise == 0
+    assert looks.binary == 1
+
+
+def of(images, **wishes):
+    proposal = propose(pictures(images), **wishes)
+    return proposal.settings | {"betas": proposal.betas}, " ".join(proposal.reasons)
+
+
+def spread(settings):
+    return float(settings["likelihood"].removeprefix("gaussian(").removesuffix(")"))
+
+
+def test_the_width_of_pixels_follows_contrast_and_noise():
+    contrast = np.square(PLANTED).sum() ** 0.5
+    settings, said = of(drawn())
+    assert spread(settings) == pytest.approx(contrast / 2, rel=0.05)
+    assert "half of how much a pixel varies" in said
+    faint, _ = of(drawn(deviations=[0.012, 0.008, 0.005]))
+    assert spread(faint) == pytest.approx(contrast / 20, rel=0.2)
+    noisy, said = of(drawn(noise=0.2))
+    assert spread(noisy) == pytest.approx(0.2, rel=0.1)
+    assert "the noise of a pixel" in said
+    hardly, _ = of(drawn(deviations=[0.003]))
+    assert spread(hardly) == 0.005
+
+
+def test_subspaces_follow_the_directions_in_which_pictures_differ():
+    settings, said = of(drawn())
+    assert settings["prior"] == "2.1[6*2, 6*2]"
+    assert "90% of how pictures differ lies in 3 directions" in said
+    assert of(drawn(deviations=[0.1]))[0]["prior"] == "2.1[6*2, 6*2]"
+    many, said = of(drawn(noise=0.2))
+    assert many["prior"].count("6*2") == 5
+    assert "at most 10 latents" in said
+
+
+def test_beta_does_not_depend_on_contrast():
+    settings, _ = of(drawn(noise=0.05))
+    half, _ = of(drawn(noise=0.05) // 2)
+    np.testing.assert_allclose(half["betas"], settings["betas"], rtol=0.15)
+
+
+def test_wishes_are_kept():
+    settings, said = of(
+        drawn(), layout="3*4", likelihood="gaussian(0.3)", betas=(2.0,), learn_exponents=True
+    )
+    assert (settings["prior"], settings["likelihood"]) == ("3*4", "gaussian(0.3)")
+    assert settings["betas"] == (2.0,)
+    assert settings["learn_exponents"]
+    assert said.count("as asked for") == 3
+    assert of(drawn(), likelihood="bernoulli")[0]["betas"] == (1.0, 4.0)
+    with pytest.raises(ValueError, match="at least two"):
+        of(drawn(), seeds=1)
+    with pytest.raises(ValueError, match="tree"):
+        of(drawn(), layout="normal", learn_exponents=True)
+
+
+def test_pictures_are_described_as_they_are():
+    _, said = of(drawn(64, channels=3))
+    assert "64 pictures, 20 wide and 16 to 17 high, become 16 × 16 in colour." in said
+    assert "64 pictures are few" in said
+    assert of(drawn(30))[0]["batch_size"] == 30
+
+
+def foreseen(configs, *, workers, images):
+    cost = Cost(2.0, 0.01, 1.0, 0.0, 0.0, 0.0, 0.0)
+    return Plan(tuple(ForeseenRun(RunConfig(), 1, cost) for _ in configs), workers, 1)
+
+
+def test_the_length_is_what_the_budget_allows(monkeypatch):
+    """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
+    monkeypatch.setattr("isavae.fit.schedule.plan", foreseen)
+    proposal = propose(pictures(drawn()), betas=(1.0, 4.0))
+    scheduled = schedule(proposal, "pictures.npy", Length(100.0, 2))
+    assert scheduled.settings["steps"] == int((85 - 4 * 3) / 4 / 0.01)
+    assert "8 runs of 1,825 steps: about 1.4 minutes, 2 at a time" in scheduled.reasons[-1]
+    assert "10.0 ms" in scheduled.reasons[-1]
+    assert schedule(proposal, "x.npy", Length(1.0, 2)).settings["steps"] == 300
+    assert schedule(proposal, "x.npy", Length(1e6, 2)).settings["steps"] == 20_000
+    assert schedule(proposal, "x.npy", Length(1.0, 2, 7)).settings["steps"] == 7
