@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from isavae.data import FactorGrid
-from isavae.figures import encode, latent_sheet, panels, reconstructions, save, traversals
+from isavae.figures import (
+    encode,
+    latent_sheet,
+    orientation,
+    panels,
+    position_plane,
+    reconstructions,
+    save,
+    traversals,
+)
 from isavae.figures.style import INK, SHAPES, colour
 from isavae.figures.tiles import mosaic
 from isavae.metrics import Codes, Information
@@ -183,3 +192,43 @@ def test_an_unknown_format_is_named(tmp_path):
         save(figure, tmp_path / "picture.jpg")
     assert not list(tmp_path.iterdir())
     assert encode(figure, "png").startswith(b"\x89PNG")
+
+
+POSITIONS = FactorGrid(("scale", "posX", "posY"), (2, 4, 3))
+# The third latent knows most of both, but a plane needs two: it and the first, which knows y.
+PLANE_NATS = information(
+    [0.3, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.3, 1.05], [0.0, 1.2, 0.1],
+    factors=("scale", "posX", "posY"),
+)  # fmt: skip
+
+
+def test_plane_is_that_of_the_two_latents_that_know_most_of_the_positions():
+    codes = codes_on(POSITIONS, latents=4)
+    prior = torch.arange(20.0).reshape(5, 4)
+    plane = position_plane(codes, PLANE_NATS, prior)
+    assert (plane.factors, plane.latents) == (("posX", "posY"), (2, 0))
+    means = codes.mean.double().reshape(2, 4, 3, 4).mean(0)[..., [2, 0]]
+    torch.testing.assert_close(plane.codes.double(), means)
+    torch.testing.assert_close(plane.prior, prior[:, [2, 0]])
+
+
+def test_orientation_draws_red_lines_of_one_x_and_blue_lines_of_one_y():
+    plane = position_plane(codes_on(POSITIONS, latents=4), PLANE_NATS, torch.zeros(5, 4))
+    figure = orientation({str(k): plane for k in range(4)})
+    drawn = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in drawn] == ["0", "1", "2", "3"]
+    reds, blues = drawn[0].collections[1:3]
+    np.testing.assert_allclose(reds.get_segments(), plane.codes)  # at posX = 0, 1, 2, 3
+    np.testing.assert_allclose(blues.get_segments(), plane.codes.transpose(0, 1))
+    assert [c.get_edgecolor()[0][0] > 0.5 for c in (reds, blues)] == [True, False]
+    assert (drawn[0].get_xlabel(), drawn[0].get_ylabel()) == ("$z_{3}$", "$z_{1}$")
+    low, high = drawn[0].get_xlim()
+    assert low == -high
+    assert high > abs(plane.codes).max()
+
+
+def test_a_plane_needs_two_latents_and_two_ordered_factors():
+    with pytest.raises(ValueError, match="two latents"):
+        position_plane(codes_on(POSITIONS, latents=1), PLANE_NATS, torch.zeros(5, 1))
+    with pytest.raises(ValueError, match="two ordered factors"):
+        position_plane(codes_on(FactorGrid(("a",), (4,))), PLANE_NATS, torch.zeros(5, 3))

@@ -1,5 +1,6 @@
 """Fig. 3: how the shape of the prior turns the plane of positions in latent space."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
@@ -23,7 +24,7 @@ class PositionPlane:
 
     Args:
         factors: Names of the two factors.
-        latents: The latents, the one that knows more of the first factor first.
+        latents: The latents, that of the first factor first.
         codes: Mean codes over the factors' classes.
         prior: Draws of the same two latents from the prior.
     """
@@ -37,7 +38,9 @@ class PositionPlane:
 def position_plane(
     codes: Codes, information: Information, prior: Float[Tensor, "draws latents"]
 ) -> PositionPlane:
-    """The plane of a model's two most informed latents about the map's factors (see `panels`).
+    """The plane of the latents a and b that know most of the map's two factors (see `panels`).
+
+    They are those with the largest I(z_a; first factor) + I(z_b; second factor).
 
     Args:
         codes: Codes with a grid.
@@ -45,15 +48,15 @@ def position_plane(
         prior: Draws from the model's prior.
 
     Raises:
-        ValueError: The grid has no two factors to map.
+        ValueError: The grid has no two factors to map, or the codes have one latent.
     """
     grid, factors = _mapped(codes)
-    columns = [information.factors.index(name) for name in factors]
-    nats = information.mutual[:, columns]
-    pair = nats.sum(1).argsort(descending=True)[:2]
-    # In the order in which the pair tells the two factors apart best.
-    straight = nats[pair[0], 0] + nats[pair[1], 1] >= nats[pair[0], 1] + nats[pair[1], 0]
-    first, second = (pair if straight else pair.flip(0)).tolist()
+    if codes.latents < 2:
+        raise ValueError("the orientation of a plane needs two latents, but the model has one")
+    nats = information.mutual[:, [information.factors.index(name) for name in factors]]
+    pairs = nats[:, :1] + nats[:, 1]  # I(z_a; first factor) + I(z_b; second factor)
+    best = int(pairs.fill_diagonal_(-math.inf).argmax())
+    first, second = divmod(best, codes.latents)
     means = conditional_means(codes.mean, grid, factors)[..., [first, second]]
     return PositionPlane(factors, (first, second), means, prior[:, [first, second]])
 
@@ -72,7 +75,7 @@ def _mapped(codes: Codes) -> tuple[FactorGrid, tuple[str, str]]:
 
 @in_style
 def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
-    """The lattice of positions in latent space, one panel a model (Fig. 3).
+    """The lattice of positions in latent space, one panel a model, up to three a row (Fig. 3).
 
     Red lines have one value of the first factor (x), blue ones of the second (y); grey points are
     draws from the prior. Lines along the axes mean that the latents have found x and y.
@@ -80,20 +83,24 @@ def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
     Args:
         planes: For each panel its title and plane.
     """
-    figure = new_figure(PAGE, PAGE / max(len(planes), 2) + 0.3)
-    axes_row = figure.subplots(1, len(planes), squeeze=False)[0]
-    for axes, (title, plane) in zip(axes_row, planes.items(), strict=True):
+    columns = min(len(planes), 3)
+    rows = math.ceil(len(planes) / columns)
+    figure = new_figure(PAGE, rows * PAGE / max(columns, 2) + 0.3)
+    cells = figure.subplots(rows, columns, squeeze=False).flatten()
+    for empty in cells[len(planes) :]:
+        empty.set_axis_off()
+    for axes, (title, plane) in zip(cells, planes.items(), strict=False):
         lattice = plane.codes.numpy()
         axes.scatter(*plane.prior.T.numpy(), s=1, color=DATA, lw=0, rasterized=True)
         for lines, shade in ((lattice, RED), (lattice.swapaxes(0, 1), BLUE)):
             axes.add_collection(LineCollection(list(lines), colors=shade, linewidths=0.8))
         reach = 1.25 * float(np.nanmax(abs(lattice)))
         axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
-        axes.set_xlabel(f"{latent_name(plane.latents[0])}")
-        axes.set_ylabel(f"{latent_name(plane.latents[1])}")
+        axes.set_xlabel(latent_name(plane.latents[0]))
+        axes.set_ylabel(latent_name(plane.latents[1]))
     first, second = next(iter(planes.values())).factors
-    axes_row[0].plot([], [], color=RED, label=f"one {first}")
-    axes_row[0].plot([], [], color=BLUE, label=f"one {second}")
-    axes_row[0].scatter([], [], s=6, color=DATA, label="prior")
+    cells[0].plot([], [], color=RED, label=f"one {first}")
+    cells[0].plot([], [], color=BLUE, label=f"one {second}")
+    cells[0].scatter([], [], s=6, color=DATA, label="prior")
     figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from isavae.distributions import LpTree
 from isavae.figures import (
+    PositionPlane,
     bias_by_magnitude,
     draw_tree,
     exponent_histograms,
@@ -71,7 +72,7 @@ def paper_figures(number: str, *sources: Path) -> Named:
     elif not sources:
         raise ValueError(f"figure {number} needs a study or a run: isavae figure {number} DIR")
     elif number == "3":
-        yield "figure3", orientation({t: PicturedRun.open(p).plane() for t, p in _two(sources)})
+        yield "figure3", orientation(_planes(sources))
     elif number in STUDY_FIGURES:
         yield f"figure{number}", _of_study(number, results(sources[0]))
     else:
@@ -177,14 +178,17 @@ def _sheet(number: str, source: Path) -> Named:
     yield f"figure{number}-traversals", pictured.traversals()
 
 
-def _two(sources: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    """The runs of Fig. 3 with their priors as titles."""
+def _planes(sources: tuple[Path, ...]) -> dict[str, PositionPlane]:
+    """The runs of Fig. 3 (of a study the first two models') under their priors."""
     runs = list(sources)
     if len(runs) == 1 and not (runs[0] / "config.json").exists():
         runs = [Path(path) for path in select(results(runs[0]))["path"][:2]]
-    for path in runs:
-        prior = Run.open(path).config.prior
-        yield f"{path.name}: {prior}" if len(prior) < 24 else path.name, path
+    priors = [Run.open(path).config.prior for path in runs]
+    titles = [
+        f"prior {prior}" if priors.count(prior) == 1 else f"{path.name}: {prior}"
+        for path, prior in zip(runs, priors, strict=True)
+    ]
+    return {t: PicturedRun.open(path).plane() for t, path in zip(titles, runs, strict=True)}
 
 
 def _tree(sources: tuple[Path, ...]) -> LpTree:
