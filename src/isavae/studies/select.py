@@ -35,7 +35,7 @@ def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
     Raises:
         ValueError: for an unknown rule, or if no run has what it takes.
     """
-    done = table.filter(pl.col("status") == "done")
+    done = table.filter(pl.col("status") == "done").sort("seed")
     if by == "representative":
         valued = _by_group(done, _representative_distance)
     elif by == "udr":
@@ -56,14 +56,14 @@ def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
 def udr_scores(group: pl.DataFrame) -> pl.Series:
     """The unsupervised disentanglement ranking of every run among runs that differ in seed only.
 
-    Codes of the same images, a seeded subset of up to 10,000, are compared; null if alone.
+    Codes of the same images, a seeded subset of up to 10,000, are compared. A run whose weights
+    cannot be read is left out; what is left out, or alone, has null.
     """
-    if len(group) < 2:
-        return pl.Series([None] * len(group), dtype=pl.Float64)
-    codes = [_codes(path) for path in group["path"]]
-    scores = []
-    for position, own in enumerate(codes):
-        scores.append(udr(own, codes[:position] + codes[position + 1 :]).score)
+    codes = {row: code for row, path in enumerate(group["path"]) if (code := _codes(path))}
+    scores: list[float | None] = [None] * len(group)
+    for row, own in codes.items():
+        others = [code for other, code in codes.items() if other != row]
+        scores[row] = udr(own, others).score if others else None
     return pl.Series(scores, dtype=pl.Float64)
 
 
@@ -90,8 +90,13 @@ def _representative_distance(group: pl.DataFrame) -> pl.Series:
     return pl.Series(distance).fill_nan(None)
 
 
-def _codes(path: str | os.PathLike[str]) -> Codes:
-    run = Run.open(path)
+def _codes(path: str | os.PathLike[str]) -> Codes | None:
+    """A run's codes, or None if it has no whole weights."""
+    try:
+        run = Run.open(path)
+        model = run.load_model()
+    except ValueError:
+        return None
     data = open_once(run.config.data)
     subset = data.sample(0, UDR_IMAGES) if len(data) > UDR_IMAGES else data
-    return encode_all(run.load_model(), subset)
+    return encode_all(model, subset)

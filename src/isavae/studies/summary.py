@@ -7,10 +7,10 @@ import polars as pl
 
 from isavae.models import OBJECTIVES
 from isavae.runs import RunConfig
+from isavae.studies.results import COLUMN_OF_SETTING
 
-# Where it runs and which of many equals it is says nothing about a setting; `kl`, how an objective
-# estimates that term, shares its name with the score, which is what the table's column holds.
-IRRELEVANT = {"seed", "device", "kl"}
+# Where it runs and which of many equals it is says nothing about a setting.
+IRRELEVANT = {"seed", "device"}
 QUANTILES = (0.25, 0.75)
 
 
@@ -20,7 +20,8 @@ def group_columns(table: pl.DataFrame) -> list[str]:
     A setting that each model has its own value of, such as the prior, is told by the model.
     """
     parameters = {f.name for kind in OBJECTIVES.values() for f in fields(kind)} - {"name"}
-    settings = {*RunConfig.model_fields, *parameters} - IRRELEVANT - {"beta"}
+    columns = {COLUMN_OF_SETTING.get(name, name) for name in parameters}
+    settings = {*RunConfig.model_fields, *columns} - IRRELEVANT - {"beta"}
     candidates = [name for name in table.columns if name in settings]
     values = table.group_by("model").agg(pl.col(candidates).n_unique())
     varying = [name for name in candidates if (values[name] > 1).any()]

@@ -1,0 +1,129 @@
+"""The table of runs and its summary, against directories and numbers written by hand."""
+
+import shutil
+import sys
+from statistics import mean, quantiles, stdev
+
+import polars as pl
+import pytest
+
+from isavae.cli.main import main
+from isavae.studies import results
+from isavae.studies.summary import group_columns, summarise
+from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
+
+MIGS = [0.1, 0.2, 0.4, 0.7]
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Five finished runs, one of another model; one that failed, one begun, one corrupt."""
+    for seed, value in enumerate(MIGS):
+        write_run(tmp_path, f"a{seed}", scored(value, kl=seed + 0.5), seed=seed)
+    write_run(tmp_path, "b0", scored(0.3), prior="isa")
+    write_work(write_run(tmp_path, "a4", seed=4), failed=True, error="it diverged")
+    write_run(tmp_path, "a5", seed=5)
+    (write_run(tmp_path, "c0", scored(0.9)) / "scores.json").write_text('{"mig": 0.')
+    settle(tmp_path / "runs" / "c0")
+    return tmp_path
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The directories that were read since it was last cleared."""
+    module = sys.modules["isavae.studies.results"]
+    names, row = [], module._row
+    monkeypatch.setattr(module, "_row", lambda path: names.append(path.split("/")[-1]) or row(path))
+    return names
+
+
+def test_one_row_a_run_with_what_it_says_of_itself(study):
+    table = results(study)
+    assert table["run"].to_list() == ["a0", "a1", "a2", "a3", "a4", "a5", "b0", "c0"]
+    states = ["done"] * 4 + ["failed", "started", "done", "corrupt"]
+    assert table["status"].to_list() == states
+    assert table["model"].to_list() == ["beta-vae"] * 6 + ["isa-vae", None]
+    first = table.row(0, named=True)
+    assert (first["mig"], first["reconstruction"], first["reconstruction_se"]) == (0.1, -20.0, 0.1)
+    assert first["exponents"] == [2.1, 2.2]
+    assert table["error"][4] == "it diverged"
+    assert "scores.json is no JSON" in table["error"][7]
+
+
+def test_the_score_kl_and_the_setting_kl_are_two_columns(tmp_path):
+    for kind in ("sampled", "analytic"):
+        objective = {"name": "beta-vae", "beta": 2.0, "kl": kind}
+        write_run(tmp_path, kind, scored(0.5, kl=3.25), objective=objective)
+    table = results(tmp_path)
+    assert table["kl"].to_list() == [3.25, 3.25]
+    assert table["kl_estimator"].to_list() == ["analytic", "sampled"]
+    assert group_columns(table) == ["model", "kl_estimator", "beta"]
+
+
+def test_the_index_is_read_while_it_holds_and_mended_where_it_does_not(study, read):
+    first = results(study)
+    assert len(read) == 8
+    read.clear()
+    assert results(study).equals(first)
+    assert read == []
+    write_run(study, "d0", scored(0.6), seed=9)  # added
+    shutil.rmtree(study / "runs" / "a5")  # removed
+    changed = study / "runs" / "a0"  # changed
+    (changed / "scores.json").write_text('{"mig": 0.15}')
+    settle(changed, LONG_AGO + 1)
+    table = results(study)
+    assert sorted(read) == ["a0", "d0"]
+    assert table["run"].to_list() == ["a0", "a1", "a2", "a3", "a4", "b0", "c0", "d0"]
+    assert table["mig"].to_list() == [0.15, 0.2, 0.4, 0.7, None, 0.3, None, 0.6]
+    read.clear()
+    assert results(study).equals(table)
+    assert read == []
+
+
+def test_a_run_that_changed_just_now_is_read_again(study, read):
+    (study / "runs" / "a5" / "log.jsonl").write_text("")  # sets the time to now
+    results(study)
+    read.clear()
+    results(study)
+    assert read == ["a5"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"2 nonsense", None])
+def test_an_index_that_is_broken_or_from_elsewhere_is_made_anew(study, read, damage):
+    table = results(study)
+    if damage is None:
+        shutil.move(study, f"{study}-moved")
+        study = study.with_name(f"{study.name}-moved")
+        assert all(str(study) in path for path in results(study)["path"])
+    else:
+        (study / "results.arrow").write_bytes(damage)
+        assert results(study).equals(table)
+    assert len(read) == 16
+
+
+def test_summaries_are_those_of_the_standard_library(study):
+    row = summarise(results(study)).row(by_predicate=pl.col("model") == "beta-vae", named=True)
+    low, middle, high = quantiles(MIGS, n=4, method="inclusive")
+    assert (row["done"], row["failed"]) == (4, 1)
+    assert row["mig_mean"] == pytest.approx(mean(MIGS))
+    assert row["mig_se"] == pytest.approx(stdev(MIGS) / 2)
+    assert (row["mig_q25"], row["mig_median"], row["mig_q75"]) == pytest.approx((low, middle, high))
+    alone = summarise(results(study)).row(by_predicate=pl.col("model") == "isa-vae", named=True)
+    assert (alone["mig_mean"], alone["mig_se"], alone["done"]) == (0.3, None, 1)
+    with pytest.raises(ValueError, match=r"a score must be one of .*mig"):
+        summarise(results(study), ["mgi"])
+
+
+def test_the_command_line_shows_the_summary_and_writes_the_runs(study, capsys):
+    files = {kind: study / f"runs.{kind}" for kind in ("csv", "parquet", "json")}
+    flags = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
+    assert main(["study", "results", str(study), "--scores", "mig", "kl", *flags]) == 0
+    shown = capsys.readouterr().out
+    assert "1 corrupt, 5 done, 1 failed, 1 started" in shown
+    assert any("isa-vae" in line and "0.3" in line for line in shown.splitlines())
+    table = results(study)
+    assert pl.read_parquet(files["parquet"]).equals(table)
+    for read in (pl.read_csv(files["csv"]), pl.read_json(files["json"])):
+        assert read["run"].to_list() == table["run"].to_list()
+        assert read["mig"].to_list() == table["mig"].to_list()
+    assert pl.read_csv(files["csv"])["exponents"][0] == "2.1 2.2"
