@@ -92,8 +92,9 @@ def test_a_run_that_changed_just_now_is_read_again(study, read):
 def test_an_index_that_is_broken_or_from_elsewhere_is_made_anew(study, read, damage):
     table = results(study)
     if damage is None:
-        shutil.move(study, f"{study}-moved")
-        study = study.with_name(f"{study.name}-moved")
+        moved = study.with_name(study.name[:-1] + "x")  # as long a path, so that only it differs
+        shutil.move(study, moved)
+        study = moved
         assert all(str(study) in path for path in results(study)["path"])
     else:
         (study / "results.arrow").write_bytes(damage)

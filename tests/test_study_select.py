@@ -87,7 +87,7 @@ def test_udr_chooses_agreement_then_the_lowest_seed_and_leaves_the_unreadable_ou
     codes["third"] = hand_made(-y, x)  # the same up to order and sign
     table = select(results(tmp_path), "udr")
     assert table["run"].to_list() == ["second"]
-    # Coefficients are correlations less the penalty 0.1: 1 with one of the others, and twice √½ with
+    # Coefficients are correlations less the penalty 0.1: 1 with one of the others, twice √½ with
     # the mixed one, of whose sum the largest is half. The median of two is their mean.
     assert table["selected_by"][0] == pytest.approx((0.9 + (0.5**0.5 - 0.1) / 2) / 2, abs=0.02)
 
