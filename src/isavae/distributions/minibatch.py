@@ -16,19 +16,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from isavae.distributions.ladder import Ladder, Spread, SumsOfNormals
 from isavae.distributions.norms import working_dtype
-from isavae.distributions.spectra import SpectralGrid, truncated_density
 
 _LOG_2PI = math.log(2 * math.pi)
-# Grid points per std: the spectrum has fallen to 5e-20 at the Nyquist frequency, so that densities
-# are right far below their maximum.
-_POINTS_PER_STD = 3
-# Beyond this many stds a component is below 1e-11 of its maximum.
-_TAIL = 7.0
 # One grid point costs as much as this many pairs; nothing is cheaper than fewer than _SMALL² pairs.
-_POINT_COST, _SMALL = 240, 512
-# The finest grid: beyond, a latent's histograms take more than 100 MB.
-_FINEST = 1 << 17
+_POINT_COST, _SMALL = 60, 256
+# The finest grid: beyond, a latent's histograms take more than 64 MB. Latents are computed together
+# up to so many points, whose histograms stay in the cache.
+_FINEST, _LARGEST = 1 << 17, 1 << 15
 # Pairs of samples and components per block (16 MB in float64).
 _BLOCK = 1 << 21
 
@@ -51,9 +47,8 @@ class MinibatchWeights:
     @classmethod
     def weighted(cls, batch: int, n_data: int) -> "MinibatchWeights":
         """Return 1 / (N M) for all: minibatch weighted sampling (Chen et al. 2018, C.1)."""
-        own = torch.arange(batch)[:, None]
-        usual = 1 / (n_data * batch)
-        return cls(usual, own, torch.full(own.shape, usual, dtype=torch.float64))
+        none = torch.empty(batch, 0, dtype=torch.float64)
+        return cls(1 / (n_data * batch), none.long(), none)
 
     @classmethod
     def stratified(cls, batch: int, n_data: int) -> "MinibatchWeights":
@@ -198,30 +193,33 @@ def log_marginals(
         Log-densities in nats.
     """
     if exact or z.device.type != "cpu":
-        return log_densities(z, mean, std, weights, _singles(z))
+        return _pair_log_marginals(z, mean, std, weights)
+    ladder = Ladder.covering(*(a.detach().double().T for a in (z, mean, std)))
     parts, order = [], []
-    for size, members in _latents_by_size(z, mean, std).items():
+    for members, by_pairs in _shares([sizes[0] for sizes in ladder.grids.sizes], len(z)):
+        compute = _pair_log_marginals if by_pairs else _fast_log_marginals
+        parts.append(compute(z[:, members], mean[:, members], std[:, members], weights))
         order += members
-        part = z[:, members], mean[:, members], std[:, members], weights
-        if _pairs_are_cheaper(len(z), size):
-            parts.append(log_densities(*part, _singles(part[0])))
-        else:
-            parts.append(_fast_log_marginals(*part))
     return torch.cat(parts, dim=1)[:, torch.tensor(order).argsort()]
 
 
-def _singles(z: Tensor) -> list[slice]:
-    return [slice(j, j + 1) for j in range(z.shape[1])]
+def _shares(sizes: list[int], batch: int) -> Iterator[tuple[list[int], bool]]:
+    """Latents to compute together, and whether by pairs, from the sizes of their finest grids."""
+    pairs = [j for j, size in enumerate(sizes) if _pairs_are_cheaper(batch, size)]
+    if pairs:
+        yield pairs, True
+    share: list[int] = []
+    for j in (j for j in range(len(sizes)) if j not in pairs):
+        if share and sum(sizes[i] for i in share) + sizes[j] > _LARGEST:
+            yield share, False
+            share = []
+        share.append(j)
+    if share:
+        yield share, False
 
 
-def _latents_by_size(z: Tensor, mean: Tensor, std: Tensor) -> dict[int, list[int]]:
-    """Group latents by the number of grid points that their narrowest component needs."""
-    _, period = _frame(z, mean, std)
-    finest = torch.log2(_POINTS_PER_STD * period / std.detach().amin(0)).ceil().tolist()
-    groups: dict[int, list[int]] = {}
-    for latent, exponent in enumerate(finest):
-        groups.setdefault(1 << int(exponent), []).append(latent)
-    return groups
+def _pair_log_marginals(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
+    return log_densities(z, mean, std, weights, [slice(j, j + 1) for j in range(z.shape[1])])
 
 
 def _pairs_are_cheaper(batch: int, size: int) -> bool:
@@ -240,36 +238,19 @@ def _warn_of_pairs() -> None:
     )
 
 
-def _frame(z: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where each latent's period begins and how long it is, in float64.
-
-    Beyond the samples and means it leaves room for the tails, which otherwise come round again.
-    """
-    both = torch.cat([z, mean]).detach().double()
-    low = both.amin(0)
-    return low, both.amax(0) - low + _TAIL * std.detach().double().amax(0)
-
-
 def _fast_log_marginals(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
-    low, period = _frame(z, mean, std)
-    x, mean, std = (a.double() / period for a in (z - low, mean - low, std))
-    narrowest, widest = (float(bound) for bound in std.detach().aminmax())
-    # Gradients within 1e-3 need finer nodes and more moments than values within 1e-4.
-    grid = SpectralGrid.spanning(
-        narrowest, widest, nodes=12, order=6, points_per_std=_POINTS_PER_STD
-    )
-    cell, offset, excess = grid.place(mean, std)
-    moments = grid.moments(offset, excess)
-    index = cell + grid.cells * torch.arange(z.shape[1])
-    spectrum = grid.spectrum(index.flatten(), [m.flatten() for m in moments], z.shape[1])
-    sums = grid.density_at(spectrum, x, order=8)
-    e = weights.components
-    deviation = x[:, None] - mean[e]
-    exceptional = torch.exp(-(deviation / std[e]).square() / 2 - std[e].log() - _LOG_2PI / 2)
-    # The exceptions are taken out of the sum as the grid holds them, truncated after the last
-    # moment: where they dominate the sum, the rest would drown in their error.
-    node = (std / (1 + excess).sqrt()).detach()[e]
-    held = truncated_density(deviation / node + offset[e], [m[e] for m in moments]) / node
-    usual = weights.usual * (sums - held.sum(1)).clamp_min(0)
-    density = usual + (weights.exceptions[..., None] * exceptional).sum(1)
-    return (density / period).log().to(z.dtype)
+    x, mean, std = (a.double().T.contiguous() for a in (z, mean, std))
+    ladder = Ladder.covering(x, mean, std)
+    sums = SumsOfNormals.apply(x, mean, std, ladder)
+    exceptions = weights.components.T
+    spread = Spread.of(ladder, mean, std) if len(exceptions) else None
+    exceptional = torch.zeros_like(sums)
+    for e, weight in zip(exceptions, weights.exceptions.T, strict=True):
+        deviation, width = x - mean[:, e], std[:, e]
+        exact = torch.exp(-(deviation / width).square() / 2 - width.log() - _LOG_2PI / 2)
+        exceptional = exceptional + weight * exact
+        # The exceptions are taken out of the sum as the grids hold them: where they dominate the
+        # sum, the rest would drown in their error.
+        sums = sums - spread.at(deviation, e)
+    density = weights.usual * sums.clamp_min(0) + exceptional
+    return density.log().T.to(z.dtype)
