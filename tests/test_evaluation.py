@@ -1,0 +1,77 @@
+"""A model on a data set: its estimates against scipy and closed forms, its subsets, its sweeps."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from isavae.data import load
+from isavae.evaluation import decode_traversals, encode_all, evaluate, likelihood_terms
+from isavae.runs import RunConfig, build_model
+
+DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
+SETTINGS = {"data": DATA, "prior": "normal", "latent": 3, "width": 16, "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(DATA)
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    torch.manual_seed(0)
+    model = build_model(RunConfig.parse(SETTINGS), data.shape)
+    with torch.no_grad():  # so that images differ in their posteriors and codes in their images
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model
+
+
+def test_estimates_are_those_of_closed_form_and_of_many_samples(model, data):
+    found = likelihood_terms(model, data, seed=3)
+    codes = encode_all(model, data)
+    mean, std = codes.mean.double().numpy(), codes.log_std.double().exp().numpy()
+    kl = (0.5 * (mean**2 + std**2 - 1) - np.log(std)).sum(1).mean()
+    assert found["kl"].value == pytest.approx(kl, abs=5 * found["kl"].standard_error)
+
+    random, values = np.random.default_rng(0), []
+    pixels = data.batch(range(len(data))).flatten(1).numpy()
+    for _ in range(20):
+        z = torch.from_numpy(random.normal(mean, std)).float()
+        with torch.no_grad():
+            shares = model.decode(z).mean.flatten(1).double().numpy()
+        values.append(scipy.stats.bernoulli.logpmf(pixels, shares).sum(1).mean())
+    error = found["reconstruction"].standard_error
+    assert found["reconstruction"].value == pytest.approx(np.mean(values), abs=5 * error)
+    assert found["reconstruction"].n == len(data)
+
+
+def test_standard_errors_shrink_with_the_images(model, data):
+    few, all_ = (likelihood_terms(model, data, n)["reconstruction"] for n in (64, None))
+    assert few.n == 64
+    assert few.standard_error / all_.standard_error == pytest.approx(4, rel=0.4)
+
+
+def test_a_subset_is_named_and_does_not_depend_on_the_state_of_chance(model, data):
+    codes = encode_all(model, data)
+    before = torch.get_rng_state()
+    scores = evaluate(model, data, codes, n=64, seed=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)
+    assert evaluate(model, data, codes, n=64, seed=5) == scores
+    assert scores["kl"]["subset_seed"] == 5
+    assert scores["kl"]["n"] == 64
+    alone = likelihood_terms(model, data.sample(5, 64), seed=5)
+    assert scores["kl"]["value"] == alone["kl"].value
+    assert evaluate(model, data, codes, n=None)["kl"]["subset_seed"] is None
+
+
+def test_a_sweep_moves_one_latent_and_leaves_the_others(model):
+    start, values = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([-1.0, 0.0, 1.0])
+    images = decode_traversals(model, start, [2, 0], values)
+    assert images.shape == (2, 3, 1, 16, 16)
+    with torch.no_grad():
+        expected = model.decode(torch.tensor([[0.5, -1.0, 1.0], [-1.0, -1.0, 2.0]])).mean
+    torch.testing.assert_close(images[0, 2], expected[0])
+    torch.testing.assert_close(images[1, 0], expected[1])
