@@ -242,10 +242,11 @@ def _fast_log_marginals(z: Tensor, mean: Tensor, std: Tensor, weights: Minibatch
     x, mean, std = (a.double().T.contiguous() for a in (z, mean, std))
     ladder = Ladder.covering(x, mean, std)
     sums = SumsOfNormals.apply(x, mean, std, ladder)
-    exceptions = weights.components.T
-    spread = Spread.of(ladder, mean, std) if len(exceptions) else None
+    if not weights.components.numel():
+        return (weights.usual * sums).log().T.to(z.dtype)
+    spread = Spread.of(ladder, mean, std)
     exceptional = torch.zeros_like(sums)
-    for e, weight in zip(exceptions, weights.exceptions.T, strict=True):
+    for e, weight in zip(weights.components.T, weights.exceptions.T, strict=True):
         deviation, width = x - mean[:, e], std[:, e]
         exact = torch.exp(-(deviation / width).square() / 2 - width.log() - _LOG_2PI / 2)
         exceptional = exceptional + weight * exact

@@ -64,7 +64,8 @@ class Grids:
         blocks, first = [], 0
         for size, members in groups.items():
             last = first + copies * size * len(members)
-            blocks.append(_Block(size, *zip(*members, strict=True), slice(first, last)))
+            sums, octaves = tuple(n for n, _ in members), tuple(o for _, o in members)
+            blocks.append(_Block(size, sums, octaves, slice(first, last)))
             first = last
         return blocks
 
