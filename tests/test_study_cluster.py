@@ -1,4 +1,4 @@
-"""Studies on a real Ray cluster of two nodes on this machine, one of which is killed."""
+"""Studies on Ray: started by the command line; a cluster of two nodes, one of which is killed."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from isavae.studies import StudyDirectory
 from isavae.studies.execute import run_study
 from isavae.studies.local import LocalEngine
-from tests.study_runs import outcome, require_tidy, tiny_study
+from tests.study_runs import outcome, require_tidy, start_driver, tiny_study
 
 ray = pytest.importorskip("ray")
 LONG = 500
@@ -21,10 +21,8 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.fixture
-def cluster(tmp_path_factory, monkeypatch):
-    """A head and one more node, a CPU each. Ray's sockets need a short path."""
-    from ray.cluster_utils import Cluster
-
+def quiet_ray(tmp_path_factory, monkeypatch):
+    """What Ray needs to be told. Its sockets need a short path."""
     for name, value in {
         "RAY_TMPDIR": str(tmp_path_factory.getbasetemp()),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -33,11 +31,29 @@ def cluster(tmp_path_factory, monkeypatch):
         "ISAVAE_CACHE": str(tmp_path_factory.mktemp("cache")),
     }.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def cluster(quiet_ray):
+    """A head and one more node, a CPU each."""
+    from ray.cluster_utils import Cluster
+
     common = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     nodes = Cluster(initialize_head=True, head_node_args=common | {"node_ip_address": "127.0.0.2"})
     yield nodes, nodes.add_node(**common, node_ip_address="127.0.0.3")
     ray.shutdown()
     nodes.shutdown()
+
+
+def test_the_command_line_starts_ray_and_has_the_results_of_local_processes(tmp_path, quiet_ray):
+    study = tiny_study(10)
+    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
+    driver = start_driver(study, tmp_path / "s", "--engine", "ray")
+    text, _ = driver.communicate()
+    assert driver.returncode == 0, text
+    assert "4 of 4 runs done, 0 failed" in text
+    require_tidy(tmp_path / "s", study)
+    assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
 
 
 @pytest.mark.slow
