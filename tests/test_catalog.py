@@ -55,8 +55,9 @@ def test_the_command_line_draws_lists_and_inspects(run, tmp_path):
     assert run("draw", "dsprites16")[0] == 0
     code, text = run("list")
     assert code == 0
-    assert "in " + str(tmp_path) in text
+    assert "in " + str(tmp_path) in " ".join(text.split())
     assert text.count("\n    factors: ") == len(DATASETS)
+    assert all(len(line) < 80 or len(line.split()) == 1 for line in text.splitlines()[:-1])
     np.save(tmp_path / "own.npy", np.zeros((4, 5, 6), np.uint8))
     code, text = run("inspect", str(tmp_path / "own.npy"))
     assert code == 0

@@ -1,10 +1,10 @@
-"""The drawn heads and cars: the ray caster against closed forms, and what the factors must do."""
+"""The drawn heads, cars and rooms: ray casters against closed forms, and what factors must do."""
 
 import numpy as np
 import pytest
 import torch
 
-from isavae.data import DATASETS, load
+from isavae.data import DATASETS, load, rooms
 from isavae.data.cars import cars, side_chart
 from isavae.data.cars import render as render_cars
 from isavae.data.faces import LIGHTS
@@ -137,3 +137,69 @@ def test_whole_data_sets_follow_their_grid(name):
     images = dataset.batch(rows).view(expected.shape)
     assert (images - expected).abs().max() < 0.02
     assert np.unique(dataset.batch(rows[:50]).flatten(1).numpy(), axis=0).shape[0] == 50
+
+
+def test_the_distance_from_a_room_object_is_that_of_its_closed_form():
+    p = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)) * 6 - 3
+    s = 0.9 * 1.2
+    sphere = (p - torch.tensor([0, 1.1 * s, 0])).norm(dim=1) - 1.1 * s
+    assert torch.allclose(rooms.distance("sphere", 1.2, p), sphere, atol=1e-5)
+    for shape, top in (("cube", 2 * s), ("cylinder", 2 * s), ("capsule", 2.6 * s)):
+        above = torch.tensor([[0.0, top + 0.7, 0.0], [0.0, -0.7, 0.0]])  # it stands on the floor
+        assert torch.allclose(rooms.distance(shape, 1.2, above), torch.tensor(0.7), atol=1e-5)
+    corner = torch.tensor([[s + 0.3, s, s + 0.4]])
+    assert torch.allclose(rooms.distance("cube", 1.2, corner), torch.tensor(0.5), atol=0.04)
+    assert rooms.distance("cylinder", 1.2, corner) > 0.7  # nothing is in a cylinder's corner
+
+
+def test_views_of_a_room_share_each_pixel_out_and_have_a_shadow_on_one_side():
+    floor, wall, thing, _ = rooms.render("sphere", 1.0, 0.0).square().unbind()
+    assert (wall[:10] > 0.2).all()  # walls above, floor below, the object in the middle
+    assert (floor[-8:] > 0.6).all()
+    assert thing[28:36, 28:36].min() > 0.1
+    assert (thing[:, :12] == 0).all()
+    assert (wall[:10] - wall[:10].flip(-1)).abs().max() < 1e-5  # straight ahead is symmetric
+    ground = floor[44:46]
+    assert ground[:, 34:46].mean() < ground[:, 18:30].mean() - 0.1  # the sun is on the left
+
+
+def test_rooms_turn_and_grow():
+    def seen(scale, orientation):
+        return rooms.render("cube", scale, orientation)
+
+    assert (seen(1.25, 0.0)[2] > 0.2).sum() > 1.5 * (seen(0.75, 0.0)[2] > 0.2).sum()
+    left, right = (seen(1.0, angle)[1] > 0.2 for angle in (-30.0, 30.0))
+    assert (left ^ right.flip(-1)).float().mean() < 0.02
+    across = [(seen(1.0, angle)[2] > 0.2).any(0).sum() for angle in (0.0, 30.0)]
+    assert 1.15 < across[1] / across[0] < 1.45  # a cube on its edge: cos 30 + sin 30 = 1.37
+
+
+def test_colours_go_by_row_and_the_object_is_painted_alone():
+    hues = rooms.colours(np.array([rooms.GRID.index((0, 5, 3, 0, 0, 0))]))[0]
+    assert hues[0].tolist() == pytest.approx([1, 0.0064, 0.0064], abs=1e-4)  # floor: red
+    assert hues[1].tolist() == pytest.approx([0.0064, 1, 1], abs=1e-4)  # walls: cyan
+    assert hues[2].argmax() == 1  # object: nearly green
+    view = torch.zeros(1, 4, 1, 4)
+    view[0, :, 0] = torch.eye(4)
+    painted = rooms.paint(view, np.array([rooms.GRID.index((0, 5, 3, 7, 3, 14))]))
+    assert torch.allclose(painted[0, :, 0, :3], hues.T.sqrt())
+    assert (painted[0, :, 0, 3] == 1).all()
+
+
+def test_every_row_of_the_rooms_shows_its_view_in_its_colours(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path))
+    monkeypatch.setattr(rooms, "SIZE", 8)
+    monkeypatch.setattr(rooms, "STEPS", 20)
+    data = load("rooms3d-drawn")
+    assert (len(data), data.shape, data.is_binary) == (480_000, (3, 8, 8), False)
+    classes = (9, 2, 4, 6, 1, 13)
+    row = data.grid.index(classes)
+    view = rooms.render("cylinder", rooms.SCALES[6], rooms.ORIENTATIONS[13])
+    expected = rooms.paint(view[None], np.array([row]))
+    assert (data.batch([row]) - expected).abs().max() < 0.02
+    part = data.select(floor_hue=9, shape="cylinder").sample(0, 50)
+    for k in range(3):
+        one = part.grid.values(k)
+        whole = data.grid.index((9, *one[1:4], 1, one[5]))
+        assert torch.equal(part.batch([k]), data.batch([whole]))
+    assert data.minibatch(0, 3, 16).shape == (16, 3, 8, 8)

@@ -3,13 +3,14 @@
 import difflib
 import math
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from isavae.data import cars, faces, sprites, variants
+from isavae.data import cars, faces, rooms, sprites, variants
 from isavae.data.cache import cache_file, read
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
@@ -106,6 +107,14 @@ DATASETS: dict[str, Source] = {
         shape=(3, 64, 64),
         grid=cars.GRID,
         open=cars.cars3d_drawn,
+    ),
+    "rooms3d-drawn": Source(
+        about="an object in a room, 64 x 64 colour, drawn here on the grid of shapes3d",
+        licence="Apache-2.0",
+        shape=(3, 64, 64),
+        grid=rooms.GRID,
+        open=rooms.rooms3d_drawn,
+        bits=8 * 4 / 3 / 1000,  # 480 views of four values a pixel
     ),
     **{name: _published(name) for name in OFFICIAL},
 }
@@ -207,12 +216,24 @@ def listing() -> str:
         grid = zip(source.grid.names, source.grid.sizes, strict=True)
         lines += [
             f"{name:<17} {len(source.grid):>9,} images {source.stored_bytes / 1e6:>9,.0f} MB",
-            f"    {source.about}",
-            f"    factors: {', '.join(f'{factor} {size}' for factor, size in grid)}",
-            f"    licence: {source.licence}",
-            f"    {where}",
+            _indented(source.about),
+            _indented(f"factors: {', '.join(f'{factor} {size}' for factor, size in grid)}"),
+            _indented(f"licence: {source.licence}"),
+            _indented(where),
         ]
     return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    """Lines of at most 79 characters, but for addresses and paths, which stay whole."""
+    return textwrap.fill(
+        text,
+        79,
+        initial_indent="    ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _one_class(text: str) -> int | float | str:

@@ -37,10 +37,11 @@ class ImageDataset:
             images (images, bytes): the pixels eight a byte, the first in the highest bit.
         shape: (channels, height, width).
         grid: The factors of every image, where known.
-        rows: Which of the stored images belong to the data set, in order; by default all.
+        rows: Which of the stored images belong to the data set, in order; by default all. Rows
+            beyond the last begin again with the first: pictures that `paint` makes of one image.
         block: How many neighbouring images stay together when an epoch is shuffled; more than 1 for
             data that do not fit into memory (see `epoch_order`).
-        paint: Makes colour images of stored grey ones when a batch is read.
+        paint: Makes colour images of the stored ones and their rows when a batch is read.
 
     Examples:
         >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
@@ -170,7 +171,7 @@ class ImageDataset:
         """
         positions = self._positions(indices)
         rows = positions if self.rows is None else self.rows[positions]
-        chosen = np.ascontiguousarray(self.stored[rows])
+        chosen = np.ascontiguousarray(self.stored[rows % len(self.stored)])
         images = self._unpack(chosen, device) if chosen.ndim == 2 else _to_floats(chosen, device)
         return images if self.paint is None else self.paint(images, rows)
 
@@ -265,7 +266,8 @@ class ImageDataset:
 
     @property
     def _stored_shape(self) -> tuple[int, int, int]:
-        return self.shape if self.paint is None else (1, *self.shape[1:])
+        channels = self.stored.shape[1] if self.stored.ndim == 4 else 1
+        return self.shape if self.paint is None else (channels, *self.shape[1:])
 
     def _unpack(self, packed: np.ndarray, device: torch.device | str | None) -> Tensor:
         if device is None or torch.device(device).type == "cpu":
