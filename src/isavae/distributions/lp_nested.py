@@ -8,8 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.nn.functional import hardtanh
 
 from isavae.distributions import norms
+from isavae.distributions.layout import layout_of, working_dtype
+from isavae.distributions.moments import log_leaf_moments, log_moment
+from isavae.distributions.radial import check_radial, radial_mean
+from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
 
 # e^700 is the edge of float64, e^88 of float32. Capping the logarithm of f^p0 there keeps the
@@ -78,13 +83,13 @@ class LpNested(Distribution):
             _check_positive("exponents", self.exponents)
             _check_positive("scale", self.scale)
         if radial is not None:
-            _check_radial(radial, scale)
+            check_radial(radial, scale)
         self._prepare()
         super().__init__(batch, torch.Size([self.tree.n]), validate_args=False)
         self._validate_args = check
 
     def _prepare(self) -> None:
-        self._layout = norms.layout_of(self.tree, self.exponents.device)
+        self._layout = layout_of(self.tree, self.exponents.device)
         # A graph can be walked back only once: with learned parameters every call builds its own.
         learned = self.exponents.requires_grad or self.scale.requires_grad
         self._log_normaliser = None if learned else self._compute_log_normaliser()
@@ -98,7 +103,7 @@ class LpNested(Distribution):
         return p0.log() - torch.lgamma(n / p0) - n / p0 * s.log() - surface
 
     def _working_parameters(self) -> tuple[Tensor, Tensor]:
-        dtype = norms.working_dtype(self.exponents.device)
+        dtype = working_dtype(self.exponents.device)
         return self.exponents.to(dtype), self.scale.to(dtype)
 
     @classmethod
@@ -168,23 +173,26 @@ class LpNested(Distribution):
                 f"The last axis must hold the tree's {self.tree.n} leaves, not a tensor of shape "
                 f"{tuple(value.shape)}: fit the tree to the latents."
             )
-        if self._validate_args and not bool((value == value).all()):
+        normaliser = self._log_normaliser
+        if normaliser is None:
+            normaliser = self._compute_log_normaliser()
+        log_prob = (normaliser + self._log_shape(value)).to(self._result_dtype(value))
+        # A NaN among the leaves is one in the result, which is shorter to look through.
+        if self._validate_args and bool(log_prob.isnan().any()) and bool(value.isnan().any()):
             raise ValueError(
                 "Every leaf must be a real number, the support of LpNested, not NaN: look where "
                 "the encoder or the data made it."
             )
-        normaliser = self._log_normaliser
-        if normaliser is None:
-            normaliser = self._compute_log_normaliser()
-        return (normaliser + self._log_shape(value)).to(self._result_dtype(value))
+        return log_prob
 
     def _log_shape(self, z: Tensor) -> Tensor:
         """The part of Eq. 7 that depends on z."""
         p, s = self._working_parameters()
         log_norm = norms.log_norm(z, p, self._layout)
         if self.radial is None:
-            log_power = p[..., 0] * log_norm - s.log()
-            return -log_power.clamp_max(_LARGEST_LOG[p.dtype]).exp()
+            log_power = torch.addcmul(-s.log(), p[..., 0], log_norm)
+            # As a clamp, whose gradient takes four kernels instead of one.
+            return -hardtanh(log_power, -math.inf, _LARGEST_LOG[p.dtype]).exp()
         # Below this radius a slope of log ψ0, of the order 1/v, would overflow.
         v = log_norm.exp().clamp_min(torch.finfo(p.dtype).tiny ** 0.75)
         return self.radial.log_prob(v) - (self.tree.n - 1) * log_norm
@@ -198,41 +206,36 @@ class LpNested(Distribution):
     def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
         """Exact draws (Algorithm 1): the radius is split down the tree by Dirichlet laws.
 
-        Differentiable in every exponent and in the scale. Draws are kept as logarithms: u ~
-        Gamma(a) with a = 1/100 is 0 in float32 four times out of ten, and u^(1/p) is not.
+        Differentiable in every exponent and in the scale or the radial law's parameters.
         """
         shape = self._extended_shape(torch.Size(sample_shape))[:-1]
         dtype = self._result_dtype()
-        p = norms.nodes_first(self.exponents.to(dtype), len(shape) + 1)
-
-        def split(log_values: Tensor, level: norms.Level) -> Tensor:
-            p_nodes = norms.pick(p, level.nodes).unsqueeze(1)
-            concentration = norms.beside_batch(level.child_counts, shape).to(dtype) / p_nodes
-            log_gammas = _log_gamma_draws(concentration.expand(-1, -1, *shape))
-            shares = (log_gammas - torch.logsumexp(log_gammas, 1, keepdim=True)) / p_nodes
-            return log_values.unsqueeze(1) + shares
-
-        magnitudes = norms.sweep_down(self._log_radius(shape, dtype), self._layout, split).exp()
-        magnitudes = magnitudes.movedim(0, -1).contiguous()
-        return torch.where(torch.rand_like(magnitudes) < 0.5, magnitudes, -magnitudes)
+        return split_radius(self._log_radius(shape, dtype), self.exponents.to(dtype), self._layout)
 
     def _log_radius(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         if self.radial is not None:
             sample_shape = shape[: len(shape) - len(self.batch_shape)]
             return self.radial.expand(self.batch_shape).rsample(sample_shape).to(dtype).log()
         p0, s = self.exponents[..., 0].to(dtype), self.scale.to(dtype)
-        log_gamma = _log_gamma_draws((self.tree.n / p0).expand(shape))
+        log_gamma = log_gamma_draws((self.tree.n / p0).expand(shape))
         return (log_gamma + s.log()) / p0
 
     def entropy(self) -> Float[Tensor, "..."]:
-        """n/p0 minus the log-normaliser, in nats: closed form under Eq. 11.
+        """The entropy in nats: n/p0 minus the log-normaliser under Eq. 11.
+
+        Under another radial law ψ, H(ψ) + (n-1) E log v + log S_f(1), the first two by quadrature
+        to about nine digits, six for a law in float32.
 
         Raises:
-            NotImplementedError: If `radial` replaces Eq. 11.
+            ValueError: If quadrature fails, for a `radial` with an edge or without a variance.
         """
-        self._require_published_radial("entropy")
         p, _ = self._working_parameters()
-        entropy = self.tree.n / p[..., 0] - self._compute_log_normaliser()
+        if self.radial is None:
+            entropy = self.tree.n / p[..., 0] - self._compute_log_normaliser()
+        else:
+            others = self.tree.n - 1
+            of_radius = radial_mean(self.radial, lambda log_v, log_psi: others * log_v - log_psi)
+            entropy = of_radius + norms.log_surface(p, self._layout)
         return entropy.to(self._result_dtype()).expand(self.batch_shape)
 
     @property
@@ -242,35 +245,30 @@ class LpNested(Distribution):
 
     @property
     def mode(self) -> Float[Tensor, "... n"]:
-        self._require_published_radial("mode")
+        """0, where the density of Eq. 11 is highest for every tree.
+
+        Raises:
+            NotImplementedError: If `radial` replaces Eq. 11.
+        """
+        if self.radial is not None:
+            raise NotImplementedError(
+                "The law must have a single mode, and under a radial law in place of Eq. 11 the "
+                "densest points are a whole sphere f(z) = v, or 0 where the density has a pole, "
+                f"here under {self.radial}: compare log_prob along a ray instead."
+            )
         return self.mean
 
     @property
     def variance(self) -> Float[Tensor, "... n"]:
         """E z_j²: the radius' second moment times those of the Beta shares on the way down."""
         p, s = self._working_parameters()
-        p0 = p[..., 0]
         if self.radial is None:
-            radius = 2 / p0 * s.log() + norms.log_moment(self.tree.n, p0)
+            radius = 2 / p[..., 0] * s.log() + log_moment(self.tree.n, p[..., 0])
         else:
             radius = (self.radial.variance + self.radial.mean**2).log().to(p.dtype)
-
-        batch = self.batch_shape
-        p = norms.nodes_first(p, len(batch) + 1)
-
-        def split(log_values: Tensor, level: norms.Level) -> Tensor:
-            p_nodes = norms.pick(p, level.nodes)
-            counts = norms.beside_batch(level.leaf_counts, batch)
-            rest = log_values - norms.log_moment(counts, p_nodes)
-            counts = norms.beside_batch(level.child_counts, batch)
-            return rest.unsqueeze(1) + norms.log_moment(counts, p_nodes.unsqueeze(1))
-
-        variance = norms.sweep_down(radius.expand(batch), self._layout, split).exp()
-        return (
-            variance.movedim(0, -1)
-            .to(self._result_dtype())
-            .expand(self.batch_shape + self.event_shape)
-        )
+        logs = log_leaf_moments(radius.expand(self.batch_shape), p, self._layout)
+        variance = logs.exp().movedim(0, -1).to(self._result_dtype())
+        return variance.expand(self.batch_shape + self.event_shape)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "LpNested":
         new = type(self).__new__(type(self)) if _instance is None else _instance
@@ -284,23 +282,10 @@ class LpNested(Distribution):
         new._validate_args = self._validate_args
         return new
 
-    def _require_published_radial(self, what: str) -> None:
-        if self.radial is not None:
-            raise NotImplementedError(
-                f"The {what} has a closed form under Eq. 11 only, not for the radial law "
-                f"{type(self.radial).__name__}: leave out `radial`, or average over samples."
-            )
-
     def __repr__(self) -> str:
         radial = "" if self.radial is None else f", radial={self.radial}"
         batch = f", batch_shape={tuple(self.batch_shape)}" if self.batch_shape else ""
         return f"LpNested({str(self.tree)!r}{radial}{batch})"
-
-
-def _log_gamma_draws(concentration: Tensor) -> Tensor:
-    """Log G of G ~ Gamma(a, 1) without underflow: G_a = G_(a+1) U^(1/a)."""
-    u = 1 - torch.rand_like(concentration)  # in (0, 1]: its logarithm is finite
-    return torch._standard_gamma(concentration + 1).log() + u.log() / concentration
 
 
 def _parameters(
@@ -326,20 +311,4 @@ def _check_positive(name: str, x: Tensor) -> None:
         raise ValueError(
             f"The {name} must be positive and finite, not {x.detach().cpu().tolist()}: learn them "
             "behind a constraint, for example softplus."
-        )
-
-
-def _check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
-    support: Any = radial.support
-    lowest = torch.as_tensor(getattr(support, "lower_bound", -math.inf))
-    on_positive = not support.is_discrete and bool((lowest >= 0).all())
-    if radial.event_shape or not on_positive:
-        raise ValueError(
-            "The radial law must be one-dimensional, continuous and live on the positive numbers, "
-            f"not {radial}: take for example Gamma or LogNormal."
-        )
-    if isinstance(scale, Tensor) or scale != 1.0:
-        raise ValueError(
-            "The scale s belongs to the radial law of Eq. 11, which `radial` replaces: pass one of "
-            f"the two, not {scale} and {radial}."
         )

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isavae.distributions.ladder import Ladder, Spread, SumsOfNormals
-from isavae.distributions.norms import working_dtype
+from isavae.distributions.layout import working_dtype
 
 _LOG_2PI = math.log(2 * math.pi)
 # One grid point costs as much as this many pairs; nothing is cheaper than fewer than _SMALL² pairs.

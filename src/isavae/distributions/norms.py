@@ -1,189 +1,149 @@
-"""Tensor numerics of a tree: f(z), log S_f(1) and moments, vectorised over nodes of one shape.
+"""Tensor numerics of a tree: f(z) and log S_f(1), vectorised over nodes of one shape.
 
 Everything runs on logarithms in float64 (float32 where the device has none): f^p0 amplifies a
 rounding of log|z| by p0 log f, which float32 cannot carry for the exponents up to 100 and |z| up to
 1e30 that this file promises, and in logarithms no power over- or underflows on the way.
-
-Inside, leaves and nodes are on the first axis and the batch on the others: sums over the few
-children of a node then run along whole vectors of the batch, several times faster on a processor.
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate
-from typing import Any, final
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from isavae.distributions.tree import LEAF, LpTree
+from isavae.distributions.layout import Layout, Level, pick, sweep_down
 
-
-@final
-@dataclass(frozen=True, eq=False)
-class Gather:
-    """Entries of some of the arrays of a sweep, one after the other on the first axis."""
-
-    sources: tuple[int, ...]
-    index: slice | Tensor
-
-    def __call__(self, arrays: Sequence[Tensor] | Mapping[int, Tensor]) -> Tensor:
-        chosen = [arrays[source] for source in self.sources]
-        if len(chosen) == 1:
-            return pick(chosen[0], self.index)
-        # Leaves have the batch shape of z, inner nodes that of z and the exponents together.
-        batch = torch.broadcast_shapes(*(array.shape[1:] for array in chosen))
-        joined = torch.cat([array.expand(-1, *batch) for array in chosen])
-        return pick(joined, self.index)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Level:
-    """Inner nodes of equal height and arity, which are computed together.
-
-    `children` finds the values of their children (arrays: leaves, level 1, level 2, …) on the way
-    up, `values` their own values among their parents' children on the way down.
-    """
-
-    position: int
-    arity: int
-    nodes: slice | Tensor
-    children: Gather
-    values: Gather | None
-    leaf_counts: Tensor
-    child_counts: Tensor
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """The index structure of a tree on a device: built once per tree, then only looked up.
-
-    `surface_*` are the terms of Eq. 8: weight · logΓ(count / exponent of the node). `preorder` puts
-    nodes listed level by level into preorder.
-    """
-
-    n: int
-    levels: tuple[Level, ...]
-    leaves: Gather
-    surface_counts: Tensor
-    surface_nodes: Tensor
-    surface_weights: Tensor
-    siblings: Tensor
-    preorder: Tensor
-
-
-def working_dtype(device: torch.device) -> torch.dtype:
-    """float64, except on Apple's GPUs, which have none."""
-    return torch.float32 if device.type == "mps" else torch.float64
-
-
-def pick(x: Tensor, index: slice | Tensor) -> Tensor:
-    """Entries of the first axis; a slice is a view."""
-    return x[index] if isinstance(index, slice) else x.index_select(0, index)
+# Leaves of so many numbers, with their powers and shares, stay in a processor's cache.
+_BLOCK = 2**18
 
 
 def log_norm(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
     """The logarithm of f(z), in the precision of the exponents, one per inner node in preorder."""
+    if exponents.dim() > 1 or z.device.type != "cpu" or z.numel() <= _BLOCK:
+        return _log_norm(z, exponents, layout)
+    blocks = z.reshape(-1, layout.n).split(max(_BLOCK // layout.n, 1))
+    norms = torch.cat([_log_norm(block, exponents, layout) for block in blocks])
+    return norms.reshape(z.shape[:-1])
+
+
+def _log_norm(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
     axes = max(z.dim(), exponents.dim())
     # Moving the axis before widening the type is eight times faster than after it.
-    leaves = nodes_first(z, axes).contiguous()
+    leaves = nodes_first(z, axes).contiguous().to(torch.promote_types(z.dtype, torch.float32))
     exponents = nodes_first(exponents, axes)
     if torch.compiler.is_compiling():  # the compiler fuses plain operations by itself
-        arrays, _ = _sweep_up(leaves, exponents, layout)
-        return arrays[-1].squeeze(0)
-    return _LogNorm.apply(leaves, exponents, layout)[0]
+        return _Sweep(leaves, exponents, layout).log_norm
+    wanted = leaves.requires_grad, exponents.requires_grad
+    return _LogNorm.apply(leaves, exponents, layout, wanted)[0]
+
+
+class _Sweep:
+    """The values of all nodes, from the leaves to the root, and how the root's depends on them.
+
+    `logs` are the logarithms of the values, level by level; `weights` those of the children, as
+    shares of the largest child's power, and `totals` their sums.
+    """
+
+    def __init__(self, leaves: Tensor, exponents: Tensor, layout: Layout) -> None:
+        self.leaves, self.exponents, self.layout = leaves, exponents, layout
+        # The smallest normal number stands in for 0: its powers do not count beside another leaf's.
+        # The largest one stands in for infinity.
+        limits = torch.finfo(leaves.dtype)
+        self.magnitudes = leaves.abs().clamp(limits.tiny, limits.max)
+        self.logs = [self.magnitudes.to(exponents.dtype).log()]
+        self.weights: list[Tensor] = []
+        self.totals: list[Tensor] = []
+        for level in layout.levels:
+            p = pick(exponents, level.nodes)
+            powers = _children(self.logs, level) * p.unsqueeze(1)
+            largest = powers.detach().amax(1)  # cancels: no gradient need pass through it
+            self.weights.append(powers.sub_(largest.unsqueeze(1)).exp_())
+            self.totals.append(self.weights[-1].sum(1))
+            self.logs.append(self.totals[-1].log().add_(largest).div_(p))
+
+    @property
+    def log_norm(self) -> Tensor:
+        return self.logs[-1].squeeze(0)
+
+    def slopes(self, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
+        """Derivatives of log f in the leaves and in the exponents; empty if not wanted.
+
+        That in log|z_j| is the product of the shares v_k^p / Σ v^p on the way to j.
+        """
+        of_nodes: dict[int, Tensor] = {}
+
+        def split(values: Tensor, level: Level) -> Tensor:
+            of_nodes[level.position] = values
+            shares = (values / self.totals[level.position]).unsqueeze(1)
+            return shares * self.weights[level.position]
+
+        at_leaves = sweep_down(torch.ones_like(self.log_norm), self.layout, split)
+        empty = self.leaves.new_empty(0)
+        return (
+            # 1/z, but 0 at z = 0, where the sign is 0: so is the gradient there.
+            at_leaves.mul_(self.leaves.sgn() / self.magnitudes) if wanted[0] else empty,
+            self._exponent_slopes(of_nodes) if wanted[1] else empty,
+        )
+
+    def _exponent_slopes(self, of_nodes: dict[int, Tensor]) -> Tensor:
+        by_level = []
+        for i, level in enumerate(self.layout.levels):
+            mean_log = (self.weights[i] * _children(self.logs, level)).sum(1) / self.totals[i]
+            by_level.append(of_nodes[i] * (mean_log - self.logs[i + 1]))
+        return torch.cat(by_level).index_select(0, self.layout.preorder) / self.exponents
 
 
 class _LogNorm(Function):
-    """log f, whose slope in log|z_j| is the product of the shares v_k^p / Σ v^p on the way to j.
+    """log f with its slopes, which are computed along with the value, while its parts are cached.
 
     Written by hand since memory traffic is what counts: plain operations leave a dozen arrays of
-    the size of z behind for the gradient, this leaves two.
+    the size of z behind for the gradient, this leaves one.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(leaves: Tensor, exponents: Tensor, layout: Layout) -> tuple[Tensor, ...]:
-        # The smallest normal number stands in for 0: its powers do not count beside another leaf's.
-        tiny = torch.finfo(exponents.dtype).tiny
-        arrays = [leaves.abs().to(exponents.dtype).clamp_min_(tiny).log_()]
-        shares = []
-        for level in layout.levels:
-            p = pick(exponents, level.nodes)
-            powers = _children(arrays, level) * p.unsqueeze(1)
-            largest = powers.amax(1, keepdim=True)
-            total = powers.sub_(largest).exp_().sum(1, keepdim=True)
-            shares.append(powers.div_(total))
-            arrays.append(total.log_().add_(largest).squeeze(1) / p)
-        return (arrays[-1].squeeze(0), *arrays, *shares)
+    def forward(
+        leaves: Tensor, exponents: Tensor, layout: Layout, wanted: tuple[bool, bool]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        sweep = _Sweep(leaves, exponents, layout)
+        return (sweep.log_norm, *sweep.slopes(wanted))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Layout], output: Any) -> None:
-        leaves, exponents, ctx.layout = inputs
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        leaves, exponents, ctx.layout, ctx.wanted = inputs
         ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)  # no zeros for the slopes, which have no gradient
         ctx.save_for_backward(leaves, exponents, *output[1:])
 
     @staticmethod
-    def backward(  # pyrefly: ignore
-        ctx: Any, grad: Tensor, *_: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None]:
-        leaves, exponents, *saved = ctx.saved_tensors
-        layout: Layout = ctx.layout
-        arrays, shares = saved[: len(layout.levels) + 1], saved[len(layout.levels) + 1 :]
-        if torch.is_grad_enabled():  # for second derivatives, from operations that have derivatives
-            arrays, shares = _sweep_up(leaves, exponents, layout)
-        slopes: dict[int, Tensor] = {}
-
-        def split(values: Tensor, level: Level) -> Tensor:
-            slopes[level.position] = values
-            return values.unsqueeze(1) * shares[level.position]
-
-        at_leaves = sweep_down(grad, layout, split)
-        for_exponents = None
-        if ctx.needs_input_grad[1]:
-            by_level = [
-                slopes[i] * ((shares[i] * _children(arrays, level)).sum(1) - arrays[i + 1])
-                for i, level in enumerate(layout.levels)
-            ]
-            by_node = torch.cat(by_level).index_select(0, layout.preorder) / exponents
-            for_exponents = by_node.sum_to_size(exponents.shape)
-        # 1/z without a division by zero: at z = 0 it is 0, and so is the gradient.
-        inverse = leaves.sgn() / leaves.abs().clamp_min(torch.finfo(leaves.dtype).tiny)
-        for_leaves = (at_leaves * inverse).sum_to_size(leaves.shape)
-        return for_leaves.to(leaves.dtype), for_exponents, None
+    def backward(ctx: Any, grad: Tensor | None, *_: None) -> Any:  # pyrefly: ignore
+        if grad is None:  # a path of zeros, in second derivatives
+            return None, None, None, None
+        leaves, exponents, *slopes = ctx.saved_tensors
+        needed = ctx.needs_input_grad[:2]
+        # Under transforms it may show only here what is needed.
+        missing = any(n and not w for n, w in zip(needed, ctx.wanted, strict=True))
+        if missing or torch.is_grad_enabled():
+            slopes = _Sweep(leaves, exponents, ctx.layout).slopes(needed)
+        for_leaves, for_exponents = (
+            (grad * slope).sum_to_size(x.shape).to(x.dtype) if n else None
+            for x, slope, n in zip((leaves, exponents), slopes, needed, strict=True)
+        )
+        return for_leaves, for_exponents, None, None
 
 
 def _children(arrays: Sequence[Tensor], level: Level) -> Tensor:
     return level.children(arrays).unflatten(0, (-1, level.arity))
 
 
-def _sweep_up(
-    leaves: Tensor, exponents: Tensor, layout: Layout
-) -> tuple[list[Tensor], list[Tensor]]:
-    """The arrays and shares of `_LogNorm.forward`, for gradients of its gradient."""
-    magnitudes = leaves.abs().to(exponents.dtype)
-    arrays = [magnitudes.masked_fill(magnitudes == 0, torch.finfo(exponents.dtype).tiny).log()]
-    shares = []
-    for level in layout.levels:
-        p = pick(exponents, level.nodes)
-        powers = _children(arrays, level) * p.unsqueeze(1)
-        shares.append(powers.softmax(1))
-        arrays.append(powers.logsumexp(1) / p)
-    return arrays, shares
-
-
 def log_subspace_norms(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
     """The logarithms of the values of the root's children, on the first axis."""
     axes = max(z.dim(), exponents.dim())
-    arrays, _ = _sweep_up(nodes_first(z, axes), nodes_first(exponents, axes), layout)
-    return layout.levels[-1].children(arrays)
+    sweep = _Sweep(nodes_first(z, axes), nodes_first(exponents, axes), layout)
+    return layout.levels[-1].children(sweep.logs)
 
 
 def nodes_first(x: Tensor, axes: int) -> Tensor:
@@ -196,123 +156,8 @@ def beside_batch(counts: Tensor, batch: torch.Size) -> Tensor:
     return counts[(..., *[None] * len(batch))]
 
 
-def sweep_down(root: Tensor, layout: Layout, split: Callable[[Tensor, Level], Tensor]) -> Tensor:
-    """Values of the leaves, when `split(values of a level, level)` gives those of its children."""
-    passed: dict[int, Tensor] = {}
-    for level in reversed(layout.levels):
-        values = root.unsqueeze(0) if level.values is None else level.values(passed)
-        passed[level.position] = split(values, level).flatten(0, 1)
-    return layout.leaves(passed)
-
-
 def log_surface(exponents: Tensor, layout: Layout) -> Tensor:
     """Log S_f(1), the log-surface of the unit sphere of f (Eq. 8)."""
     gammas = torch.lgamma(layout.surface_counts / exponents.index_select(-1, layout.surface_nodes))
     logs = (layout.siblings * exponents.log()).sum(-1)
     return layout.n * math.log(2) - logs + (layout.surface_weights * gammas).sum(-1)
-
-
-def log_moment(count: Tensor | int, p: Tensor, order: int = 2) -> Tensor:
-    """Log E G^(order/p) of G ~ Gamma(count/p, 1)."""
-    return torch.lgamma((count + order) / p) - torch.lgamma(count / p)
-
-
-@torch.compiler.disable  # cheaper to break the compiled graph than to trace the search below
-def layout_of(tree: LpTree, device: torch.device) -> Layout:
-    """The index structure of a tree on a device, built at the first call."""
-    return _build_layout(tree, device)
-
-
-@lru_cache(maxsize=256)
-def _build_layout(tree: LpTree, device: torch.device) -> Layout:
-    members = _members_by_shape(tree)
-    place = {
-        member: (i + 1, j) for i, level in enumerate(members) for j, member in enumerate(level)
-    }
-    place |= {leaf: (0, j) for j, leaf in enumerate(_leaf_positions(tree))}
-    parents = {
-        child: (i, j)
-        for i, level in enumerate(members)
-        for j, child in enumerate(child for member in level for child in tree.children[member])
-    }
-    size_up = Counter(source for source, _ in place.values())
-    size_down = Counter(source for source, _ in parents.values())
-    preorder = {position: i for i, position in enumerate(_inner_positions(tree))}
-    dtype = working_dtype(device)
-
-    def tensor(rows: list) -> Tensor:
-        return torch.tensor(rows, dtype=dtype, device=device)
-
-    def level_of(position: int, level: list[int]) -> Level:
-        children = [tree.children[member] for member in level]
-        return Level(
-            position=position,
-            arity=len(children[0]),
-            nodes=_index([preorder[member] for member in level], len(preorder), device),
-            children=_gather([place[c] for row in children for c in row], size_up, device),
-            values=None
-            if level == [0]
-            else _gather([parents[m] for m in level], size_down, device),
-            leaf_counts=tensor([tree.leaf_counts[member] for member in level]),
-            child_counts=tensor([[tree.leaf_counts[c] for c in row] for row in children]),
-        )
-
-    terms = _surface_terms(tree)
-    by_level = [member for level in members for member in level]
-    listed = {member: i for i, member in enumerate(by_level)}
-    return Layout(
-        n=tree.n,
-        levels=tuple(level_of(i, level) for i, level in enumerate(members)),
-        leaves=_gather([parents[leaf] for leaf in _leaf_positions(tree)], size_down, device),
-        surface_counts=tensor([count for _, count in terms]),
-        surface_nodes=torch.tensor([preorder[node] for node, _ in terms], device=device),
-        surface_weights=tensor(list(terms.values())),
-        preorder=torch.tensor([listed[position] for position in preorder], device=device),
-        siblings=tensor([tree.arities[position] - 1 for position in preorder]),
-    )
-
-
-def _inner_positions(tree: LpTree) -> list[int]:
-    return [i for i, arity in enumerate(tree.arities) if arity != LEAF]
-
-
-def _leaf_positions(tree: LpTree) -> list[int]:
-    return [i for i, arity in enumerate(tree.arities) if arity == LEAF]
-
-
-def _members_by_shape(tree: LpTree) -> list[list[int]]:
-    """Inner nodes of one height and arity, lowest first; the root is alone in the last list."""
-    height = [0] * len(tree.arities)
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for position in reversed(_inner_positions(tree)):
-        height[position] = 1 + max(height[child] for child in tree.children[position])
-    for position in _inner_positions(tree):
-        groups[height[position], tree.arities[position]].append(position)
-    return [groups[shape] for shape in sorted(groups)]
-
-
-def _surface_terms(tree: LpTree) -> dict[tuple[int, int], float]:
-    """(node, count) -> how often logΓ(count / p of node) enters Eq. 8."""
-    terms: dict[tuple[int, int], float] = defaultdict(float)
-    for position in _inner_positions(tree):
-        terms[position, tree.leaf_counts[position]] -= 1
-        for child in tree.children[position]:
-            terms[position, tree.leaf_counts[child]] += 1
-    return terms
-
-
-def _gather(wanted: list[tuple[int, int]], sizes: Counter[int], device: torch.device) -> Gather:
-    sources = tuple(sorted({source for source, _ in wanted}))
-    stops = list(accumulate(sizes[source] for source in sources))
-    start = dict(zip(sources, [0, *stops], strict=False))
-    return Gather(sources, _index([start[s] + j for s, j in wanted], stops[-1], device))
-
-
-def _index(positions: list[int], size: int, device: torch.device) -> slice | Tensor:
-    """A slice where the positions are consecutive, since a slice costs no kernel."""
-    first = positions[0]
-    if positions == list(range(size)):
-        return slice(None)  # whole: its gradient needs no padding either
-    if positions == list(range(first, first + len(positions))):
-        return slice(first, first + len(positions))
-    return torch.tensor(positions, device=device)

@@ -1,13 +1,13 @@
 """`LpTree`: the immutable layout of a nested norm. No tensors here."""
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
-LEAF = 0
+from isavae.distributions import tree_text
+from isavae.distributions.tree_text import LEAF
 
 
 @final
@@ -63,30 +63,7 @@ class LpTree:
             >>> LpTree.parse("2[z, 1*2]") == LpTree.parse("2[1*1, z]")
             False
         """
-        scan = _Scanner(text)
-        exponents: list[float] = []
-        arities: list[int] = []
-        unclosed: list[int] = []  # positions in `arities` of the nodes whose bracket is open
-        while True:
-            if unclosed and scan.accept("z"):
-                arities.append(LEAF)
-            else:
-                exponents.append(
-                    scan.exponent("an exponent or a leaf 'z'" if unclosed else "an exponent")
-                )
-                if not scan.accept("*"):
-                    scan.expect("[", "'*' and a number of leaves, or '[' and the children")
-                    unclosed.append(len(arities))
-                    arities.append(1)
-                    continue
-                arities += _node_over_leaves(scan.leaf_count())
-            while unclosed and scan.accept("]"):
-                unclosed.pop()
-            if not unclosed:
-                scan.expect_end()
-                return cls(tuple(exponents), tuple(arities))
-            scan.expect(",", "',' and another child, or ']'")
-            arities[unclosed[-1]] += 1
+        return cls(*tree_text.read(text))
 
     @classmethod
     def isa(cls, p0: float, subspaces: Iterable[tuple[float, int]]) -> "LpTree":
@@ -145,28 +122,7 @@ class LpTree:
         return cls(tuple(exponents), tuple(arities))
 
     def __str__(self) -> str:
-        exponents = iter(self.exponents)
-        text: list[str] = []
-        missing: list[int] = []  # children still to come, one entry per open bracket
-        position = 0
-        while position < len(self.arities):
-            arity = self.arities[position]
-            over_leaves = self._is_over_leaves(position)
-            if arity == LEAF:
-                text.append("z")
-            else:
-                text.append(_format(next(exponents)) + (f"*{arity}" if over_leaves else "["))
-            position += 1 + (arity if over_leaves else 0)
-            if arity != LEAF and not over_leaves:
-                missing.append(arity)
-                continue
-            while missing and missing[-1] == 1:
-                missing.pop()
-                text.append("]")
-            if missing:
-                missing[-1] -= 1
-                text.append(", ")
-        return "".join(text)
+        return tree_text.write(self.exponents, self.arities)
 
     def __repr__(self) -> str:
         return f"LpTree.parse({str(self)!r})"
@@ -181,7 +137,7 @@ class LpTree:
             └── 1
                 └── z2 z3
         """
-        return "\n".join(_drawing(self))
+        return "\n".join(tree_text.draw(self.exponents, self.arities, self.children))
 
     @cached_property
     def n(self) -> int:
@@ -222,11 +178,6 @@ class LpTree:
             stops.append((stops[-1] if stops else 0) + self.leaf_counts[child])
         return tuple(slice(a, b) for a, b in zip([0, *stops], stops, strict=False))
 
-    def _is_over_leaves(self, position: int) -> bool:
-        arity = self.arities[position]
-        below = self.arities[position + 1 : position + 1 + arity]
-        return arity != LEAF and all(child == LEAF for child in below)
-
 
 def _node_over_leaves(n: int) -> list[int]:
     return [n] + [LEAF] * n
@@ -244,87 +195,3 @@ def _check_one_tree(arities: tuple[int, ...]) -> None:
         if missing == 0:
             return
     raise ValueError(f"The arities must describe one tree in preorder, not {arities}.")
-
-
-def _format(p: float) -> str:
-    return repr(int(p)) if p.is_integer() and p < 1e15 else repr(p)
-
-
-def _drawing(tree: LpTree) -> Iterator[str]:
-    exponents = iter(tree.exponents)
-    leaves = iter(range(1, tree.n + 1))
-    waiting = [(0, "", "")]  # node, what stands before it, what stands before its children
-    while waiting:
-        position, before, margin = waiting.pop()
-        if tree.arities[position] == LEAF:
-            yield f"{before}z{next(leaves)}"
-            continue
-        yield before + _format(next(exponents))
-        if tree._is_over_leaves(position):
-            names = (f"z{next(leaves)}" for _ in range(tree.arities[position]))
-            yield f"{margin}└── {' '.join(names)}"
-            continue
-        *others, last = tree.children[position]
-        waiting.append((last, margin + "└── ", margin + "    "))
-        waiting.extend((child, margin + "├── ", margin + "│   ") for child in reversed(others))
-
-
-class _Scanner:
-    """Reads a tree's text from left to right; every complaint names the column."""
-
-    _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)", re.I)
-    _COUNT = re.compile(r"\d+(?![.\deE])")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-
-    def accept(self, mark: str) -> bool:
-        self._skip_space()
-        found = self.text.startswith(mark, self.at)
-        self.at += len(mark) if found else 0
-        return found
-
-    def expect(self, mark: str, wanted: str) -> None:
-        if not self.accept(mark):
-            raise self._error(wanted)
-
-    def expect_end(self) -> None:
-        self._skip_space()
-        if self.at < len(self.text):
-            raise self._error("the end of the text")
-
-    def exponent(self, wanted: str) -> float:
-        found = self._match(self._NUMBER, wanted)
-        p = float(found.group())
-        if not (math.isfinite(p) and p > 0):
-            self.at = found.start()
-            raise self._error("a positive, finite exponent")
-        return p
-
-    def leaf_count(self) -> int:
-        found = self._match(self._COUNT, "a whole number of leaves")
-        if int(found.group()) == 0:
-            self.at = found.start()
-            raise self._error("at least one leaf")
-        return int(found.group())
-
-    def _match(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
-        self._skip_space()
-        found = pattern.match(self.text, self.at)
-        if found is None:
-            raise self._error(wanted)
-        self.at = found.end()
-        return found
-
-    def _skip_space(self) -> None:
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
-
-    def _error(self, wanted: str) -> ValueError:
-        rest = self.text[self.at :]
-        got = repr(rest[:12] + ("…" if len(rest) > 12 else "")) if rest else "the end"
-        return ValueError(
-            f"A tree's text must read like '2.1[2.2*4, 2.2*4]': expected {wanted} in column "
-            f"{self.at + 1} of {self.text!r}, found {got}."
-        )
