@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import Gamma, Independent, LogNormal, Normal
+from torch.distributions import (
+    Gamma,
+    HalfCauchy,
+    HalfNormal,
+    Independent,
+    LogNormal,
+    Normal,
+    Uniform,
+    Weibull,
+)
 
 from isavae.distributions import GeneralizedNormal, LpNested, LpTree
 
@@ -62,6 +71,51 @@ def test_radius_follows_the_radial_law(radial):
     v = law.norm(law.sample((20_000,)))
     reference = {Gamma: stats.gamma(3), LogNormal: stats.lognorm(1)}[type(radial)]
     assert stats.kstest(v.numpy(), reference.cdf).pvalue > 1e-5
+
+
+EULER = 0.5772156649015329
+
+
+@pytest.mark.parametrize(
+    ("radial", "mean_log"),
+    [
+        (Gamma(3 * DOUBLE, 2 * DOUBLE), stats.loggamma(3).mean() - math.log(2)),
+        (Gamma(0.2 * DOUBLE, DOUBLE), stats.loggamma(0.2).mean()),
+        (Gamma(400 * DOUBLE, DOUBLE), stats.loggamma(400).mean()),
+        (LogNormal(DOUBLE, 0.01 * DOUBLE), 1.0),
+        (LogNormal(DOUBLE, 2 * DOUBLE), 1.0),
+        (Weibull(2 * DOUBLE, 1.5 * DOUBLE), math.log(2) - EULER / 1.5),
+        (HalfNormal(3 * DOUBLE), math.log(3) - (EULER + math.log(2)) / 2),
+    ],
+)
+def test_entropy_under_another_radial_law(radial, mean_log):
+    law = LpNested("2.1[2.2*4, 3[z, 1.5*2]]", radial=radial)
+    known = float(radial.entropy()) + 6 * mean_log + float(law.log_surface())
+    assert float(law.entropy()) == pytest.approx(known, rel=1e-8)
+
+
+def test_entropy_under_batched_radial_laws_has_gradients():
+    def entropy(concentration):
+        return LpNested(
+            "2*3", radial=Gamma(concentration, torch.ones_like(concentration))
+        ).entropy()
+
+    concentrations = torch.tensor([0.7, 3.0], dtype=torch.float64, requires_grad=True)
+    assert entropy(concentrations).shape == (2,)
+    assert torch.autograd.gradcheck(entropy, concentrations)
+    single = LpNested("2*3", radial=Gamma(torch.tensor([0.7, 3.0]), 1.0)).entropy()
+    assert single.dtype == torch.float32
+    assert torch.allclose(single.double(), entropy(concentrations), atol=1e-5)
+
+
+def test_radial_laws_with_an_edge_or_a_pole_get_a_sentence():
+    with pytest.raises(ValueError, match="instead of 1: average over samples"):
+        LpNested("2*3", radial=Uniform(0.0, 1.0)).entropy()
+    with pytest.raises(ValueError, match="finite mean and variance"):
+        LpNested("2*3", radial=HalfCauchy(1.0)).entropy()
+    with pytest.raises(NotImplementedError, match="compare log_prob along a ray"):
+        _ = LpNested("2*3", radial=Gamma(3.0, 1.0)).mode
+    assert (LpNested("0.5*3").mode == 0).all()
 
 
 def test_radius_of_eq_11():

@@ -16,3 +16,13 @@ def test_import_loads_no_optional_dependency():
         "assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_import_loads_no_compiler():
+    """`torch.compile`'s machinery takes two seconds to import, and most never use it."""
+    script = (
+        "import sys, isavae.distributions\n"
+        "isavae.distributions.LpNested('2[2*2, z]').sample()\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
