@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-slow check format bench docs clean
+.PHONY: setup demo test test-slow check format bench bench-peers docs clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -34,9 +34,18 @@ test: check                  ## the checks above and every test but the slow one
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+bench-peers: .venv-peers/.done  ## a training step against pythae's, in an environment of its own
+	.venv-peers/bin/python benchmarks/peers.py
+
+.venv-peers/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable . pythae==0.1.2
+	@touch $@
+
 format: $(VENV)/.dev         ## rewrite the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) dist docs/_build
+	rm -rf $(VENV) .venv-peers dist docs/_build

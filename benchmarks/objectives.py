@@ -22,7 +22,7 @@ from isavae.models import (
     build_networks,
     build_prior,
 )
-from isavae.training import TrainState, train
+from isavae.training import TrainState, resolve_precision, train
 
 SHAPE, LATENT = (1, 64, 64), 20
 
@@ -40,10 +40,13 @@ class Noise:
         return self.images[:size]
 
 
-def stepper(objective: Objective, layout: str, batch: int, **learned: bool) -> Callable[[], object]:
+def stepper(
+    objective: Objective, layout: str, batch: int, precision: str = "float32", **learned: bool
+) -> Callable[[], object]:
     torch.manual_seed(0)
     prior = build_prior(layout, LATENT, **learned)
     model = VAE(*build_networks("mlp", SHAPE, LATENT), prior, BernoulliLikelihood())
+    model.network_dtype = resolve_precision(precision, torch.device("cpu"))
     state = TrainState(model, adversary=objective.adversary(LATENT))
     steps = train(state, Noise(batch), objective, steps=10**9, batch_size=batch, seed=0)
     return lambda: next(steps)
