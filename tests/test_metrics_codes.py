@@ -15,7 +15,7 @@ def test_from_arrays_takes_text_numbers_and_unknown_values():
         factors={
             "kind": np.array(["b", "a", None, "b", "c"], dtype=object),
             "size": [0.5, float("nan"), 1.5, 1.5, 0.5],
-            "count": [7, -1, 7, 9, 9],
+            "count": [0, -1, 0, 9, 9],
         },
     )
     assert codes.mean.dtype == torch.float32

@@ -225,6 +225,8 @@ def test_voting_metrics_of_perfect_random_and_dead_codes(metric):
     assert metric(perfect_codes, train=500, test=500).score == 1.0
     chance = metric(hand_made.random(), train=500, test=2000)
     assert chance.score == pytest.approx(1 / 3, abs=0.08)
+    binomial = (chance.score * (1 - chance.score) / 2000) ** 0.5
+    assert chance.standard_error == pytest.approx(binomial)
     dead = Codes(torch.zeros(60, 3), None, hand_made.grid())
     assert metric(dead, train=100, test=500).score < 0.45
 

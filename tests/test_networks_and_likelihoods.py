@@ -72,6 +72,23 @@ def test_a_shared_spread_is_learned(name):
     assert found == pytest.approx(expected.item(), rel=0.02)
 
 
+def test_bernoulli_and_its_slopes_are_those_of_torch_and_of_finite_differences():
+    logits = torch.tensor([-200.0, -3, 0, 1e-3, 4, 200], dtype=torch.float64).view(1, 1, 2, 3)
+    law = build_likelihood("bernoulli")(logits)
+    theirs = torch.distributions.Bernoulli(logits=logits, validate_args=False)
+    for value in (0.0, 0.3, 1.0):
+        x = torch.full_like(logits, value)
+        torch.testing.assert_close(law.log_prob(x), theirs.log_prob(x).sum((1, 2, 3)))
+    logits = torch.linspace(-4, 4, 6, dtype=torch.float64).view(1, 1, 2, 3).requires_grad_()
+    x = torch.rand_like(logits, requires_grad=True)
+
+    def log_prob(logits, x):
+        return build_likelihood("bernoulli")(logits).log_prob(x)
+
+    assert torch.autograd.gradcheck(log_prob, (logits, x))
+    assert torch.autograd.gradgradcheck(log_prob, (logits, x))
+
+
 def test_continuous_bernoulli_integrates_to_one():
     likelihood = build_likelihood("continuous-bernoulli")
     x = torch.linspace(0, 1, 10_001).view(-1, 1, 1, 1)

@@ -178,9 +178,10 @@ def log_marginals(
 ) -> Float[Tensor, "batch latents"]:
     """Return log Σ_m w_im q(z_ij|x_m) for every latent j, by spectra in time linear in the batch.
 
-    Values are within 1e-3 nats and gradients within 1e-3 (relative norm) of the exact ones. Latents
-    for which pairs are no dearer are computed exactly; so are all of them on a GPU, whose pairs are
-    fast and whose step should not wait for a grid to be chosen.
+    Values are within 1e-3 nats up to 4.4 standard deviations from a component's mean (1e-2 at 5.2),
+    and gradients of a batch within 1e-3 (relative norm) of the exact ones. Latents for which pairs
+    are no dearer are computed exactly; so are all of them on a GPU, whose pairs are fast and whose
+    step should not wait for a grid to be chosen.
 
     Args:
         z: one sample of each component's posterior.

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from math import inf, nan
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -38,7 +38,34 @@ class BernoulliLikelihood(Likelihood):
     """Pixels in [0, 1] as independent Bernoulli variables with the decoder's logits (A.4)."""
 
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
-        return Independent(Bernoulli(logits=decoded, validate_args=False), 3)
+        return Independent(_LeanBernoulli(logits=decoded, validate_args=False), 3)
+
+
+@final
+class _LeanBernoulli(Bernoulli):
+    """torch's Bernoulli with a log-probability that passes over the pixels half as often."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return _BernoulliLogProb.apply(*torch.broadcast_tensors(self.logits, value))
+
+
+@final
+class _BernoulliLogProb(torch.autograd.Function):
+    """log p(x) = x l - softplus(l) for logits l, and its slope x - sigmoid(l)."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        return torch.addcmul(F.softplus(logits).neg_(), logits, x)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        of_logits, of_x = ctx.needs_input_grad
+        return (
+            (x - logits.sigmoid()) * slope if of_logits else None,
+            logits * slope if of_x else None,
+        )
 
 
 @final
