@@ -59,8 +59,8 @@ class _BernoulliLogProb(torch.autograd.Function):
         return torch.addcmul(F.softplus(logits).neg_(), logits, x)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        logits, x = ctx.saved_tensors
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (logits, x), (slope,) = ctx.saved_tensors, slopes
         of_logits, of_x = ctx.needs_input_grad
         return (
             (x - logits.sigmoid()) * slope if of_logits else None,
