@@ -228,10 +228,12 @@ def candidate(seed, udr, reconstruction, used, tmp_path):
 def test_the_choice_is_agreement_then_reconstruction(tmp_path):
     low = candidate(0, 0.50, -1.0, 4, tmp_path)
     high = candidate(1, 0.70, -9.0, 4, tmp_path)
-    tied = candidate(2, 0.68, -5.0, 4, tmp_path)
+    tied = candidate(2, 0.699, -5.0, 4, tmp_path)
+    close = candidate(4, 0.69, -1.0, 4, tmp_path)
     lonely = candidate(3, 1.00, -20.0, 1, tmp_path)
     assert choose([low, high]) is high
-    assert choose([low, high, tied]) is tied
+    assert choose([low, high, close]) is high
+    assert choose([low, high, close, tied]) is tied
     assert choose([low, high, tied, lonely]) is tied
     assert choose([lonely]) is lonely
     with pytest.raises(ValueError, match="learned anything"):

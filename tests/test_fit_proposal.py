@@ -85,9 +85,9 @@ def test_the_width_of_pixels_follows_contrast_and_noise():
 
 def test_subspaces_follow_the_directions_in_which_pictures_differ():
     settings, said = of(drawn())
-    assert settings["prior"] == "2.1[6*2, 6*2]"
+    assert settings["prior"] == "6[6*2, 6*2]"
     assert "90% of how pictures differ lies in 3 directions" in said
-    assert of(drawn(deviations=[0.1]))[0]["prior"] == "2.1[6*2, 6*2]"
+    assert of(drawn(deviations=[0.1]))[0]["prior"] == "6[6*2, 6*2]"
     many, said = of(drawn(noise=0.2))
     assert many["prior"].count("6*2") == 5
     assert "at most 10 latents" in said
@@ -97,6 +97,16 @@ def test_beta_does_not_depend_on_contrast():
     settings, _ = of(drawn(noise=0.05))
     half, _ = of(drawn(noise=0.05) // 2)
     np.testing.assert_allclose(half["betas"], settings["betas"], rtol=0.15)
+
+
+def test_beta_keeps_as_many_directions_as_there_are_latents_and_twice_as_many():
+    images = drawn(noise=0.2)
+    settings, said = of(images)
+    variances = np.linalg.eigvalsh(np.cov(images.reshape(len(images), -1).T / 255, bias=True))[::-1]
+    expected = [variances[19] / spread(settings) ** 2, variances[9] / spread(settings) ** 2]
+    np.testing.assert_allclose(settings["betas"], expected, rtol=0.06)
+    assert "keep 20 and 10 directions" in said
+    assert of(drawn(deviations=[0.1]))[0]["betas"] == (1.0,)  # nothing beyond the first
 
 
 def test_wishes_are_kept():

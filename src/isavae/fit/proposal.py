@@ -13,7 +13,7 @@ from isavae.models import build_prior
 from isavae.runs import RunConfig
 
 # What is measured of these choices: docs/practitioner.md.
-P0, P = 2.1, 6  # exponents between and within subspaces
+P0, P = 6, 6  # exponents between and within subspaces
 SUBSPACE, FEWEST_SUBSPACES, MOST_SUBSPACES = 2, 2, 5
 SHARE = 0.9  # of the variance, which as many directions as there are latents should hold
 SEEDS = 4
@@ -155,13 +155,16 @@ def _layout(looks: Inspection) -> tuple[str, str]:
 
 
 def _betas(looks: Inspection, likelihood: str, latents: int) -> tuple[Sequence[float], str]:
-    """The β at which a linear model would keep all latents, and half of them."""
+    """The β at which a linear model would keep twice as many directions as latents, and as many.
+
+    A model that is not linear needs fewer: it says with one latent what is a bend of directions.
+    """
     fixed = re.fullmatch(r"gaussian\(([^()]*)\)", likelihood)
     if not fixed:
         return BETAS_OTHERWISE, "as no σ of normal pixels is given"
-    kept = (latents, max(1, latents // 2))
+    kept = (2 * latents, latents)
     values = {_rounded(looks.weight_keeping(k, float(fixed[1]))) for k in kept}
-    return sorted(values), f"where a linear model would use {kept[0]} and {kept[1]} latents"
+    return sorted(values), f"where a linear model would keep {kept[0]} and {kept[1]} directions"
 
 
 def _rounded(beta: float) -> float:

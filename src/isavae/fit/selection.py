@@ -13,8 +13,6 @@ from isavae.metrics import Codes, udr
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
 
-# UDR of a finite sample of seeds is noisy: differences below this share decide nothing.
-TIE = 0.05
 MOST_IMAGES = 10_000
 
 
@@ -84,16 +82,19 @@ def _candidate(path: Path, data: ImageDataset) -> Candidate:
 
 
 def _agreement(candidate: Candidate, peers: Sequence[Candidate]) -> float:
+    """UDR among the latents in use: those that hardly say anything agree with nothing."""
     others = [peer.codes for peer in peers if peer is not candidate]
-    return float(udr(candidate.codes, others, correlation="spearman").score)
+    found = udr(candidate.codes, others, correlation="spearman", threshold=LEAST_INFORMATION)
+    return float(found.score)
 
 
 def choose(found: Sequence[Candidate]) -> Candidate:
     """The candidate to use.
 
     One latent alone agrees with its like by itself, so models that use fewer than two are passed
-    over where others use more. Of the rest, those within 5 % of the highest UDR are equals, among
-    which the best reconstruction decides.
+    over where others use more. Of the rest the highest UDR wins; among those that share it to two
+    decimals, as people read it, the best reconstruction. More is left to reconstruction at a
+    price: it prefers models with many entangled latents (docs/practitioner.md).
 
     Raises:
         ValueError: if there is none, or no latent is in use in any.
@@ -105,9 +106,7 @@ def choose(found: Sequence[Candidate]) -> Candidate:
             "smaller --beta"
         )
     usable = [candidate for candidate in found if candidate.used >= min(2, most)]
-    highest = max(candidate.udr for candidate in usable)
-    equals = [candidate for candidate in usable if candidate.udr >= (1 - TIE) * highest]
-    return max(equals, key=lambda candidate: candidate.reconstruction)
+    return max(usable, key=lambda candidate: (round(candidate.udr, 2), candidate.reconstruction))
 
 
 def peers_of(chosen: Candidate, found: Sequence[Candidate]) -> list[Codes]:
