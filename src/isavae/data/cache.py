@@ -11,7 +11,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,7 +28,6 @@ Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
 
 MAGIC = b"isavae images 1\n"
 LENGTH = 8  # bytes of the JSON's length, at the end of the file
-FLUSH = 1 << 25  # bytes after which the disk is asked to keep them
 READ = 1 << 18  # bytes of neighbouring images that are shuffled together where memory is short
 
 
@@ -70,16 +68,13 @@ def write(
         ValueError: If there are no images, or the folder cannot be written.
     """
     _require_writable(path.parent)
-    with atomic_write(path) as file, ThreadPoolExecutor(1) as disk:
+    with atomic_write(path) as file:
         file.write(MAGIC)
-        digest, count, per_image, flushed = hashlib.sha256(), 0, (), 0
+        digest, count, per_image = hashlib.sha256(), 0, ()
         for block in map(np.ascontiguousarray, blocks):
             count, per_image = count + len(block), block.shape[1:]
             file.write(block.data)
             digest.update(block.data)
-            if file.tell() - flushed > FLUSH:  # so that the end need not wait for all of it
-                flushed = file.tell()
-                disk.submit(os.fsync, file.fileno())
         if count == 0:
             raise ValueError(f"A data set must have images, but {content} has none.")
         grid = grid() if callable(grid) else grid
