@@ -98,7 +98,7 @@ def rate(folder: Path, workers: int, steps: int) -> None:
     full = values["settings"]["steps"]
     _, threads = share_cores(workers, small.resources.cpus)
     seconds = {}
-    for length in (steps, 2 * steps):  # their difference is steps alone
+    for length in (1, steps, 2 * steps):  # to warm up; the others' difference is steps alone
         values["settings"]["steps"], values["seeds"] = length, workers
         study = Study.parse(yaml.safe_dump(values))
         directory = StudyDirectory(folder / str(length))

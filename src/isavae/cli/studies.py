@@ -57,7 +57,8 @@ def run(
         workers, threads = share_cores(workers, study.resources.cpus)
         runner = LocalEngine(workers)
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
-    print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {threads} threads each")
+    each = "1 thread" if threads == 1 else f"{threads} threads"
+    print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
     with interruptible() as stopped, LiveTally() as live:
         tally = run_study(
             study, directory, runner, threads=threads, on_change=live, should_stop=stopped,

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -53,16 +53,21 @@ def describe(tally: Tally) -> str:
     >>> describe(Tally(total=4, done=1))
     '1/4 done, 0 running, 0 failed, 3 left'
     """
-    text = (
-        f"{tally.done}/{tally.total} done, {len(tally.running)} running, "
-        f"{len(tally.failed)} failed, {tally.left} left"
-    )
+    return ", ".join(_facts(tally))
+
+
+def _facts(tally: Tally) -> list[str]:
+    """Counts; rate and time left; the best so far: each a line of 80 columns at most."""
+    facts = [
+        f"{tally.done:,}/{tally.total:,} done, {len(tally.running):,} running, "
+        f"{len(tally.failed):,} failed, {tally.left:,} left"
+    ]
     seconds = tally.seconds_left()
     if seconds is not None:
-        text += f", {tally.rate() * 3600:,.0f} runs/h, {duration(seconds)} left"
+        facts.append(f"{tally.rate() * 3600:,.0f} runs/h, {duration(seconds)} left")
     if tally.best:
-        text += f", best MIG {tally.best[1]:.3f} ({tally.best[0]})"
-    return text
+        facts.append(f"best MIG {tally.best[1]:.3f} ({tally.best[0]})")
+    return facts
 
 
 def duration(seconds: float) -> str:
@@ -77,10 +82,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _table(tally: Tally) -> Table:
-    table = Table(title=describe(tally), title_justify="left", box=None)
+def _table(tally: Tally) -> Group:
+    table = Table(box=None, pad_edge=False)
     table.add_column("running")
     table.add_column("step", justify="right")
     for run, (step, steps) in list(tally.running.items())[:SHOWN_RUNS]:
         table.add_row(run, f"{step:,}/{steps:,}" if step else "starting")
-    return table
+    return Group(*_facts(tally), "", table)
