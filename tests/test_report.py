@@ -122,7 +122,9 @@ def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
         tab.on("request", lambda asked: complaints.append(asked.url)
                if not asked.url.startswith(("file:", "data:")) else None)  # fmt: skip
         tab.goto(page.as_uri())
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for width in (320, 390):
+            tab.set_viewport_size({"width": width, "height": 800})
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         widths = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
         assert len(widths) >= 12
         assert min(widths) > 300
