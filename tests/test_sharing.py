@@ -274,9 +274,8 @@ def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
     assert sampled.returncode == 0, sampled.stderr
     cached = say(["export", "someone/hearts", "--out", "card", "--format", "folder"], **offline)
     assert cached.returncode == 0, cached.stderr
-    assert (
-        main(["export", str(tmp_path / "card"), "--out", str(tmp_path / "again.safetensors")]) == 0
-    )
+    again = tmp_path / "again.safetensors"
+    assert main(["export", str(tmp_path / "card"), "--out", str(again)]) == 0
     assert (tmp_path / "samples.png").is_file()
     assert (tmp_path / "card" / "README.md").is_file()
     assert PortableModel.load(again).config == run.config
