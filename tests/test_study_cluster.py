@@ -45,6 +45,7 @@ def cluster(quiet_ray):
     nodes.shutdown()
 
 
+@pytest.mark.slow
 def test_the_command_line_starts_ray_and_has_the_results_of_local_processes(tmp_path, quiet_ray):
     study = tiny_study(10)
     run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
