@@ -71,6 +71,21 @@ def test_the_fast_form_is_used_and_is_not_the_exact_one():
     assert 0 < (values - exact).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("stds", [6.0, 9.0, 12.0, 30.0])
+def test_samples_far_out_have_at_least_the_density_of_their_own_component(stds):
+    """There the grids' error is larger than the density, and may be negative."""
+    batch = 1024
+    mean = 0.1 * torch.randn(batch, 8, generator=torch.Generator().manual_seed(0)).double()
+    std = torch.full_like(mean, 0.01)
+    std[2] = 0.3
+    z = mean.clone()
+    z[2] += stds * std[2]
+    found = log_marginals(z, mean, std, MinibatchWeights.weighted(batch, batch))
+    least = Normal(mean[2], std[2]).log_prob(z[2]) - 2 * math.log(batch)
+    assert (found[2] >= least - 1e-9).all()
+    assert found.isfinite().all()
+
+
 def test_too_fine_a_grid_falls_back_to_pairs_and_says_so_once():
     minibatch._warn_of_pairs.cache_clear()
     z, mean, log_std = (x.detach() for x in posterior_batch("active", 600, latents=1))

@@ -62,6 +62,11 @@ class Ladder:
         grids = Grids(tuple(map(_sizes, points, octaves)))
         return cls(low[:, None], finest[:, None], grids)
 
+    def part(self, sums: list[int]) -> "Ladder":
+        """The place of some of the sums."""
+        sizes = tuple(self.grids.sizes[k] for k in sums)
+        return Ladder(self.low[sums], self.finest[sums], Grids(sizes))
+
     def position(self, x: Tensor, octave: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest point of an octave's grid, and how far x is beyond it, in points."""
         position = (x - self.low) / _spacing(octave)

@@ -198,8 +198,12 @@ def log_marginals(
     ladder = Ladder.covering(*(a.detach().double().T for a in (z, mean, std)))
     parts, order = [], []
     for members, by_pairs in _shares([sizes[0] for sizes in ladder.grids.sizes], len(z)):
-        compute = _pair_log_marginals if by_pairs else _fast_log_marginals
-        parts.append(compute(z[:, members], mean[:, members], std[:, members], weights))
+        x, means, stds = (a[:, members] for a in (z, mean, std))
+        parts.append(
+            _pair_log_marginals(x, means, stds, weights)
+            if by_pairs
+            else _fast_log_marginals(x, means, stds, weights, ladder.part(members))
+        )
         order += members
     return torch.cat(parts, dim=1)[:, torch.tensor(order).argsort()]
 
@@ -239,20 +243,27 @@ def _warn_of_pairs() -> None:
     )
 
 
-def _fast_log_marginals(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
+def _fast_log_marginals(
+    z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights, ladder: Ladder
+) -> Tensor:
     x, mean, std = (a.double().T.contiguous() for a in (z, mean, std))
-    ladder = Ladder.covering(x, mean, std)
     sums = SumsOfNormals.apply(x, mean, std, ladder)
     if not weights.components.numel():
+        # A sum is at least any of its terms; far out the grids' error may be more than all of it.
+        sums = torch.maximum(sums, _normal(x - mean, std))
         return (weights.usual * sums).log().T.to(z.dtype)
     spread = Spread.of(ladder, mean, std)
     exceptional = torch.zeros_like(sums)
     for e, weight in zip(weights.components.T, weights.exceptions.T, strict=True):
-        deviation, width = x - mean[:, e], std[:, e]
-        exact = torch.exp(-(deviation / width).square() / 2 - width.log() - _LOG_2PI / 2)
-        exceptional = exceptional + weight * exact
+        deviation = x - mean[:, e]
+        exceptional = exceptional + weight * _normal(deviation, std[:, e])
         # The exceptions are taken out of the sum as the grids hold them: where they dominate the
         # sum, the rest would drown in their error.
         sums = sums - spread.at(deviation, e)
     density = weights.usual * sums.clamp_min(0) + exceptional
     return density.log().T.to(z.dtype)
+
+
+def _normal(deviation: Tensor, std: Tensor) -> Tensor:
+    """Densities of normals at deviations from their means."""
+    return torch.exp(-(deviation / std).square() / 2 - std.log() - _LOG_2PI / 2)
