@@ -178,22 +178,19 @@ def few_label_accuracy(
     most = max(labels)
     rest = min(test, fewest - most)
 
-    def learned(name: str, count: int, seed: int) -> float:
-        few = split(codes, codes.factor(name), most, rest, seed).first(count)
-        return _accuracy(makers[predictor](seed, count), few.standardised)
+    def learned(name: str, seed: int) -> list[float]:
+        parts = split(codes, codes.factor(name), most, rest, seed)
+        few = (parts.first(count).standardised for count in labels)
+        return [_accuracy(makers[predictor](seed, len(part.train_x)), part) for part in few]
 
-    accuracy = {
-        count: np.array(
-            [[learned(name, count, seed + r) for name in names] for r in range(repeats)]
-        )
-        for count in labels
-    }
-    means = {count: table.mean(axis=1) for count, table in accuracy.items()}
+    accuracy = np.array([[learned(name, seed + r) for name in names] for r in range(repeats)])
+    means = dict(zip(labels, accuracy.mean(axis=1).T, strict=True))  # one a repeat
     spread = means if repeats > 1 else {}
     errors = {n: float(values.std(ddof=1) / repeats**0.5) for n, values in spread.items()}
+    of_most = accuracy[..., labels.index(most)]
     return Score(
         score=float(means[most].mean()),
-        per_factor=dict(zip(names, accuracy[most].mean(axis=0).tolist(), strict=True)),
+        per_factor=dict(zip(names, of_most.mean(axis=0).tolist(), strict=True)),
         terms={f"accuracy_{count}": float(values.mean()) for count, values in means.items()},
         standard_error=errors.get(most),
         term_errors={f"accuracy_{count}": error for count, error in errors.items()},
