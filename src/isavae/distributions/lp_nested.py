@@ -92,15 +92,17 @@ class LpNested(Distribution):
         self._layout = layout_of(self.tree, self.exponents.device)
         # A graph can be walked back only once: with learned parameters every call builds its own.
         learned = self.exponents.requires_grad or self.scale.requires_grad
-        self._log_normaliser = None if learned else self._compute_log_normaliser()
+        self._known_constants = None if learned else self._constants()
 
-    def _compute_log_normaliser(self) -> Tensor:
+    def _constants(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The exponents, log s and the log-normaliser of Eq. 7, in the working precision."""
         p, s = self._working_parameters()
+        log_s = s.log()
         surface = norms.log_surface(p, self._layout)
         if self.radial is not None:
-            return -surface
+            return p, log_s, -surface
         p0, n = p[..., 0], self.tree.n
-        return p0.log() - torch.lgamma(n / p0) - n / p0 * s.log() - surface
+        return p, log_s, p0.log() - torch.lgamma(n / p0) - n / p0 * log_s - surface
 
     def _working_parameters(self) -> tuple[Tensor, Tensor]:
         dtype = working_dtype(self.exponents.device)
@@ -173,10 +175,10 @@ class LpNested(Distribution):
                 f"The last axis must hold the tree's {self.tree.n} leaves, not a tensor of shape "
                 f"{tuple(value.shape)}: fit the tree to the latents."
             )
-        normaliser = self._log_normaliser
-        if normaliser is None:
-            normaliser = self._compute_log_normaliser()
-        log_prob = (normaliser + self._log_shape(value)).to(self._result_dtype(value))
+        p, log_s, log_normaliser = self._known_constants or self._constants()
+        log_norm = norms.log_norm(value, p, self._layout)
+        log_prob = log_normaliser + self._log_shape(log_norm, p[..., 0], log_s)
+        log_prob = log_prob.to(self._result_dtype(value))
         # A NaN among the leaves is one in the result, which is shorter to look through.
         if self._validate_args and bool(log_prob.isnan().any()) and bool(value.isnan().any()):
             raise ValueError(
@@ -185,16 +187,14 @@ class LpNested(Distribution):
             )
         return log_prob
 
-    def _log_shape(self, z: Tensor) -> Tensor:
+    def _log_shape(self, log_norm: Tensor, p0: Tensor, log_s: Tensor) -> Tensor:
         """The part of Eq. 7 that depends on z."""
-        p, s = self._working_parameters()
-        log_norm = norms.log_norm(z, p, self._layout)
         if self.radial is None:
-            log_power = torch.addcmul(-s.log(), p[..., 0], log_norm)
+            log_power = p0 * log_norm - log_s
             # As a clamp, whose gradient takes four kernels instead of one.
-            return -hardtanh(log_power, -math.inf, _LARGEST_LOG[p.dtype]).exp()
+            return -hardtanh(log_power, -math.inf, _LARGEST_LOG[p0.dtype]).exp()
         # Below this radius a slope of log ψ0, of the order 1/v, would overflow.
-        v = log_norm.exp().clamp_min(torch.finfo(p.dtype).tiny ** 0.75)
+        v = log_norm.exp().clamp_min(torch.finfo(p0.dtype).tiny ** 0.75)
         return self.radial.log_prob(v) - (self.tree.n - 1) * log_norm
 
     def _result_dtype(self, z: Tensor | None = None) -> torch.dtype:
@@ -231,7 +231,7 @@ class LpNested(Distribution):
         """
         p, _ = self._working_parameters()
         if self.radial is None:
-            entropy = self.tree.n / p[..., 0] - self._compute_log_normaliser()
+            entropy = self.tree.n / p[..., 0] - self._constants()[-1]
         else:
             others = self.tree.n - 1
             of_radius = radial_mean(self.radial, lambda log_v, log_psi: others * log_v - log_psi)
