@@ -137,7 +137,7 @@ class _LogNorm(Function):
 
 
 # Which torch would otherwise look up, in Python, at every call: a tenth of a small one.
-_LogNorm.forward.__signature__ = inspect.signature(_LogNorm.forward)
+_LogNorm.forward.__signature__ = inspect.signature(_LogNorm.forward)  # pyrefly: ignore
 
 
 def _children(arrays: Sequence[Tensor], level: Level) -> Tensor:
