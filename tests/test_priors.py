@@ -7,7 +7,8 @@ import scipy.stats
 import torch
 
 from isavae.models import build_prior
-from isavae.models.priors import BoundedValues, LpNestedPrior
+from isavae.models.prior import BoundedValues
+from isavae.models.priors import LpNestedPrior
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """VAEs: networks, priors, likelihoods and objectives that combine freely."""
 
 from isavae.models.adversary import Adversary, DensityRatio, NoAdversary
+from isavae.models.kl import divergence
 from isavae.models.likelihoods import (
     LIKELIHOODS,
     BernoulliLikelihood,
@@ -18,26 +19,23 @@ from isavae.models.networks import (
     MLPEncoder,
     build_networks,
 )
+from isavae.models.objective import Objective, ObjectiveValue
 from isavae.models.objectives import (
     DIPVAEI,
     DIPVAEII,
     OBJECTIVES,
     AnnealedVAE,
     AnyObjective,
-    BetaTCVAE,
     BetaVAE,
-    FactorVAE,
-    Objective,
-    ObjectiveValue,
-    divergence,
 )
+from isavae.models.prior import Prior
 from isavae.models.priors import (
     FactorialPrior,
     LpNestedPrior,
-    Prior,
     StandardNormalPrior,
     build_prior,
 )
+from isavae.models.total_correlation import BetaTCVAE, FactorVAE
 from isavae.models.vae import VAE, VAEOutput, noise_generator
 
 __all__ = [
