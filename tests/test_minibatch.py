@@ -124,7 +124,7 @@ def test_densities_are_their_formula(name, groups, monkeypatch):
     pairs = Normal(mean, log_std.exp()).log_prob(z[:, None])
     expected = torch.stack([pairs[..., g].sum(-1) for g in groups], -1)
     expected = (expected + dense_weights(name, 7, 50).log()[..., None]).logsumexp(1)
-    torch.testing.assert_close(densities, expected)
+    torch.testing.assert_close(densities, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("groups", [[slice(0, 3)], [slice(0, 1), slice(1, 3)]])

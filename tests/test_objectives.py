@@ -143,7 +143,9 @@ def test_dip_vae(layout, objective, within):
             else:
                 penalty = penalty + 3.0 * c**2
     expected = (log_q - log_p).mean() + penalty - reconstruction
-    torch.testing.assert_close(loss(objective, output), expected)
+    value = objective(output, step=0, n_data=N_DATA)
+    torch.testing.assert_close(value.loss, expected)
+    torch.testing.assert_close(value.terms["covariance_penalty"], penalty)
 
 
 @pytest.mark.parametrize(("step", "capacity"), [(0, 0.0), (25, 5.0), (200, 20.0)])
@@ -200,6 +202,58 @@ def test_kinds_of_kl_have_the_same_expectation():
         assert abs(sampled.mean() - exact) < 5 * sampled.std() / 100_000**0.5
 
 
+@pytest.mark.parametrize("kind", ["sampled", "analytic", "entropy"])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "tcvae"])
+def test_every_objective_has_the_kind_of_kl_that_it_is_told(name, kind):
+    output = pass_of("normal")
+    objective = OBJECTIVES[name](kl=kind)
+    value = objective(output, step=0, n_data=N_DATA, adversary=FixedRatio())
+    assert value.terms["kl"] == divergence(output, kind).mean()
+
+
+def test_names_are_those_of_the_table():
+    assert {name: objective().name for name, objective in OBJECTIVES.items()} == {
+        name: name for name in OBJECTIVES
+    }
+
+
+def test_tcvae_visits_all_pairs_if_told_and_else_does_not():
+    """A batch of 700 is large enough for the spectra, whose values differ a little."""
+    output = pass_of("normal", batch=700)
+    _, _, _, pairs = literal_parts(output)
+    log_q = pairs.logsumexp(1).sum(1).mean() - LATENT * math.log(N_DATA * 700)
+
+    def parts(exact):
+        terms = BetaTCVAE(exact=exact)(output, step=0, n_data=N_DATA).terms
+        return terms["parts_kl"] + output.prior.log_prob(output.z).mean()
+
+    torch.testing.assert_close(parts(exact=True), log_q, rtol=1e-12, atol=0)
+    assert 1e-9 < (parts(exact=False) - log_q).abs() < 1e-3
+
+
+def test_factor_vaes_discriminator_is_the_papers_with_the_settings_given():
+    objective = FactorVAE(
+        discriminator_lr=1e-5,
+        discriminator_decay=0.9,
+        discriminator_width=7,
+        discriminator_share=0.25,
+    )
+    adversary = objective.adversary(3)
+    assert (adversary.lr, adversary.decay, adversary.share) == (1e-5, 0.9, 0.25)
+    linear = [m for m in adversary.network if isinstance(m, torch.nn.Linear)]
+    assert [(m.in_features, m.out_features) for m in linear] == [(3, 7), *[(7, 7)] * 4, (7, 2)]
+    leaky = [m for m in adversary.network if isinstance(m, torch.nn.LeakyReLU)]
+    assert [m.negative_slope for m in leaky] == [0.2] * 5
+    assert adversary.optimizer.defaults["betas"] == (0.5, 0.9)
+
+
+def test_the_vaes_gradient_leaves_nothing_in_the_discriminator():
+    output = pass_of("normal")
+    adversary = FactorVAE(discriminator_width=8).adversary(LATENT).double()
+    loss(FactorVAE(), output, adversary=adversary).backward()
+    assert all(p.grad is None for p in adversary.parameters())
+
+
 def test_an_analytic_kl_without_a_closed_form_is_refused():
     with pytest.raises(ValueError, match="kl=sampled"):
         divergence(pass_of("2.1[2.2*2, 1.9*2]"), "analytic")
@@ -209,6 +263,7 @@ def test_an_analytic_kl_without_a_closed_form_is_refused():
     ("call", "sentence"),
     [
         (lambda: BetaTCVAE(alpha=-1.0), "alpha"),
+        (lambda: BetaVAE(math.nan), "beta must be at least 0"),
         (lambda: FactorVAE(discriminator_share=0.0), "discriminator_share"),
         (lambda: loss(FactorVAE(), pass_of("normal")), "adversary"),
         (lambda: loss(FactorVAE(), pass_of("normal"), adversary=NoAdversary()), "NoAdversary"),
@@ -280,6 +335,22 @@ def test_a_resumed_run_goes_on_bit_for_bit(name):
     if name == "factor-vae":
         before = first.adversary.state_dict()["network.0.weight"]
         assert not torch.equal(before, whole.adversary.state_dict()["network.0.weight"])
+
+
+def test_the_discriminator_tells_its_share_of_the_batch_from_permuted_latents_of_another():
+    """Two classes of equal weight; the other batch is one point, which permutations leave alone."""
+    adversary = FactorVAE(discriminator_width=8, discriminator_share=0.25).adversary(2)
+    z, asked = torch.randn(16, 2, generator=torch.manual_seed(0)), []
+
+    def fresh(count):
+        asked.append(count)
+        return torch.full((count, 2), 5.0)
+
+    of_true, of_false = (adversary.network(x).softmax(1) for x in (z[:4], torch.full((1, 2), 5.0)))
+    expected = -(of_true[:, 0].log().mean() + of_false[:, 1].log().mean()) / 2
+    terms = adversary.learn(z, fresh, 0, torch.Generator())
+    assert asked == [4]
+    torch.testing.assert_close(terms["discriminator"], expected.detach())
 
 
 def test_a_discriminator_learns_the_total_correlation_of_a_normal():

@@ -60,8 +60,9 @@ class MinibatchWeights:
         own = torch.arange(batch)
         components = torch.stack([own, (own + 1) % batch], dim=1)
         others = batch - 1
-        weights = torch.tensor([1 / n_data, (n_data - others) / (n_data * others)])
-        return cls(1 / others, components, weights.double().expand(batch, 2))
+        pair = [1 / n_data, (n_data - others) / (n_data * others)]
+        weights = torch.tensor(pair, dtype=torch.float64).expand(batch, 2)
+        return cls(1 / others, components, weights)
 
     @classmethod
     def stratified_published(cls, batch: int, n_data: int) -> "MinibatchWeights":
@@ -71,7 +72,8 @@ class MinibatchWeights:
         is therefore biased.
         """
         right = cls.stratified(batch, n_data)
-        weights = torch.cat([right.exceptions, torch.full((batch, 1), right.usual)], dim=1)
+        own_weights = right.exceptions.new_full((batch, 1), right.usual)
+        weights = torch.cat([right.exceptions, own_weights], dim=1)
         weights[batch - 2, 0] = weights[batch - 2, 1]
         # The own component comes third, as usual; that of rows 0 and 1 is an exception already.
         own = torch.arange(batch).clamp_min(2)
@@ -80,9 +82,9 @@ class MinibatchWeights:
 
     def log_rows(self, start: int, stop: int) -> Float[Tensor, "rows components"]:
         """Return the logarithms of all weights of some samples."""
-        rows = torch.full((stop - start, len(self.components)), math.log(self.usual))
         exceptions = self.exceptions[start:stop].log()
-        return rows.double().scatter_(1, self.components[start:stop], exceptions)
+        rows = exceptions.new_full((stop - start, len(self.components)), math.log(self.usual))
+        return rows.scatter_(1, self.components[start:stop], exceptions)
 
 
 def log_densities(

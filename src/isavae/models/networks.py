@@ -88,6 +88,8 @@ class ConvEncoder(nn.Module):
             layers += _normalised(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
         layers += _normalised(nn.Conv2d(widths[-1], 16 * channels, 4))
         self.layers = nn.Sequential(*layers, nn.Conv2d(16 * channels, 2 * latent, 1), nn.Flatten())
+        # On the CPU a step is 1.3 times as fast as with channels first in float32, 1.1 times in
+        # bfloat16, for 1 and for 3 channels: benchmarks/networks.py.
         self.layers.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
 
     def forward(
