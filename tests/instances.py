@@ -1,11 +1,26 @@
 """Every law-abiding object, by name: `test_*_laws.py` run over these. A new one costs a line."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch.distributions import Distribution, Gamma, LogNormal
 
+from isavae import models
 from isavae.distributions import GeneralizedNormal, LpNested
+from isavae.models import (
+    DIPVAEI,
+    DIPVAEII,
+    AnnealedVAE,
+    AnyObjective,
+    BetaTCVAE,
+    BetaVAE,
+    FactorVAE,
+    Likelihood,
+    Prior,
+    build_likelihood,
+    build_prior,
+)
 
 
 def _t(values: object, dtype: torch.dtype) -> torch.Tensor:
@@ -35,4 +50,43 @@ DISTRIBUTIONS: dict[str, Callable[[torch.dtype], Distribution]] = {
     "log-normal radii": lambda t: LpNested(
         "1.5*2", radial=LogNormal(_t([0.0, 1.0], t), _t(0.5, t))
     ),
+}
+
+# name -> a prior
+PRIORS: dict[str, Callable[[], Prior]] = {
+    "normal": lambda: build_prior("normal", 4),
+    "normal, learned scale": lambda: build_prior("normal", 4, 0.7, learn_scale=True),
+    "laplace": lambda: build_prior("laplace", 4, "standardised"),
+    "student-t": lambda: build_prior("student-t(3.5)", 4, learn_scale=True),
+    "gennorm": lambda: build_prior("gennorm(4)", 4, 1.5),
+    "isa": lambda: build_prior("2.1[2.2*2, 1.9*2]"),
+    "learned exponents": lambda: build_prior("2.1[2*2, 2*2]", learn_exponents=True),
+    "learned exponents, p0 and scale": lambda: build_prior(
+        "2.1[2*2, z, z]",
+        learn_exponents=True,
+        learn_p0=True,
+        learn_scale=True,
+        lowest_exponent=0.5,
+    ),
+    "learned exponents, standardised": lambda: build_prior(
+        "2[1.5[2*2, z], z]", None, "standardised", learn_exponents=True
+    ),
+}
+
+# name -> a likelihood
+LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
+    name: partial(build_likelihood, name)
+    for name in (*models.LIKELIHOODS, "gaussian(0.3)", "laplace(0.3)")
+}
+
+OBJECTIVES: dict[str, AnyObjective] = {
+    "beta-vae": BetaVAE(4.0, warmup=10),
+    "tcvae": BetaTCVAE(warmup=10),
+    "tcvae, stratified": BetaTCVAE(alpha=0.5, gamma=2.0, estimator="stratified"),
+    "tcvae, as published": BetaTCVAE(estimator="stratified_published", exact=True),
+    "tcvae between subspaces": BetaTCVAE(between="subspaces"),
+    "factor-vae": FactorVAE(warmup=10, discriminator_width=8, discriminator_decay=0.5),
+    "dip-vae-i": DIPVAEI(warmup=10),
+    "dip-vae-ii": DIPVAEII(kl="entropy"),
+    "annealed": AnnealedVAE(capacity_steps=10),
 }

@@ -56,6 +56,18 @@ def test_fixed_spreads_are_scipys(name, law):
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "law"), [("gaussian", scipy.stats.norm), ("laplace", scipy.stats.laplace)]
+)
+def test_decoded_spreads_are_scipys(name, law):
+    """Three channels of means, then three of spreads."""
+    decoded, x = torch.randn(2, 6, 4, 4), torch.rand(2, 3, 4, 4)
+    spread = 1e-3 + torch.log1p(decoded[:, 3:].exp())
+    expected = law(decoded[:, :3].numpy(), spread.numpy()).logpdf(x.numpy()).sum((1, 2, 3))
+    found = build_likelihood(f"{name}-pixelwise")(decoded).log_prob(x)
+    torch.testing.assert_close(found.double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["gaussian", "laplace"])
 def test_a_shared_spread_is_learned(name):
     """By maximum likelihood it becomes the scale of the noise."""
@@ -70,6 +82,13 @@ def test_a_shared_spread_is_learned(name):
     found = likelihood(torch.zeros(1, 1, 1, 1)).base_dist.scale.item()
     expected = noise.std() if name == "gaussian" else noise.abs().mean()
     assert found == pytest.approx(expected.item(), rel=0.02)
+
+
+def test_a_learned_spread_stays_above_a_quarter_of_a_grey_level():
+    likelihood = build_likelihood("gaussian")
+    with torch.no_grad():
+        likelihood.raw.fill_(-200.0)
+    assert likelihood(torch.zeros(1, 1, 2, 2)).stddev.unique().tolist() == [pytest.approx(1e-3)]
 
 
 def test_bernoulli_and_its_slopes_are_those_of_torch_and_of_finite_differences():

@@ -29,10 +29,17 @@ def test_families_are_scipys(layout, law):
     torch.testing.assert_close(standard.variance, torch.ones(4))
 
 
+@pytest.mark.parametrize(("name", "shape"), [("student-t", 3.5), ("gennorm", 4.0)])
+def test_a_family_without_its_shape_takes_the_documented_one(name, shape):
+    z = torch.randn(9, 4)
+    given, left_out = build_prior(f"{name}({shape})", 4), build_prior(name, 4)
+    assert torch.equal(given().log_prob(z), left_out().log_prob(z))
+
+
 def test_a_learned_scale_starts_where_it_is_told_and_has_a_gradient():
-    for layout in ("laplace", "2.1[2*2, 2*2]"):
-        prior = build_prior(layout, 4, 1.7, learn_scale=True)
-        assert prior.readings()["prior_scale"].item() == pytest.approx(1.7)
+    for layout, scale in (("normal", 1.0), ("laplace", 1.7), ("2.1[2*2, 2*2]", 1.7)):
+        prior = build_prior(layout, 4, scale, learn_scale=True)
+        assert prior.readings()["prior_scale"].item() == pytest.approx(scale)
         prior().log_prob(torch.ones(4)).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in prior.parameters())
 
@@ -58,6 +65,8 @@ def test_exponents_stay_valid_after_any_step(direction):
         optimizer.step()
         assert ((prior.exponents >= 0.5) & (prior.exponents <= 100)).all()
         assert torch.isfinite(prior().log_prob(2 * torch.rand(5, 4))).all()  # 2^100 < 3e38
+    bound = 0.5 if direction > 0 else 100.0
+    torch.testing.assert_close(prior.exponents, torch.full((3,), bound))
 
 
 def test_learning_finds_the_exponents_that_made_the_data():

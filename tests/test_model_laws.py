@@ -1,0 +1,131 @@
+"""What every prior, likelihood and objective keeps, whatever it is."""
+
+import math
+
+import pytest
+import torch
+
+from isavae.models import VAE, BernoulliLikelihood, build_networks
+from isavae.runs import RunConfig
+from isavae.training import TrainState, train
+from tests.instances import LIKELIHOODS, OBJECTIVES, PRIORS
+
+each_prior = pytest.mark.parametrize("name", PRIORS)
+each_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
+
+
+@each_prior
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_priors_return_a_law_of_their_latents(name, dtype):
+    prior = PRIORS[name]().to(dtype)
+    law = prior()
+    assert law.event_shape == (prior.latent,)
+    assert law.sample((3,)).dtype == law.log_prob(torch.zeros(3, prior.latent).to(dtype)).dtype
+    covered = [j for part in prior.subspaces for j in range(prior.latent)[part]]
+    assert covered == list(range(prior.latent))
+
+
+@each_prior
+def test_variances_of_priors_are_those_of_their_samples(name):
+    torch.manual_seed(0)
+    law = PRIORS[name]()()
+    z = law.sample((200_000,))
+    # Student-t's fourth moment is infinite: its variance is estimated poorly.
+    torch.testing.assert_close(
+        z.var(0), law.variance, rtol=0.2 if "student" in name else 0.03, atol=0
+    )
+
+
+@each_prior
+def test_priors_come_back_from_their_state_to_the_bit(name):
+    prior, restored = PRIORS[name](), PRIORS[name]()
+    z = torch.randn(50, prior.latent, generator=torch.manual_seed(0))
+    assert len(list(prior.parameters())) <= len(prior.readings())
+    with torch.no_grad():
+        for parameter in prior.parameters():
+            parameter.add_(0.5)
+    if prior.readings():
+        assert not torch.equal(prior().log_prob(z), restored().log_prob(z))
+    restored.load_state_dict(prior.state_dict())
+    assert torch.equal(prior().log_prob(z), restored().log_prob(z))
+    assert prior.readings() == restored.readings()
+
+
+@each_prior
+def test_frozen_priors_ask_for_no_gradient_and_read_the_same(name):
+    prior = PRIORS[name]()
+    before = prior.readings()
+    prior.freeze()
+    z = torch.zeros(2, prior.latent)
+    assert not prior().log_prob(z).requires_grad
+    assert prior.readings() == before
+    assert not any(value.requires_grad for value in before.values())
+    prior.unfreeze()
+    assert prior().log_prob(z).requires_grad == bool(before)
+
+
+@each_likelihood
+@pytest.mark.parametrize("channels", [1, 3])
+def test_likelihoods_are_laws_of_images(name, channels):
+    likelihood = LIKELIHOODS[name]()
+    decoded = torch.randn(2, channels * likelihood.outputs, 4, 6).requires_grad_()
+    law = likelihood(decoded)
+    assert law.batch_shape == (2,)
+    assert law.event_shape == law.mean.shape[1:] == (channels, 4, 6)
+    law.log_prob(torch.rand(2, channels, 4, 6)).sum().backward()
+    assert (decoded.grad != 0).all()
+
+
+@each_likelihood
+def test_pixels_have_a_density_that_integrates_to_one(name):
+    """Over two grey levels for Bernoulli pixels, by trapezoids else."""
+    likelihood = LIKELIHOODS[name]()
+    for value in (-1.5, 0.3):
+        decoded = torch.full((1, likelihood.outputs, 1, 1), value, dtype=torch.float64)
+        if name == "bernoulli":
+            x = torch.tensor([0.0, 1.0])
+            weight = torch.ones(2)
+        else:
+            ends = (0.0, 1.0) if "bernoulli" in name else (-20.0, 20.0)
+            x = torch.linspace(*ends, 200_001, dtype=torch.float64)
+            weight = torch.full_like(x, x[1] - x[0])
+            weight[[0, -1]] /= 2
+        law = likelihood(decoded.expand(len(x), -1, -1, -1))
+        density = law.log_prob(x.view(-1, 1, 1, 1)).exp()
+        assert (density * weight).sum().item() == pytest.approx(1, abs=1e-5)
+
+
+class Pixels:
+    """Random images as a data set: minibatches are a function of (seed, step)."""
+
+    def __init__(self):
+        self.images = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def __len__(self):
+        return 64
+
+    def minibatch(self, seed, step, size, device=None):
+        generator = torch.Generator().manual_seed(seed * 1000 + step)
+        return self.images[torch.randperm(64, generator=generator)[:size]]
+
+
+@pytest.mark.parametrize("layout", PRIORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains_with_every_prior(name, layout):
+    """Twenty steps: all terms finite, prior and both networks changed, all that is learned said."""
+    torch.manual_seed(0)
+    objective, prior = OBJECTIVES[name], PRIORS[layout]()
+    networks = build_networks("mlp", (1, 8, 8), prior.latent, width=16)
+    model = VAE(*networks, prior, BernoulliLikelihood())
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    state = TrainState(model, adversary=objective.adversary(prior.latent))
+    reports = list(train(state, Pixels(), objective, steps=20, batch_size=16, seed=1))
+    assert all(math.isfinite(v) for report in reports for v in report.numbers().values())
+    assert {"loss", "reconstruction", "kl", *prior.readings()} <= reports[-1].values.keys()
+    assert not any(torch.equal(before[key], value) for key, value in model.named_parameters())
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_objectives_come_back_from_a_configuration(name):
+    config = RunConfig(objective=OBJECTIVES[name])
+    assert RunConfig.parse(config.settings()).objective == OBJECTIVES[name]
