@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from mpmath import mpf
 
 from isavae.distributions import LpNested, LpTree
 from tests.reference import lp_nested as reference
@@ -71,3 +72,100 @@ def test_surfaces_of_large_trees():
         law = LpNested(LpTree.isa(p0, [(p, size)] * count))
         exact = reference.log_surface(node)
         assert abs(float(law.log_surface()) - exact) <= 1e-6 * abs(exact)
+
+
+def check_against_digits(node, z: list[float]) -> None:
+    """Value and gradient of a float32 law at z; a zero stands for a leaf with the gradient 0."""
+    law = LpNested(LpTree.from_lists(nested(node)))
+    leaf = torch.tensor(z, dtype=torch.float32, requires_grad=True)
+    ours = law.log_prob(leaf)
+    ours.backward()
+    tiny = [mpf(x) if x else mpf("1e-4000") for x in z]
+    exact = reference.log_prob(node, 1.0, tiny)
+    largest = torch.finfo(torch.float32).max
+    if abs(exact) > largest:
+        assert float(ours.detach()) == -math.inf
+    else:
+        assert abs(float(ours.detach()) - exact) <= 1e-5 * max(abs(exact), 1), str(law)
+    slopes = reference.gradient(node, 1.0, tiny)
+    for x, slope, ours_slope in zip(z, slopes, leaf.grad.tolist(), strict=True):
+        if x == 0:
+            assert ours_slope == 0
+        elif abs(exact) <= largest and abs(slope) < largest:
+            assert abs(ours_slope - slope) <= 1e-4 * abs(slope) + 1e-37, (str(law), x)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_leaves_sixty_decades_apart(seed):
+    rng = random.Random(seed)
+    node = random_root(rng)
+    sizes = (0.0, 1e-30, 1e-30, 1e-3, 1.0, 1.0, 1e3, 1e30)
+    z = [single(rng.choice((-1, 1)) * rng.choice(sizes)) for _ in range(reference.leaves(node))]
+    check_against_digits(node, z)
+
+
+@pytest.mark.parametrize(("p0", "p"), [(2.1, 2.2), (0.3, 100.0), (100.0, 0.3)])
+def test_gradients_of_ten_thousand_leaves(p0, p):
+    rng = random.Random(0)
+    node = (single(p0), [(single(p), [None] * 50)] * 200)
+    # About as large as the law draws them, so that f^p0 is of the order of n.
+    draw = LpNested(LpTree.isa(p0, [(p, 50)] * 200)).sample().abs().median()
+    z = [single(float(draw) * rng.uniform(-2, 2)) for _ in range(10_000)]
+    check_against_digits(node, [0.0, *z[1:]])
+
+
+def test_half_precision_is_computed_in_single():
+    law = LpNested("2.1[2.2*4, 0.7*4]")
+    z = torch.randn(5, 8).bfloat16()
+    half, wide = z.clone().requires_grad_(), z.float().requires_grad_()
+    value, reference_value = law.log_prob(half), law.log_prob(wide)
+    assert value.dtype == torch.float32
+    assert value.equal(reference_value)
+    value.sum().backward()
+    reference_value.sum().backward()
+    assert half.grad.dtype == torch.bfloat16
+    assert half.grad.equal(wide.grad.bfloat16())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_density_at_infinity_is_zero(dtype):
+    law = LpNested("2.1[2.2*2, 0.7*2]")
+    z = torch.tensor([math.inf, 1.0, -math.inf, 0.0], dtype=dtype, requires_grad=True)
+    log_prob = law.log_prob(z)
+    log_prob.backward()
+    assert float(log_prob.detach()) < (-1e300 if dtype == torch.float64 else -1e38)
+    assert not z.grad.isnan().any()
+
+
+@pytest.mark.parametrize(
+    ("p0", "p"), [(0.3, 0.3), (0.3, 100.0), (100.0, 0.3), (1.0, 10.0), (100.0, 100.0)]
+)
+def test_pathwise_gradients_at_the_ends_of_the_exponents(p0, p):
+    """d/dθ E log|z_j|, whose closed form has digammas, and whose spread is bounded for any p."""
+    theta = torch.tensor([0.7, p0, p, 2.0], dtype=torch.float64, requires_grad=True)
+
+    def exact_means(theta):
+        s, p0, p, p2 = theta
+        root = (s.log() + torch.digamma(5 / p0)) / p0
+        first = root + (torch.digamma(3 / p0) - torch.digamma(5 / p0)) / p0
+        second = root + (torch.digamma(2 / p0) - torch.digamma(5 / p0)) / p0
+        return torch.stack(
+            [
+                first + (torch.digamma(1 / p) - torch.digamma(3 / p)) / p,
+                second + (torch.digamma(1 / p2) - torch.digamma(2 / p2)) / p2,
+            ]
+        )
+
+    exact = torch.autograd.functional.jacobian(exact_means, theta)
+    torch.manual_seed(1)
+    gradients = []
+    for _ in range(40):
+        tree = LpTree.isa(2.0, [(2.0, 3), (2.0, 2)])
+        logs = LpNested(tree, theta[0], theta[1:]).rsample((1_000,)).abs().log()
+        means = logs[:, 0].mean(), logs[:, 3].mean()
+        rows = [torch.autograd.grad(mean, theta, retain_graph=True)[0] for mean in means]
+        gradients.append(torch.stack(rows))
+    estimate = torch.stack(gradients)
+    assert estimate.isfinite().all()
+    error = estimate.std(0) / len(gradients) ** 0.5
+    assert ((estimate.mean(0) - exact).abs() < 6 * error + 1e-9).all()

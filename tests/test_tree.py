@@ -61,6 +61,16 @@ def test_geometry():
     assert LpTree.parse("2*3").subspaces == (slice(0, 1), slice(1, 2), slice(2, 3))
 
 
+def test_whole_exponents_are_numbers_like_others():
+    whole, real = LpTree((2, 1), (2, 0, 2, 0, 0)), LpTree((2.0, 1.0), (2, 0, 2, 0, 0))
+    assert whole == real
+    assert hash(whole) == hash(real)
+    assert str(whole) == "2[z, 1*2]"
+    assert repr(whole) == repr(real)
+    assert whole != LpTree((2, 1.5), (2, 0, 2, 0, 0)) != LpTree((2, 1.5), (2, 2, 0, 0, 0))
+    assert pickle.loads(pickle.dumps(whole)) == real
+
+
 def test_published_lists():
     isa = LpTree.isa(2.1, [(2.2, 4), (2.2, 4)])
     assert LpTree.from_lists([2.1, [(2.2, 4), (2.2, 4)]]) == isa

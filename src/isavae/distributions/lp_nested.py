@@ -13,6 +13,7 @@ from torch.nn.functional import hardtanh
 from isavae.distributions import norms
 from isavae.distributions.layout import layout_of, working_dtype
 from isavae.distributions.moments import log_leaf_moments, log_moment
+from isavae.distributions.parameters import check_positive, joint_parameters
 from isavae.distributions.radial import check_radial, radial_mean
 from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
@@ -73,15 +74,15 @@ class LpNested(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         self.tree = LpTree.parse(tree) if isinstance(tree, str) else tree
-        self.exponents, self.scale = _parameters(self.tree, scale, exponents, radial)
+        self.exponents, self.scale = joint_parameters(self.tree, scale, exponents, radial)
         self.radial = radial
         batch = torch.broadcast_shapes(
             self.exponents.shape[:-1], self.scale.shape, radial.batch_shape if radial else ()
         )
         check = Distribution._validate_args if validate_args is None else validate_args
         if check:
-            _check_positive("exponents", self.exponents)
-            _check_positive("scale", self.scale)
+            check_positive("exponents", self.exponents)
+            check_positive("scale", self.scale)
         if radial is not None:
             check_radial(radial, scale)
         self._prepare()
@@ -286,29 +287,3 @@ class LpNested(Distribution):
         radial = "" if self.radial is None else f", radial={self.radial}"
         batch = f", batch_shape={tuple(self.batch_shape)}" if self.batch_shape else ""
         return f"LpNested({str(self.tree)!r}{radial}{batch})"
-
-
-def _parameters(
-    tree: LpTree, scale: Tensor | float | int, exponents: Tensor | None, radial: Distribution | None
-) -> tuple[Tensor, Tensor]:
-    """Both as tensors, numbers in the precision and on the device of whatever is a tensor."""
-    given = (exponents, scale, radial.mean if radial else None)
-    like = next((x for x in given if isinstance(x, Tensor)), torch.empty(()))
-    if exponents is None:
-        exponents = like.new_tensor(tree.exponents)
-    if exponents.shape[-1:] != (len(tree.exponents),):
-        raise ValueError(
-            f"The tree {tree} needs {len(tree.exponents)} exponents, one per inner node in "
-            f"preorder, on the last axis, not a tensor of shape {tuple(exponents.shape)}."
-        )
-    if not isinstance(scale, Tensor):
-        scale = exponents.new_full((), scale)
-    return exponents, scale
-
-
-def _check_positive(name: str, x: Tensor) -> None:
-    if not bool(((x > 0) & (x < math.inf)).all()):
-        raise ValueError(
-            f"The {name} must be positive and finite, not {x.detach().cpu().tolist()}: learn them "
-            "behind a constraint, for example softplus."
-        )

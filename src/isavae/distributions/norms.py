@@ -51,9 +51,9 @@ class _Sweep:
         self.leaves, self.exponents, self.layout = leaves, exponents, layout
         # The smallest normal number stands in for 0: its powers do not count beside another leaf's.
         # The largest one stands in for infinity.
-        limits = torch.finfo(leaves.dtype)
-        self.magnitudes = leaves.abs().clamp(limits.tiny, limits.max)
-        self.logs = [self.magnitudes.to(exponents.dtype).log()]
+        limits = torch.finfo(exponents.dtype)
+        self.magnitudes = leaves.to(exponents.dtype).abs().clamp(limits.tiny, limits.max)
+        self.logs = [self.magnitudes.log()]
         self.weights: list[Tensor] = []
         self.totals: list[Tensor] = []
         for level in layout.levels:

@@ -34,10 +34,12 @@ class LpTree:
         2[z, 1*2]
     """
 
-    exponents: tuple[float, ...]
+    exponents: tuple[float | int, ...]
     arities: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        # Whole numbers are as good, and 2 is 2.0: in the text, too.
+        object.__setattr__(self, "exponents", tuple(map(float, self.exponents)))
         for p in self.exponents:
             if not (math.isfinite(p) and p > 0):
                 raise ValueError(
