@@ -34,6 +34,15 @@ def test_mlp_is_the_papers():
     assert any(isinstance(m, torch.nn.Tanh) for m in decoder)
 
 
+def test_width_is_that_of_every_hidden_layer():
+    for network in build_networks("mlp", SHAPE, 4, width=16):
+        *hidden, _ = [m.out_features for m in network if isinstance(m, torch.nn.Linear)]
+        assert set(hidden) == {16}
+    for network in build_networks("conv", SHAPE, 4, width=16):
+        normalised = [m for m in network.layers if isinstance(m, torch.nn.BatchNorm2d)]
+        assert {m.num_features for m in normalised} == {16, 256}
+
+
 def test_kl_of_one_sample_is_unbiased():
     """The mean of the one-sample KL over many samples is the closed form, within five errors."""
     torch.manual_seed(1)

@@ -20,6 +20,30 @@ def test_the_convolutional_net_is_the_published_one():
     assert layers(encoder, torch.nn.Conv2d) == [*down, (64, 512, 4, 1), (512, 20, 1, 1)]
     up = [(o, i, k, s) for i, o, k, s in reversed(down)]
     assert layers(decoder, torch.nn.ConvTranspose2d) == [(10, 512, 1, 1), (512, 64, 4, 1), *up]
+    block = [torch.nn.BatchNorm2d, torch.nn.ReLU]
+    kinds = [type(m) for m in encoder.layers]
+    assert kinds == [*[torch.nn.Conv2d, *block] * 5, torch.nn.Conv2d, torch.nn.Flatten]
+    transposed = torch.nn.ConvTranspose2d
+    kinds = [type(m) for m in decoder.layers]
+    assert kinds == [torch.nn.Unflatten, *[transposed, *block] * 5, transposed]
+
+
+def test_other_sizes_lie_in_the_middle_of_the_next_power_of_two_among_zeros():
+    torch.manual_seed(0)
+    whole = build_networks("conv", (3, 64, 64), 2, width=4)
+    part = build_networks("conv", (3, 20, 45), 2, width=4)
+    for mine, other in zip(part, whole, strict=True):
+        mine.eval().load_state_dict(other.eval().state_dict())
+    x, z = torch.zeros(2, 3, 64, 64), torch.randn(2, 2)
+    x[..., 22:42, 9:54] = torch.rand(2, 3, 20, 45)
+    torch.testing.assert_close(part[0](x[..., 22:42, 9:54]), whole[0](x))
+    torch.testing.assert_close(part[1](z), whole[1](z)[..., 22:42, 9:54])
+
+
+@pytest.mark.parametrize(("side", "halvings"), [(5, 1), (8, 1), (9, 2), (28, 3), (128, 5)])
+def test_the_number_of_halvings_follows_the_size(side, halvings):
+    encoder, _ = build_networks("conv", (1, side, side), 2, width=2)
+    assert sum(getattr(m, "stride", None) == (2, 2) for m in encoder.layers) == halvings
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -36,7 +60,8 @@ def test_convolutional_vae_passes_images_of_any_size(shape):
 
 def test_padding_keeps_every_pixel_in_sight():
     """Each pixel of an odd-sized image moves the code."""
-    encoder, _ = build_networks("conv", (1, 9, 13), 2, width=4)
+    torch.manual_seed(0)
+    encoder, _ = build_networks("conv", (1, 9, 13), 2, width=16)
     x = torch.rand(2, 1, 9, 13, requires_grad=True)
     encoder.eval()(x).square().sum().backward()
     assert (x.grad != 0).all()
