@@ -1,5 +1,7 @@
 """Maximum likelihood recovers what was planted, with errors that mean what they say."""
 
+import math
+
 import pytest
 import torch
 from scipy import stats
@@ -59,6 +61,34 @@ def test_comparison_prefers_the_planted_tree():
     assert best.nats_behind == 0
     assert all(other.nats_behind > 3 * other.standard_error for other in others)
     assert all(other.fit.bic > best.fit.bic for other in others)
+
+
+def test_criteria_are_their_formulas():
+    """Schwarz's criterion, and Vuong's standard error from the differences of each sample."""
+    torch.manual_seed(1)
+    z = LpNested(PLANTED, SCALE).sample((500,))
+    best, other = compare_trees(z, ["2*5", PLANTED])
+    size, fit = len(z), best.fit
+    assert fit.n_parameters == 4
+    assert fit.bic == pytest.approx(2 * math.log(size) - fit.log_likelihood)
+    differences = stats.describe((fit.log_likelihoods - other.fit.log_likelihoods).numpy())
+    assert other.nats_behind == pytest.approx(size * differences.mean)
+    assert other.standard_error == pytest.approx((size * differences.variance) ** 0.5)
+
+
+def test_an_exponent_over_a_single_child_is_left_alone():
+    torch.manual_seed(4)
+    fit = fit_lp_nested(torch.randn(300, 3), "2[3*1, 2*2]")
+    assert float(fit.law.exponents[1]) == 3
+    assert fit.exponent_errors.isnan().tolist() == [False, True, False]
+    assert fit.n_parameters == 3
+
+
+def test_likelihood_ratio_needs_the_same_samples():
+    z = torch.randn(301, 4)
+    restricted, general = fit_lp_nested(z, "2*4", fixed=[0]), fit_lp_nested(z[:300], "2*4")
+    with pytest.raises(ValueError, match="300 for 301 samples"):
+        likelihood_ratio_p_value(restricted, general)
 
 
 def test_likelihood_ratio_has_its_level():
