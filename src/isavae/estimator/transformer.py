@@ -1,7 +1,7 @@
-"""`ISAVAE`: the scikit-learn face, for arrays of images and for flat features."""
+"""`ISAVAE`: fit, transform, score and sample, over the training loop of every other run."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import prod
 from typing import Any, Literal, final
 
@@ -17,23 +17,13 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from isavae.data.order import epoch_order
-from isavae.distributions import LpTree
-from isavae.models import (
-    VAE,
-    Adversary,
-    BetaTCVAE,
-    BetaVAE,
-    Objective,
-    build_likelihood,
-    build_networks,
-    build_prior,
-    noise_generator,
-)
-from isavae.training import TrainState, resolve_device, train
+from isavae.estimator.learning import fresh_model, learn
+from isavae.estimator.rows import Rows, image_shape
+from isavae.estimator.settings import likelihood_of, objective_of, tree_of
+from isavae.models import VAE, Objective, noise_generator
+from isavae.training import TrainState, resolve_device
 
 BATCH = 4096
-WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "tcvae": BetaTCVAE}
 
 
 @final
@@ -215,54 +205,33 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         rows = validate_data(self, X, dtype=np.float32, reset=reset)
         if reset:
             self.layout_ = layout or (rows.shape[1],)
-            self.shape_ = self._shape_of(self.layout_)
+            self.shape_ = image_shape(self.layout_, self.image_shape)
         return torch.from_numpy(rows / 255 if pixels else rows)
-
-    def _shape_of(self, layout: tuple[int, ...]) -> tuple[int, int, int]:
-        """A sample's layout as (channels, height, width)."""
-        if self.image_shape is None:
-            channels, height, width = (1,) * (3 - len(layout)) + layout
-            return channels, height, width
-        if prod(self.image_shape) != prod(layout):
-            raise ValueError(
-                f"image_shape must have as many pixels as a sample has values, {prod(layout)}; "
-                f"got {tuple(self.image_shape)}"
-            )
-        channels, height, width = self.image_shape
-        return channels, height, width
 
     def _start(self, rows: Tensor) -> None:
         """A fresh model and training state for such rows."""
         self._seed = self._draw_seed()
-        self.likelihood_ = self._choose_likelihood(rows)
-        self.tree_ = self._tree()
-        prior = build_prior(str(self.tree_), None, self.prior_scale)
-        likelihood = build_likelihood(self.likelihood_)
+        self.likelihood_ = likelihood_of(self.likelihood, rows)
+        self.tree_ = tree_of(self.subspaces, self.p0, self.p)
+        objective = objective_of(self.objective, self.beta)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
-            networks = build_networks(
-                self.network, self.shape_, prior.latent, likelihood.outputs, self.width
+            model = fresh_model(
+                self.tree_,
+                self.prior_scale,
+                self.likelihood_,
+                self.network,
+                self.width,
+                self.shape_,
             )
-        self.model_ = VAE(*networks, prior, likelihood).to(resolve_device(self.device))
-        self.settings_ = self._settings()
-        self._state = TrainState(
-            self.model_,
-            self.learning_rate,
-            adversary=self._adversary(prior.latent),
-        )
-        self.loss_curve_: list[float] = []
-
-    def _adversary(self, latent: int) -> Adversary:
-        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
-            return self._objective().adversary(latent)
-
-    def _settings(self) -> dict[str, Any]:
-        return {
+            adversary = objective.adversary(model.prior.latent)
+        self.model_ = model.to(resolve_device(self.device))
+        self.settings_ = {
             "data": "arrays",
             "prior": str(self.tree_),
             "prior_scale": self.prior_scale,
-            "objective": asdict(self._objective()),  # pyrefly: ignore[bad-argument-type]
+            "objective": asdict(objective),  # pyrefly: ignore[bad-argument-type]
             "likelihood": self.likelihood_,
             "network": self.network,
             "width": self.width,
@@ -271,55 +240,20 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             "lr": self.learning_rate,
             "seed": self._seed,
         }
-
-    def _tree(self) -> LpTree:
-        exponents = list(self.p) if isinstance(self.p, Sequence) else [self.p] * len(self.subspaces)
-        if len(exponents) != len(self.subspaces):
-            raise ValueError(
-                f"p must be one exponent, or one per subspace, {len(self.subspaces)}; "
-                f"got {len(exponents)}"
-            )
-        return LpTree.isa(self.p0, zip(exponents, self.subspaces, strict=True))
-
-    def _choose_likelihood(self, rows: Tensor) -> str:
-        within = bool(((rows >= 0) & (rows <= 1)).all())
-        if self.likelihood == "auto":
-            return "bernoulli" if within else "gaussian"
-        return self.likelihood
-
-    def _objective(self) -> Objective:
-        if isinstance(self.objective, Objective):
-            return self.objective
-        if self.objective not in WEIGHTED_BY_BETA:
-            raise ValueError(
-                f"an objective must be one of {', '.join(WEIGHTED_BY_BETA)}, or an object such as "
-                f"FactorVAE(gamma=6.0) from isavae.models; got {self.objective!r}"
-            )
-        return WEIGHTED_BY_BETA[self.objective](beta=self.beta)
+        self._state = TrainState(self.model_, self.learning_rate, adversary=adversary)
+        self.loss_curve_: list[float] = []
 
     def _train(self, rows: Tensor, steps: int) -> "ISAVAE":
-        report_every = max(1, (steps - self._state.step) // 100)
-        losses = []
-        for report in train(
+        self.loss_curve_ += learn(
             self._state,
-            _Rows(rows, self.shape_),
-            self._objective(),
+            Rows(rows, self.shape_),
+            objective_of(self.objective, self.beta),
             steps=steps,
-            batch_size=min(self.batch_size, len(rows)),
+            batch_size=self.batch_size,
             seed=self._seed,
-        ):
-            losses.append(report.values["loss"])
-            if self.verbose and report.step % report_every == 0:
-                shown = ", ".join(f"{name} {v:.4g}" for name, v in report.numbers().items())
-                print(f"step {report.step}/{steps}: {shown}")
-        self.loss_curve_ += torch.stack(losses).tolist()
+            verbose=self.verbose,
+        )
         self.n_steps_ = self._state.step
-        if not np.isfinite(self.loss_curve_).all():
-            step = int(np.argmin(np.isfinite(self.loss_curve_))) + 1
-            raise ArithmeticError(
-                f"the loss must be finite; it is not from step {step} on: standardise the "
-                "features or lower learning_rate"
-            )
         return self
 
     def _elbos(self, rows: Tensor):
@@ -345,23 +279,3 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-
-@final
-@dataclass(frozen=True)
-class _Rows:
-    """Flat rows as minibatches of images, in the training loop's terms."""
-
-    rows: Tensor
-    shape: tuple[int, int, int]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def minibatch(
-        self, seed: int, step: int, size: int, device: torch.device | None = None
-    ) -> Tensor:
-        """The rows of that step: every one once per epoch, a last incomplete batch left out."""
-        epoch, position = divmod(step, len(self) // size)
-        order = epoch_order(len(self), seed, epoch)[position * size : (position + 1) * size]
-        return self.rows[torch.from_numpy(order.copy())].unflatten(1, self.shape).to(device)

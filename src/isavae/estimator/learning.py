@@ -1,0 +1,69 @@
+"""A model for an estimator's rows, and its training."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+
+from isavae.distributions import LpTree
+from isavae.estimator.rows import Rows
+from isavae.models import VAE, Objective, build_likelihood, build_networks, build_prior
+from isavae.training import TrainState, train
+
+
+def fresh_model(
+    tree: LpTree,
+    prior_scale: float | Literal["standardised"],
+    likelihood: str,
+    network: str,
+    width: int | None,
+    shape: tuple[int, int, int],
+) -> VAE:
+    """An untrained model of images of that shape."""
+    prior = build_prior(str(tree), None, prior_scale)
+    pixels = build_likelihood(likelihood)
+    networks = build_networks(network, shape, prior.latent, pixels.outputs, width)
+    return VAE(*networks, prior, pixels)
+
+
+def learn(
+    state: TrainState,
+    rows: Rows,
+    objective: Objective,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    verbose: bool,
+) -> list[float]:
+    """Train until a step; returns the losses of the new steps.
+
+    Args:
+        state: what is trained.
+        rows: the samples.
+        objective: what is minimised.
+        steps: the step to train until, counted from the start of training.
+        batch_size: samples per step; at most all of them are taken.
+        seed: of the order of samples and of the noise.
+        verbose: print the loss a hundred times.
+
+    Raises:
+        ArithmeticError: if the loss becomes NaN or infinite.
+    """
+    start = state.step
+    report_every = max(1, (steps - start) // 100)
+    size = min(batch_size, len(rows))
+    losses = []
+    for report in train(state, rows, objective, steps=steps, batch_size=size, seed=seed):
+        losses.append(report.values["loss"])
+        if verbose and report.step % report_every == 0:
+            shown = ", ".join(f"{name} {v:.4g}" for name, v in report.numbers().items())
+            print(f"step {report.step}/{steps}: {shown}")
+    curve = torch.stack(losses).tolist()
+    if not np.isfinite(curve).all():
+        raise ArithmeticError(
+            f"the loss must be finite; it is not from step "
+            f"{start + int(np.argmin(np.isfinite(curve))) + 1} on: standardise the features or "
+            "lower learning_rate"
+        )
+    return curve
