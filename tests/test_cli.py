@@ -88,6 +88,7 @@ def test_flags_override_the_file_which_overrides_the_model(tmp_path):
         (["train", "--out", "x", "--prior", "2.1[-2*4]"], "-2"),
         (["train", "--out", "x", "--latent", "7"], "leave latent out"),
         (["train", "--out", "x", "--model", "gan"], "isa-vae"),
+        (["train", "--out", "x", "--objective.kl", "analytic"], "kl=sampled"),
         (["train", "--out", "x", "--device", "abacus"], "auto, cpu"),
         (["train", "--out", "/proc/none", *SMALL], "writable"),
         (["train", "--out", "x", "--data", DATA, "--batch-size", "4096"], "4096"),

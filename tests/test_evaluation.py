@@ -75,3 +75,15 @@ def test_a_sweep_moves_one_latent_and_leaves_the_others(model):
         expected = model.decode(torch.tensor([[0.5, -1.0, 1.0], [-1.0, -1.0, 2.0]])).mean
     torch.testing.assert_close(images[0, 2], expected[0])
     torch.testing.assert_close(images[1, 0], expected[1])
+
+
+def test_scores_hold_the_exponents_as_they_were_learned(model, data):
+    learned = {"prior": "2.1[2*2, z]", "learn_exponents": True}
+    shaped = build_model(RunConfig.parse(SETTINGS | learned), data.shape)
+    with torch.no_grad():
+        next(shaped.prior.parameters()).add_(0.5)
+    scores = evaluate(shaped, data, encode_all(shaped, data), n=8)
+    assert scores["exponents"] == shaped.prior.exponents.tolist()
+    assert scores["exponents"][0] == pytest.approx(2.1)
+    assert scores["exponents"][1] > 2.1
+    assert "exponents" not in evaluate(model, data, encode_all(model, data), n=8)

@@ -6,6 +6,8 @@ import math
 import pytest
 import torch
 from torch.distributions import Normal
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from isavae.distributions import minibatch
 from isavae.distributions.minibatch import MinibatchWeights, log_densities, log_marginals
@@ -152,6 +154,35 @@ def test_stratified_weights_average_to_the_aggregate_posterior(name, unbiased):
             estimates.append(row[position] @ components[batch])
     mean = torch.stack(estimates).mean()
     assert torch.isclose(mean, components.mean()) == unbiased
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        # Views, among them expanded ones, are no memory of their own.
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self.numbers = max(self.numbers, tensor.untyped_storage().nbytes() // 8)
+        return made
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_no_tensor_holds_all_pairs_let_alone_those_of_every_latent(exact):
+    """Forward and backward of the joint, of a subspace and of the marginals."""
+    batch, latents = 1500, 3
+    z, mean, log_std = posterior_batch("active", batch, latents)
+    weights = MinibatchWeights.stratified(batch, 737_280)
+    with LargestTensor() as largest:
+        std = log_std.exp()
+        joint = log_densities(z, mean, std, weights, [slice(0, latents), slice(0, 2)])
+        (joint.sum() + log_marginals(z, mean, std, weights, exact=exact).sum()).backward()
+    assert batch < largest.numbers <= minibatch._BLOCK < batch * batch
 
 
 def test_float32_samples_of_narrow_posteriors_keep_their_precision():

@@ -7,11 +7,12 @@ from math import isfinite
 from typing import Any, final
 
 import torch
+from torch.distributions import Independent, Normal
 
 import isavae
 from isavae.data import ImageDataset, load
 from isavae.files import atomic_write
-from isavae.models import NETWORKS, build_likelihood
+from isavae.models import NETWORKS, Prior, VAEOutput, build_likelihood, divergence
 from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run, build_adversary, build_model, prior_of, save_model
 from isavae.training import (
@@ -34,13 +35,21 @@ def require_trainable(config: RunConfig) -> None:
     """Check what can be checked before a data set is opened and a run directory exists.
 
     Raises:
-        ValueError: if the device is missing, a name is unknown, or sizes do not fit each other.
+        ValueError: if the device is missing, a name is unknown, or parts do not fit each other.
     """
     resolve_device(config.device)
-    prior_of(config)
+    _require_divergence(config, prior_of(config))
     build_likelihood(config.likelihood)
     if config.network not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
+
+
+def _require_divergence(config: RunConfig, prior: Prior) -> None:
+    """Try the objective's kind of KL: not every prior has a closed form."""
+    z = torch.zeros(1, prior.latent)
+    law = Independent(Normal(z, torch.ones_like(z)), 1)
+    single = VAEOutput(torch.zeros(1, 1, 1, 1), z, law, prior(), likelihood=law)
+    divergence(single, getattr(config.objective, "kl", "sampled"))
 
 
 def execute(
