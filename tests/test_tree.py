@@ -30,6 +30,7 @@ def test_subspaces_partition_the_leaves(nested):
     covered = [j for subspace in tree.subspaces for j in range(tree.n)[subspace]]
     assert covered == list(range(tree.n))
     assert len(tree.subspaces) == tree.arities[0]
+    assert tree.subspaces[-1].stop == tree.leaf_counts[0] == tree.n
 
 
 @given(trees)

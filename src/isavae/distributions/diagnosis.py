@@ -31,6 +31,9 @@ def rotation_curve(
         z: Codes to turn; by default 20,000 samples of the law, for which the drop is the
             Kullback-Leibler divergence between the law and its turned copy.
 
+    Raises:
+        ValueError: If the axes are not two of the latents.
+
     Example:
         >>> _ = torch.manual_seed(0)
         >>> law = LpNested("2[1*2, 1*2]")
@@ -40,6 +43,10 @@ def rotation_curve(
     """
     z = law.sample((_SAMPLES,)) if z is None else z
     i, j = axes
+    if i == j or not {i, j} <= set(range(z.shape[-1])):
+        raise ValueError(
+            f"The axes must be two different latents below {z.shape[-1]}, not {axes}: count from 0."
+        )
     before = law.log_prob(z).mean()
     drops = []
     for angle in angles.tolist():

@@ -167,7 +167,9 @@ def _law(tree: LpTree, exponents: Tensor, scale: Tensor) -> LpNested:
 
 
 def _best_scale(z: Tensor, tree: LpTree, exponents: Tensor) -> Tensor:
-    log_powers = exponents[0] * _law(tree, exponents, exponents.new_ones(())).norm(z).log()
+    radii = _law(tree, exponents, exponents.new_ones(())).norm(z)
+    # Of a sample at 0, whose power does not count, the logarithm is no obstacle to gradients.
+    log_powers = exponents[0] * radii.clamp_min(torch.finfo(z.dtype).tiny).log()
     mean = torch.logsumexp(log_powers, 0) - math.log(len(z))
     return exponents[0] / tree.n * mean.exp()
 
@@ -208,7 +210,11 @@ def _check_samples(z: Tensor, tree: LpTree, n_parameters: int) -> None:
             "exponents or bring more samples."
         )
     if not bool(z.isfinite().all()):
-        raise ValueError("Samples must be finite, but some are NaN or infinite: leave those out.")
+        wrong = int((~z.isfinite()).any(1).sum())
+        raise ValueError(
+            f"Samples must be finite, but {wrong} of {len(z)} hold NaN or infinity: leave those "
+            "out."
+        )
     constant = (z == z[0]).all(0).nonzero().flatten().tolist()
     if constant:
         raise ValueError(

@@ -13,7 +13,13 @@ from torch.nn.functional import hardtanh
 from isavae.distributions import norms
 from isavae.distributions.layout import layout_of, working_dtype
 from isavae.distributions.moments import log_leaf_moments, log_moment
-from isavae.distributions.parameters import check_positive, joint_parameters
+from isavae.distributions.parameters import (
+    batch_shape_of,
+    check_numbers,
+    check_positive,
+    check_width,
+    joint_parameters,
+)
 from isavae.distributions.radial import check_radial, radial_mean
 from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
@@ -76,9 +82,7 @@ class LpNested(Distribution):
         self.tree = LpTree.parse(tree) if isinstance(tree, str) else tree
         self.exponents, self.scale = joint_parameters(self.tree, scale, exponents, radial)
         self.radial = radial
-        batch = torch.broadcast_shapes(
-            self.exponents.shape[:-1], self.scale.shape, radial.batch_shape if radial else ()
-        )
+        batch = batch_shape_of(self.exponents, self.scale, radial)
         check = Distribution._validate_args if validate_args is None else validate_args
         if check:
             check_positive("exponents", self.exponents)
@@ -152,6 +156,7 @@ class LpNested(Distribution):
             >>> LpNested("2[z, 1*2]").norm(torch.tensor([3.0, 2.0, -2.0]))
             tensor(5.)
         """
+        check_width(z, self.tree)
         log_norm = norms.log_norm(z, self._working_parameters()[0], self._layout)
         return torch.where((z == 0).all(-1), 0.0, log_norm.exp()).to(self._result_dtype(z))
 
@@ -162,6 +167,7 @@ class LpNested(Distribution):
             >>> LpNested("2[z, 1*2]").subspace_norms(torch.tensor([3.0, 2.0, -2.0]))
             tensor([3., 4.])
         """
+        check_width(z, self.tree)
         log_norms = norms.log_subspace_norms(z, self._working_parameters()[0], self._layout)
         return log_norms.exp().movedim(0, -1).to(self._result_dtype(z))
 
@@ -171,21 +177,14 @@ class LpNested(Distribution):
         return norms.log_surface(p, self._layout).to(self._result_dtype()).expand(self.batch_shape)
 
     def log_prob(self, value: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
-        if value.shape[-1:] != self.event_shape:
-            raise ValueError(
-                f"The last axis must hold the tree's {self.tree.n} leaves, not a tensor of shape "
-                f"{tuple(value.shape)}: fit the tree to the latents."
-            )
+        check_width(value, self.tree)
         p, log_s, log_normaliser = self._known_constants or self._constants()
         log_norm = norms.log_norm(value, p, self._layout)
         log_prob = log_normaliser + self._log_shape(log_norm, p[..., 0], log_s)
         log_prob = log_prob.to(self._result_dtype(value))
         # A NaN among the leaves is one in the result, which is shorter to look through.
-        if self._validate_args and bool(log_prob.isnan().any()) and bool(value.isnan().any()):
-            raise ValueError(
-                "Every leaf must be a real number, the support of LpNested, not NaN: look where "
-                "the encoder or the data made it."
-            )
+        if self._validate_args and bool(log_prob.isnan().any()):
+            check_numbers(value)
         return log_prob
 
     def _log_shape(self, log_norm: Tensor, p0: Tensor, log_s: Tensor) -> Tensor:

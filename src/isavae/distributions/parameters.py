@@ -1,8 +1,9 @@
-"""The parameters of an Lp-nested law: numbers become tensors, and must be positive."""
+"""The parameters and arguments of `LpNested`: as tensors of one precision, and what must hold."""
 
 import math
 
-from torch import Tensor, empty
+import torch
+from torch import Tensor
 from torch.distributions import Distribution
 
 from isavae.distributions.tree import LpTree
@@ -11,29 +12,60 @@ from isavae.distributions.tree import LpTree
 def joint_parameters(
     tree: LpTree, scale: Tensor | float | int, exponents: Tensor | None, radial: Distribution | None
 ) -> tuple[Tensor, Tensor]:
-    """Exponents and scale as tensors, numbers as precise, and on the device, as what is a tensor.
-
-    Raises:
-        ValueError: If there are not as many exponents as inner nodes.
-    """
+    """Both as tensors, numbers in the precision and on the device of whatever is a tensor."""
     given = (exponents, scale, radial.mean if radial else None)
-    like = next((x for x in given if isinstance(x, Tensor)), empty(()))
+    like = next((x for x in given if isinstance(x, Tensor)), torch.empty(()))
     if exponents is None:
         exponents = like.new_tensor(tree.exponents)
     if exponents.shape[-1:] != (len(tree.exponents),):
         raise ValueError(
-            f"The tree {tree} needs {len(tree.exponents)} exponents, one per inner node in "
-            f"preorder, on the last axis, not a tensor of shape {tuple(exponents.shape)}."
+            f"The exponents of the tree {tree} must be {len(tree.exponents)} on the last axis, one "
+            f"per inner node, not a tensor of shape {tuple(exponents.shape)}: list them in "
+            "preorder, as in tree.exponents."
         )
     if not isinstance(scale, Tensor):
         scale = exponents.new_full((), scale)
     return exponents, scale
 
 
-def check_positive(name: str, x: Tensor) -> None:
-    """Raises a ValueError unless all entries are positive and finite."""
-    if not bool(((x > 0) & (x < math.inf)).all()):
+def batch_shape_of(exponents: Tensor, scale: Tensor, radial: Distribution | None) -> torch.Size:
+    """That of all parameters together."""
+    shapes = (exponents.shape[:-1], scale.shape, radial.batch_shape if radial else torch.Size())
+    try:
+        return torch.broadcast_shapes(*shapes)
+    except RuntimeError as problem:
         raise ValueError(
-            f"The {name} must be positive and finite, not {x.detach().cpu().tolist()}: learn them "
-            "behind a constraint, for example softplus."
+            "The batch shapes of exponents (without their last axis), scale and radial law must "
+            f"broadcast, not {', '.join(str(tuple(shape)) for shape in shapes)}: add axes of "
+            "length 1."
+        ) from problem
+
+
+def check_positive(name: str, x: Tensor) -> None:
+    """Raises a ValueError unless every entry is positive and finite."""
+    wrong = x.detach()[~((x > 0) & (x < math.inf))]
+    if len(wrong):
+        raise ValueError(
+            f"The {name} must be positive and finite, not {float(wrong[0])}, which is one of "
+            f"{len(wrong)} such entries out of {x.numel()}: put what is learned behind a "
+            "constraint, for example softplus."
+        )
+
+
+def check_width(z: Tensor, tree: LpTree) -> None:
+    """Raises a ValueError unless the last axis holds the leaves."""
+    if z.shape[-1:] != (tree.n,):
+        raise ValueError(
+            f"The last axis must hold the tree's {tree.n} leaves, not a tensor of shape "
+            f"{tuple(z.shape)}: fit the tree to the latents."
+        )
+
+
+def check_numbers(z: Tensor) -> None:
+    """Raises a ValueError if a leaf is NaN."""
+    if bool(z.isnan().any()):
+        raise ValueError(
+            "Every leaf must be a real number, the support of LpNested, not NaN as in "
+            f"{int(z.isnan().sum())} of {z.numel()} entries: look where the encoder or the data "
+            "made it."
         )

@@ -50,8 +50,8 @@ class LpTree:
         inner = sum(arity != LEAF for arity in self.arities)
         if len(self.exponents) != inner:
             raise ValueError(
-                f"A tree needs one exponent per inner node in preorder: {inner}, "
-                f"not {len(self.exponents)}."
+                f"A tree must have one exponent per inner node, here {inner}, not "
+                f"{len(self.exponents)}: list them in preorder."
             )
 
     @classmethod
@@ -187,7 +187,10 @@ def _node_over_leaves(n: int) -> list[int]:
 
 def _check_one_tree(arities: tuple[int, ...]) -> None:
     if not arities or arities[0] == LEAF:
-        raise ValueError("The root must be an inner node, as in '2*1' for a single leaf.")
+        raise ValueError(
+            f"The root must be an inner node, not a tree of arities {arities}: write '2*1' for a "
+            "single leaf."
+        )
     missing = 1
     for arity in arities:
         if missing == 0 or arity < 0:
@@ -196,4 +199,7 @@ def _check_one_tree(arities: tuple[int, ...]) -> None:
     else:
         if missing == 0:
             return
-    raise ValueError(f"The arities must describe one tree in preorder, not {arities}.")
+    raise ValueError(
+        f"The arities must describe one tree in preorder, not {arities}: give the number of "
+        "children of every node, 0 for a leaf."
+    )

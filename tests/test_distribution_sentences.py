@@ -1,0 +1,129 @@
+"""What bad input to the distributions is told: what must hold, what was given, what to do."""
+
+import pytest
+import torch
+from torch.distributions import Gamma, Independent, Normal, Poisson
+
+from isavae.distributions import GeneralizedNormal, LpNested, LpTree, leaf_density, rotation_curve
+
+NAN, INF = float("nan"), float("inf")
+TREE = "2[2*2, z]"
+
+
+def samples(bad: float | None = None, n: int = 3) -> torch.Tensor:
+    z = torch.randn(50, n)
+    if bad is not None:
+        z[:2, 0] = bad
+    return z
+
+
+# what is wrong -> the call, what must hold, what was given, what to do
+BAD = {
+    "empty node": (lambda: LpTree.parse("2[]"), "an exponent or a leaf", "']'", "must read like"),
+    "empty node in lists": (
+        lambda: LpTree.from_lists([2.0, []]), "at least one child", "[2.0, []]", "see LpTree",
+    ),
+    "no subspaces": (lambda: LpTree.isa(2.0, []), "at least one child", "(2.0, [])", "see LpTree"),
+    "no leaves": (lambda: LpTree.parse("2*0"), "at least one leaf", "'0'", "must read like"),
+    "no tree": (lambda: LpTree((2.0,), (2, 0)), "one tree", "(2, 0)", "0 for a leaf"),
+    "a leaf as root": (lambda: LpTree((), (0,)), "an inner node", "(0,)", "write '2*1'"),
+    "exponent 0 in a tree": (
+        lambda: LpTree.isa(0.0, [(2.0, 3)]), "positive and finite", "0.0", "choose p > 0",
+    ),
+    "NaN in a tree": (lambda: LpTree.parse("nan*3"), "positive, finite", "'nan*3'", "read like"),
+    "exponents of wrong count in a tree": (
+        lambda: LpTree((2.0,), (2, 2, 0, 0, 0)), "here 2", "not 1", "in preorder",
+    ),
+    "negative exponent": (
+        lambda: LpNested(TREE, exponents=torch.tensor([2.0, -1.0])),
+        "exponents must be positive", "not -1.0, which is one of 1 such entries out of 2",
+        "softplus",
+    ),
+    "NaN as exponent": (
+        lambda: LpNested(TREE, exponents=torch.tensor([NAN, 2.0])),
+        "exponents must be positive", "not nan", "softplus",
+    ),
+    "scale 0": (
+        lambda: LpNested(TREE, torch.zeros(1000)),
+        "scale must be positive", "out of 1000", "softplus",
+    ),
+    "infinite scale": (lambda: LpNested(TREE, INF), "finite", "not inf", "softplus"),
+    "exponents of wrong count": (
+        lambda: LpNested(TREE, exponents=torch.ones(4, 3)), "must be 2", "(4, 3)", "in preorder",
+    ),
+    "batch shapes that do not broadcast": (
+        lambda: LpNested(TREE, torch.ones(2), torch.ones(3, 2)),
+        "broadcast", "(3,), (2,), ()", "add",
+    ),
+    "wrong event size": (
+        lambda: LpNested(TREE).log_prob(torch.zeros(4, 5)), "3 leaves", "(4, 5)", "fit the tree",
+    ),
+    "wrong event size of a norm": (
+        lambda: LpNested(TREE).norm(torch.zeros(5)), "3 leaves", "(5,)", "fit the tree",
+    ),
+    "wrong event size of subspace norms": (
+        lambda: LpNested(TREE).subspace_norms(torch.zeros(5)), "3 leaves", "(5,)", "fit the tree",
+    ),
+    "NaN as leaf": (
+        lambda: LpNested(TREE).log_prob(samples(NAN)), "real number", "2 of 150", "look where",
+    ),
+    "radial law on the line": (
+        lambda: LpNested(TREE, radial=Normal(0.0, 1.0)), "positive numbers", "Normal(", "take",
+    ),
+    "discrete radial law": (
+        lambda: LpNested(TREE, radial=Poisson(2.0)), "continuous", "Poisson(", "take",
+    ),
+    "radial law of vectors": (
+        lambda: LpNested(TREE, radial=Independent(Gamma(torch.ones(2), 1.0), 1)),
+        "one-dimensional", "Independent(", "take",
+    ),
+    "radial law and scale": (
+        lambda: LpNested(TREE, torch.tensor(1.0), radial=Gamma(2.0, 1.0)),
+        "belongs to the radial law of Eq. 11", "Gamma(", "pass one",
+    ),
+    "fit of a constant column": (
+        lambda: LpNested.fit(samples() * torch.tensor([1.0, 0.0, 1.0]), TREE),
+        "every column must vary", "columns [1]", "leave them out",
+    ),
+    "fit of too few": (
+        lambda: LpNested.fit(samples()[:3], TREE),
+        "more samples than parameters, 3", "not 3", "bring",
+    ),
+    "fit of none": (lambda: LpNested.fit(samples()[:0], TREE), "more samples", "not 0", "bring"),
+    "fit of NaN": (
+        lambda: LpNested.fit(samples(NAN), TREE), "finite", "2 of 50", "leave those out",
+    ),
+    "fit of infinity": (
+        lambda: LpNested.fit(samples(INF), TREE), "finite", "2 of 50", "leave those out",
+    ),
+    "fit of wrong width": (
+        lambda: LpNested.fit(samples(n=4), TREE), "(samples, 3)", "(50, 4)", "fit the tree",
+    ),
+    "fit with unknown exponents fixed": (
+        lambda: LpNested.fit(samples(), TREE, fixed=[2]), "positions below 2", "[2]", "count",
+    ),
+    "no such leaf": (
+        lambda: leaf_density(LpNested(TREE), 3, torch.zeros(1)), "below 3", "3", "leave out",
+    ),
+    "no such axis": (
+        lambda: rotation_curve(LpNested(TREE), (0, 3), torch.ones(1)), "below 3", "(0, 3)", "count",
+    ),
+    "one axis twice": (
+        lambda: rotation_curve(LpNested(TREE), (1, 1), torch.ones(1)),
+        "different", "(1, 1)", "count",
+    ),
+    "kurtosis": (lambda: GeneralizedNormal.from_kurtosis(-1.0), "above -1", "-1.0", "flattest"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_gets_a_sentence(what):
+    call, must_hold, given, to_do = BAD[what]
+    with pytest.raises(ValueError) as caught:
+        call()
+    told = str(caught.value)
+    for part in (must_hold, given, to_do):
+        assert part.lower() in told.lower(), told
+    assert ": " in told
+    assert told.endswith((".", "…"))
+    assert len(told) < 400
