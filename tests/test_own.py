@@ -112,6 +112,13 @@ def test_damaged_pictures_are_named_and_left_out_with_their_factors(folder, monk
     assert dataset.grid.column("n").tolist() == (positions % 7).tolist()
 
 
+def test_one_damaged_picture_is_left_out(folder):
+    write_pictures(folder, colours(n=20))
+    damage(folder / "part0/000.png")
+    with pytest.warns(UserWarning, match="^1 of 20 pictures is left out: part0/000"):
+        assert len(load(str(folder))) == 19
+
+
 def test_a_folder_of_damaged_pictures_alone_is_refused(folder):
     write_pictures(folder, colours())
     for path in folder.glob("*/*.png"):

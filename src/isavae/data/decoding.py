@@ -160,7 +160,12 @@ def decode_many(request: dict[str, Any]) -> tuple[list[bytes], dict[str, Any]]:
 
 def reason(error: Exception, path: str) -> str:
     """Why a file cannot be read, in one line without its path."""
-    said = " ".join(str(error).replace(repr(path), "it").replace(path, "it").split())
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "no picture, or a damaged one"
+    if type(error).__name__ == "DecompressionBombError":
+        return "more pixels than are safe to decode"
+    said = getattr(error, "strerror", None) or str(error)
+    said = " ".join(said.replace(repr(path), "it").replace(path, "it").split())
     return said or type(error).__name__
 
 

@@ -93,7 +93,8 @@ def _blocks(
     if len(damaged) == len(names):
         raise ValueError(f"A picture must be readable, but {_listed(damaged, names)}.")
     if damaged:
-        left_out = f"{len(damaged):,} of {len(names):,} pictures are left out"
+        verb = "is" if len(damaged) == 1 else "are"
+        left_out = f"{len(damaged):,} of {len(names):,} pictures {verb} left out"
         warnings.warn(f"{left_out}: {_listed(damaged, names)}.", stacklevel=2)
 
 

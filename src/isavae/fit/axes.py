@@ -1,11 +1,12 @@
 """How much each latent says about the pictures, and how far to trust it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import e, log, pi
 from typing import Literal, final
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from isavae.metrics import Codes
 from isavae.metrics.unsupervised import spearman
 
 LEAST_INFORMATION = 0.05  # nats: below it, a latent is not in use
+FINEST = 2**18  # spread over std; the entropies take twice that
 STABLE, PARTLY = 0.8, 0.6
 Verdict = Literal["stable", "partly stable", "not stable"]
 
@@ -57,6 +59,18 @@ def axis_name(subspace: int, latent: int) -> str:
     's2_z5'
     """
     return f"s{subspace + 1}_z{latent + 1}"
+
+
+def tellable(codes: Codes) -> Codes:
+    """The codes with no std below 4e-6 of its latent's spread, as exact entropies need.
+
+    A picture unlike all others can be coded a million times finer than they are. The channel
+    becomes noisier by this, so that its information can only become less.
+    """
+    assert codes.log_std is not None  # ours are posteriors
+    std = codes.log_std.double().exp()
+    spread = codes.mean.double().amax(0) - codes.mean.double().amin(0) + 14 * std.amax(0)
+    return replace(codes, log_std=torch.maximum(std, spread / FINEST).log().to(codes.mean.dtype))
 
 
 def information(codes: Codes) -> Float[Tensor, "latents"]:

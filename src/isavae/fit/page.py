@@ -136,12 +136,12 @@ def _exponents(findings: Findings) -> str:
         return f"<p>The prior {escape(model.config.prior)} is no tree and has no exponents.</p>"
     p0, *inner = [f"{p:.2f}" for p in exponents.tolist()]
     if model.config.learn_exponents:
-        how = f"The inner ones were learned; training started from {model.config.prior}."
+        how = f"The inner ones were learned; training started from {escape(model.config.prior)}."
     else:
-        how = "They were fixed; --learn-exponents learns the inner ones."
+        how = "They were fixed; <code>--learn-exponents</code> learns the inner ones."
     return (
         f"<p>Between subspaces {p0}; within them, from the first, {', '.join(inner) or 'none'}. "
-        f"{escape(how)} At 2 a subspace's axes could be turned at no cost; the farther from 2, the "
+        f"{how} At 2 a subspace's axes could be turned at no cost; the farther from 2, the "
         "more the prior holds on to them.</p>"
     )
 

@@ -170,7 +170,7 @@ def _read_all(read: Callable[[Path], T], files: Sequence[Path], label: str) -> l
         try:
             return read(path)
         except Exception as error:  # a damaged file makes Pillow raise some dozen kinds
-            return Unreadable(" ".join(str(error).replace(str(path), path.name).split()))
+            return Unreadable(decoding.reason(error, str(path)))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(progress(pool.map(attempt, files), len(files), label))

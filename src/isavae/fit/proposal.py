@@ -114,8 +114,9 @@ def _of_pictures(pictures: Pictures) -> list[str]:
     reasons = [f"{n:,} pictures, {sides}, become {edge} × {edge} {kind}."]
     if pictures.skipped:
         named = "; ".join(f"{name} ({why})" for name, why in [*pictures.skipped.items()][:5])
+        count, verb = len(pictures.skipped), "is" if len(pictures.skipped) == 1 else "are"
         more = ", and others" if len(pictures.skipped) > 5 else ""
-        reasons.append(f"{len(pictures.skipped)} cannot be read and are left out: {named}{more}.")
+        reasons.append(f"{count} cannot be read and {verb} left out: {named}{more}.")
     if n < 500:
         reasons.append(f"{n} pictures are few: expect axes that depend on the seed.")
     return reasons

@@ -8,7 +8,7 @@ from typing import final
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
-from isavae.fit.axes import LEAST_INFORMATION, information
+from isavae.fit.axes import LEAST_INFORMATION, information, tellable
 from isavae.metrics import Codes, udr
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
@@ -70,7 +70,7 @@ def _beta(candidate: Candidate) -> float:
 
 def _candidate(path: Path, data: ImageDataset) -> Candidate:
     run = Run.open(path)
-    codes = encode_all(run.load_model(), data)
+    codes = tellable(encode_all(run.load_model(), data))
     scores = run.scores() or {}
     return Candidate(
         run,
