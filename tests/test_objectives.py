@@ -11,20 +11,16 @@ from isavae.models import (
     DIPVAEI,
     DIPVAEII,
     OBJECTIVES,
-    VAE,
     Adversary,
     AnnealedVAE,
-    BernoulliLikelihood,
     BetaTCVAE,
     BetaVAE,
     FactorVAE,
     NoAdversary,
     VAEOutput,
-    build_networks,
     build_prior,
     divergence,
 )
-from isavae.training import TrainState, train
 
 N_DATA, BATCH, LATENT = 50, 6, 4
 PRIORS = ["normal", "laplace", "student-t(3.5)", "gennorm(4)", "2.1[2.2*2, 1.9*2]"]
@@ -273,56 +269,6 @@ def test_an_analytic_kl_without_a_closed_form_is_refused():
 def test_bad_input_gets_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
-
-
-class Pixels:
-    """Random images as a data set: minibatches are a function of (seed, step)."""
-
-    def __init__(self, shape=(1, 8, 8), n=64):
-        self.images = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
-
-    def __len__(self):
-        return len(self.images)
-
-    def minibatch(self, seed, step, size, device=None):
-        generator = torch.Generator().manual_seed(seed * 1000 + step)
-        return self.images[torch.randperm(len(self.images), generator=generator)[:size]]
-
-
-def start(objective, layout, **learned) -> TrainState:
-    torch.manual_seed(0)
-    prior = build_prior(layout, LATENT, **learned)
-    model = VAE(*build_networks("mlp", (1, 8, 8), LATENT, width=16), prior, BernoulliLikelihood())
-    return TrainState(model, adversary=objective.adversary(LATENT))
-
-
-def run_to(state, objective, steps):
-    return list(train(state, Pixels(), objective, steps=steps, batch_size=16, seed=1))
-
-
-def small(name):
-    objective = OBJECTIVES[name]()
-    return replace(objective, discriminator_width=8) if name == "factor-vae" else objective
-
-
-@pytest.mark.parametrize("name", ["factor-vae", "tcvae"])
-def test_a_resumed_run_goes_on_bit_for_bit(name):
-    objective = small(name)
-    whole = start(objective, "2.1[2*2, 2*2]", learn_exponents=True)
-    run_to(whole, objective, 9)
-    first = start(objective, "2.1[2*2, 2*2]", learn_exponents=True)
-    run_to(first, objective, 4)
-    resumed = start(objective, "2.1[2*2, 2*2]", learn_exponents=True)
-    resumed.load_state_dict(first.state_dict())
-    run_to(resumed, objective, 9)
-    for part in ("model", "adversary"):
-        expected, found = whole.state_dict()[part], resumed.state_dict()[part]
-        for key, value in expected.items():
-            if isinstance(value, torch.Tensor):
-                assert torch.equal(value, found[key]), key
-    if name == "factor-vae":
-        before = first.adversary.state_dict()["network.0.weight"]
-        assert not torch.equal(before, whole.adversary.state_dict()["network.0.weight"])
 
 
 def test_the_discriminator_tells_its_share_of_the_batch_from_permuted_latents_of_another():
