@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Gamma, Independent, Normal, Poisson
+from torch.distributions import Gamma, Independent, Normal, Poisson, Uniform
 
 from isavae.distributions import GeneralizedNormal, LpNested, LpTree, leaf_density, rotation_curve
 
@@ -69,6 +69,9 @@ BAD = {
     ),
     "radial law on the line": (
         lambda: LpNested(TREE, radial=Normal(0.0, 1.0)), "positive numbers", "Normal(", "take",
+    ),
+    "radial law partly below 0": (
+        lambda: LpNested(TREE, radial=Uniform(-0.5, 2.0)), "positive numbers", "Uniform(", "take",
     ),
     "discrete radial law": (
         lambda: LpNested(TREE, radial=Poisson(2.0)), "continuous", "Poisson(", "take",

@@ -130,6 +130,22 @@ def test_standardised_has_unit_mean_variance():
     assert float(LpNested.standardised("2*5").scale) == pytest.approx(2.0, rel=1e-5)
 
 
+def test_standardised_goes_by_the_exponents_that_replace_the_trees():
+    exponents = torch.tensor([3.0, 0.5, 1.0], dtype=torch.float64)
+    law = LpNested.standardised("2[2*2, 2*4]", exponents)
+    assert law.exponents.equal(exponents)
+    torch.manual_seed(0)
+    second_moments = law.sample((200_000,)).square().mean(-1)
+    error = float(second_moments.std()) / len(second_moments) ** 0.5
+    assert float(second_moments.mean()) == pytest.approx(1, abs=5 * error)
+
+
+def test_expand_shows_in_the_parameters():
+    law = LpNested("2[2*2, z]", torch.tensor([1.0, 2.0])).expand((3, 2))
+    assert law.scale.shape == (3, 2)
+    assert law.exponents.shape == (3, 2, 2)
+
+
 def test_log_prob_can_be_walked_back_twice():
     exponents = torch.tensor([2.1, 2.2, 1.9], requires_grad=True)
     law = LpNested("2[2*2, 2*4]", exponents=exponents)
