@@ -230,6 +230,7 @@ def test_one_picture_coded_far_finer_than_all_others_is_no_obstacle():
     found = information(tellable(Codes(mean, odd)))
     assert plain[0] < found[0] < plain[0] + 20 / 500
     assert found[1] == plain[1]
+    assert information(tellable(Codes(torch.zeros_like(mean), odd))).isfinite().all()
 
 
 def test_information_of_a_normal_channel():
