@@ -6,11 +6,10 @@ import math
 import pytest
 import torch
 from torch.distributions import Normal
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from isavae.distributions import minibatch
 from isavae.distributions.minibatch import MinibatchWeights, log_densities, log_marginals
+from tests.largest_tensor import LargestTensor
 
 ESTIMATORS = {
     "weighted": MinibatchWeights.weighted,
@@ -73,8 +72,9 @@ def test_the_fast_form_is_used_and_is_not_the_exact_one():
     assert 0 < (values - exact).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("stds", [6.0, 9.0, 12.0, 30.0])
-def test_samples_far_out_have_at_least_the_density_of_their_own_component(stds):
+def test_samples_far_out_have_at_least_the_density_of_their_own_component(stds, name):
     """There the grids' error is larger than the density, and may be negative."""
     batch = 1024
     mean = 0.1 * torch.randn(batch, 8, generator=torch.Generator().manual_seed(0)).double()
@@ -82,7 +82,7 @@ def test_samples_far_out_have_at_least_the_density_of_their_own_component(stds):
     std[2] = 0.3
     z = mean.clone()
     z[2] += stds * std[2]
-    found = log_marginals(z, mean, std, MinibatchWeights.weighted(batch, batch))
+    found = log_marginals(z, mean, std, ESTIMATORS[name](batch, batch))
     least = Normal(mean[2], std[2]).log_prob(z[2]) - 2 * math.log(batch)
     assert (found[2] >= least - 1e-9).all()
     assert found.isfinite().all()
@@ -130,7 +130,8 @@ def test_densities_are_their_formula(name, groups, monkeypatch):
 
 
 @pytest.mark.parametrize("groups", [[slice(0, 3)], [slice(0, 1), slice(1, 3)]])
-def test_density_gradients(groups):
+def test_density_gradients(groups, monkeypatch):
+    monkeypatch.setattr(minibatch, "_BLOCK", 10)  # blocks of two rows
     z, mean, log_std = posterior_batch("active", 5)
     weights = MinibatchWeights.stratified(5, 20)
     assert torch.autograd.gradcheck(
@@ -154,22 +155,6 @@ def test_stratified_weights_average_to_the_aggregate_posterior(name, unbiased):
             estimates.append(row[position] @ components[batch])
     mean = torch.stack(estimates).mean()
     assert torch.isclose(mean, components.mean()) == unbiased
-
-
-class LargestTensor(TorchDispatchMode):
-    """Notes the size of the largest tensor that any operation makes."""
-
-    def __init__(self):
-        super().__init__()
-        self.numbers = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        # Views, among them expanded ones, are no memory of their own.
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                self.numbers = max(self.numbers, tensor.untyped_storage().nbytes() // 8)
-        return made
 
 
 @pytest.mark.parametrize("exact", [True, False])
