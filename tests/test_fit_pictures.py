@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from isavae.cli import main
 from isavae.data import load
-from isavae.fit import axes_of, choose, fit_folder, read_pictures
+from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
 from isavae.fit.axes import information, tellable
 from isavae.fit.pictures import size_of
 from isavae.fit.png import png, tiles
@@ -214,6 +214,10 @@ def test_axes_are_trusted_where_other_seeds_find_them():
     assert verdicts["s2_z2"] == verdicts["s2_z3"] == "partly stable"
     assert "s2_z4" not in verdicts  # it says less than a twentieth of a nat
     assert [axis.subspace for axis in axes] == [1, 1, 0]
+    # One seed of three that found nothing of it changes no verdict, nor does one that found all.
+    stranger = codes_of(torch.randn(2000, 4, generator=generator))
+    assert axes_of(mine, [stranger, other, other], [slice(0, 1)])[0].verdict == "stable"
+    assert axes_of(mine, [stranger, mine, stranger], [slice(0, 1)])[0].verdict == "not stable"
 
 
 def test_one_picture_coded_far_finer_than_all_others_is_no_obstacle():
@@ -231,6 +235,20 @@ def test_one_picture_coded_far_finer_than_all_others_is_no_obstacle():
     assert plain[0] < found[0] < plain[0] + 20 / 500
     assert found[1] == plain[1]
     assert information(tellable(Codes(torch.zeros_like(mean), odd))).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("agreement", "verdict"),
+    [(0.796, "stable"), (0.794, "partly stable"), (0.596, "partly stable"), (0.594, "not stable")],
+)
+def test_verdicts_follow_the_agreement_as_it_is_shown(agreement, verdict):
+    assert Axis(0, 0, 1.0, agreement).verdict == verdict
+
+
+def test_the_most_telling_axis_of_a_subspace_comes_first():
+    mean = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    codes = codes_of(mean * torch.tensor([1.0, 3.0, 2.0]))
+    assert [axis.latent for axis in axes_of(codes, [codes], [slice(0, 3)])] == [1, 2, 0]
 
 
 def test_information_of_a_normal_channel():
