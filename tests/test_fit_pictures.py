@@ -24,8 +24,9 @@ from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
 from isavae.fit.axes import information, tellable
 from isavae.fit.pictures import size_of
 from isavae.fit.png import png, tiles
-from isavae.fit.selection import Candidate
+from isavae.fit.selection import Candidate, peers_of
 from isavae.metrics import Codes, mig
+from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig
 from isavae.sharing import PortableModel
 
@@ -278,6 +279,18 @@ def test_the_choice_is_agreement_then_reconstruction(tmp_path):
     assert choose([lonely]) is lonely
     with pytest.raises(ValueError, match="learned anything"):
         choose([candidate(0, 0.9, 0.0, 0, tmp_path)])
+
+
+def test_peers_share_beta_and_are_others(tmp_path):
+    weak, strong = [
+        [
+            replace(one, run=Run(tmp_path, RunConfig(seed=one.seed, objective=BetaVAE(beta))))
+            for one in (candidate(seed, 0.5, 0.0, 2, tmp_path) for seed in range(2))
+        ]
+        for beta in (1.0, 4.0)
+    ]
+    (peer,) = peers_of(weak[0], [*weak, *strong])
+    assert peer is weak[1].codes
 
 
 def test_a_kill_in_the_middle_costs_nothing(tmp_path):
