@@ -14,7 +14,7 @@ DATA = "dsprites16[shape=square, scale=5, orientation=0, posX=::4, posY=::4]"
 TEXT = f"""
 name: tiny
 seeds: 2
-settings: {{data: "{DATA}", width: 8, steps: STEPS, batch_size: 16}}
+settings: {{data: "{DATA}", width: 8, steps: STEPS, batch_size: 16, precision: float32}}
 runs:
 - {{model: [beta-vae, isa-vae]}}
 resources: {{cpus: 1}}
@@ -46,7 +46,21 @@ def require_tidy(root: Path, study: Study) -> None:
     assert not list(root.glob("runs/*/.*~")), "nothing half written stays"
 
 
-def start_driver(study: Study, root: Path, *flags: str) -> subprocess.Popen:
+def quiet_ray(folder: Path, cache: Path) -> dict[str, str]:
+    """What Ray needs to be told by its environment. Its sockets need a short path."""
+    return {
+        "RAY_TMPDIR": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_worker_niceness": "0",  # 15 by default: on a busy machine they would starve
+        "ISAVAE_CACHE": str(cache),
+    }
+
+
+def start_driver(
+    study: Study, root: Path, *flags: str, new_session: bool = False
+) -> subprocess.Popen:
     """`isavae study run` in a process of its own."""
     file = root.with_suffix(".yaml")
     file.write_text(study.text)
@@ -56,6 +70,7 @@ def start_driver(study: Study, root: Path, *flags: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=new_session,
     )
 
 
@@ -63,6 +78,12 @@ def workers_of(driver: int) -> list[int]:
     """The processes forked for runs by the server that a driver started."""
     children = _children()
     return [w for server in children.get(driver, []) for w in children.get(server, [])]
+
+
+def child_called(parent: int, words: str) -> bool:
+    """Whether a process has a child with these words in its command line."""
+    lines = [Path(f"/proc/{child}/cmdline") for child in _children().get(parent, [])]
+    return any(words in line.read_text() for line in lines if line.exists())
 
 
 def kill(pid: int) -> None:

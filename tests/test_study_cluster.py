@@ -1,88 +1,122 @@
-"""Studies on Ray: started by the command line; a cluster of two nodes, one of which is killed."""
+"""Studies on Ray: the results of local processes, and a run has what the study file asks for."""
 
 import json
+import time
+from pathlib import Path
 
 import pytest
+import yaml
 
-from isavae.studies import StudyDirectory
+from isavae.cli.main import main
+from isavae.studies import Resources, Study, StudyDirectory
 from isavae.studies.execute import run_study
 from isavae.studies.local import LocalEngine
-from tests.study_runs import outcome, require_tidy, start_driver, tiny_study
+from isavae.studies.work import Job, Outcome
+from tests.study_runs import outcome, quiet_ray, require_tidy, tiny_study
 
 ray = pytest.importorskip("ray")
-LONG = 500
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    root = tmp_path_factory.mktemp("undisturbed") / "study"
-    run_study(tiny_study(LONG), StudyDirectory(root), LocalEngine(2), threads=1)
-    return outcome(root)
-
-
-@pytest.fixture
-def quiet_ray(tmp_path_factory, monkeypatch):
-    """What Ray needs to be told. Its sockets need a short path."""
-    for name, value in {
-        "RAY_TMPDIR": str(tmp_path_factory.getbasetemp()),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "ISAVAE_CACHE": str(tmp_path_factory.mktemp("cache")),
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def cluster(quiet_ray):
-    """A head and one more node, a CPU each."""
+def node(tmp_path_factory):
+    """The address of a node with 2 CPUs, a GPU that is only said to be there, and 1 GB."""
     from ray.cluster_utils import Cluster
 
-    common = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args=common | {"node_ip_address": "127.0.0.2"})
-    yield nodes, nodes.add_node(**common, node_ip_address="127.0.0.3")
-    ray.shutdown()
-    nodes.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        base = tmp_path_factory.getbasetemp()
+        for name, value in quiet_ray(base, tmp_path_factory.mktemp("cache")).items():
+            patch.setenv(name, value)
+        head = {
+            "num_cpus": 2,
+            "num_gpus": 1,
+            "memory": 10**9,
+            "object_store_memory": 80 * 2**20,
+            "include_dashboard": False,
+            "node_ip_address": "127.0.0.2",
+        }
+        nodes = Cluster(initialize_head=True, head_node_args=head)
+        ray.init(nodes.address, log_to_driver=False)
+        yield nodes.address
+        ray.shutdown()
+        nodes.shutdown()
+
+
+def run_on(node: str, study: Study, out: Path) -> int:
+    """`isavae study run` in this process, which Ray's start has been paid for."""
+    file = out.with_suffix(".yaml")
+    file.write_text(study.text)
+    return main(
+        ["study", "run", str(file), "--out", str(out), "--engine", "ray", "--address", node]
+    )
+
+
+@pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_ray_has_the_results_of_local_processes(tmp_path, node, cpus):
+    study = Study.parse(tiny_study(10).text.replace("cpus: 1", f"cpus: {cpus}"))
+    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(1), threads=cpus)
+    assert run_on(node, study, tmp_path / "s") == 0
+    require_tidy(tmp_path / "s", study)
+    assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
+    directory = StudyDirectory(tmp_path / "s")
+    assert {directory.work(run.id).threads for run in study.runs} == {cpus}
 
 
 @pytest.mark.slow
-def test_the_command_line_starts_ray_and_has_the_results_of_local_processes(tmp_path, quiet_ray):
-    study = tiny_study(10)
+def test_smoke_on_ray_has_the_results_of_local_processes(tmp_path, node):
+    values = yaml.safe_load(Study.from_file("smoke").text)
+    values["settings"]["precision"] = "float32"
+    study = Study.parse(yaml.safe_dump(values))
     run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
-    driver = start_driver(study, tmp_path / "s", "--engine", "ray")
-    text, _ = driver.communicate()
-    assert driver.returncode == 0, text
-    assert "4 of 4 runs done, 0 failed" in text
+    assert run_on(node, study, tmp_path / "s") == 0
     require_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
 
 
-@pytest.mark.slow
-def test_a_killed_node_changes_no_bit(tmp_path, cluster, undisturbed):
+def meet(folder: Path, seconds: float):
+    """A task that tells what Ray gave it, and how many there were at once."""
+
+    def task(job: Job, leash: object) -> Outcome:
+        given = ray.get_runtime_context().get_assigned_resources()
+        mine = folder / job.run
+        mine.touch()
+        deadline = time.monotonic() + seconds
+        while (met := len(list(folder.iterdir()))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)  # so that the other sees this one too
+        mine.unlink()
+        return Outcome("failed", json.dumps([given, met]))
+
+    return ray.remote(task)
+
+
+@pytest.mark.parametrize(
+    ("asked", "at_once"),
+    [
+        (Resources(cpus=1, gpus=0.5, memory=10**8), 2),
+        pytest.param(Resources(cpus=1, gpus=0.6), 1, marks=pytest.mark.slow),
+        pytest.param(Resources(cpus=1, memory=6 * 10**8), 1, marks=pytest.mark.slow),
+        pytest.param(Resources(cpus=2), 1, marks=pytest.mark.slow),
+    ],
+)
+def test_what_a_run_asks_for_reaches_ray(tmp_path, node, asked, at_once):
     from isavae.studies.cluster import RayEngine
 
-    nodes, second = cluster
-    study, root = tiny_study(LONG), tmp_path / "s"
-    directory, killed = StudyDirectory(root), []
-    engine = RayEngine(study.resources, str(root), nodes.address)
-
-    def kill_when_both_work(tally):
-        busy = [run.id for run in study.runs if (directory.run_path(run.id) / "state.pt").exists()]
-        if len(busy) == 2 and not killed:
-            killed.extend(busy)
-            nodes.remove_node(second, allow_graceful=False)
-
-    tally = run_study(
-        study, directory, engine, threads=1, on_change=kill_when_both_work, checkpoint_seconds=0.1
-    )
-    assert len(killed) == 2
-    assert (tally.done, tally.failed) == (4, {})
-    require_tidy(root, study)
-    assert outcome(root) == undisturbed
-    starts = {run: _starts(directory, run) for run in killed}
-    assert any(max(steps) > 0 for steps in starts.values()), f"no run was resumed: {starts}"
+    engine = RayEngine(asked, str(tmp_path))
+    (tmp_path / "here").mkdir()
+    engine._task = meet(tmp_path / "here", 60.0 if at_once == 2 else 0.5)
+    for run in "ab":
+        engine.start(Job(str(tmp_path), run, {}))
+    ended = []
+    while len(ended) < 2:
+        ended += engine.wait(60.0)
+    expected = {"CPU": asked.cpus, "GPU": asked.gpus, "memory": asked.memory}
+    expected = {name: amount for name, amount in expected.items() if amount}
+    for event in ended:
+        assert json.loads(event.outcome.error) == [expected, at_once]
 
 
-def _starts(directory, run):
-    log = (directory.run_path(run) / "log.jsonl").read_text().splitlines()
-    return [r["step"] for r in map(json.loads, log) if r.get("event") == "start"]
+@pytest.mark.parametrize("asked", ["cpus: 3", "gpus: 1.5", "gpus: 2", "memory: 2GB"])
+def test_a_request_that_no_node_can_meet_is_refused(tmp_path, node, capsys, asked):
+    study = Study.parse(tiny_study(5).text.replace("cpus: 1", asked))
+    assert run_on(node, study, tmp_path / "s") == 2
+    assert "a node of the cluster must have what a run asks for" in capsys.readouterr().err

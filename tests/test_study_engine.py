@@ -9,10 +9,12 @@ import time
 import polars as pl
 import pytest
 
-from isavae.studies import StudyDirectory, results
+from isavae.cli.main import main
+from isavae.studies import Study, StudyDirectory, results
 from isavae.studies.execute import run_study
 from isavae.studies.local import LocalEngine
 from tests.study_runs import (
+    child_called,
     kill,
     outcome,
     require_tidy,
@@ -69,6 +71,22 @@ def test_a_study_runs_once_and_is_skipped_afterwards(tmp_path, undisturbed):
     again = drive(tmp_path / "s")
     assert (again.done, again.finished_here) == (4, 0)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").glob("runs/*/*")} == before
+
+
+def test_the_command_line_runs_smoke(tmp_path, capsys):
+    assert main(["study", "run", "smoke", "--out", str(tmp_path / "s"), "--workers", "2"]) == 0
+    assert "20 of 20 runs done, 0 failed" in capsys.readouterr().out
+    require_tidy(tmp_path / "s", Study.from_file("smoke"))
+
+
+def test_an_interrupt_while_the_server_loads_torch_leaves_no_traceback(tmp_path):
+    driver = start_driver(tiny_study(LONG), tmp_path / "s", "--workers", "2", new_session=True)
+    wait_for(lambda: child_called(driver.pid, "forkserver") or driver.poll() is not None)
+    time.sleep(0.2)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the driver and to the server
+    text, _ = driver.communicate()
+    assert (driver.returncode, "Traceback" in text) == (130, False), text
+    assert not list((tmp_path / "s").glob("runs/*/scores.json"))
 
 
 def test_a_killed_worker_disturbs_no_other_and_its_run_goes_on(tmp_path, undisturbed):

@@ -9,7 +9,7 @@ from isavae.cli.main import main
 from isavae.runs import RunConfig, build_model
 from isavae.studies import Study, StudyDirectory, plan, planning, timing
 from isavae.studies.execute import run_study
-from isavae.studies.local import LocalEngine, available_cores, share_cores
+from isavae.studies.local import LocalEngine, available_cores, fork_server, share_cores
 from isavae.studies.local_data import open_once
 from isavae.studies.timing import Cost, measure
 from tests.study_runs import DATA, tiny_study
@@ -116,6 +116,31 @@ def test_a_run_that_cannot_take_a_step_is_named_in_a_sentence():
         measure(RunConfig(data=DATA, width=8, batch_size=65), workers=2)
     with pytest.raises(ValueError, match="at least one run"):
         plan([])
+
+
+def test_who_fails_says_why_and_lets_nobody_wait():
+    context = fork_server()
+    barrier = context.Barrier(2)
+    ours, theirs = context.Pipe(duplex=False)
+    good, bad = (RunConfig(data=DATA, width=8, batch_size=size) for size in (16, 65))
+    arguments = (1, 16, 0.01, 0.0, barrier)
+    waiting, other = context.Pipe(duplex=False)
+    process = context.Process(target=timing._work, args=(good, *arguments, other), daemon=True)
+    process.start()
+    timing._work(bad, *arguments, theirs)
+    with pytest.raises(ValueError, match="batch must fit"):
+        timing._answers([waiting, ours])
+    assert waiting.recv() == timing.WAITED
+    process.join()
+
+
+def test_a_timing_process_that_is_killed_lets_nobody_wait():
+    context = fork_server()
+    [mute, waiting], [ours, theirs] = (context.Pipe(duplex=False) for _ in range(2))
+    theirs.close()
+    with pytest.raises(ValueError, match="was killed, perhaps for want of memory"):
+        timing._answers([mute, ours])
+    waiting.close()
 
 
 def test_workers_and_threads_share_the_cores():

@@ -35,6 +35,9 @@ class RayEngine:
         address: of a running cluster, such as "auto" or "host:6379"; None starts one here.
         workers: jobs at a time; None submits all and leaves the rest to Ray.
         place: the study directory, as all nodes see it: tasks stop when the driver says so there.
+
+    Raises:
+        ValueError: if no node has what a run asks for: Ray would wait for one for ever.
     """
 
     resources: Resources
@@ -49,6 +52,7 @@ class RayEngine:
         self._ours = not ray.is_initialized()
         if self._ours:
             ray.init(self.address, log_to_driver=False)
+        self._require_node()
         self._leash = Leash(self.place, secrets.token_hex(8))
         self._task = ray.remote(_perform_on_leash)
 
@@ -57,11 +61,10 @@ class RayEngine:
         return self.workers or 1_000_000
 
     def start(self, job: Job) -> None:
-        asked = self.resources
         task = self._task.options(
-            num_cpus=asked.cpus or 1,
-            num_gpus=asked.gpus,
-            memory=asked.memory,
+            num_cpus=self.resources.cpus or 1,
+            num_gpus=self.resources.gpus,
+            memory=self.resources.memory,
             max_retries=DEATHS,
             name=job.run,
         )
@@ -75,6 +78,25 @@ class RayEngine:
 
     def stop(self) -> None:
         self._leash.cut()
+
+    def _require_node(self) -> None:
+        """Raise a ValueError, having left the cluster, if no node has what a run asks for."""
+        cpus, gpus = self.resources.cpus or 1, self.resources.gpus
+        memory = self.resources.memory or 0
+        wanted = {"CPU": cpus, "GPU": gpus, "memory": memory}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if any(all(node.get(name, 0) >= wanted[name] for name in wanted) for node in nodes):
+            return
+        self._leave()
+        raise ValueError(
+            f"a node of the cluster must have what a run asks for; none of {len(nodes)} has "
+            f"{cpus} CPUs, {gpus:g} GPUs and {memory:,} bytes of memory: "
+            "ask for less under resources in the study file, or add a node"
+        )
+
+    def _leave(self) -> None:
+        if self._ours:
+            ray.shutdown()
 
     def __enter__(self) -> "RayEngine":
         self._leash.tie()
@@ -90,8 +112,7 @@ class RayEngine:
         self.stop()
         if self._running and kind is None:
             ray.wait(list(self._running), num_returns=len(self._running))
-        if self._ours:
-            ray.shutdown()
+        self._leave()
 
 
 @final

@@ -7,6 +7,7 @@ is also the leash: when the driver closes it, or dies, the worker checkpoints an
 import multiprocessing
 import os
 import signal
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -93,9 +94,19 @@ class LocalEngine:
 
 
 def fork_server() -> ForkServerContext:
-    """The server that forks processes with torch loaded; started by the first of them."""
+    """The server that forks processes with torch loaded, which it begins to load now.
+
+    It inherits that interrupts from the keyboard are blocked: one that came while it loads torch
+    would end it with a traceback, and the driver that waits for it with another.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    resource_tracker.ensure_running()  # first, for its start unblocks interrupts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 

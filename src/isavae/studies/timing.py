@@ -4,11 +4,12 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
 from statistics import mean
-from typing import final
+from threading import BrokenBarrierError
+from typing import Any, final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,6 +26,7 @@ from isavae.training import StepReport, train
 WARM_UP = 2  # steps: the first makes the optimiser's state
 FEWEST = 3  # steps that are timed, however long they take
 PATIENCE = 600.0  # seconds until everybody who takes steps at the same time is ready
+WAITED = "another process that takes steps at the same time was not ready"
 
 
 @final
@@ -88,7 +90,7 @@ def measure(
         pipes.append(ours)
         processes.append(process)
     try:
-        return _mean([_answer(pipe) for pipe in pipes])
+        return _mean(_answers(pipes))
     finally:
         for process in processes:
             process.terminate()
@@ -102,14 +104,28 @@ def _start_server(context: ForkServerContext) -> None:
     process.join()
 
 
-def _answer(pipe: Connection) -> Cost:
+def _answers(pipes: list[Connection]) -> list[Cost]:
+    """What all processes found; of failures the first, for then the others wait in vain."""
+    costs: list[Cost] = []
+    left: list[Any] = list(pipes)
+    while left:
+        ready = wait(left)
+        left = [pipe for pipe in left if pipe not in ready]
+        answers = [_answer(pipe) for pipe in ready]
+        costs += [answer for answer in answers if isinstance(answer, Cost)]
+        # Who failed has said so before the others could say that they waited for it.
+        failures = [answer for answer in answers if isinstance(answer, str)]
+        if failures:
+            reason = min(failures, key=WAITED.__eq__)
+            raise ValueError(f"a run must be able to take a step to be timed; {reason}")
+    return costs
+
+
+def _answer(pipe: Any) -> Cost | str:
     try:
-        answer = pipe.recv()
+        return pipe.recv()
     except EOFError:
-        answer = "its process was killed, perhaps for want of memory"
-    if not isinstance(answer, Cost):
-        raise ValueError(f"a run must be able to take a step to be timed; {answer}")
-    return answer
+        return "its process was killed, perhaps for want of memory"
 
 
 def _mean(costs: list[Cost]) -> Cost:
@@ -129,9 +145,11 @@ def _work(
     try:
         torch.set_num_threads(threads)
         pipe.send(_cost(config, images, seconds, started, barrier))
+    except BrokenBarrierError:
+        pipe.send(WAITED)
     except Exception as error:  # the parent tells it
-        barrier.abort()
         pipe.send(f"{type(error).__name__}: {error}")
+        barrier.abort()
 
 
 def _cost(
