@@ -4,9 +4,10 @@
     python benchmarks/studies.py rate [--workers 1 2] [--steps 100]
     python benchmarks/studies.py results [--runs 10000]
 
-The overhead of a run is the time of a study of runs of one step, one at a time, over their number,
-less the time that the same runs take one after the other in this process; the first runs, which
-start the server or Ray, are left out. `rate` times one run of every model of `small` cut to a few
+The overhead of a run is the time between the ends of two runs of one step, one at a time, so from
+submission to result with what the driver does between, less the time that the same runs take one
+after the other in this process. The first runs, which start the server or Ray's worker process, are
+left out: the local engine forks a process for every run, Ray gives them all to one. `rate` times one run of every model of `small` cut to a few
 steps, subtracts what the cut runs spend on starting and scoring, and extrapolates to 3,000 steps.
 """
 

@@ -1,5 +1,6 @@
 """The table of runs and its summary, against directories and numbers written by hand."""
 
+import re
 import shutil
 import sys
 from statistics import mean, quantiles, stdev
@@ -128,3 +129,20 @@ def test_the_command_line_shows_the_summary_and_writes_the_runs(study, capsys):
         assert read["run"].to_list() == table["run"].to_list()
         assert read["mig"].to_list() == table["mig"].to_list()
     assert pl.read_csv(files["csv"])["exponents"][0] == "2.1 2.2"
+
+
+def test_a_narrow_terminal_has_a_table_per_score_and_no_cell_is_cut(study, capsys, monkeypatch):
+    assert main(["study", "results", str(study)]) == 0
+    piped = capsys.readouterr().out.splitlines()
+    assert sum("isa-vae" in line for line in piped) == 1
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["study", "results", str(study)]) == 0
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert [line.split(": ")[-1].strip() for line in shown.splitlines() if ": " in line] == [
+        "mig",
+        "reconstruction",
+    ]
+    assert sum("isa-vae" in line for line in shown.splitlines()) == 2

@@ -131,7 +131,14 @@ def show_results(
     if csv:
         exponents = pl.col("exponents").list.eval(pl.element().cast(pl.String)).list.join(" ")
         table.with_columns(exponents).write_csv(csv)
-    _show(summarise(table, scores), _title(table))
+    together = summarise(table, scores)
+    if _fits(together):
+        _show(together, _title(table))
+    else:
+        for score in scores:
+            alone = summarise(table, [score])
+            short = {name: name.removeprefix(f"{score}_") for name in alone.columns}
+            _show(alone.rename(short), f"{_title(table)}: {score}")
 
 
 def select(
@@ -158,16 +165,32 @@ def _title(table: pl.DataFrame) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in counts.items())
 
 
+def _fits(table: pl.DataFrame) -> bool:
+    """Whether a table needs no more columns than the terminal has; elsewhere there is no limit."""
+    console = Console()
+    return not console.is_terminal or _width(_drawn(table, ""), console) <= console.width
+
+
 def _show(table: pl.DataFrame, title: str) -> None:
-    shown = Table(title=title, title_justify="left", box=None)
+    console = Console()
+    shown = _drawn(table, title)
+    if not console.is_terminal:
+        console.width = _width(shown, console)
+    console.print(shown, highlight=False)
+
+
+def _width(table: Table, console: Console) -> int:
+    """What it takes so that no cell wraps."""
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
+
+
+def _drawn(table: pl.DataFrame, title: str) -> Table:
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name, kind in table.schema.items():
         shown.add_column(name.replace("_", "\n"), justify="right" if kind.is_numeric() else "left")
     for row in table.iter_rows():
         shown.add_row(*(_text(value) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(shown, highlight=False)
+    return shown
 
 
 def _text(value: object) -> str:
