@@ -7,8 +7,9 @@
 The overhead of a run is the time between the ends of two runs of one step, one at a time, so from
 submission to result with what the driver does between, less the time that the same runs take one
 after the other in this process. The first runs, which start the server or Ray's worker process, are
-left out: the local engine forks a process for every run, Ray gives them all to one. `rate` times one run of every model of `small` cut to a few
-steps, subtracts what the cut runs spend on starting and scoring, and extrapolates to 3,000 steps.
+left out: the local engine forks a process for every run, Ray gives them all to one. `rate` times
+one run of every model of `small` cut to a few steps, subtracts what the cut runs spend on starting
+and scoring, and extrapolates to 3,000 steps.
 """
 
 import argparse
