@@ -237,6 +237,13 @@ def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_pat
         os.system(f"umount {disk}")
 
 
+def test_a_driver_adopts_what_another_has_just_begun_to_adopt(tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".study.yaml.x1y2~").write_text("half writ")
+    StudyDirectory(tmp_path / "s").adopt(tiny_study())
+    assert StudyDirectory(tmp_path / "s").study().name == "tiny"
+
+
 def test_a_directory_belongs_to_one_study(tmp_path):
     StudyDirectory(tmp_path / "s").adopt(tiny_study())
     other = type(tiny_study()).parse(tiny_study().text.replace("name: tiny", "name: other"))

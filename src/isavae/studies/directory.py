@@ -92,7 +92,7 @@ class StudyDirectory:
                 )
             if before.text == study.text:
                 return
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self._has_strangers() and not kept.is_file():
             raise ValueError(
                 f"a study must start in a new or empty directory; {self.path} is not: "
                 "choose another --out"
@@ -108,6 +108,13 @@ class StudyDirectory:
             raise ValueError(
                 f"a study's directory must be writable; {self.path}: {error.strerror}"
             ) from None
+
+    def _has_strangers(self) -> bool:
+        """Whether there is more than what another driver is just writing as its first file."""
+        return self.path.is_dir() and any(
+            not (entry.name.startswith(".study.yaml.") and entry.name.endswith("~"))
+            for entry in self.path.iterdir()
+        )
 
     def study(self) -> Study:
         """The study that the directory belongs to.
