@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from isavae.estimator import ISAVAE
+from isavae.estimator.settings import likelihood_of, objective_of
 from isavae.models import LIKELIHOODS
 
 SMALL = {"subspaces": (2, 2), "width": 32, "max_steps": 30, "batch_size": 64, "random_state": 0}
@@ -133,6 +134,21 @@ def test_partial_fit_takes_one_pass_a_call(images):
         estimator.partial_fit(images)
     assert estimator.n_steps_ == 21 * 7
     assert estimator.score(images) > first
+
+
+def test_auto_takes_bernoulli_only_where_all_values_are_shares():
+    assert likelihood_of("auto", torch.tensor([[0.0, 1.0]])) == "bernoulli"
+    assert likelihood_of("auto", torch.tensor([[-0.1, 1.0]])) == "gaussian"
+    assert likelihood_of("auto", torch.tensor([[0.0, 1.1]])) == "gaussian"
+    assert likelihood_of("laplace", torch.tensor([[0.0, 1.0]])) == "laplace"
+
+
+def test_a_named_objective_takes_beta():
+    assert objective_of("beta-vae", 4.0).beta == objective_of("tcvae", 4.0).beta == 4.0
+
+
+def test_fewer_samples_than_a_batch(images):
+    assert ISAVAE(**SMALL).fit(images[:10]).n_steps_ == 30
 
 
 def test_names_and_containers(images, fitted):
