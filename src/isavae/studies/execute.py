@@ -97,8 +97,6 @@ def run_study(
         study.require_devices()
     study.require_data()
     directory.adopt(study)
-    driver = _Driver(study, directory, retry_failed)
-    tally, token = driver.tally, directory.stop_token()
     jobs = {
         run.id: Job(
             str(directory.path), run.id, run.config.settings(), study.images, threads, track,
@@ -106,42 +104,38 @@ def run_study(
         )
         for run in study.runs
     }  # fmt: skip
+    driver = _Driver(study, directory, engine, jobs, retry_failed)
+    token = directory.stop_token()
     with engine:
-        while driver.queue or driver.held_elsewhere or tally.running:
-            if not tally.stopped and (should_stop() or directory.stop_token() != token):
+        while driver.has_work():
+            if should_stop() or directory.stop_token() != token:
                 driver.halt()
-                engine.stop()
             driver.look_again()
-            while driver.queue and len(tally.running) < engine.slots:
-                run = driver.queue.popleft()
-                tally.running[run] = (0, 1)
-                engine.start(jobs[run])
+            driver.fill_slots()
             if on_change:
-                on_change(tally)
-            for event in engine.wait(HEARTBEAT):
-                if isinstance(event, Progress):
-                    tally.running[event.run] = (event.step, event.steps)
-                elif driver.take(event) and not tally.stopped:
-                    driver.halt()
-                    engine.stop()
-            if not tally.running:
-                time.sleep(HEARTBEAT if driver.held_elsewhere and not driver.queue else 0)
+                on_change(driver.tally)
+            driver.hear(HEARTBEAT)
     if on_change:
-        on_change(tally)
-    if driver.disk_full:
-        raise DiskFullError(
-            f"the disk of {directory.path} must have space; it is full: free some, then start "
-            f"again ({tally.done} of {tally.total} runs are done and kept)"
-        )
-    return tally
+        on_change(driver.tally)
+    driver.require_space()
+    return driver.tally
 
 
 @final
 class _Driver:
     """The queue of one driver and what it makes of outcomes."""
 
-    def __init__(self, study: Study, directory: StudyDirectory, retry_failed: bool):
+    def __init__(
+        self,
+        study: Study,
+        directory: StudyDirectory,
+        engine: Engine,
+        jobs: dict[str, Job],
+        retry_failed: bool,
+    ):
         self.directory = directory
+        self.engine = engine
+        self.jobs = jobs
         self.retries = study.retries
         self.tally = Tally(len(study.runs))
         self.held_elsewhere: dict[str, float] = {}
@@ -158,11 +152,43 @@ class _Driver:
                 (begun if directory.run_path(run.id).exists() else fresh).append(run.id)
         self.queue = deque(begun + fresh)
 
+    def has_work(self) -> bool:
+        """Whether anything is running, or will have to."""
+        return bool(self.queue or self.held_elsewhere or self.tally.running)
+
     def halt(self) -> None:
-        """Start nothing more."""
+        """Start nothing more, and let what runs checkpoint and end."""
+        if self.tally.stopped:
+            return
         self.tally.stopped = True
         self.queue.clear()
         self.held_elsewhere.clear()
+        self.engine.stop()
+
+    def fill_slots(self) -> None:
+        """Start as many runs as the engine takes."""
+        while self.queue and len(self.tally.running) < self.engine.slots:
+            run = self.queue.popleft()
+            self.tally.running[run] = (0, 1)
+            self.engine.start(self.jobs[run])
+
+    def hear(self, seconds: float) -> None:
+        """Book what happens within so many seconds."""
+        for event in self.engine.wait(seconds):
+            if isinstance(event, Progress):
+                self.tally.running[event.run] = (event.step, event.steps)
+            elif self.take(event):
+                self.halt()
+        if not self.tally.running and self.held_elsewhere and not self.queue:
+            time.sleep(seconds)
+
+    def require_space(self) -> None:
+        """Raise a DiskFullError if space ran out."""
+        if self.disk_full:
+            raise DiskFullError(
+                f"the disk of {self.directory.path} must have space; it is full: free some, then "
+                f"start again ({self.tally.done} of {self.tally.total} runs are done and kept)"
+            )
 
     def look_again(self) -> None:
         """See what became of the runs that others hold."""
