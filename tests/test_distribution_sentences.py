@@ -106,7 +106,7 @@ BAD = {
         lambda: LpNested.fit(samples(), TREE, fixed=[2]), "positions below 2", "[2]", "count",
     ),
     "no such leaf": (
-        lambda: leaf_density(LpNested(TREE), 3, torch.zeros(1)), "below 3", "3", "leave out",
+        lambda: leaf_density(LpNested(TREE), 3, torch.zeros(1)), "below 3", "3", "count",
     ),
     "no such axis": (
         lambda: rotation_curve(LpNested(TREE), (0, 3), torch.ones(1)), "below 3", "(0, 3)", "count",

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import LogNormal
+from torch.distributions import Gamma, LogNormal
 
 from isavae.distributions import (
     LpNested,
@@ -51,11 +51,23 @@ def test_deep_and_extreme_marginals_have_their_mass_and_variance():
         assert variance == pytest.approx(float(law.variance[leaf]), rel=1e-2)
 
 
-def test_marginals_need_one_law_under_eq_11():
-    with pytest.raises(ValueError, match=r"Eq\. 11"):
-        leaf_density(LpNested("2*3", radial=LogNormal(0.0, 1.0)), 0, X)
-    with pytest.raises(ValueError, match="leaf below 3"):
-        leaf_density(LpNested("2*3"), 3, X)
+def test_marginals_under_another_radial_law():
+    """Eq. 11 of p0 = 1 is v ~ Gamma(n, 1); a log-normal radius of one leaf is that leaf."""
+    tree = "1[3*2, 0.7*3]"
+    gamma = LpNested(tree, radial=Gamma(5 * DOUBLE, DOUBLE))
+    for leaf in (0, 3):
+        expected = leaf_density(LpNested(tree, DOUBLE), leaf, X)
+        assert torch.allclose(leaf_density(gamma, leaf, X), expected, rtol=1e-7, atol=1e-12)
+    spread = LpNested("2*1", radial=LogNormal(0 * DOUBLE, 4 * DOUBLE))
+    half = LogNormal(0 * DOUBLE, 4 * DOUBLE).log_prob(X[13:]).exp() / 2
+    assert torch.allclose(leaf_density(spread, 0, X[13:]), half, rtol=1e-9)
+
+
+def test_marginals_of_a_batch_are_those_of_its_laws():
+    scales = torch.tensor([0.5, 1.3], dtype=torch.float64)
+    together = leaf_density(LpNested("1.5[z, 3*2]", scales), 1, X)
+    for row, scale in zip(together, scales, strict=True):
+        assert torch.allclose(row, leaf_density(LpNested("1.5[z, 3*2]", scale), 1, X), rtol=1e-9)
 
 
 def test_rotations_are_free_for_the_normal_and_within_any_euclidean_subspace():

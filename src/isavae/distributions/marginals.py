@@ -1,86 +1,165 @@
 """The exact marginal density of one leaf of an Lp-nested law, by inverting its Mellin transform."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from isavae.distributions.lp_nested import LpNested
+from isavae.distributions.radial import radial_nodes
 from isavae.distributions.tree import LEAF, LpTree
 
 _CHUNK = 256  # points at a time: bounds the memory of the Fourier sum
+_STEP = 0.08  # log|z| / unit lives on (-40, 20) to 16 digits, and 2π / 0.08 = 78 covers that
+_NEAREST = 1e-6  # below, in units, the sum loses the digits that 1/y asks for
 
 
-def leaf_density(law: LpNested, leaf: int, x: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
-    """The density of z_j at the points x, to about eight digits, for any tree under Eq. 11.
+def leaf_density(
+    law: LpNested, leaf: int, x: Float[Tensor, " points"]
+) -> Float[Tensor, "... points"]:
+    """The density of z_j at the points x, for any tree and every law of a batch.
 
     |z_j| is the radius times the shares on the way to the leaf, all independent with known moments
-    of every complex order: E |z_j|^m is a product of Gamma functions. The density of log|z_j| is
-    the Fourier transform of E |z_j|^(it), which decays exponentially: a trapezoidal sum is exact.
+    of every complex order: those of the shares, and of the radius of Eq. 11, are ratios of Gamma
+    functions, those of another radial law are found by quadrature. The density of log|z_j| is the
+    Fourier transform of E |z_j|^(it), which decays exponentially: a trapezoidal sum is exact.
+
+    To about eight digits, six for a radial law in float32. A pole at 0, which another radial law
+    may bring about, is cut off at a millionth of a typical size.
 
     Args:
-        law: A law without batch shape and with the radial law of Eq. 11.
+        law: The law; its batch axes precede the points.
         leaf: Which leaf, from 0.
         x: Points.
 
     Raises:
-        ValueError: If the law has a batch shape or another radial law, or no such leaf.
+        ValueError: If there is no such leaf, or quadrature fails for a `radial` with an edge or
+            without a variance.
 
     Example:
-        >>> law = LpNested("2[2*2, 2*3]", 2.0)  # a normal law in disguise
+        >>> law = LpNested("2[2*2, 2*3]", torch.tensor([2.0, 1.0]))  # normal laws in disguise
         >>> leaf_density(law, 0, torch.tensor([0.0, 1.0]))
-        tensor([0.3989, 0.2420], dtype=torch.float64)
+        tensor([[0.3989, 0.2420],
+                [0.5642, 0.2076]], dtype=torch.float64)
     """
-    if law.radial is not None or law.batch_shape or not 0 <= leaf < law.tree.n:
+    if not 0 <= leaf < law.tree.n:
         raise ValueError(
-            f"Marginals are for one law under Eq. 11 and a leaf below {law.tree.n}, not {law} and "
-            f"leaf {leaf}: leave out `radial`, index the batch first."
+            f"The leaf must be one below {law.tree.n}, not {leaf}: count the leaves from 0."
         )
-    p0 = float(law.exponents[0])
-    unit = float(law.variance[leaf].sqrt())
-    # E |z|^(it) falls like exp(-π t / (2 p0)); log|z| / unit lives on (-40, 20) to 16 digits.
-    t = torch.arange(0, max(30 * p0, 60), 0.08, dtype=torch.float64)
-    weights = torch.exp(_log_moment(law, leaf, 1j * t) - 1j * t * math.log(unit))
+    exponents = law.exponents.detach().to("cpu", torch.float64)
+    exponents = exponents.expand(*law.batch_shape, -1).reshape(-1, exponents.shape[-1])
+    radius = _radius_of_eq_11(law, exponents[:, 0]) if law.radial is None else _radius_of(law)
+    path = _path(law.tree, leaf)
+
+    def moments(m: Tensor) -> Tensor:
+        """E |z_j|^m for complex orders m: (orders, laws)."""
+        logs = torch.zeros_like(m).unsqueeze(-1)
+        for node, n_node, n_child in path:
+            p = exponents[:, node]
+            logs = logs + _gamma_ratio(n_child, p, m) - _gamma_ratio(n_node, p, m)
+        return logs.exp() * radius.moments(m)
+
+    t = torch.arange(0, radius.reach, radius.step, dtype=torch.float64)
+    weights = moments(1j * t) * radius.step / math.pi
     weights[0] /= 2
-    at_zero = (
-        0.5e-9
-        * torch.exp(_log_moment(law, leaf, torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)).real
+    at_zero = 0.5e-9 * moments(torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)[0].real
+    units = law.variance[..., leaf].detach().to("cpu", torch.float64).sqrt().flatten() * radius.body
+    points = x.detach().to("cpu", torch.float64).abs()
+    densities = []
+    for k, unit in enumerate(units):
+        density = _fourier_sum(t, weights[:, k], points.clamp_min(_NEAREST * unit))
+        # Near 0 the density no longer changes.
+        level = (points < _NEAREST * unit) & (radius.tail[k] > 1)
+        densities.append(torch.where(level, at_zero[k], density))
+    return torch.stack(densities).reshape(*law.batch_shape, -1)
+
+
+def _fourier_sum(t: Tensor, weights: Tensor, y: Tensor) -> Tensor:
+    """Half the density of |z_j| at y, from the Fourier coefficients of that of log|z_j|."""
+    sums = [
+        (torch.exp(-1j * t * part.log().unsqueeze(-1)) * weights).real.sum(-1)
+        for part in y.split(_CHUNK)
+    ]
+    return (torch.cat(sums) / (2 * y)).clamp_min(0)
+
+
+@final
+@dataclass(frozen=True)
+class _Radius:
+    """E v^m of every law, at which orders it is needed, and how the law of v begins.
+
+    `moments` takes m to (orders, laws). E v^(it) is negligible from t = `reach` on, and a grid of
+    `step` sees all of log v. Of each law, the density near 0 is v^(tail - 1), and a typical v is
+    `body` standard deviations: a log-normal's may be far below 1.
+    """
+
+    moments: Callable[[Tensor], Tensor]
+    reach: float
+    step: float
+    tail: Tensor
+    body: Tensor
+
+
+def _radius_of_eq_11(law: LpNested, p0: Tensor) -> _Radius:
+    log_s = law.scale.detach().to("cpu", torch.float64).log().expand(law.batch_shape).flatten()
+
+    def moments(m: Tensor) -> Tensor:
+        return (m.unsqueeze(-1) / p0 * log_s + _gamma_ratio(law.tree.n, p0, m)).exp()
+
+    # E v^(it) falls like exp(-π t / (2 p0)).
+    tail = torch.full_like(p0, math.inf)
+    return _Radius(moments, max(30 * float(p0.max()), 60.0), _STEP, tail, torch.ones_like(p0))
+
+
+def _radius_of(law: LpNested) -> _Radius:
+    radial = law.radial.expand(law.batch_shape)  # pyrefly: ignore
+    log_v, _, weights = (
+        x.detach().cpu().reshape(len(x), -1) for x in radial_nodes(radial, count=8001)
     )
-    parts = []
-    for points in x.detach().to("cpu", torch.float64).abs().split(_CHUNK):
-        y = points.clamp_min(1e-12 * unit)
-        waves = torch.exp(-1j * t * (y / unit).log().unsqueeze(-1))
-        density = 0.08 / math.pi * (waves * weights).real.sum(-1) / (2 * y)
-        # Nearer to 0 the sum loses the digits that 1/y asks for, and the density no longer changes.
-        parts.append(torch.where(points < 1e-6 * unit, at_zero, density.clamp_min(0)))
-    return torch.cat(parts)
+
+    def moments(m: Tensor) -> Tensor:
+        waves = (torch.exp(order * log_v) * weights for order in m)
+        return torch.stack([wave.sum(0) for wave in waves])
+
+    dtype = radial.mean.dtype
+    ends = torch.tensor([0.9, 0.5], dtype=dtype, device=radial.mean.device)
+    low, high = torch.finfo(dtype).tiny ** ends
+    slope = radial.log_prob(high) - radial.log_prob(low)
+    # A density that is 0 there, as a log-normal's, rises faster than any power.
+    tail = 1 + (slope / (high / low).log()).nan_to_num(nan=math.inf)
+    tail = tail.detach().to("cpu", torch.float64).flatten()
+    width = torch.log1p(radial.variance / radial.mean**2).detach().sqrt()
+    negligible = 1e-13 if dtype == torch.float64 else 1e-6
+    reach, size = 8 / float(width.min()), 1.0
+    while size > negligible:
+        last, size = size, float(moments(torch.tensor([1j * reach])).abs().max())
+        if size > last / 2:  # what is left is the quadrature's error
+            break
+        reach *= 2
+    step = _STEP * min(float(tail.min()), 1.0) / (1 + float(width.max()) / 5)
+    return _Radius(
+        moments, reach, step, tail, (-(width**2)).exp().to("cpu", torch.float64).flatten()
+    )
 
 
-def _log_moment(law: LpNested, leaf: int, m: Tensor) -> Tensor:
-    """The logarithm of E |z_j|^m for complex orders m."""
-    p0, log_scale = float(law.exponents[0]), float(law.scale.log())
-    total = m / p0 * log_scale + _gamma_ratio(law.tree.n, p0, m)
-    for p, n_node, n_child in _path(law.tree, law.exponents.tolist(), leaf):
-        total = total + _gamma_ratio(n_child, p, m) - _gamma_ratio(n_node, p, m)
-    return total
+def _gamma_ratio(n: int, p: Tensor, m: Tensor) -> Tensor:
+    return _log_gamma((n + m.unsqueeze(-1)) / p) - torch.lgamma(n / p)
 
 
-def _gamma_ratio(n: int, p: float, m: Tensor) -> Tensor:
-    return _log_gamma((n + m) / p) - math.lgamma(n / p)
-
-
-def _path(tree: LpTree, exponents: list[float], leaf: int) -> list[tuple[float, int, int]]:
-    """(exponent, leaves below, leaves below the next node) from the root down to the leaf."""
+def _path(tree: LpTree, leaf: int) -> list[tuple[int, int, int]]:
+    """(which inner node, leaves below, leaves below the next) from the root down to the leaf."""
     inner = [i for i, arity in enumerate(tree.arities) if arity != LEAF]
-    exponent_at = dict(zip(inner, exponents, strict=True))
     path, node = [], 0
     while tree.arities[node] != LEAF:
         for child in tree.children[node]:
             if leaf < tree.leaf_counts[child]:
                 break
             leaf -= tree.leaf_counts[child]
-        path.append((exponent_at[node], tree.leaf_counts[node], tree.leaf_counts[child]))
+        path.append((inner.index(node), tree.leaf_counts[node], tree.leaf_counts[child]))
         node = child
     return path
 

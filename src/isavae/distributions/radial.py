@@ -33,23 +33,33 @@ def check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
 def radial_mean(radial: Distribution, h: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """E h(log v, log ψ(v)) of the law ψ, differentiable in its parameters.
 
+    Args:
+        radial: ψ.
+        h: Of log v and log ψ(v), both (nodes, *batch), to (nodes, *batch).
+
+    Raises:
+        ValueError: If quadrature does not find the mass of ψ to be 1, as for laws with an edge.
+    """
+    log_v, log_density, weights = radial_nodes(radial)
+    return (weights * h(log_v, log_density)).sum(0)
+
+
+def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Tensor, Tensor]:
+    """Log v, log ψ(v) and weights, each (nodes, *batch), of a quadrature under the law ψ.
+
     The trapezoidal rule in τ, where log v = centre + width · sinh τ: about nine digits for a law
     whose density is smooth and has finite mean and variance (its digits in float32).
 
-    Args:
-        radial: ψ.
-        h: Of log v and log ψ(v), both (nodes, *batch), to (nodes, ..., *batch).
-
     Raises:
-        ValueError: If the rule does not find the mass of ψ to be 1, as for laws with an edge.
+        ValueError: If the weights do not sum to 1, as for laws with an edge.
     """
     dtype = radial.mean.dtype
     spread = torch.log1p(radial.variance / radial.mean**2).detach().double()
     centre, width = radial.mean.detach().double().log() - spread / 2, spread.sqrt()
-    tau = torch.linspace(-_WIDEST, _WIDEST, _NODES, dtype=torch.float64, device=centre.device)
+    tau = torch.linspace(-_WIDEST, _WIDEST, count, dtype=torch.float64, device=centre.device)
     tau = tau[(..., *[None] * centre.dim())]
     log_v = (centre + width * tau.sinh()).clamp(*_log_limits(dtype))
-    slopes = width * tau.cosh() * (2 * _WIDEST / (_NODES - 1))
+    slopes = width * tau.cosh() * (2 * _WIDEST / (count - 1))
     v = log_v.exp().to(dtype)
     # Outside the support, and where the density over- or underflows, nothing is counted, and no
     # gradient passes; the mass tells whether something is missing.
@@ -66,7 +76,7 @@ def radial_mean(radial: Distribution, h: Callable[[Tensor, Tensor], Tensor]) -> 
             f"expectation by quadrature, which gives {radial} the mass {mass.tolist()} instead of "
             "1: average over samples."
         )
-    return (weights * h(log_v, log_density)).sum(0)
+    return log_v, log_density, weights
 
 
 def _log_limits(dtype: torch.dtype) -> tuple[float, float]:
