@@ -229,6 +229,9 @@ def test_generalised_normal_is_scipys(p, scale):
     z = torch.linspace(-4, 4, 41, dtype=torch.float64) * scale
     assert torch.allclose(law.log_prob(z), torch.from_numpy(reference.logpdf(z.numpy())), rtol=1e-9)
     assert torch.allclose(law.cdf(z), torch.from_numpy(reference.cdf(z.numpy())), rtol=1e-9)
+    shares = torch.tensor([1e-9, 0.01, 0.3, 0.5, 0.7, 1 - 1e-9], dtype=torch.float64)
+    quantiles = torch.from_numpy(reference.ppf(shares.numpy()))
+    assert torch.allclose(law.icdf(shares), quantiles, rtol=1e-7, atol=0)
     assert float(law.entropy()) == pytest.approx(reference.entropy(), rel=1e-9)
     assert float(law.variance) == pytest.approx(reference.var(), rel=1e-9)
     assert float(GeneralizedNormal.from_kurtosis(law.kurtosis).p) == pytest.approx(p)

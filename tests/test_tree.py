@@ -48,6 +48,7 @@ def test_drawing_names_every_node_once(nested):
         ("2[z, 1*2]", "2[z, 1*2]"),
         ("2.0[z,z,z]", "2*3"),
         ("1e-1[z, 2[3[.5*1]]]", "0.1[z, 2[3[0.5*1]]]"),
+        ("1e20*2", "1e+20*2"),
     ],
 )
 def test_canonical_text(text, canonical):
@@ -77,6 +78,19 @@ def test_published_lists():
     assert LpTree.from_lists([2.1, [(2.2, 4), (2.2, 4)]]) == isa
     leaves = [[1.0]] * 4
     assert LpTree.from_lists([2.1, [[2.2, leaves], [2.2, leaves]]]) == isa
+    assert str(LpTree.from_lists([2.1, [(2.2, 4), [1.0], (3.0, 2)]])) == "2.1[2.2*4, z, 3*2]"
+
+
+def test_a_drawing_keeps_the_lines_of_nodes_that_go_on():
+    drawing = """\
+2
+├── 1
+│   ├── 3
+│   │   └── z1 z2
+│   └── z3
+└── 4
+    └── z4"""
+    assert LpTree.parse("2[1[3*2, z], 4*1]").show() == drawing
 
 
 def test_deep_and_wide_trees_need_no_recursion():
