@@ -127,7 +127,7 @@ class GeneralizedNormal(Distribution):
             middle = (low + high) / 2
             beyond = torch.special.gammaincc(1 / p, (p * middle).exp()) / 2 > tail
             low, high = torch.where(beyond, middle, low), torch.where(beyond, high, middle)
-        size = torch.where(tail == 0, math.inf, torch.where(tail == 0.5, 0.0, high.exp()))
+        size = torch.where(tail == 0, math.inf, high.exp())
         return ((value - 0.5).sgn() * size * self.scale).to(dtype)
 
     def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:

@@ -67,7 +67,9 @@ def leaf_density(
     weights = moments(1j * t) * radius.step / math.pi
     weights[0] /= 2
     at_zero = 0.5e-9 * moments(torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)[0].real
-    units = law.variance[..., leaf].detach().to("cpu", torch.float64).sqrt().flatten() * radius.body
+    units = (
+        law.variance[..., leaf].detach().to("cpu", torch.float64).sqrt().flatten() * radius.typical
+    )
     points = x.detach().to("cpu", torch.float64).abs()
     densities = []
     for k, unit in enumerate(units):
@@ -94,14 +96,14 @@ class _Radius:
 
     `moments` takes m to (orders, laws). E v^(it) is negligible from t = `reach` on, and a grid of
     `step` sees all of log v. Of each law, the density near 0 is v^(tail - 1), and a typical v is
-    `body` standard deviations: a log-normal's may be far below 1.
+    `typical` standard deviations: a log-normal's may be far below 1.
     """
 
     moments: Callable[[Tensor], Tensor]
     reach: float
     step: float
     tail: Tensor
-    body: Tensor
+    typical: Tensor
 
 
 def _radius_of_eq_11(law: LpNested, p0: Tensor) -> _Radius:
