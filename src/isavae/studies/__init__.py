@@ -1,9 +1,11 @@
 """Studies: many runs from one file, on this machine or a cluster, killed and resumed at will."""
 
 from isavae.studies.directory import StudyDirectory, Work
-from isavae.studies.grid import PlannedRun, Resources, Study, run_id, shipped_studies
+from isavae.studies.grid import PlannedRun, run_id
 from isavae.studies.planning import Plan, plan
 from isavae.studies.results import model_name, results
+from isavae.studies.study import Study, shipped_studies
+from isavae.studies.study_file import Resources
 
 __all__ = [
     "Plan",

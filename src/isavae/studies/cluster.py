@@ -17,8 +17,8 @@ import ray
 import ray.exceptions
 
 from isavae.studies.engine import Ended, Event
-from isavae.studies.grid import Resources
 from isavae.studies.remote import Remote, is_remote
+from isavae.studies.study_file import Resources
 from isavae.studies.work import Job, Outcome, perform
 
 DEATHS = 10  # how many deaths of its worker or node a task survives

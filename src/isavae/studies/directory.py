@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from isavae.files import atomic_write
-from isavae.studies.grid import Study
 from isavae.studies.lock import locked
 from isavae.studies.remote import Remote, is_remote
+from isavae.studies.study import Study
 
 RunState = Literal["missing", "started", "running", "failed", "done"]
 

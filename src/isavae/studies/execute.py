@@ -8,7 +8,7 @@ from typing import final
 
 from isavae.studies.directory import StudyDirectory
 from isavae.studies.engine import Ended, Engine, Progress
-from isavae.studies.grid import Study
+from isavae.studies.study import Study
 from isavae.studies.work import Job, Outcome
 
 HEARTBEAT = 0.5  # seconds between two looks at requests to stop and at runs that others hold

@@ -1,0 +1,134 @@
+"""A study: a list of runs from one file, and how to run them."""
+
+import os
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import final
+
+import yaml
+
+from isavae.studies.grid import PlannedRun, runs_of_block
+from isavae.studies.lines import LinedYaml
+from isavae.studies.local_data import open_once
+from isavae.studies.study_file import Resources, read_study_file
+from isavae.training import require_batch, resolve_device
+
+SHIPPED = resources.files("isavae.studies") / "files"
+
+
+@final
+@dataclass(frozen=True)
+class Study:
+    """A list of runs and how to run them.
+
+    Attributes:
+        name: what the study is called.
+        about: one sentence on it.
+        runs: its runs, each once.
+        resources: what one run may use.
+        retries: how often a failed run is tried again.
+        images: images for the likelihood terms of the scores; None takes all.
+        text: the study file.
+        source: where it was read from.
+    """
+
+    name: str
+    about: str
+    runs: tuple[PlannedRun, ...]
+    resources: Resources
+    retries: int
+    images: int | None
+    text: str
+    source: str
+
+    @classmethod
+    def parse(cls, text: str, source: str = "study") -> "Study":
+        """A study from its YAML text.
+
+        Raises:
+            ValueError: one sentence, with the line, about the first thing that is wrong.
+
+        >>> study = Study.parse('''
+        ... name: two by two
+        ... seeds: 2
+        ... runs:
+        ... - {model: isa-vae, beta: [1, 4], steps: 100}
+        ... ''')
+        >>> [(run.config.objective.beta, run.config.seed) for run in study.runs]
+        [(1.0, 0), (1.0, 1), (4.0, 0), (4.0, 1)]
+        """
+        lined = LinedYaml(text, source)
+        file = read_study_file(lined)
+        runs: dict[str, PlannedRun] = {}
+        for position, block in enumerate(file.runs):
+            for run in runs_of_block(lined, file, block, ("runs", position)):
+                runs.setdefault(run.id, run)
+        return cls(
+            file.name, file.about, tuple(runs.values()), file.resources, file.retries, file.images,
+            text, source,
+        )  # fmt: skip
+
+    @classmethod
+    def from_file(cls, name_or_path: str | os.PathLike[str]) -> "Study":
+        """A study from a file, or one that ships with the package, by name.
+
+        Raises:
+            ValueError: if there is none, or something is wrong in it.
+
+        >>> Study.from_file("smoke").name
+        'smoke'
+        """
+        path = Path(name_or_path)
+        if path.is_file():
+            return cls.parse(path.read_text(encoding="utf-8"), str(path))
+        shipped = SHIPPED / f"{name_or_path}.yaml"
+        if not re.fullmatch(r"[\w-]+", str(name_or_path)) or not shipped.is_file():
+            raise ValueError(
+                f"a study must be a YAML file or one of {', '.join(shipped_studies())}; "
+                f"{name_or_path} is neither"
+            )
+        return cls.parse(shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml")
+
+    def on_data(self, name: str) -> "Study":
+        """The same study on another data set, where its blocks do not name their own.
+
+        >>> Study.from_file("smoke").on_data("dsprites").runs[0].config.data
+        'dsprites'
+        """
+        values = yaml.safe_load(self.text)
+        values["settings"] = {**values.get("settings", {}), "data": name}
+        return Study.parse(yaml.safe_dump(values, sort_keys=False), self.source)
+
+    def runs_in_turn(self) -> list[PlannedRun]:
+        """Its runs seed by seed, the order of work in which every setting is seen early."""
+        return sorted(self.runs, key=lambda run: run.config.seed)
+
+    def require_data(self) -> None:
+        """Open every data set, drawing it where needed, and check that batches fit it.
+
+        Raises:
+            ValueError: with the line of the first run whose data are missing or too few.
+        """
+        asked = {(run.config.data, run.config.batch_size): run for run in self.runs}
+        for (name, batch_size), run in asked.items():
+            try:
+                require_batch(batch_size, len(open_once(name)))
+            except ValueError as error:
+                raise ValueError(f"{self.source}, line {run.line}: {error}") from None
+
+    def require_devices(self) -> None:
+        """Check that the devices of all runs exist here.
+
+        Raises:
+            ValueError: if one does not.
+        """
+        for device in {run.config.device for run in self.runs}:
+            resolve_device(device)
+
+
+def shipped_studies() -> list[str]:
+    """The names of the studies that come with the package."""
+    names = (entry.name for entry in SHIPPED.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))

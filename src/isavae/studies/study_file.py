@@ -1,0 +1,124 @@
+"""A study file: its shape, and a sentence with the line for whatever is wrong in it.
+
+    name: my-study
+    seeds: 10                        # 0..9; or a list
+    settings: {data: dsprites16, steps: 2000}
+    runs:                            # each block is the product of its lists
+      - model: [beta-vae, isa-vae]
+        beta: [1, 2, 4]
+      - model: factor-vae
+        objective: {gamma: [1, 10]}
+      - zip: {prior: ["1.5*10", "4*10"], lr: [1.0e-3, 5.0e-4]}   # one after the other, together
+
+Beside these may stand `about`, `resources: {cpus, gpus, memory}` of one run, `retries`, and
+`images`, how many are drawn for log p(x|z) and the KL divergence.
+"""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, final
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+
+from isavae.runs import PRESETS, RunConfig
+from isavae.studies.lines import LinedYaml
+
+
+@final
+class Resources(BaseModel):
+    """What one run may use: threads, GPUs (a share of one is allowed) and memory in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: int | None = Field(None, ge=1)
+    gpus: float = Field(0, ge=0)
+    memory: ByteSize | None = None
+
+
+@final
+class StudyFile(BaseModel):
+    """The shape of a study file; what is in its settings is `RunConfig`'s business."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    about: str = ""
+    seeds: int | list[int] = 1
+    settings: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = Field(min_length=1)
+    resources: Resources = Resources()
+    retries: int = Field(2, ge=0)
+    images: int | None = Field(10_000, ge=1)
+
+
+def read_study_file(lined: LinedYaml) -> StudyFile:
+    """What a YAML text says as a study.
+
+    Raises:
+        ValueError: one sentence, with the line, about the first thing that is wrong.
+    """
+    if not isinstance(lined.values, dict):
+        raise ValueError(f"{lined.source}: a study must map names to values, as `name: ...`")
+    try:
+        return StudyFile.model_validate(lined.values)
+    except ValidationError as error:
+        # An unknown name first: it is often why another one is missing.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        path = first["loc"]
+        if first["type"] == "extra_forbidden":
+            fields = Resources.model_fields if path[0] == "resources" else StudyFile.model_fields
+            raise lined.error(_unknown(str(path[-1]), fields, "a study"), path) from None
+        if first["type"] == "missing":
+            raise lined.error(f"a study must have {path[-1]!r}", path) from None
+        message = f"{path[0]}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
+        raise lined.error(message, path) from None
+
+
+def require_known(lined: LinedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
+    """Raise a ValueError, with the line, for a name in a block or settings that no run has."""
+    known = {*RunConfig.model_fields, "model", "beta"} - {"seed"}
+    extra = {"zip", "seeds"} if at[0] == "runs" else set()
+    for name in block:
+        if name not in known | extra:
+            raise lined.error(_unknown(str(name), sorted(known | extra), "a run"), (*at, name))
+    model = block.get("model", [])
+    for name in model if isinstance(model, list) else [model]:
+        if name not in PRESETS:
+            near = get_close_matches(str(name), PRESETS, n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            message = f"a model must be one of {', '.join(PRESETS)}; got {name!r}{hint}"
+            raise lined.error(message, (*at, "model"))
+
+
+def seeds_of(seeds: Any, lined: LinedYaml, at: tuple[str | int, ...]) -> list[int]:
+    """The seeds that a number or a list stands for.
+
+    Raises:
+        ValueError: with the line, if it is neither.
+    """
+    listed = list(range(seeds)) if isinstance(seeds, int) else seeds
+    valid = isinstance(listed, list) and all(type(s) is int and s >= 0 for s in listed)
+    if not (valid and listed):
+        path = (*at, "seeds") if lined.line(*at, "seeds") != lined.line(*at) else ("seeds",)
+        raise lined.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
+    return listed
+
+
+def culprit(
+    message: str, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+) -> tuple[str | int, ...]:
+    """Where the setting stands that `RunConfig` complains about: its message begins with it."""
+    name = re.split(r"[ .:]", message, maxsplit=1)[0].strip("'")
+    inside = ("zip",) if name in (block.get("zip") or {}) else ()
+    if name in block or inside:
+        return (*at, *inside, name)
+    if name in file.settings:
+        return ("settings", name)
+    return (*at, "objective") if "objective" in block else at
+
+
+def _unknown(name: str, known: Any, owner: str) -> str:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+    return f"{name!r} is nothing that {owner} has; {hint}"
