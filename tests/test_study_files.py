@@ -43,8 +43,19 @@ def test_a_block_overrides_the_settings_and_they_the_model():
 
 
 def test_equal_runs_are_one():
-    study = Study.parse(HEAD + "runs: [{model: vae}, {model: beta-vae, beta: [1, 2]}]")
-    assert len(study.runs) == 2
+    study = Study.parse(HEAD + "runs:\n- model: vae\n- {model: beta-vae, beta: [1, 2]}")
+    assert [run.line for run in study.runs] == [3, 4]
+
+
+def test_seeds_come_in_turn():
+    study = Study.parse(HEAD + "seeds: 2\nruns:\n- beta: [1, 2]")
+    turns = [(run.config.seed, run.config.objective.beta) for run in study.runs_in_turn()]
+    assert turns == [(0, 1), (0, 2), (1, 1), (1, 2)]
+
+
+def test_another_data_set_takes_the_place_of_that_of_the_settings():
+    study = Study.parse(HEAD + "settings: {data: dsprites16}\nruns: [{}, {data: dsprites32}]")
+    assert [run.config.data for run in study.on_data("dsprites").runs] == ["dsprites", "dsprites32"]
 
 
 def test_names_come_from_the_content_alone():
@@ -79,6 +90,15 @@ MISTAKES = {
     "runs:\n- steps: 3\n  epochs: 4": "line 3: give steps or epochs, not both",
     "runs: [{}]\nresources:\n  cpu: 1": "line 4: 'cpu' .* did you mean 'cpus'",
     "runs: [{}]\nresources:\n  memory: lots": "line 4: resources",
+    "runs: [{}]\nresources:\n  cpus: 0": "line 4: resources: .*greater than or equal to 1",
+    "runs: [{}]\nresources:\n  gpus: -1": "line 4: resources: .*greater than or equal to 0",
+    "runs: [{}]\nretries: -1": "line 3: retries: .*greater than or equal to 0",
+    "runs: [{}]\nimages: 0": "line 3: images: .*greater than or equal to 1",
+    "runs:\n- seeds: [0, -1]": "line 3: seeds must be",
+    "runs:\n- seeds: [true]": "line 3: seeds must be",
+    "settings:\n  zip: {lr: [1]}\nruns: [{}]": "line 3: 'zip' is nothing that a run has",
+    "runs:\n- steps: 3\n  zip:\n    lr: [1, -1]": "line 5: lr: .*greater than 0",
+    "runs:\n- steps: 3\n  objective: {name: beta-vea}": "line 4: .*beta-vae",
     "runs: [{}]\nruns: [{}]": "line 3: a name must stand once",
     "runs: []": "line 2: runs",
     "runs:\n- beta: [1, 2": "line 3: ",
@@ -111,5 +131,12 @@ def test_data_that_do_not_exist_or_do_not_fill_a_batch_are_named_with_their_line
 
 
 def test_an_unknown_study_lists_those_that_ship():
-    with pytest.raises(ValueError, match=r"one of .*smoke"):
-        Study.from_file("nowhere.yaml")
+    for name in ("nowhere.yaml", "../files/smoke"):
+        with pytest.raises(ValueError, match=r"one of .*smoke"):
+            Study.from_file(name)
+
+
+def test_a_device_that_is_not_here_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="cuda"):
+        Study.parse(HEAD + "runs: [{device: cuda}]").require_devices()

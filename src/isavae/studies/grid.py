@@ -60,7 +60,7 @@ def runs_of_block(
         raise lined.error(str(error), at) from None
     for chosen in choices:
         model = chosen.pop("model")
-        for seed in seeds_of(block.get("seeds", file.seeds), lined, at):
+        for seed in seeds_of(lined, file, block, at):
             try:
                 layers = [preset(model) if model else {}, shared, chosen, {"seed": seed}]
                 config = RunConfig.parse(merge_settings(*layers))

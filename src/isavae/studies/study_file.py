@@ -91,16 +91,19 @@ def require_known(lined: LinedYaml, block: Mapping[str, Any], at: tuple[str | in
             raise lined.error(message, (*at, "model"))
 
 
-def seeds_of(seeds: Any, lined: LinedYaml, at: tuple[str | int, ...]) -> list[int]:
-    """The seeds that a number or a list stands for.
+def seeds_of(
+    lined: LinedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+) -> list[int]:
+    """The seeds of a block: its own, or those of the study.
 
     Raises:
-        ValueError: with the line, if it is neither.
+        ValueError: with the line, if that is neither a number nor a list of some.
     """
+    seeds = block.get("seeds", file.seeds)
     listed = list(range(seeds)) if isinstance(seeds, int) else seeds
     valid = isinstance(listed, list) and all(type(s) is int and s >= 0 for s in listed)
     if not (valid and listed):
-        path = (*at, "seeds") if lined.line(*at, "seeds") != lined.line(*at) else ("seeds",)
+        path = (*at, "seeds") if "seeds" in block else ("seeds",)
         raise lined.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
     return listed
 
