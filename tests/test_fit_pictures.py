@@ -24,11 +24,12 @@ from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
 from isavae.fit.axes import information, tellable
 from isavae.fit.pictures import size_of
 from isavae.fit.png import png, tiles
-from isavae.fit.selection import Candidate, peers_of
-from isavae.metrics import Codes, mig
+from isavae.fit.selection import Candidate, candidates, peers_of
+from isavae.metrics import Codes, mig, udr
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig
 from isavae.sharing import PortableModel
+from isavae.studies import StudyDirectory
 
 SMALL = ["--size", "16", "--steps", "200", "--seeds", "2", "--beta", "2", "--layout", "2.1[6*2]"]
 SMALL += ["--workers", "2"]
@@ -272,11 +273,13 @@ def test_the_choice_is_agreement_then_reconstruction(tmp_path):
     tied = candidate(2, 0.699, -5.0, 4, tmp_path)
     close = candidate(4, 0.69, -1.0, 4, tmp_path)
     lonely = candidate(3, 1.00, -20.0, 1, tmp_path)
+    two = candidate(5, 0.80, -20.0, 2, tmp_path)
     assert choose([low, high]) is high
     assert choose([low, high, close]) is high
     assert choose([low, high, close, tied]) is tied
     assert choose([low, high, tied, lonely]) is tied
     assert choose([lonely]) is lonely
+    assert choose([low, two, lonely]) is two
     with pytest.raises(ValueError, match="learned anything"):
         choose([candidate(0, 0.9, 0.0, 0, tmp_path)])
 
@@ -291,6 +294,22 @@ def test_peers_share_beta_and_are_others(tmp_path):
     ]
     (peer,) = peers_of(weak[0], [*weak, *strong])
     assert peer is weak[1].codes
+
+
+def test_agreement_is_among_seeds_of_one_beta(tmp_path):
+    """Per β the UDR with every other seed; a β with a single finished seed tells nothing."""
+    draw(tmp_path / "pictures", 24)
+    wishes = {"layout": "2.1[6*2]", "betas": (1.0, 4.0), "seeds": 2, "edge": 16, "steps": 100}
+    out = tmp_path / "out"
+    found = fit_folder(tmp_path / "pictures", out, workers=2, **wishes).candidates
+    assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
+    for pair in (found[:2], found[2:]):
+        for one, other in (pair, pair[::-1]):
+            settings = {"correlation": "spearman", "threshold": 0.05}
+            assert one.udr == udr(one.codes, [other.codes], **settings).score
+    shutil.rmtree(found[0].run.path)
+    left = candidates(StudyDirectory(out / "study"), load(f"{out / 'pictures.npy'}[layout=chw]"))
+    assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]
 
 
 def test_a_kill_in_the_middle_costs_nothing(tmp_path):

@@ -56,6 +56,10 @@ def test_one_file_holds_everything(model, run, images, tmp_path):
     assert_same(PortableModel.load(tmp_path / "one.safetensors"), model, images)
     from_weights = PortableModel.load(run.model_path)  # what training itself wrote
     assert torch.equal(from_weights.encode(images)[0], model.encode(images)[0])
+    with torch.no_grad():
+        mean, log_std = run.load_model().moments(images)
+    assert torch.equal(model.encode(images)[0], mean)
+    assert torch.equal(model.encode(images)[1], log_std)
     assert model.facts["scores"]["mig"] == 0.25
 
 
@@ -170,6 +174,7 @@ class Hub(BaseHTTPRequestHandler):
     """As much of the Hub's protocol as creating, committing to and reading a repository takes."""
 
     files: dict[str, bytes]
+    visibility: list[bool]
 
     def log_message(self, *_):
         pass
@@ -177,7 +182,9 @@ class Hub(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.endswith("/repos/create"):
-            name = json.loads(body)["name"]
+            wanted = json.loads(body)
+            name = wanted["name"]
+            self.visibility.append(wanted.get("private", False))
             return self.answer({"url": f"http://{self.headers['Host']}/someone/{name}"})
         if "/preupload/" in self.path:
             listed = [
@@ -217,10 +224,10 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub():
-    handler = type("Repository", (Hub,), {"files": {}})
+    handler = type("Repository", (Hub,), {"files": {}, "visibility": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", handler.files
+    yield f"http://127.0.0.1:{server.server_port}", handler.files, handler.visibility
     server.shutdown()
     server.server_close()
 
@@ -234,15 +241,16 @@ def visitor(script, home, **environment):
 
 
 def test_push_pull_and_offline(model, images, hub, tmp_path):
-    address, files = hub
+    address, files, visibility = hub
     model.save(tmp_path / "one.safetensors")
     push = (
         "from isavae.sharing import PortableModel, push_to_hub;"
         "m = PortableModel.load('one.safetensors');"
-        "print(push_to_hub(m, 'someone/hearts', token='hf_none'))"
+        "print(push_to_hub(m, 'someone/hearts', private=True, token='hf_none'))"
     )
     pushed = visitor(push, tmp_path, HF_ENDPOINT=address)
     assert pushed.stdout.strip() == f"{address}/someone/hearts/commit/{'c' * 40}", pushed.stderr
+    assert visibility == [True]
     assert sorted(files) == ["README.md", "model.safetensors"]
     assert b'from_pretrained("someone/hearts")' in files["README.md"]
     pull = "from isavae.sharing import from_pretrained; from_pretrained({!r}).save('pulled')"
@@ -252,6 +260,10 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     pulled = visitor(pull.format("someone/hearts"), tmp_path, HF_ENDPOINT=address)
     assert pulled.returncode == 0, pulled.stderr
     (tmp_path / "pulled").unlink()
+    older = pull.format("someone/hearts").replace("hearts'", "hearts', revision='older'")
+    missing = visitor(older, tmp_path, HF_ENDPOINT=address)
+    assert "a model on the Hub that can be reached" in missing.stderr
+    assert not (tmp_path / "pulled").exists()
     again = visitor(pull.format("someone/hearts"), tmp_path, **offline)
     assert again.returncode == 0, again.stderr
     assert_same(PortableModel.load(tmp_path / "pulled"), model, images)
@@ -260,7 +272,7 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
 
 
 def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
-    address, files = hub
+    address, files, _ = hub
     spoken = "import sys; from isavae.cli import main; sys.exit(main({!r}))"
     online = {"HF_ENDPOINT": address, "HF_TOKEN": "hf_none"}
     offline = online | {"HF_HUB_OFFLINE": "1"}
