@@ -127,6 +127,21 @@ def test_partial_fit_takes_one_pass_a_call(images):
     assert estimator.score(images) > first
 
 
+def test_only_a_verbose_training_says_its_losses(images, capsys):
+    ISAVAE(**SMALL).fit(images)
+    assert capsys.readouterr().out == ""
+    ISAVAE(**SMALL, verbose=True).fit(images)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"step {k}/30" for k in range(1, 31)]
+
+
+def test_a_loss_that_overflows_is_named_by_its_step(images):
+    estimator = ISAVAE(**SMALL, likelihood="gaussian").partial_fit(images)
+    assert estimator.n_steps_ == 7
+    with pytest.raises(ArithmeticError, match="not from step 8 on"):
+        estimator.partial_fit(images * np.float32(1e30))
+
+
 def test_auto_takes_bernoulli_only_where_all_values_are_shares():
     assert likelihood_of("auto", torch.tensor([[0.0, 1.0]])) == "bernoulli"
     assert likelihood_of("auto", torch.tensor([[-0.1, 1.0]])) == "gaussian"
