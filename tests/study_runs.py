@@ -58,6 +58,43 @@ def quiet_ray(folder: Path, cache: Path) -> dict[str, str]:
     }
 
 
+WATCHER = """
+import importlib.util, sys
+
+class Watcher:
+    def find_spec(self, name, path=None, target=None):
+        if name != "isavae.data.sprites":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            draw = module.draw
+
+            def noted(*arguments):
+                with open(NOTES, "a") as notes:
+                    notes.write("drawn\\n")
+                yield from draw(*arguments)
+
+            module.draw = noted
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Watcher())
+"""
+
+
+def note_drawings(folder: Path) -> tuple[dict[str, str], Path]:
+    """What the environment must say for every process begun later to note what it draws, and where."""
+    notes = folder / "notes"
+    (folder / "sitecustomize.py").write_text(WATCHER.replace("NOTES", repr(str(notes))))
+    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path)}, notes
+
+
 def start_driver(
     study: Study, root: Path, *flags: str, new_session: bool = False
 ) -> subprocess.Popen:

@@ -16,6 +16,7 @@ from isavae.studies.local import LocalEngine
 from tests.study_runs import (
     child_called,
     kill,
+    note_drawings,
     outcome,
     require_tidy,
     start_driver,
@@ -77,6 +78,16 @@ def test_the_command_line_runs_smoke(tmp_path, capsys):
     assert main(["study", "run", "smoke", "--out", str(tmp_path / "s"), "--workers", "2"]) == 0
     assert "20 of 20 runs done, 0 failed" in capsys.readouterr().out
     require_tidy(tmp_path / "s", Study.from_file("smoke"))
+
+
+def test_a_data_set_is_drawn_once_for_all_runs(tmp_path, monkeypatch):
+    environment, notes = note_drawings(tmp_path)
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    driver = start_driver(tiny_study(10), tmp_path / "s", "--workers", "2")
+    text, _ = driver.communicate()
+    assert driver.returncode == 0, text
+    assert notes.read_text() == "drawn\n"
 
 
 def test_an_interrupt_while_the_server_loads_torch_leaves_no_traceback(tmp_path):
