@@ -88,7 +88,7 @@ sys.meta_path.insert(0, Watcher())
 
 
 def note_drawings(folder: Path) -> tuple[dict[str, str], Path]:
-    """What the environment must say for every process begun later to note what it draws, and where."""
+    """The environment in which new processes note what they draw, and where they do."""
     notes = folder / "notes"
     (folder / "sitecustomize.py").write_text(WATCHER.replace("NOTES", repr(str(notes))))
     path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]

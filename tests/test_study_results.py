@@ -1,5 +1,6 @@
 """The table of runs and its summary, against directories and numbers written by hand."""
 
+import json
 import re
 import shutil
 import sys
@@ -44,6 +45,7 @@ def test_one_row_a_run_with_what_it_says_of_itself(study):
     states = ["done"] * 4 + ["failed", "started", "done", "corrupt"]
     assert table["status"].to_list() == states
     assert table["model"].to_list() == ["beta-vae"] * 6 + ["isa-vae", None]
+    assert table.columns.index("latent") < table.columns.index("kl_estimator")
     first = table.row(0, named=True)
     assert (first["mig"], first["reconstruction"], first["reconstruction_se"]) == (0.1, -20.0, 0.1)
     assert first["exponents"] == [2.1, 2.2]
@@ -81,6 +83,42 @@ def test_the_index_is_read_while_it_holds_and_mended_where_it_does_not(study, re
     assert read == []
 
 
+def test_a_removed_run_is_forgotten(study, read):
+    results(study)
+    shutil.rmtree(study / "runs" / "b0")
+    assert "b0" not in results(study)["run"]
+
+
+def test_steps_are_those_of_the_work_once_there_are_scores(tmp_path):
+    write_work(write_run(tmp_path, "a", scored(0.5)), steps=12, seconds=3.5)
+    write_work(write_run(tmp_path, "b"), steps=12)
+    table = results(tmp_path)
+    assert table["steps"].to_list() == [12, 9]
+    assert table["seconds"].to_list() == [3.5, None]
+
+
+def test_what_is_no_run_or_no_score_is_left_out_or_named(tmp_path):
+    write_run(tmp_path, "a", scored(0.5) | {"whole": True, "factors": ["x"], "images": 64})
+    write_run(tmp_path, ".hidden", scored(0.6))
+    (tmp_path / "runs" / "empty").mkdir()
+    table = results(tmp_path)
+    assert table["run"].to_list() == ["a", "empty"]
+    assert not {"whole", "factors"} & set(table.columns)
+    assert table["images"].to_list() == [64.0, None]
+    assert table["status"].to_list() == ["done", "corrupt"]
+    assert "no config.json" in table["error"][1]
+
+
+def test_settings_of_two_types_share_a_column(tmp_path):
+    for name, value in {"a": 1, "b": 0.5, "c": {"x": True}}.items():
+        config = write_run(tmp_path, name) / "config.json"
+        config.write_text(config.read_text().replace('"lr":', f'"new": {json.dumps(value)}, "lr":'))
+    assert results(tmp_path)["new"].to_list() == ["1", "0.5", '{"x": true}']
+    shutil.rmtree(tmp_path / "runs" / "c")
+    (tmp_path / "results.arrow").unlink()
+    assert results(tmp_path)["new"].to_list() == [1.0, 0.5]
+
+
 def test_a_run_that_changed_just_now_is_read_again(study, read):
     (study / "runs" / "a5" / "log.jsonl").write_text("")  # sets the time to now
     results(study)
@@ -89,7 +127,7 @@ def test_a_run_that_changed_just_now_is_read_again(study, read):
     assert read == ["a5"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"2 nonsense", None])
+@pytest.mark.parametrize("damage", [b"", b"2 nonsense", "torn", None])
 def test_an_index_that_is_broken_or_from_elsewhere_is_made_anew(study, read, damage):
     table = results(study)
     if damage is None:
@@ -98,9 +136,15 @@ def test_an_index_that_is_broken_or_from_elsewhere_is_made_anew(study, read, dam
         study = moved
         assert all(str(study) in path for path in results(study)["path"])
     else:
-        (study / "results.arrow").write_bytes(damage)
+        whole = (study / "results.arrow").read_bytes()
+        (study / "results.arrow").write_bytes(whole[:200] if damage == "torn" else damage)
         assert results(study).equals(table)
     assert len(read) == 16
+
+
+def test_a_table_that_cannot_be_kept_is_still_made(study):
+    (study / "results.arrow").mkdir()
+    assert len(results(study)) == 8
 
 
 def test_summaries_are_those_of_the_standard_library(study):

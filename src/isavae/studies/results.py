@@ -182,20 +182,13 @@ def _score_columns(scores: dict[str, Any]) -> dict[str, Any]:
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as a table, with a null where a row lacks a column."""
     names = dict.fromkeys(("run", "changed", *(name for row in rows for name in row)))
-    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
-
-
-def _column(name: str, values: list[Any]) -> pl.Series:
-    """A column of one type: text where there is any, else floats where there is any."""
-    if name in NEEDED:
-        kind = NEEDED[name]
-    elif any(isinstance(value, str) for value in values):
-        kind = pl.String
-    else:
-        kind = pl.Float64 if any(isinstance(value, float) for value in values) else None
-    if kind == pl.String:
-        values = [None if value is None else str(value) for value in values]
-    return pl.Series(name, values, kind, strict=False)
+    return pl.DataFrame(
+        [
+            # Not strict: what is of several types takes the widest, which is text.
+            pl.Series(name, [row.get(name) for row in rows], NEEDED.get(name), strict=False)
+            for name in names
+        ]
+    )
 
 
 def _tidy(table: pl.DataFrame) -> pl.DataFrame:
