@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,23 @@ def test_a_budget_is_filled_and_not_exceeded(measured, budget, workers):
     if steps:
         assert foreseen.with_steps(steps).seconds <= budget
     assert foreseen.with_steps(steps + 1).seconds > budget
+
+
+def test_checkpoints_take_most_where_the_largest_meet(monkeypatch):
+    costs = {8: MADE_UP, 9: replace(MADE_UP, state_bytes=5e6), 10: MADE_UP}
+    monkeypatch.setattr(planning, "measure", lambda config, **how: costs[config.width])
+    told, runs = [], [RunConfig(data=DATA, batch_size=16, width=width) for width in costs]
+    foreseen = plan(runs, workers=2, on_kind=lambda *counts: told.append(counts))
+    assert foreseen.checkpoint_bytes == 5e6 + 3e6
+    assert [run.cost.state_bytes for run in foreseen.runs] == [3e6, 5e6, 3e6]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_what_a_plan_is_told_reaches_the_measurement(monkeypatch):
+    told = []
+    monkeypatch.setattr(planning, "measure", lambda config, **how: told.append(how) or MADE_UP)
+    plan(configs(), workers=2, threads=3, images=32, seconds=0.5)
+    assert told == [{"workers": 2, "threads": 3, "images": 32, "seconds": 0.5}]
 
 
 def test_epochs_become_steps(measured):

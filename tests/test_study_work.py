@@ -1,12 +1,14 @@
-"""The work on one run in this process: threads, and TensorBoard events that match the log."""
+"""The work on one run in this process: how it ends, and TensorBoard events that match the log."""
 
+import errno
 import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from isavae.studies import StudyDirectory
+from isavae.runs import Run, RunConfig
+from isavae.studies import StudyDirectory, run_id
 from isavae.studies.work import Job, perform
 from tests.study_runs import tiny_study
 
@@ -74,3 +76,50 @@ def test_a_run_works_with_the_threads_it_was_given(job, monkeypatch):
     assert given == [3]
     path = StudyDirectory.at(job.root).run_path(job.run)
     assert not list(path.glob("events.*"))
+
+
+@pytest.fixture
+def quick(job):
+    """The same run, short and not tracked."""
+    settings = job.settings | {"steps": 5}
+    return replace(job, run=run_id(RunConfig.parse(settings)), settings=settings, track=False)
+
+
+def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
+    directory = StudyDirectory.at(quick.root)
+    with directory.lock(quick.run):
+        assert perform(quick, None, lambda: False).kind == "busy"
+    assert not directory.run_path(quick.run).exists()
+    outcome = perform(quick, None, lambda: False)
+    scores = json.loads((directory.run_path(quick.run) / "scores.json").read_text())
+    assert (outcome.kind, outcome.mig) == ("done", scores["mig"])
+    assert scores["reconstruction"]["n"] == quick.images
+    assert directory.work(quick.run).seconds > 0
+    before = {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()}
+    assert perform(quick, None, lambda: False).kind == "done"
+    assert {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()} == before
+
+
+def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
+    directory = StudyDirectory.at(quick.root)
+    path = directory.run_path(quick.run)
+    Run.create(RunConfig.parse(quick.settings | {"seed": 9}), path)
+    assert perform(quick, None, stop_after(2)).kind == "stopped"
+    assert Run.open(path).config.seed == quick.settings["seed"]
+    assert len(list(directory.path.glob("corrupt/*/config.json"))) == 1
+    (path / ".state.pt.x1~").write_text("half writ")
+    assert perform(quick, None, lambda: False).kind == "done"
+    assert not list(path.glob(".*"))
+    assert len(list(directory.path.glob("corrupt/*"))) == 1
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_failure_is_one_line_and_says_whether_space_ran_out(quick, monkeypatch, is_full):
+    def execute(*given, **how):
+        cause = OSError(errno.ENOSPC if is_full else errno.EIO, "it broke")
+        raise RuntimeError("first line\nsecond line") from cause
+
+    monkeypatch.setattr("isavae.studies.work.execute", execute)
+    outcome = perform(quick, None, lambda: False)
+    assert outcome.kind == "failed"
+    assert (outcome.error, outcome.disk_full) == ("RuntimeError: first line", is_full)
