@@ -1,8 +1,10 @@
 """Studies on Ray: the results of local processes, and a run has what the study file asks for."""
 
 import json
+import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -120,3 +122,47 @@ def test_a_request_that_no_node_can_meet_is_refused(tmp_path, node, capsys, aske
     study = Study.parse(tiny_study(5).text.replace("cpus: 1", asked))
     assert run_on(node, study, tmp_path / "s") == 2
     assert "a node of the cluster must have what a run asks for" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["path", "url"])
+def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
+    from isavae.studies.cluster import Leash
+
+    (tmp_path / "locks").mkdir()
+    place = str(tmp_path) if kind == "path" else f"memory://{tmp_path.name}"
+    mine, other = Leash(place, "mine"), Leash(place, "other")
+    mine.tie()
+    other.tie()
+    assert (mine.is_cut(), other.is_cut()) == (False, False)
+    mine.cut()
+    mine.cut()
+    assert (mine.is_cut(), other.is_cut()) == (True, False)
+
+
+def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
+    from isavae.studies import cluster
+
+    asked, now, answer = [], [0.0], [False]
+    monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    ask = cluster._slowly(lambda: asked.append(now[0]) or answer[0])
+    for now[0], answer[0], expected in (
+        (0.5, True, False),
+        (1.5, False, False),
+        (2.0, True, False),
+        (3.0, True, True),
+        (9.0, False, True),
+    ):
+        assert ask() is expected
+    assert asked == [1.5, 3.0]
+
+
+def test_what_ray_gives_up_has_failed_in_a_line(monkeypatch):
+    from isavae.studies import cluster
+
+    def get(task):
+        raise ray.exceptions.WorkerCrashedError()
+
+    monkeypatch.setattr(cluster.ray, "get", get)
+    outcome = cluster._outcome(None)
+    assert outcome.kind == "failed"
+    assert re.fullmatch(r"WorkerCrashedError: .*\S", outcome.error)
