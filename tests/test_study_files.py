@@ -98,7 +98,7 @@ MISTAKES = {
     "runs:\n- seeds: [true]": "line 3: seeds must be",
     "settings:\n  zip: {lr: [1]}\nruns: [{}]": "line 3: 'zip' is nothing that a run has",
     "runs:\n- steps: 3\n  zip:\n    lr: [1, -1]": "line 5: lr: .*greater than 0",
-    "runs:\n- steps: 3\n  objective: {name: beta-vea}": "line 4: .*beta-vae",
+    "runs:\n- prior: isa\n  objective: {kl: analytic}": "line 4: an analytic KL needs",
     "runs: [{}]\nruns: [{}]": "line 3: a name must stand once",
     "runs: []": "line 2: runs",
     "runs:\n- beta: [1, 2": "line 3: ",

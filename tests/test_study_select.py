@@ -12,6 +12,8 @@ from isavae.cli.main import main
 from isavae.metrics import Codes
 from isavae.studies import results
 from isavae.studies.select import select
+from isavae.studies.work import Job, perform
+from tests.study_runs import tiny_study
 from tests.study_tables import scored, write_run, write_work
 
 POINTS = [(0.10, -20), (0.52, -22), (0.50, -21), (0.61, -30), (0.55, -23), (0.2, -19), (0.58, -26)]
@@ -52,6 +54,12 @@ def test_elbo_and_scores_take_the_highest_of_every_group(tmp_path):
     assert select(results(tmp_path), "elbo")["selected_by"].to_list() == [-28.0, -31.0]
     with pytest.raises(ValueError, match="a score must be one of"):
         select(results(tmp_path), "beauty")
+
+
+def test_what_is_no_number_is_never_chosen(tmp_path):
+    for seed, gap in enumerate((float("nan"), 0.2, float("inf"))):
+        write_run(tmp_path, f"r{seed}", scored(gap), seed=seed)
+    assert select(results(tmp_path), "mig")["run"].to_list() == ["r1"]
 
 
 def test_no_finished_run_is_a_sentence(tmp_path):
@@ -97,6 +105,19 @@ def test_udr_needs_two_runs(tmp_path, codes):
     codes["alone"] = hand_made(torch.randn(100))
     with pytest.raises(ValueError, match="choosing by udr needs finished runs"):
         select(results(tmp_path), "udr")
+
+
+def test_codes_are_of_a_subset_and_of_runs_with_weights(tmp_path, monkeypatch):
+    module = sys.modules["isavae.studies.select"]
+    run = tiny_study(1).runs[0]
+    assert perform(Job(str(tmp_path), run.id, run.config.settings()), None, bool).kind == "done"
+    path = tmp_path / "runs" / run.id
+    for most, expected in ((10, 10), (100, 64)):
+        monkeypatch.setattr(module, "UDR_IMAGES", most)
+        assert len(module._codes(path).mean) == expected
+    (path / "model.safetensors").write_bytes(b"torn")
+    assert module._codes(path) is None
+    assert module._codes(tmp_path / "nowhere") is None
 
 
 def test_the_command_line_chooses_and_writes(tmp_path, capsys):
