@@ -14,19 +14,31 @@ from isavae.studies import Resources, Study, StudyDirectory
 from isavae.studies.execute import run_study
 from isavae.studies.local import LocalEngine
 from isavae.studies.work import Job, Outcome
-from tests.study_runs import outcome, quiet_ray, require_tidy, tiny_study
+from tests.study_runs import note_drawings, outcome, quiet_ray, require_tidy, tiny_study
 
 ray = pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory):
+def cache(tmp_path_factory):
+    """Where the node, unlike the driver, keeps its data sets."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory):
+    """The environment in which the node's processes note what they draw, and where they do."""
+    return note_drawings(tmp_path_factory.mktemp("drawings"))
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory, cache, drawings):
     """The address of a node with 2 CPUs, a GPU that is only said to be there, and 1 GB."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         base = tmp_path_factory.getbasetemp()
-        for name, value in quiet_ray(base, tmp_path_factory.mktemp("cache")).items():
+        for name, value in (quiet_ray(base, cache) | drawings[0]).items():
             patch.setenv(name, value)
         head = {
             "num_cpus": 2,
@@ -53,10 +65,14 @@ def run_on(node: str, study: Study, out: Path) -> int:
 
 
 @pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_ray_has_the_results_of_local_processes(tmp_path, node, cpus):
+def test_ray_has_the_results_of_local_processes(tmp_path, node, cpus, cache, drawings, monkeypatch):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "of the driver"))
     study = Study.parse(tiny_study(10).text.replace("cpus: 1", f"cpus: {cpus}"))
     run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(1), threads=cpus)
+    for kept in [drawings[1], *cache.glob("part-*.images")]:
+        kept.unlink(missing_ok=True)
     assert run_on(node, study, tmp_path / "s") == 0
+    assert drawings[1].read_text() == "drawn\n", "once for all runs on a node"
     require_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
     directory = StudyDirectory(tmp_path / "s")

@@ -103,9 +103,9 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
 def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
     directory = StudyDirectory.at(quick.root)
     path = directory.run_path(quick.run)
-    Run.create(RunConfig.parse(quick.settings | {"seed": 9}), path)
+    Run.create(RunConfig.parse(quick.settings | {"steps": 3}), path)
     assert perform(quick, None, stop_after(2)).kind == "stopped"
-    assert Run.open(path).config.seed == quick.settings["seed"]
+    assert Run.open(path).config.steps == 5
     assert len(list(directory.path.glob("corrupt/*/config.json"))) == 1
     (path / ".state.pt.x1~").write_text("half writ")
     assert perform(quick, None, lambda: False).kind == "done"
