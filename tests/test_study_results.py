@@ -158,6 +158,9 @@ def test_summaries_are_those_of_the_standard_library(study):
     assert (alone["mig_mean"], alone["mig_se"], alone["done"]) == (0.3, None, 1)
     with pytest.raises(ValueError, match=r"a score must be one of .*mig"):
         summarise(results(study), ["mgi"])
+    with pytest.raises(ValueError, match="a score must be one of"):
+        summarise(results(study), ["run"])
+    assert None not in summarise(results(study))["model"]
 
 
 def test_the_command_line_shows_the_summary_and_writes_the_runs(study, capsys):
