@@ -264,3 +264,8 @@ def test_a_directory_belongs_to_one_study(tmp_path):
     (tmp_path / "full" / "thesis.tex").write_text("precious")
     with pytest.raises(ValueError, match="new or empty directory"):
         StudyDirectory(tmp_path / "full").adopt(other)
+
+
+def test_a_study_needs_a_worker():
+    with pytest.raises(ValueError, match="at least one worker; got 0"):
+        LocalEngine(0)

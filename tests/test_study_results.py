@@ -147,6 +147,12 @@ def test_a_table_that_cannot_be_kept_is_still_made(study):
     assert len(results(study)) == 8
 
 
+def test_where_a_run_was_made_tells_no_groups_apart(study):
+    table = results(study)
+    devices = pl.Series("device", ["cpu", "cuda"] * (len(table) // 2 + 1))[: len(table)]
+    assert group_columns(table.with_columns(devices)) == group_columns(table)
+
+
 def test_summaries_are_those_of_the_standard_library(study):
     row = summarise(results(study)).row(by_predicate=pl.col("model") == "beta-vae", named=True)
     low, middle, high = quantiles(MIGS, n=4, method="inclusive")
