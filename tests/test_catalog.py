@@ -70,7 +70,7 @@ def test_the_command_line_says_which_pictures_are_left_out(run, tmp_path):
     (tmp_path / "b.png").write_bytes(b"\x89PNG, but no more")
     code, text = run("inspect", str(tmp_path))
     assert code == 0
-    assert "isavae data inspect: 1 of 2 pictures are left out: b.png (" in text
+    assert "isavae data inspect: 1 of 2 pictures is left out: b.png (" in text
     assert "1 files of a size that cannot be read" in text
     assert ".py:" not in text
 
