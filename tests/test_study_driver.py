@@ -2,7 +2,6 @@
 
 import time
 from collections import defaultdict
-from types import TracebackType
 
 import pytest
 
@@ -49,12 +48,7 @@ class Scripted:
     def __enter__(self) -> "Scripted":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.running.clear()
 
 

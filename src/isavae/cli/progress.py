@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import final
 
 from rich.console import Console
@@ -40,12 +39,7 @@ class StepProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
     def __call__(self, step: int, steps: int, values: dict[str, float] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import final
 
 from rich.console import Console, Group
@@ -29,12 +28,7 @@ class LiveTally:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.distributions.lp_nested import LpNested
-from isavae.distributions.radial import radial_nodes
+from isavae.distributions.radial import log_width, radial_nodes
 from isavae.distributions.tree import LEAF, LpTree
 
 _CHUNK = 256  # points at a time: bounds the memory of the Fourier sum
@@ -50,7 +50,7 @@ def leaf_density(
         raise ValueError(
             f"The leaf must be one below {law.tree.n}, not {leaf}: count the leaves from 0."
         )
-    exponents = law.exponents.detach().to("cpu", torch.float64)
+    exponents = _plain(law.exponents)
     exponents = exponents.expand(*law.batch_shape, -1).reshape(-1, exponents.shape[-1])
     radius = _radius_of_eq_11(law, exponents[:, 0]) if law.radial is None else _radius_of(law)
     path = _path(law.tree, leaf)
@@ -67,10 +67,8 @@ def leaf_density(
     weights = moments(1j * t) * radius.step / math.pi
     weights[0] /= 2
     at_zero = 0.5e-9 * moments(torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)[0].real
-    units = (
-        law.variance[..., leaf].detach().to("cpu", torch.float64).sqrt().flatten() * radius.typical
-    )
-    points = x.detach().to("cpu", torch.float64).abs()
+    units = _plain(law.variance[..., leaf]).sqrt().flatten() * radius.typical
+    points = _plain(x).abs()
     densities = []
     for k, unit in enumerate(units):
         density = _fourier_sum(t, weights[:, k], points.clamp_min(_NEAREST * unit))
@@ -107,7 +105,7 @@ class _Radius:
 
 
 def _radius_of_eq_11(law: LpNested, p0: Tensor) -> _Radius:
-    log_s = law.scale.detach().to("cpu", torch.float64).log().expand(law.batch_shape).flatten()
+    log_s = _plain(law.scale).log().expand(law.batch_shape).flatten()
 
     def moments(m: Tensor) -> Tensor:
         return (m.unsqueeze(-1) / p0 * log_s + _gamma_ratio(law.tree.n, p0, m)).exp()
@@ -133,8 +131,8 @@ def _radius_of(law: LpNested) -> _Radius:
     slope = radial.log_prob(high) - radial.log_prob(low)
     # A density that is 0 there, as a log-normal's, rises faster than any power.
     tail = 1 + (slope / (high / low).log()).nan_to_num(nan=math.inf)
-    tail = tail.detach().to("cpu", torch.float64).flatten()
-    width = torch.log1p(radial.variance / radial.mean**2).detach().sqrt()
+    tail = _plain(tail).flatten()
+    width = log_width(radial).cpu().flatten()
     negligible = 1e-13 if dtype == torch.float64 else 1e-6
     reach, size = 8 / float(width.min()), 1.0
     while size > negligible:
@@ -143,9 +141,12 @@ def _radius_of(law: LpNested) -> _Radius:
             break
         reach *= 2
     step = _STEP * min(float(tail.min()), 1.0) / (1 + float(width.max()) / 5)
-    return _Radius(
-        moments, reach, step, tail, (-(width**2)).exp().to("cpu", torch.float64).flatten()
-    )
+    return _Radius(moments, reach, step, tail, (-(width**2)).exp())
+
+
+def _plain(x: Tensor) -> Tensor:
+    """The numbers alone, in float64 on the processor."""
+    return x.detach().to("cpu", torch.float64)
 
 
 def _gamma_ratio(n: int, p: Tensor, m: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Ten
         ValueError: If the weights do not sum to 1, as for laws with an edge.
     """
     dtype = radial.mean.dtype
-    spread = torch.log1p(radial.variance / radial.mean**2).detach().double()
-    centre, width = radial.mean.detach().double().log() - spread / 2, spread.sqrt()
+    width = log_width(radial)
+    centre = radial.mean.detach().double().log() - width**2 / 2
     tau = torch.linspace(-_WIDEST, _WIDEST, count, dtype=torch.float64, device=centre.device)
     tau = tau[(..., *[None] * centre.dim())]
     log_v = (centre + width * tau.sinh()).clamp(*_log_limits(dtype))
@@ -77,6 +77,11 @@ def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Ten
             "1: average over samples."
         )
     return log_v, log_density, weights
+
+
+def log_width(radial: Distribution) -> Tensor:
+    """The standard deviation of log v, if ψ were the log-normal law of its mean and variance."""
+    return torch.log1p(radial.variance / radial.mean**2).detach().double().sqrt()
 
 
 def _log_limits(dtype: torch.dtype) -> tuple[float, float]:

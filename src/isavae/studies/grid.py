@@ -50,7 +50,6 @@ def runs_of_block(
     Raises:
         ValueError: one sentence, with the line, about the first thing that is wrong.
     """
-    require_known(lined, file.settings, ("settings",))
     require_known(lined, block, at)
     shared = {name: value for name, value in file.settings.items() if name != "model"}
     own = {name: value for name, value in block.items() if name != "seeds"}

@@ -12,7 +12,7 @@ import yaml
 from isavae.studies.grid import PlannedRun, runs_of_block
 from isavae.studies.lines import LinedYaml
 from isavae.studies.local_data import open_once
-from isavae.studies.study_file import Resources, read_study_file
+from isavae.studies.study_file import Resources, read_study_file, require_known
 from isavae.training import require_batch, resolve_device
 
 SHIPPED = resources.files("isavae.studies") / "files"
@@ -61,6 +61,7 @@ class Study:
         """
         lined = LinedYaml(text, source)
         file = read_study_file(lined)
+        require_known(lined, file.settings, ("settings",))
         runs: dict[str, PlannedRun] = {}
         for position, block in enumerate(file.runs):
             for run in runs_of_block(lined, file, block, ("runs", position)):

@@ -116,7 +116,7 @@ def _answers(pipes: list[Connection]) -> list[Cost]:
         # Who failed has said so before the others could say that they waited for it.
         failures = [answer for answer in answers if isinstance(answer, str)]
         if failures:
-            reason = min(failures, key=WAITED.__eq__)
+            reason = next((failure for failure in failures if failure != WAITED), WAITED)
             raise ValueError(f"a run must be able to take a step to be timed; {reason}")
     return costs
 
