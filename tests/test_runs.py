@@ -116,6 +116,27 @@ def test_resolve_device_and_precision():
             resolve_device("cuda")
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"neon": True, "bf16": True}, torch.float32),  # another architecture's names
+    ],
+)
+def test_auto_precision_is_bfloat16_only_on_a_cpu_that_multiplies_it(
+    monkeypatch, capabilities, dtype
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert resolve_precision("auto", torch.device("cpu")) == dtype
+
+
+def test_auto_precision_is_float32_where_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert resolve_precision("auto", torch.device("cpu")) == torch.float32
+
+
 def test_bfloat16_networks_leave_the_distributions_in_float32(data):
     model = build_model(RunConfig.parse(TINY), data.shape)
     model.network_dtype = torch.bfloat16

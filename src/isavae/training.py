@@ -172,9 +172,15 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     native = {
         "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
-        "cpu": lambda: torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+        "cpu": _cpu_multiplies_bfloat16,
     }
     return torch.bfloat16 if native.get(device.type, lambda: False)() else torch.float32
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    # Older torch has no public question for this: unknown is no, as float32 is right everywhere.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def resolve_device(device: str) -> torch.device:
