@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-slow check format bench bench-peers docs clean
+.PHONY: setup demo test test-matrix test-slow check format bench bench-peers docs clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -28,8 +28,12 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 	$(BIN)/pyrefly check --output-format=min-text
 	$(BIN)/lint-imports
 
-test: check                  ## the checks above and every test but the slow ones
+test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old processor computes
 	$(BIN)/python -m pytest -n 2
+	$(BIN)/python tests/matrix.py oldest
+
+test-matrix: $(VENV)/.dev    ## the numerical tests under every processor, thread count and precision
+	$(BIN)/python tests/matrix.py
 
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -1,18 +1,77 @@
 """Examples run: doctests in docstrings under src/, python blocks in README.md and docs/."""
 
+import doctest
 import os
-from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+import re
 
+import pytest
 from sybil import Sybil
+from sybil.evaluators.doctest import DocTestEvaluator, OutputChecker
+from sybil.parsers.abstract import DocTestStringParser
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
-from sybil.parsers.rest import DocTestParser
 
 # Tests run in parallel processes: one thread each, in their children too, is faster than several
 # that wait for each other. It must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run of the tests decide what the precision "auto" finds."""
+    parser.addoption(
+        "--bfloat16",
+        choices=["native", "absent"],
+        help="run as on a CPU with or without bfloat16 products of its own",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request.config.getoption("--bfloat16")
+    if asked is not None:
+        import torch
+
+        answer = {"avx512_bf16": asked == "native", "amx_bf16": False}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: answer, raising=False)
+
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+class CloseNumbers(OutputChecker):
+    """Compare the floats of an example's output as numbers, everything else as text.
+
+    The last bit of a float differs between processors, and `tensor` prints 2.0000 beside a value
+    that is not whole, but 2. where all are. Whole numbers without a point are compared exactly.
+    """
+
+    floats = re.compile(r"(?<![\w.])[-+]?\d+\.\d*(?:e[-+]?\d+)?")
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        """Whether `got` is `want` but for float32 rounding and the spelling of numbers."""
+        want, got = (re.sub(r"(?<=[\[(])\s+", "", text) for text in (want, got))
+        wanted = self.floats.findall(want)
+        values = iter(wanted)
+
+        def agreed(found: re.Match[str]) -> str:
+            expected = next(values, None)
+            if expected is None or float(found[0]) != pytest.approx(float(expected), abs=1e-6):
+                return found[0]
+            return expected
+
+        if len(self.floats.findall(got)) == len(wanted):
+            got = self.floats.sub(agreed, got)
+        return super().check_output(want, got, optionflags)
+
+
+def doctests() -> DocTestStringParser:
+    """Parse the examples of a docstring and compare their floats as numbers."""
+    evaluator = DocTestEvaluator()
+    evaluator.runner = doctest.DocTestRunner(CloseNumbers(), verbose=False, optionflags=FLAGS)
+    return DocTestStringParser(evaluator)
+
+
 docstrings = Sybil(
-    parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
+    parsers=[lambda document: doctests()(document.text, document.path)],
     path="src",
     patterns=["**/*.py"],
 )

@@ -9,6 +9,8 @@ import pytest
 from isavae.cli import main
 from isavae.runs import Run
 
+pytestmark = pytest.mark.system
+
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
 SMALL = ["--data", DATA, "--prior", "2.1[2.2*2, 2.2*2]", "--batch-size", "32", "--width", "64"]
 

@@ -10,6 +10,8 @@ from isavae.data import download
 from isavae.data.official.download import ATTEMPTS, fetch
 from isavae.data.official.files import PublishedFile
 
+pytestmark = pytest.mark.system
+
 CONTENT = bytes(range(256)) * 5000
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 

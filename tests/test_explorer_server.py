@@ -30,6 +30,8 @@ from isavae.models import build_prior
 from isavae.runs import save_model
 from tests.explorer_site import DATA, TOKEN, serving, train_small
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

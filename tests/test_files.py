@@ -2,6 +2,8 @@ import pytest
 
 from isavae.files import atomic_write
 
+pytestmark = pytest.mark.system
+
 
 def test_an_error_in_the_block_leaves_the_previous_file_and_nothing_else(tmp_path):
     path = tmp_path / "state"

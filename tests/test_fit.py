@@ -14,6 +14,8 @@ from isavae.distributions import (
     likelihood_ratio_p_value,
 )
 
+pytestmark = pytest.mark.system
+
 PLANTED = LpTree.parse("2[1*2, 4*2, z]")
 SCALE = torch.tensor(1.5, dtype=torch.float64)
 

@@ -31,6 +31,8 @@ from isavae.runs import Run, RunConfig
 from isavae.sharing import PortableModel
 from isavae.studies import StudyDirectory
 
+pytestmark = pytest.mark.system
+
 SMALL = ["--size", "16", "--steps", "200", "--seeds", "2", "--beta", "2", "--layout", "2.1[6*2]"]
 SMALL += ["--workers", "2"]
 

@@ -13,6 +13,8 @@ from isavae.models.priors import FAMILIES
 from isavae.runs import Run
 from isavae.runs.config import PRESETS
 
+pytestmark = pytest.mark.system
+
 PAGE = (Path(__file__).parents[1] / "docs" / "objectives.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^isavae train --out run (.+)$", PAGE, flags=re.MULTILINE)
 QUOTED = set(re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE))

@@ -19,6 +19,8 @@ from isavae.data.official.acquire import require_hash
 from isavae.data.official.verify import verify_dsprites
 from tests.official_files import SIZES, car_pixels, pixels, small, write_file
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ from isavae.cli.main import VERBS
 from isavae.models import BetaTCVAE
 from isavae.runs import RunConfig
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 QUOTED = re.findall(r"`([^`]+)`", PAGE)

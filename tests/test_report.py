@@ -15,6 +15,8 @@ from isavae.report import NUMBERS, PicturedRun, paper_figures, render, write_rep
 from isavae.report.paper import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 
+pytestmark = pytest.mark.system
+
 DATA = "dsprites16[shape=heart, scale=5, orientation=0, posX=::2, posY=::2]"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from isavae.runs import Run, RunConfig, execute
 
+pytestmark = pytest.mark.system
+
 SETTINGS = {"data": "dsprites16[shape=heart, scale=0, orientation=0]", "steps": 24}
 SETTINGS |= {"batch_size": 32, "width": 32, "precision": "float32"}
 FACTOR_VAE = {"name": "factor-vae", "discriminator_width": 16, "discriminator_decay": 0.5}

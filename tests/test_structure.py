@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.system
+
 OPTIONAL = (
     "h5py pooch PIL scipy sklearn matplotlib polars jinja2 ray starlette uvicorn huggingface_hub "
     "tensorboard onnx onnxscript onnxruntime upath s3fs pandas"

@@ -16,6 +16,8 @@ from isavae.studies.local import LocalEngine
 from isavae.studies.work import Job, Outcome
 from tests.study_runs import note_drawings, outcome, quiet_ray, require_tidy, tiny_study
 
+pytestmark = pytest.mark.system
+
 ray = pytest.importorskip("ray")
 
 

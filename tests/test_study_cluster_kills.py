@@ -20,6 +20,8 @@ from tests.study_runs import (
     wait_for,
 )
 
+pytestmark = pytest.mark.system
+
 ray = pytest.importorskip("ray")
 LONG = 500
 ROUNDS = 10

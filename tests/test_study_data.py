@@ -10,6 +10,8 @@ from isavae.data import load, sprites
 from isavae.studies.local_data import open_once
 from tests.study_runs import DATA
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):

@@ -9,6 +9,8 @@ from isavae.cli.main import main
 from isavae.studies import Study, StudyDirectory, Work
 from tests.study_runs import tiny_study
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def study():

@@ -11,6 +11,8 @@ from isavae.studies.execute import DiskFullError, Tally, run_study
 from isavae.studies.work import Job, Outcome
 from tests.study_runs import tiny_study
 
+pytestmark = pytest.mark.system
+
 STUDY = tiny_study()
 RUNS = [run.id for run in STUDY.runs_in_turn()]
 

@@ -25,6 +25,8 @@ from tests.study_runs import (
     workers_of,
 )
 
+pytestmark = pytest.mark.system
+
 ROUNDS = 10
 LONG = 400  # steps that give a kill time to come
 

@@ -8,6 +8,8 @@ from isavae.runs import RunConfig
 from isavae.studies import Study, run_id, shipped_studies
 from isavae.studies.grid import combinations
 
+pytestmark = pytest.mark.system
+
 HEAD = "name: mine\n"
 
 

@@ -15,6 +15,8 @@ from isavae.studies.local_data import open_once
 from isavae.studies.timing import Cost, measure
 from tests.study_runs import DATA, tiny_study
 
+pytestmark = pytest.mark.system
+
 MADE_UP = Cost(
     start_seconds=1.0,
     step_seconds=0.5,

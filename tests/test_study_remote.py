@@ -12,6 +12,8 @@ from isavae.studies.remote import Remote
 from isavae.studies.work import Job, perform
 from tests.study_runs import outcome, start_driver, tiny_study
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):

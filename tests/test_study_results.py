@@ -14,6 +14,8 @@ from isavae.studies import results
 from isavae.studies.summary import group_columns, summarise
 from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
 
+pytestmark = pytest.mark.system
+
 MIGS = [0.1, 0.2, 0.4, 0.7]
 
 

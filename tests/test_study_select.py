@@ -16,6 +16,8 @@ from isavae.studies.work import Job, perform
 from tests.study_runs import tiny_study
 from tests.study_tables import scored, write_run, write_work
 
+pytestmark = pytest.mark.system
+
 POINTS = [(0.10, -20), (0.52, -22), (0.50, -21), (0.61, -30), (0.55, -23), (0.2, -19), (0.58, -26)]
 
 

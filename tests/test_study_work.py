@@ -12,6 +12,8 @@ from isavae.studies import StudyDirectory, run_id
 from isavae.studies.work import Job, perform
 from tests.study_runs import tiny_study
 
+pytestmark = pytest.mark.system
+
 STEPS = 200
 
 

@@ -107,7 +107,7 @@ class LpNestedPrior(Prior):
         lowest_exponent: lower bound of learned exponents.
 
     >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).readings()
-    {'p1': tensor(2.0000), 'p2': tensor(2.0000)}
+    {'p1': tensor(2.), 'p2': tensor(2.)}
     """
 
     def __init__(
