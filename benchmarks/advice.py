@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from isavae.data import FactorGrid, ImageDataset, cars, faces, load
+from isavae.data import FactorGrid, ImageDataset, load
+from isavae.data.drawn import cars, faces
 from isavae.evaluation import encode_all, likelihood_terms
 from isavae.metrics import mig
 from isavae.runs import RunConfig, build_model

@@ -26,10 +26,10 @@ import yaml
 
 from isavae.runs import RunConfig
 from isavae.studies import Study, StudyDirectory, plan, results, run_id
-from isavae.studies.engine import Engine
-from isavae.studies.execute import Tally, run_study
-from isavae.studies.local import LocalEngine, share_cores
-from isavae.studies.work import Job, perform
+from isavae.studies.driver import Tally, run_study
+from isavae.studies.engines.engine import Engine
+from isavae.studies.engines.job import Job, perform
+from isavae.studies.engines.local import LocalEngine, share_cores
 
 DATA = "dsprites16[shape=square, scale=5, orientation=0, posX=::4, posY=::4]"
 WARM_UP = 3  # runs
@@ -88,7 +88,7 @@ def overhead(folder: Path, engine: str, runs: int) -> None:
 def _engine(name: str, study: Study, directory: StudyDirectory) -> Engine:
     if name == "local":
         return LocalEngine(1)
-    from isavae.studies.cluster import RayEngine
+    from isavae.studies.engines.ray import RayEngine
 
     return RayEngine(study.resources, directory.place, workers=1)
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from isavae.data import faces
+from isavae.data.drawn import faces
 from isavae.estimator import ISAVAE
 
 views = [faces.render(faces.heads(n=6), azimuth, 0) for azimuth in faces.AZIMUTHS]

@@ -63,7 +63,7 @@ import importlib.util, sys
 
 class Watcher:
     def find_spec(self, name, path=None, target=None):
-        if name != "isavae.data.sprites":
+        if name != "isavae.data.drawn.sprites":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

@@ -11,11 +11,11 @@ from tyro.conf import Positional
 from isavae.cli.study_progress import LiveTally
 from isavae.cli.training import interruptible
 from isavae.studies import Study, StudyDirectory, results
-from isavae.studies.engine import Engine
-from isavae.studies.execute import run_study
-from isavae.studies.local import LocalEngine, share_cores
-from isavae.studies.select import select as choose
-from isavae.studies.summary import group_columns, summarise
+from isavae.studies.driver import run_study
+from isavae.studies.engines.engine import Engine
+from isavae.studies.engines.local import LocalEngine, share_cores
+from isavae.studies.tables.selection import select as choose
+from isavae.studies.tables.summary import group_columns, summarise
 
 
 def run(
@@ -49,7 +49,7 @@ def run(
     study = study.on_data(data) if data else study
     directory = StudyDirectory.at(out)
     if engine == "ray":
-        from isavae.studies.cluster import RayEngine
+        from isavae.studies.engines.ray import RayEngine
 
         threads = study.resources.cpus or 1
         runner: Engine = RayEngine(study.resources, directory.place, address, workers)

@@ -9,7 +9,7 @@ from tyro.conf import Positional
 from isavae.cli.progress import StepProgress
 from isavae.cli.study_progress import duration
 from isavae.studies import Plan, Study, plan
-from isavae.studies.local import share_cores
+from isavae.studies.engines.local import share_cores
 from isavae.studies.planning import GPU_FLOP_PER_SECOND, GPU_STEP_SECONDS, labels
 
 

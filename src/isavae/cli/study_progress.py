@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from isavae.studies.execute import Tally
+from isavae.studies.driver import Tally
 
 LINE_SECONDS = 10.0
 SHOWN_RUNS = 16

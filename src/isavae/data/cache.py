@@ -19,8 +19,8 @@ import numpy as np
 
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
+from isavae.data.mapped_file import Outside
 from isavae.data.memory import memory_limit
-from isavae.data.outside import Outside
 from isavae.data.progress import progress
 from isavae.files import atomic_write
 

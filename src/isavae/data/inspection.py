@@ -9,8 +9,8 @@ import numpy as np
 
 from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
-from isavae.data.images import picture_files
-from isavae.data.official.reading import optional
+from isavae.data.own.folder import picture_files
+from isavae.data.safe_reading import optional
 
 
 @final

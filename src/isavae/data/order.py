@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from isavae.data.chance import permutation
+from isavae.data.seeded import permutation
 
 BLOCKS_PER_WINDOW = 1024
 

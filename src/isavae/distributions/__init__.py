@@ -1,7 +1,6 @@
 """Lp-nested symmetric laws, and mixtures of normals."""
 
-from isavae.distributions.aggregate import marginal_entropies, partition_entropies
-from isavae.distributions.diagnosis import (
+from isavae.distributions.diagnostics import (
     rotation_curve,
     rotational_asymmetry,
     subspace_dependence,
@@ -16,6 +15,7 @@ from isavae.distributions.fit import (
 from isavae.distributions.generalized_normal import GeneralizedNormal
 from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.marginals import leaf_density
+from isavae.distributions.mixtures.entropies import marginal_entropies, partition_entropies
 from isavae.distributions.tree import LpTree
 
 __all__ = [

@@ -11,7 +11,6 @@ from torch.distributions import Distribution, constraints
 from torch.nn.functional import hardtanh
 
 from isavae.distributions import norms
-from isavae.distributions.layout import layout_of, working_dtype
 from isavae.distributions.moments import log_leaf_moments, log_moment
 from isavae.distributions.parameters import (
     batch_shape_of,
@@ -23,6 +22,7 @@ from isavae.distributions.parameters import (
 from isavae.distributions.radial import check_radial, radial_mean
 from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
+from isavae.distributions.tree_index import layout_of, working_dtype
 
 # e^700 is the edge of float64, e^88 of float32. Capping the logarithm of f^p0 there keeps the
 # gradient of a power that overflows free of ∞·0.

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from isavae.distributions.layout import Layout, Level, pick, sweep_down
 from isavae.distributions.norms import beside_batch, nodes_first
+from isavae.distributions.tree_index import Layout, Level, pick, sweep_down
 
 
 def log_moment(count: Tensor | int, p: Tensor, order: int = 2) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from isavae.distributions.layout import Layout, Level, pick, sweep_down
+from isavae.distributions.tree_index import Layout, Level, pick, sweep_down
 
 # Leaves of so many numbers, with their powers and shares, stay in a processor's cache.
 _BLOCK = 2**18

@@ -30,8 +30,8 @@ from isavae.fit.selection import Candidate, candidates, choose, peers_of
 from isavae.metrics import Codes
 from isavae.sharing import PortableModel
 from isavae.studies import Study, StudyDirectory
-from isavae.studies.execute import Tally, run_study
-from isavae.studies.local import LocalEngine, available_cores
+from isavae.studies.driver import Tally, run_study
+from isavae.studies.engines.local import LocalEngine, available_cores
 
 
 @final

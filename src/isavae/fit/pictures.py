@@ -12,10 +12,10 @@ from typing import TypeVar, final
 
 import numpy as np
 
-from isavae.data import decoding
-from isavae.data.images import picture_files
-from isavae.data.official.reading import optional
+from isavae.data.own import decoding
+from isavae.data.own.folder import picture_files
 from isavae.data.progress import progress
+from isavae.data.safe_reading import optional
 
 FEWEST = 16
 GREY = 8  # JPEG gives grey pictures a little colour: up to so many of 255 steps between channels

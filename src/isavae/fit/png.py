@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data.official.reading import optional
+from isavae.data.safe_reading import optional
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from isavae.distributions.aggregate import marginal_entropies
+from isavae.distributions.mixtures.entropies import marginal_entropies
 from isavae.metrics.codes import Codes
-from isavae.metrics.joint import components, draw, log_mixture, log_posterior
+from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace, positions
 

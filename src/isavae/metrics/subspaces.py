@@ -8,8 +8,8 @@ from torch import Tensor
 
 from isavae.metrics.codes import Codes, Factor
 from isavae.metrics.information import Information, factor_columns
-from isavae.metrics.joint import components, draw, log_mixture, log_posterior
 from isavae.metrics.mig import gaps
+from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
 
 Subspace = slice | Sequence[int]

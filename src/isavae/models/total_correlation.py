@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.distributions.minibatch import MinibatchWeights, log_densities, log_marginals
+from isavae.distributions.mixtures.minibatch import MinibatchWeights, log_densities, log_marginals
 from isavae.models.adversary import Adversary, DensityRatio
 from isavae.models.kl import KL, elbo_terms
 from isavae.models.objective import Objective, ObjectiveValue, require_nonnegative, risen

@@ -20,8 +20,8 @@ from isavae.report.paper import learned_exponents, with_series
 from isavae.report.pictures import PicturedRun
 from isavae.runs import RunConfig
 from isavae.studies import results
-from isavae.studies.select import select
-from isavae.studies.summary import summarise
+from isavae.studies.tables.selection import select
+from isavae.studies.tables.summary import summarise
 
 FEW = 12
 """A study of at most this many finished runs has pictures of each; a larger one, of the chosen."""

@@ -27,7 +27,7 @@ from isavae.models.priors import PAPER_LAYOUT
 from isavae.report.pictures import PicturedRun
 from isavae.runs import Run
 from isavae.studies import results
-from isavae.studies.select import select
+from isavae.studies.tables.selection import select
 from isavae.toys import (
     FactorAnalysis,
     StudentICA,

@@ -3,9 +3,9 @@
 from isavae.studies.directory import StudyDirectory, Work
 from isavae.studies.grid import PlannedRun, run_id
 from isavae.studies.planning import Plan, plan
-from isavae.studies.results import model_name, results
 from isavae.studies.study import Study, shipped_studies
 from isavae.studies.study_file import Resources
+from isavae.studies.tables.results import model_name, results
 
 __all__ = [
     "Plan",

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, final
 
 from isavae.runs import RunConfig, merge_settings, preset, require_trainable
-from isavae.studies.lines import LinedYaml
+from isavae.studies.located_yaml import LinedYaml
 from isavae.studies.study_file import StudyFile, culprit, require_known, seeds_of
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from isavae.runs import RunConfig
-from isavae.studies.local_data import open_once
-from isavae.studies.results import model_name
+from isavae.studies.shared_data import open_once
+from isavae.studies.tables.results import model_name
 from isavae.studies.timing import Cost, measure
 
 COSTLESS = {"seed", "steps", "epochs", "lr", "prior_lr"}

@@ -10,8 +10,8 @@ from typing import final
 import yaml
 
 from isavae.studies.grid import PlannedRun, runs_of_block
-from isavae.studies.lines import LinedYaml
-from isavae.studies.local_data import open_once
+from isavae.studies.located_yaml import LinedYaml
+from isavae.studies.shared_data import open_once
 from isavae.studies.study_file import Resources, read_study_file, require_known
 from isavae.training import require_batch, resolve_device
 

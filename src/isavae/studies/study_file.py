@@ -22,7 +22,7 @@ from typing import Any, final
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from isavae.runs import PRESETS, RunConfig
-from isavae.studies.lines import LinedYaml
+from isavae.studies.located_yaml import LinedYaml
 
 
 @final

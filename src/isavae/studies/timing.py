@@ -19,8 +19,8 @@ from isavae.evaluation import BATCH, encode_all, likelihood_terms
 from isavae.metrics import Codes, mig
 from isavae.models import VAE
 from isavae.runs import RunConfig, fresh_state
-from isavae.studies.local import fork_server
-from isavae.studies.local_data import open_once
+from isavae.studies.engines.local import fork_server
+from isavae.studies.shared_data import open_once
 from isavae.training import StepReport, train
 
 WARM_UP = 2  # steps: the first makes the optimiser's state

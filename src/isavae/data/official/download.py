@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from isavae.data.official.files import PublishedFile
-from isavae.data.official.reading import optional
 from isavae.data.progress import progress
+from isavae.data.safe_reading import optional
 
 ATTEMPTS = 5
 BLOCK = 1 << 16  # bytes; what a cut transfer loses at most

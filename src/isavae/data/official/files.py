@@ -7,10 +7,10 @@ from typing import final
 
 import numpy as np
 
-from isavae.data import cars, faces, sprites
+from isavae.data.drawn import cars, faces, sprites
 from isavae.data.factors import FactorGrid
+from isavae.data.mapped_file import Outside
 from isavae.data.official import readers
-from isavae.data.outside import Outside
 
 
 @final

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isavae.data.official.reading import bounded_gunzip, optional, refusing, require
+from isavae.data.safe_reading import bounded_gunzip, optional, refusing, require
 
 HEADER, COMPRESSED = 128, 15  # bytes of a MAT 5 header; the type of a zlib element
 MOST = 24 << 20  # bytes of a whole file, unpacked

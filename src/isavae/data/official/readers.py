@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from isavae.data.factors import FactorGrid
+from isavae.data.mapped_file import Outside
 from isavae.data.official.matlab import mat_array, norb_matrix
-from isavae.data.official.reading import (
+from isavae.data.safe_reading import (
     hdf5_array,
     hdf5_rows,
     named,
@@ -22,7 +23,6 @@ from isavae.data.official.reading import (
     require,
     rows_of,
 )
-from isavae.data.outside import Outside
 
 Blocks = Iterator[np.ndarray]
 CARS_ARCHIVE_LIMIT = 1 << 33  # bytes of all members together, far above the published archive

@@ -1,0 +1,1 @@
+"""Data sets that are drawn here: dSprites, heads, cars and rooms."""

@@ -1,0 +1,271 @@
+"""Log-densities of the aggregate posterior, estimated from a minibatch, with gradients.
+
+The aggregate posterior q(z) = 1/N Σ_n q(z|x_n) is known by the M components of a minibatch. For the
+joint, for subspaces and for the exact form of the marginals all pairs of samples and components are
+visited in blocks. The marginals q(z_j) have a fast form that is linear in the batch.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from isavae.distributions.mixtures.ladder import Ladder, Spread, SumsOfNormals
+from isavae.distributions.tree_index import working_dtype
+
+_LOG_2PI = math.log(2 * math.pi)
+# One grid point costs as much as this many pairs; nothing is cheaper than fewer than _SMALL² pairs.
+_POINT_COST, _SMALL = 60, 256
+# The finest grid: beyond, a latent's histograms take more than 64 MB. Latents are computed together
+# up to so many points, whose histograms stay in the cache.
+_FINEST, _LARGEST = 1 << 17, 1 << 15
+# Pairs of samples and components per block (16 MB in float64).
+_BLOCK = 1 << 21
+
+
+@final
+@dataclass(frozen=True)
+class MinibatchWeights:
+    """Weights of the components in the estimate of q(z_i): one for all, and exceptions per sample.
+
+    Attributes:
+        usual: weight of every component that is no exception.
+        components: the exceptional components of each sample.
+        exceptions: their weights.
+    """
+
+    usual: float
+    components: Int[Tensor, "batch exceptions"]
+    exceptions: Float[Tensor, "batch exceptions"]
+
+    @classmethod
+    def weighted(cls, batch: int, n_data: int) -> "MinibatchWeights":
+        """Return 1 / (N M) for all: minibatch weighted sampling (Chen et al. 2018, C.1)."""
+        none = torch.empty(batch, 0, dtype=torch.float64)
+        return cls(1 / (n_data * batch), none.long(), none)
+
+    @classmethod
+    def stratified(cls, batch: int, n_data: int) -> "MinibatchWeights":
+        """Return minibatch stratified sampling (Chen et al. 2018, C.2), unbiased for q(z_i).
+
+        With M' = M - 1, sample i weighs its own component 1/N, one other (N - M') / (N M'), and
+        the rest 1/M'.
+        """
+        own = torch.arange(batch)
+        components = torch.stack([own, (own + 1) % batch], dim=1)
+        others = batch - 1
+        pair = [1 / n_data, (n_data - others) / (n_data * others)]
+        weights = torch.tensor(pair, dtype=torch.float64).expand(batch, 2)
+        return cls(1 / others, components, weights)
+
+    @classmethod
+    def stratified_published(cls, batch: int, n_data: int) -> "MinibatchWeights":
+        """Return the matrix of the published implementations, to compare with their results.
+
+        It gives the weights that belong to the diagonal and its neighbour to columns 0 and 1, and
+        is therefore biased.
+        """
+        right = cls.stratified(batch, n_data)
+        own_weights = right.exceptions.new_full((batch, 1), right.usual)
+        weights = torch.cat([right.exceptions, own_weights], dim=1)
+        weights[batch - 2, 0] = weights[batch - 2, 1]
+        # The own component comes third, as usual; that of rows 0 and 1 is an exception already.
+        own = torch.arange(batch).clamp_min(2)
+        components = torch.stack([torch.zeros_like(own), torch.ones_like(own), own], dim=1)
+        return cls(right.usual, components, weights)
+
+    def log_rows(self, start: int, stop: int) -> Float[Tensor, "rows components"]:
+        """Return the logarithms of all weights of some samples."""
+        exceptions = self.exceptions[start:stop].log()
+        rows = exceptions.new_full((stop - start, len(self.components)), math.log(self.usual))
+        return rows.scatter_(1, self.components[start:stop], exceptions)
+
+
+def log_densities(
+    z: Float[Tensor, "batch latents"],
+    mean: Float[Tensor, "batch latents"],
+    std: Float[Tensor, "batch latents"],
+    weights: MinibatchWeights,
+    groups: Sequence[slice],
+) -> Float[Tensor, "batch groups"]:
+    """Return log Σ_m w_im q(z_i|x_m) for groups of latents, over all pairs (i, m) in blocks.
+
+    One group of all latents gives log q(z), the subspaces of a tree give theirs, and single latents
+    give the exact marginals. Memory is bounded: backward recomputes each block.
+
+    Args:
+        z: one sample of each component's posterior.
+        mean: means of the components.
+        std: standard deviations of the components.
+        weights: of the components.
+        groups: latents of each group.
+
+    Returns:
+        Log-densities in nats.
+
+    >>> z, weights = torch.zeros(2, 3), MinibatchWeights.weighted(batch=2, n_data=1)
+    >>> log_densities(z, z, torch.ones(2, 3), weights, [slice(0, 3)])  # -3/2 log 2π
+    tensor([[-2.7568],
+            [-2.7568]])
+    """
+    columns = [
+        _LogDensities.apply(
+            *_quadratic(z[:, group], mean[:, group], std[:, group], working_dtype(z.device)),
+            weights,
+        )
+        for group in groups
+    ]
+    return torch.stack(columns, dim=1).to(z.dtype)
+
+
+def _quadratic(z: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Write log N(z; μ, σ²) as the product [z², z, 1] · [-1/2σ², μ/σ², -μ²/2σ² - log σ√2π]."""
+    # A common shift of samples and means leaves the density alone and keeps the squares small.
+    shift = mean.detach().mean(0)
+    z, mean, std = (z - shift).to(dtype), (mean - shift).to(dtype), std.to(dtype)
+    precision = std.square().reciprocal()
+    constant = -(mean.square() * precision / 2 + std.log() + _LOG_2PI / 2).sum(1, keepdim=True)
+    samples = torch.cat([z.square(), z, torch.ones_like(z[:, :1])], dim=1)
+    return samples, torch.cat([-precision / 2, mean * precision, constant], dim=1)
+
+
+@final
+class _LogDensities(torch.autograd.Function):
+    """log Σ_m w_im exp(samples_i · components_m), in blocks that backward computes again."""
+
+    @staticmethod
+    def forward(ctx, samples: Tensor, components: Tensor, weights: MinibatchWeights) -> Tensor:
+        blocks = _log_terms(samples, components, weights)
+        result = torch.cat([terms.logsumexp(1) for _, terms in blocks])
+        ctx.save_for_backward(samples, components, result)
+        ctx.weights = weights
+        return result
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        (grad,) = grads
+        samples, components, result = ctx.saved_tensors
+        to_samples, to_components = torch.empty_like(samples), torch.zeros_like(components)
+        for rows, terms in _log_terms(samples, components, ctx.weights):
+            shares = terms.sub_(result[rows, None]).exp_().mul_(grad[rows, None])
+            to_samples[rows] = shares @ components
+            to_components += shares.T @ samples[rows]
+        return to_samples, to_components, None
+
+
+def _log_terms(
+    samples: Tensor, components: Tensor, weights: MinibatchWeights
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield rows and log w_im + samples_i · components_m, a block of rows at a time."""
+    step = max(1, _BLOCK // len(components))
+    for start in range(0, len(samples), step):
+        rows = slice(start, min(start + step, len(samples)))
+        log_weights = weights.log_rows(rows.start, rows.stop).to(samples)
+        yield rows, torch.addmm(log_weights, samples[rows], components.T)
+
+
+def log_marginals(
+    z: Float[Tensor, "batch latents"],
+    mean: Float[Tensor, "batch latents"],
+    std: Float[Tensor, "batch latents"],
+    weights: MinibatchWeights,
+    *,
+    exact: bool = False,
+) -> Float[Tensor, "batch latents"]:
+    """Return log Σ_m w_im q(z_ij|x_m) for every latent j, by spectra in time linear in the batch.
+
+    Values are within 1e-3 nats up to 4.4 standard deviations from a component's mean (1e-2 at 5.2),
+    and gradients of a batch within 1e-3 (relative norm) of the exact ones. Latents for which pairs
+    are no dearer are computed exactly; so are all of them on a GPU, whose pairs are fast and whose
+    step should not wait for a grid to be chosen.
+
+    Args:
+        z: one sample of each component's posterior.
+        mean: means of the components.
+        std: standard deviations of the components.
+        weights: of the components.
+        exact: visit all pairs.
+
+    Returns:
+        Log-densities in nats.
+    """
+    if exact or z.device.type != "cpu":
+        return _pair_log_marginals(z, mean, std, weights)
+    ladder = Ladder.covering(*(a.detach().double().T for a in (z, mean, std)))
+    parts, order = [], []
+    for members, by_pairs in _shares([sizes[0] for sizes in ladder.grids.sizes], len(z)):
+        x, means, stds = (a[:, members] for a in (z, mean, std))
+        parts.append(
+            _pair_log_marginals(x, means, stds, weights)
+            if by_pairs
+            else _fast_log_marginals(x, means, stds, weights, ladder.part(members))
+        )
+        order += members
+    return torch.cat(parts, dim=1)[:, torch.tensor(order).argsort()]
+
+
+def _shares(sizes: list[int], batch: int) -> Iterator[tuple[list[int], bool]]:
+    """Latents to compute together, and whether by pairs, from the sizes of their finest grids."""
+    pairs = [j for j, size in enumerate(sizes) if _pairs_are_cheaper(batch, size)]
+    if pairs:
+        yield pairs, True
+    share: list[int] = []
+    for j in (j for j in range(len(sizes)) if j not in pairs):
+        if share and sum(sizes[i] for i in share) + sizes[j] > _LARGEST:
+            yield share, False
+            share = []
+        share.append(j)
+    if share:
+        yield share, False
+
+
+def _pair_log_marginals(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
+    return log_densities(z, mean, std, weights, [slice(j, j + 1) for j in range(z.shape[1])])
+
+
+def _pairs_are_cheaper(batch: int, size: int) -> bool:
+    """Whether all pairs of one latent cost less than its grid, or no grid is fine enough."""
+    if size > _FINEST and batch > _SMALL:
+        _warn_of_pairs()
+    return size > _FINEST or batch * batch < _POINT_COST * size + _SMALL**2
+
+
+@cache
+def _warn_of_pairs() -> None:
+    warnings.warn(
+        "the narrowest posterior of a latent needs too fine a grid: its marginal density is "
+        "computed over all pairs of the batch, which is exact and slower",
+        stacklevel=2,
+    )
+
+
+def _fast_log_marginals(
+    z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights, ladder: Ladder
+) -> Tensor:
+    x, mean, std = (a.double().T.contiguous() for a in (z, mean, std))
+    sums = SumsOfNormals.apply(x, mean, std, ladder)
+    if not weights.components.numel():
+        # A sum is at least any of its terms; far out the grids' error may be more than all of it.
+        sums = torch.maximum(sums, _normal(x - mean, std))
+        return (weights.usual * sums).log().T.to(z.dtype)
+    spread = Spread.of(ladder, mean, std)
+    exceptional = torch.zeros_like(sums)
+    for e, weight in zip(weights.components.T, weights.exceptions.T, strict=True):
+        deviation = x - mean[:, e]
+        exceptional = exceptional + weight * _normal(deviation, std[:, e])
+        # The exceptions are taken out of the sum as the grids hold them: where they dominate the
+        # sum, the rest would drown in their error.
+        sums = sums - spread.at(deviation, e)
+    density = weights.usual * sums.clamp_min(0) + exceptional
+    return density.log().T.to(z.dtype)
+
+
+def _normal(deviation: Tensor, std: Tensor) -> Tensor:
+    """Densities of normals at deviations from their means."""
+    return torch.exp(-(deviation / std).square() / 2 - std.log() - _LOG_2PI / 2)

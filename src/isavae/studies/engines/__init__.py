@@ -1,0 +1,1 @@
+"""Engines that run a study's jobs: local processes, or a Ray cluster."""

@@ -1,0 +1,102 @@
+"""Choose one run of every group: the paper's representative, the best by a score, or by UDR.
+
+Runs that failed, or whose score is missing or no number, are never chosen; of equals, the one with
+the lowest seed is.
+"""
+
+import os
+
+import numpy as np
+import polars as pl
+
+from isavae.evaluation import encode_all
+from isavae.metrics import Codes, udr
+from isavae.runs import Run
+from isavae.studies.shared_data import open_once
+from isavae.studies.tables.summary import group_columns, require_scores
+
+UDR_IMAGES = 10_000
+
+
+def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
+    """The chosen run of every group of runs that differ in seed only.
+
+    Args:
+        table: `results(...)`.
+        by: "representative" (the paper's rule, section 3 of its appendix: among the upper half by
+            MIG the nearest, in Mahalanobis distance, to that half's mean of MIG and
+            reconstruction), "udr" (agreement with the group's other runs; needs no labels),
+            "elbo" (reconstruction minus KL), or a column of scores, of which the highest wins.
+
+    Returns:
+        The rows of the chosen runs, with a column `selected_by` for the value that decided; for
+        the representative that is its distance, of which the lowest wins.
+
+    Raises:
+        ValueError: for an unknown rule, or if no run has what it takes.
+    """
+    done = table.filter(pl.col("status") == "done").sort("seed")
+    if by == "representative":
+        valued = _by_group(done, _representative_distance)
+    elif by == "udr":
+        valued = _by_group(done, udr_scores)
+    elif by == "elbo":
+        valued = done.with_columns((pl.col("reconstruction") - pl.col("kl")).alias("selected_by"))
+    else:
+        require_scores(table, [by])
+        valued = done.with_columns(pl.col(by).alias("selected_by"))
+    valued = valued.filter(pl.col("selected_by").is_finite())
+    if valued.is_empty():
+        raise ValueError(f"choosing by {by} needs finished runs with that score; there are none")
+    ordered = valued.sort(["selected_by", "seed"], descending=[by != "representative", False])
+    groups = group_columns(table)
+    return ordered.group_by(groups, maintain_order=True).first().sort(groups)
+
+
+def udr_scores(group: pl.DataFrame) -> pl.Series:
+    """The unsupervised disentanglement ranking of every run among runs that differ in seed only.
+
+    Codes of the same images, a seeded subset of up to 10,000, are compared. A run whose weights
+    cannot be read is left out; what is left out, or alone, has null.
+    """
+    codes = {row: code for row, path in enumerate(group["path"]) if (code := _codes(path))}
+    scores: list[float | None] = [None] * len(group)
+    for row, own in codes.items():
+        others = [code for other, code in codes.items() if other != row]
+        scores[row] = udr(own, others).score if others else None
+    return pl.Series(scores, dtype=pl.Float64)
+
+
+def _by_group(done: pl.DataFrame, value: object) -> pl.DataFrame:
+    assert callable(value)
+    groups = done.partition_by(group_columns(done)) if len(done) else []
+    valued = [group.with_columns(value(group).alias("selected_by")) for group in groups]
+    empty = done.with_columns(pl.lit(None, pl.Float64).alias("selected_by"))
+    return pl.concat(valued) if valued else empty
+
+
+def _representative_distance(group: pl.DataFrame) -> pl.Series:
+    """Mahalanobis distance to the mean of the upper half by MIG; null for the lower half."""
+    points = group.select("mig", "reconstruction").to_numpy()
+    usable = np.flatnonzero(np.isfinite(points).all(axis=1))
+    ranked = usable[np.argsort(-points[usable, 0], kind="stable")]
+    upper = ranked[: (len(ranked) + 1) // 2]
+    distance = np.full(len(points), np.nan)
+    if len(upper):
+        offset = points[upper] - points[upper].mean(axis=0)
+        # With fewer than three runs the covariance is singular: distance within its range.
+        precision = np.linalg.pinv(np.cov(points[upper].T)) if len(upper) > 1 else np.eye(2)
+        distance[upper] = np.sqrt(np.einsum("ij,jk,ik->i", offset, precision, offset))
+    return pl.Series(distance).fill_nan(None)
+
+
+def _codes(path: str | os.PathLike[str]) -> Codes | None:
+    """A run's codes, or None if it has no whole weights."""
+    try:
+        run = Run.open(path)
+        model = run.load_model()
+    except ValueError:
+        return None
+    data = open_once(run.config.data)
+    subset = data.sample(0, UDR_IMAGES) if len(data) > UDR_IMAGES else data
+    return encode_all(model, subset)

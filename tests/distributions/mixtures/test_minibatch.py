@@ -1,0 +1,181 @@
+"""Minibatch estimates of the aggregate posterior against their formulas and each other."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from isavae.distributions.mixtures import minibatch
+from isavae.distributions.mixtures.minibatch import MinibatchWeights, log_densities, log_marginals
+from tests.largest_tensor import LargestTensor
+
+ESTIMATORS = {
+    "weighted": MinibatchWeights.weighted,
+    "stratified": MinibatchWeights.stratified,
+    "stratified_published": MinibatchWeights.stratified_published,
+}
+
+
+def posterior_batch(kind: str, batch: int, latents: int = 3) -> list[torch.Tensor]:
+    """Samples, means and log-stds of a batch, float64, that require gradients."""
+    generator = torch.Generator().manual_seed(batch)
+    normal = torch.randn(3, batch, latents, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(batch, latents, generator=generator, dtype=torch.float64)
+    width = torch.linspace(0, 1, latents, dtype=torch.float64)
+    mean, log_std = {
+        "active": (normal[0] * width, -3 * width + 0.3 * normal[1]),
+        "stds from 1e-3 to 2": (normal[0], math.log(1e-3) + math.log(2e3) * uniform),
+        "pruned": (1e-3 * normal[0], 0.01 * normal[1]),
+        "collapsed": (torch.full_like(normal[0], 0.7), torch.full_like(normal[0], -3.0)),
+    }[kind]
+    z = mean + log_std.exp() * normal[2]
+    return [x.requires_grad_() for x in (z, mean, log_std)]
+
+
+def values_and_gradients(kind: str, batch: int, name: str, exact: bool):
+    z, mean, log_std = leaves = posterior_batch(kind, batch)
+    weights = ESTIMATORS[name](batch, 737_280)
+    values = log_marginals(z, mean, log_std.exp(), weights, exact=exact)
+    return values.detach(), torch.autograd.grad(values.sum(), leaves)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    ("kind", "batch"),
+    [
+        *itertools.product(["active", "pruned", "collapsed"], [64, 700, 2048]),
+        ("stds from 1e-3 to 2", 64),
+        ("stds from 1e-3 to 2", 512),
+    ],
+)
+def test_fast_marginals_agree_with_all_pairs(kind, batch, name, monkeypatch):
+    monkeypatch.setattr(minibatch, "_pairs_are_cheaper", lambda batch, size: False)
+    values, gradients = values_and_gradients(kind, batch, name, exact=False)
+    exact_values, exact_gradients = values_and_gradients(kind, batch, name, exact=True)
+    torch.testing.assert_close(values, exact_values, atol=1e-3, rtol=0)
+    for gradient, expected in zip(gradients, exact_gradients, strict=True):
+        assert (gradient - expected).norm() <= 1e-3 * expected.norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("kind", ["active", "stds from 1e-3 to 2", "pruned", "collapsed"])
+def test_fast_marginals_of_large_batches_agree_with_all_pairs(kind, name, monkeypatch):
+    test_fast_marginals_agree_with_all_pairs(kind, 16_384, name, monkeypatch)
+
+
+def test_the_fast_form_is_used_and_is_not_the_exact_one():
+    values, _ = values_and_gradients("active", 2048, "weighted", exact=False)
+    exact, _ = values_and_gradients("active", 2048, "weighted", exact=True)
+    assert 0 < (values - exact).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("stds", [6.0, 9.0, 12.0, 30.0])
+def test_samples_far_out_have_at_least_the_density_of_their_own_component(stds, name):
+    """There the grids' error is larger than the density, and may be negative."""
+    batch = 1024
+    mean = 0.1 * torch.randn(batch, 8, generator=torch.Generator().manual_seed(0)).double()
+    std = torch.full_like(mean, 0.01)
+    std[2] = 0.3
+    z = mean.clone()
+    z[2] += stds * std[2]
+    found = log_marginals(z, mean, std, ESTIMATORS[name](batch, batch))
+    least = Normal(mean[2], std[2]).log_prob(z[2]) - 2 * math.log(batch)
+    assert (found[2] >= least - 1e-9).all()
+    assert found.isfinite().all()
+
+
+def test_too_fine_a_grid_falls_back_to_pairs_and_says_so_once():
+    minibatch._warn_of_pairs.cache_clear()
+    z, mean, log_std = (x.detach() for x in posterior_batch("active", 600, latents=1))
+    std = log_std.exp() * 1e-7
+    weights = MinibatchWeights.weighted(600, 600)
+    with pytest.warns(UserWarning, match="all pairs"):
+        fast = log_marginals(z, mean, std, weights)
+    assert torch.equal(fast, log_marginals(z, mean, std, weights, exact=True))
+    log_marginals(z, mean, std, weights)  # a second warning would be an error
+
+
+def dense_weights(name: str, batch: int, n: int) -> torch.Tensor:
+    """The weight matrices of Chen et al. 2018, and of their code, written out."""
+    if name == "weighted":
+        return torch.full((batch, batch), 1 / (n * batch), dtype=torch.float64)
+    m = batch - 1
+    weights = torch.full((batch, batch), 1 / m, dtype=torch.float64)
+    if name == "stratified":
+        for i in range(batch):
+            weights[i, i] = 1 / n
+            weights[i, (i + 1) % batch] = (n - m) / (n * m)
+        return weights
+    weights.view(-1)[:: m + 1] = 1 / n
+    weights.view(-1)[1 :: m + 1] = (n - m) / (n * m)
+    weights[m - 1, 0] = (n - m) / (n * m)
+    return weights
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("groups", [[slice(0, 4)], [slice(0, 1), slice(1, 4)]])
+def test_densities_are_their_formula(name, groups, monkeypatch):
+    monkeypatch.setattr(minibatch, "_BLOCK", 21)  # blocks of three rows
+    z, mean, log_std = posterior_batch("active", 7, latents=4)
+    weights = ESTIMATORS[name](7, 50)
+    densities = log_densities(z, mean, log_std.exp(), weights, groups)
+    pairs = Normal(mean, log_std.exp()).log_prob(z[:, None])
+    expected = torch.stack([pairs[..., g].sum(-1) for g in groups], -1)
+    expected = (expected + dense_weights(name, 7, 50).log()[..., None]).logsumexp(1)
+    torch.testing.assert_close(densities, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("groups", [[slice(0, 3)], [slice(0, 1), slice(1, 3)]])
+def test_density_gradients(groups, monkeypatch):
+    monkeypatch.setattr(minibatch, "_BLOCK", 10)  # blocks of two rows
+    z, mean, log_std = posterior_batch("active", 5)
+    weights = MinibatchWeights.stratified(5, 20)
+    assert torch.autograd.gradcheck(
+        lambda z, mean, log_std: log_densities(z, mean, log_std.exp(), weights, groups),
+        (z, mean, log_std),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "unbiased"), [("stratified", True), ("stratified_published", False)]
+)
+def test_stratified_weights_average_to_the_aggregate_posterior(name, unbiased):
+    """Over all ordered batches of 3 out of 5 images that begin with image 0, at a fixed z."""
+    n, size = 5, 3
+    components = torch.rand(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    estimates = []
+    row = torch.exp(ESTIMATORS[name](size, n).log_rows(0, size))
+    for position in range(size):
+        for others in itertools.permutations(range(1, n), size - 1):
+            batch = [*others[:position], 0, *others[position:]]
+            estimates.append(row[position] @ components[batch])
+    mean = torch.stack(estimates).mean()
+    assert torch.isclose(mean, components.mean()) == unbiased
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_no_tensor_holds_all_pairs_let_alone_those_of_every_latent(exact):
+    """Forward and backward of the joint, of a subspace and of the marginals."""
+    batch, latents = 1500, 3
+    z, mean, log_std = posterior_batch("active", batch, latents)
+    weights = MinibatchWeights.stratified(batch, 737_280)
+    with LargestTensor() as largest:
+        std = log_std.exp()
+        joint = log_densities(z, mean, std, weights, [slice(0, latents), slice(0, 2)])
+        (joint.sum() + log_marginals(z, mean, std, weights, exact=exact).sum()).backward()
+    assert batch < largest.numbers <= minibatch._BLOCK < batch * batch
+
+
+def test_float32_samples_of_narrow_posteriors_keep_their_precision():
+    z, mean, log_std = (x.detach() for x in posterior_batch("stds from 1e-3 to 2", 128))
+    weights = MinibatchWeights.weighted(128, 128)
+    whole = [slice(0, 3)]
+    single = log_densities(
+        (z + 30).float(), (mean + 30).float(), log_std.exp().float(), weights, whole
+    )
+    rounded = [x.float().double() for x in (z + 30, mean + 30, log_std.exp())]
+    torch.testing.assert_close(single, log_densities(*rounded, weights, whole).float())

@@ -1,0 +1,137 @@
+"""The table of scores: what holds for all of them, and what `evaluate` promises."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from isavae.data import FactorGrid
+from isavae.metrics import METRICS, Codes, Score, evaluate
+from tests import hand_made
+
+# Scores of unit-free definitions; the rest depends on the latents' scale and says so.
+SCALE_FREE = (
+    "mig binned_mig subspace_mig dci_mig mig_sup modularity med dci explicitness factor_vae_metric "
+    "irs gaussian_total_correlation latent_mutual_information agreement"
+).split()
+
+
+def given(codes):
+    latents = codes.latents
+    halves = [list(range(latents // 2)), list(range(latents // 2, latents))]
+    others = [Codes(codes.mean.flip(1) ** 3, codes.log_std, codes.grid)]
+    return {"prior": Normal(0.0, 1.0), "subspaces": halves, "others": others}
+
+
+def permuted(codes, order):
+    return Codes(codes.mean[:, order], codes.log_std[:, order], codes.grid)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    codes = hand_made.overlapping()
+    return codes, evaluate(codes, "all", **given(codes))
+
+
+def test_every_score_lies_in_its_range_and_names_its_definition(whole):
+    _, table = whole
+    assert {*METRICS} == {*(row.name for row in table), *table.skipped}
+    assert "twice as many" in table.skipped.pop("few_label_accuracy")
+    assert not table.skipped
+    for row in table:
+        assert isinstance(row.result, Score)
+        if row.metric.range.startswith("[0, 1]"):
+            assert 0 <= row.result.score <= 1, row.name
+        if {"factors", "two factors"} & set(row.metric.needs):
+            assert row.result.settings["factors"] == ("a", "b", "c"), row.name
+        assert row.metric.source, row.metric.is_not
+
+
+def test_scores_do_not_depend_on_the_order_of_latents(whole):
+    codes, table = whole
+    inputs = given(codes)
+    order = [3, 1, 0, 2]
+    back = [order.index(j) for j in range(4)]
+    inputs["subspaces"] = [[back[j] for j in subspace] for subspace in inputs["subspaces"]]
+    other = evaluate(permuted(codes, order), "all", **inputs)
+    for row in table:
+        # The draws of a score that samples are others; ties between splits break another way.
+        tolerance = 6 * (row.result.standard_error or 0) + (0.05 if row.name == "dci" else 1e-4)
+        assert other[row.name].score == pytest.approx(row.result.score, abs=tolerance), row.name
+
+
+def test_scale_free_scores_do_not_depend_on_scale_shift_and_sign(whole):
+    codes, table = whole
+    scale = torch.tensor([-2.0, 0.5, 3.0, 1.0]).double()
+    changed = Codes(codes.mean * scale - 3, codes.log_std + scale.abs().log(), codes.grid)
+    other = evaluate(changed, SCALE_FREE, **given(codes))
+    for name in SCALE_FREE:
+        # A sign swaps which edge a bin includes.
+        tolerance = 6 * (table[name].standard_error or 0) + (0.03 if name != "mig" else 1e-4)
+        assert other[name].score == pytest.approx(table[name].score, abs=tolerance), name
+
+
+def test_what_codes_do_not_allow_is_skipped_with_the_reason():
+    codes = hand_made.overlapping()
+    bare = evaluate(Codes(codes.mean, None), "all")
+    assert {row.metric.family for row in bare} == {"unsupervised"}
+    assert bare.skipped["mig"] == "mig needs labels of a factor that varies."
+    deterministic = evaluate(Codes(codes.mean, None, codes.grid), "information")
+    assert deterministic.skipped["mig"] == "mig needs posterior standard deviations."
+    assert [
+        row.name for row in deterministic
+    ] == "binned_mig robust_mig jemmig modularity med".split()
+
+
+def test_one_factor_is_enough_for_some():
+    grid = FactorGrid(("a",), (12,))
+    codes = Codes(torch.arange(12.0)[:, None], torch.full((12, 1), -3.0), grid)
+    table = evaluate(codes, "information")
+    assert table["mig"].score == pytest.approx(1.0, abs=1e-4)
+    assert "dci_mig" in table.skipped
+
+
+def test_named_scores_are_refused_not_skipped():
+    codes = hand_made.overlapping()
+    with pytest.raises(ValueError, match=r"udr needs codes of other runs"):
+        evaluate(codes, ["mig", "udr"])
+    with pytest.raises(ValueError, match=r"'migg': did you mean mig"):
+        evaluate(codes, ["migg"])
+
+
+def test_repeats_give_a_standard_error_to_what_has_none():
+    table = evaluate(hand_made.overlapping(), ["dci", "mig"], repeats=3)
+    assert table["dci"].standard_error > 0
+    assert table["dci"].settings["repeats"] == 3
+    assert table["mig"].standard_error is None
+
+
+def test_the_table_is_plain_json_with_every_definition(whole):
+    _, table = whole
+    stored = json.loads(json.dumps(table.to_dict()))
+    assert stored["mig"]["settings"] == {"factors": ["a", "b", "c"], "information": "exact"}
+    assert stored["mig"]["per_factor"].keys() == {"a", "b", "c"}
+    assert stored["binned_mig"]["settings"]["bins"] == 20
+    assert stored["robust_mig"]["settings"]["bins"] == stored["jemmig"]["settings"]["bins"] == 100
+    assert stored["subspace_mig"]["standard_error"] > 0
+    assert stored["dci"]["terms"].keys() == {"completeness", "informativeness"}
+    assert str(table).splitlines()[0].split()[0] == "mig"
+
+
+def test_partial_grids_with_unknown_labels_are_scored():
+    codes = hand_made.unbalanced()
+    table = evaluate(codes, ["information", "supervised"])
+    assert not {"mig", "dci", "irs", "sap"} & set(table.skipped)
+    assert all(0 <= row.result.score <= 1 for row in table)
+
+
+def test_the_page_of_scores_has_every_score_as_the_table_has_it():
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name, metric in METRICS.items():
+        rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        row = rows[0].replace("\\|", "|")
+        for part in (metric.range, metric.better, metric.source, metric.is_not):
+            assert part in row
+        assert f"**{name}" in page or f", {name}" in page
