@@ -25,7 +25,7 @@ from isavae.runs import RunConfig, build_model
 from isavae.training import TrainState, train
 
 PRIORS = {
-    "normal": {"prior": "normal", "latent": 10},
+    "normal": {"prior": "normal", "n_latents": 10},
     "5 × 2, p = 2.2": {"prior": "2.1[2.2*2, 2.2*2, 2.2*2, 2.2*2, 2.2*2]"},
     "5 × 2, p = 6": {"prior": "2.1[6*2, 6*2, 6*2, 6*2, 6*2]"},
     "10 × 1, p = 6": {"prior": "6*10"},
@@ -96,7 +96,7 @@ def measure(data: str, likelihood: str, prior: str, beta: float, seed: int) -> d
     terms = likelihood_terms(state.model, images, 2000)
     gap = mig(codes)
     return {
-        "mig": gap.score,
+        "mig": gap.value,
         "gaps": dict(gap.per_factor),
         "reconstruction": terms["reconstruction"].value,
         "kl": terms["kl"].value,

@@ -69,8 +69,8 @@ def untrained_run(data: str, folder: Path) -> Run:
     model = build_model(config, shape)
     weight, bias = model.encoder.get_submodule("5").parameters()
     with torch.no_grad():
-        weight[: model.prior.latent] *= 30
-        bias[model.prior.latent :] = -3
+        weight[: model.prior.n_latents] *= 30
+        bias[model.prior.n_latents :] = -3
     metadata = {"steps": 1, "step": 0, "shape": shape, "config": config.settings()}
     save_model(model, run.model_path, metadata)
     return run

@@ -74,7 +74,7 @@ def main(metrics: list[str]) -> None:
     )
     for row in table:
         error = row.result.standard_error
-        value = f"{row.result.score:.4f}" + (f" ± {error:.4f}" if error else "")
+        value = f"{row.result.value:.4f}" + (f" ± {error:.4f}" if error else "")
         print(f"| {row.name} | {value} | {row.seconds:.1f} | <= {PROMISES[row.name]:.0f} |")
     families = {row.metric.family for row in table}
     for family in sorted(families):

@@ -50,7 +50,7 @@ def stepper(
     model.to(memory_format=layout).network_dtype = dtype
     data = Noise(batch, channels, layout)
     steps = train(TrainState(model), data, BetaVAE(), steps=10**9, batch_size=batch, seed=0)
-    return lambda: next(steps).numbers()
+    return lambda: next(steps).to_floats()
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def main() -> None:
             "beta-vae, normal": stepper(BetaVAE(4.0), "normal", batch),
             "beta-vae, isa": stepper(BetaVAE(4.0), "isa", batch),
             "beta-vae, isa learned": stepper(BetaVAE(4.0), "isa", batch, learn_exponents=True),
-            "tcvae, normal": stepper(BetaTCVAE(), "normal", batch),
+            "beta-tcvae, normal": stepper(BetaTCVAE(), "normal", batch),
             "factor-vae, normal": stepper(FactorVAE(), "normal", batch),
         },
         options.rounds,

@@ -23,7 +23,7 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 
 from isavae.models import BetaTCVAE, BetaVAE, build_networks
 
-TARGETS = {"beta-vae": 2.2, "tcvae": 6.0}
+TARGETS = {"beta-vae": 2.2, "beta-tcvae": 6.0}
 
 
 class Encoder(BaseEncoder):
@@ -71,14 +71,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     batch = options.batch
-    ours = {"beta-vae": BetaVAE(4.0), "tcvae": BetaTCVAE(6.0)}
+    ours = {"beta-vae": BetaVAE(4.0), "beta-tcvae": BetaTCVAE(6.0)}
     subjects = {
         f"{name}, ours {precision}": stepper(objective, "normal", batch, precision)
         for name, objective in ours.items()
         for precision in ("float32", "auto")
     }
     subjects["beta-vae, pythae"] = their_stepper(TheirBetaVAE, BetaVAEConfig, batch, beta=4.0)
-    subjects["tcvae, pythae"] = their_stepper(
+    subjects["beta-tcvae, pythae"] = their_stepper(
         TheirBetaTCVAE, BetaTCVAEConfig, batch, beta=6.0, use_mss=False
     )
     found = seconds(subjects, options.rounds)

@@ -41,7 +41,7 @@ def repeat(number: int, steps: int, out: Path) -> dict[str, Any]:
         draw(data, pictures)
     fitted = fit_folder(pictures, out / f"fit{number}", 7200, workers=1, steps=steps)
     migs = [
-        mig(Codes(one.codes.mean, one.codes.log_std, data.grid)).score for one in fitted.candidates
+        mig(Codes(one.codes.mean, one.codes.log_std, data.grid)).value for one in fitted.candidates
     ]
     chosen = migs[fitted.candidates.index(fitted.chosen)]
     return {

@@ -26,9 +26,9 @@ import yaml
 
 from isavae.runs import RunConfig
 from isavae.studies import Study, StudyDirectory, plan, results, run_id
-from isavae.studies.driver import Tally, run_study
+from isavae.studies.driver import StudyProgress, run_study
 from isavae.studies.engines.engine import Engine
-from isavae.studies.engines.job import Job, perform
+from isavae.studies.engines.job import Job, run_job
 from isavae.studies.engines.local import LocalEngine, share_cores
 
 DATA = "dsprites16[shape=square, scale=5, orientation=0, posX=::4, posY=::4]"
@@ -67,18 +67,18 @@ def overhead(folder: Path, engine: str, runs: int) -> None:
     )
     done_at: list[float] = []
 
-    def note(tally: Tally) -> None:
+    def note(tally: StudyProgress) -> None:
         done_at.extend([time.perf_counter()] * (tally.finished_here - len(done_at)))
 
     directory = StudyDirectory(folder / "study")
     run_study(study, directory, _engine(engine, study, directory), threads=1, on_change=note)
     each = [later - earlier for earlier, later in pairwise(done_at[WARM_UP - 1 :])]
     alone = StudyDirectory(folder / "alone")
-    alone.adopt(study)
+    alone.initialise(study)
     work = []
     for run in study.runs:
         start = time.perf_counter()
-        perform(Job(str(alone.path), run.id, run.config.settings(), 16, 1), None, lambda: False)
+        run_job(Job(str(alone.path), run.id, run.config.settings(), 16, 1), None, lambda: False)
         work.append(time.perf_counter() - start)
     here, own = median(each), median(work[WARM_UP:])
     print(f"{engine}: a run of one step {here:.3f} s, of that work {own:.3f} s")

@@ -68,7 +68,7 @@ def main() -> None:
     for _ in range(flags.steps):
         rate = 2 * BATCH * 4096 * 1200 / product_seconds(model.network_dtype, device)
         start = time.perf_counter()
-        next(steps).numbers()
+        next(steps).to_floats()
         seconds.append(time.perf_counter() - start)
         ratios.append(seconds[-1] * rate / flop)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -9,7 +9,7 @@ views = [faces.render(faces.heads(n=6), azimuth, 0) for azimuth in faces.AZIMUTH
 images = torch.stack(views).flatten(0, 2)  # azimuth, head and light: (1386, 64, 64)
 images = torch.nn.functional.avg_pool2d(images, 4).numpy()  # 16 x 16
 
-model = ISAVAE((2, 2, 2), beta=1.0, likelihood="gaussian(0.1)", max_steps=300, random_state=0).fit(
+model = ISAVAE((2, 2, 2), beta=1.0, likelihood="gaussian(0.1)", max_iter=300, random_state=0).fit(
     images
 )
 codes = model.transform(images)

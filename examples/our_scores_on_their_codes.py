@@ -10,6 +10,6 @@ pixels = data.batch(range(len(data))).flatten(1).numpy()
 codes = Codes.from_arrays(PCA(10, random_state=0).fit_transform(pixels))
 codes = Codes(codes.mean, None, data.grid)
 score = binned_mig(codes)
-print(f"MIG of principal components: {score.score:.3f}")
+print(f"MIG of principal components: {score.value:.3f}")
 for factor, gap in score.per_factor.items():
     print(f"  {factor}: {gap:.3f}")

@@ -17,7 +17,7 @@ from isavae.runs import Run, RunConfig, execute
 
 DATA = "dsprites16[shape=square, orientation=0, scale=1|3|5, posX=::2, posY=::2]"
 SETTINGS = {"data": DATA, "prior": "2.1[2.2*2, 3*2, 2.2*2]", "steps": 300, "batch_size": 64}
-SETTINGS |= {"width": 128, "lr": 3e-3, "objective": {"name": "beta-vae", "beta": 0.02}}
+SETTINGS |= {"width": 128, "learning_rate": 3e-3, "objective": {"name": "beta-vae", "beta": 0.02}}
 TOKEN = "a-token-for-tests"
 
 

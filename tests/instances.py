@@ -81,12 +81,12 @@ LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
 
 OBJECTIVES: dict[str, AnyObjective] = {
     "beta-vae": BetaVAE(4.0, warmup=10),
-    "tcvae": BetaTCVAE(warmup=10),
-    "tcvae, stratified": BetaTCVAE(alpha=0.5, gamma=2.0, estimator="stratified"),
-    "tcvae, as published": BetaTCVAE(estimator="stratified_published", exact=True),
-    "tcvae between subspaces": BetaTCVAE(between="subspaces"),
+    "beta-tcvae": BetaTCVAE(warmup=10),
+    "beta-tcvae, stratified": BetaTCVAE(alpha=0.5, gamma=2.0, estimator="stratified"),
+    "beta-tcvae, as published": BetaTCVAE(estimator="stratified_published", exact=True),
+    "beta-tcvae between subspaces": BetaTCVAE(between="subspaces"),
     "factor-vae": FactorVAE(warmup=10, discriminator_width=8, discriminator_decay=0.5),
     "dip-vae-i": DIPVAEI(warmup=10),
-    "dip-vae-ii": DIPVAEII(kl="entropy"),
-    "annealed": AnnealedVAE(capacity_steps=10),
+    "dip-vae-ii": DIPVAEII(kl_estimator="entropy"),
+    "annealed-vae": AnnealedVAE(capacity_steps=10),
 }

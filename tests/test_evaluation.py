@@ -10,7 +10,7 @@ from isavae.evaluation import decode_traversals, encode_all, evaluate, likelihoo
 from isavae.runs import RunConfig, build_model
 
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
-SETTINGS = {"data": DATA, "prior": "normal", "latent": 3, "width": 16, "precision": "float32"}
+SETTINGS = {"data": DATA, "prior": "normal", "n_latents": 3, "width": 16, "precision": "float32"}
 
 
 @pytest.fixture(scope="module")

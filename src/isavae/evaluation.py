@@ -67,7 +67,7 @@ def likelihood_terms(
         "reconstruction" and "kl".
     """
     model.eval()
-    subset = data if n is None or n >= len(data) else data.sample(seed, n)
+    subset = data if n is None or n >= len(data) else data.sample(n, seed)
     device = _device(model)
     reconstruction, kl = [], []
     for block, indices in enumerate(_blocks(len(subset))):
@@ -106,7 +106,7 @@ def evaluate(
     if data.grid is not None:
         gap = mig(codes)
         assert gap.information is not None  # mig always has one
-        scores["mig"] = gap.score
+        scores["mig"] = gap.value
         scores["mig_gaps"] = dict(gap.per_factor)
         scores["factors"] = list(gap.information.factors)
         scores["mutual_information"] = gap.information.mutual.tolist()

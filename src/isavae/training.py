@@ -40,15 +40,15 @@ class TrainState:
 
     Attributes:
         model: what is trained.
-        lr: learning rate of Adam.
-        prior_lr: learning rate of what the prior learns.
-        adversary: the objective's, `objective.adversary(latent)`, with an optimiser of its own.
+        learning_rate: learning rate of Adam.
+        prior_learning_rate: learning rate of what the prior learns.
+        adversary: the objective's, `objective.adversary(n_latents)`, with an optimiser of its own.
         step: number of steps done.
     """
 
     model: VAE
-    lr: float = 1e-3
-    prior_lr: float = 5e-4
+    learning_rate: float = 1e-3
+    prior_learning_rate: float = 5e-4
     adversary: Adversary = field(default_factory=NoAdversary)
     step: int = 0
     optimizer: torch.optim.Adam = field(init=False)
@@ -60,9 +60,9 @@ class TrainState:
         others = [p for n, p in self.model.named_parameters() if not n.startswith("prior.")]
         groups: list[dict[str, Any]] = [{"params": others}]
         if of_prior:
-            groups.append({"params": of_prior, "lr": self.prior_lr})
+            groups.append({"params": of_prior, "lr": self.prior_learning_rate})
         fused = device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(groups, lr=self.lr, fused=fused)
+        self.optimizer = torch.optim.Adam(groups, lr=self.learning_rate, fused=fused)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only, so that it loads with `weights_only=True`."""
@@ -89,7 +89,7 @@ class StepReport:
     step: int
     values: dict[str, Float[Tensor, ""]]
 
-    def numbers(self) -> dict[str, float]:
+    def to_floats(self) -> dict[str, float]:
         """The values as floats; waits for the device."""
         return {name: value.item() for name, value in self.values.items()}
 
@@ -118,7 +118,7 @@ def train(
     Raises:
         ValueError: if the batch is larger than the data set.
     """
-    require_batch(batch_size, len(data))
+    check_batch(batch_size, len(data))
     model, optimizer, adversary = state.model, state.optimizer, state.adversary
     device = next(model.parameters()).device
     model.train()
@@ -136,19 +136,19 @@ def train(
         x = data.minibatch(seed, state.step, batch_size, device=device)
         output = model(x, noise_generator(seed, state.step, device))
         value = objective(output, step=state.step, n_data=len(data), adversary=adversary)
-        readings = model.prior.readings()
+        learned_values = model.prior.learned_values()
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
         generator = noise_generator(seed, state.step, device, stream=3)
         learned = adversary.learn(output.z.detach(), fresh, state.step, generator)
         state.step += 1
-        terms = _detached(value.terms) | learned | readings
+        terms = _detached(value.terms) | learned | learned_values
         yield StepReport(state.step, {"loss": value.loss.detach()} | terms)
         model.train()
 
 
-def require_batch(batch_size: int, n_data: int) -> None:
+def check_batch(batch_size: int, n_data: int) -> None:
     """Raise a ValueError if a minibatch is larger than the data set."""
     if batch_size > n_data:
         raise ValueError(

@@ -103,10 +103,10 @@ def test_selections_and_samples_keep_image_and_factors_together():
     assert [grid.index((a, b)) for a in (4, 1) for b in (1, 4)] == [21, 24, 6, 9]
     assert torch.equal(part.batch(range(4)), data.batch([21, 24, 6, 9]))
     assert part.grid.sizes == (2, 2)
-    some = data.sample(seed=1, n=7)
+    some = data.sample(7, seed=1)
     for k in range(7):
         assert torch.equal(some.batch([k])[0], data.batch([grid.index(some.grid.values(k))])[0])
-    assert torch.equal(some.batch(range(7)), data.sample(seed=1, n=7).batch(range(7)))
+    assert torch.equal(some.batch(range(7)), data.sample(7, seed=1).batch(range(7)))
 
 
 def test_a_split_parts_the_images():

@@ -23,7 +23,7 @@ from isavae.explorer.api import nearest_row
 from isavae.explorer.contours import iso_contours
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
-from isavae.explorer.insight import Insight
+from isavae.explorer.insight import LatentSummary
 from isavae.explorer.pictures import read_picture, to_bytes, to_gif
 from isavae.metrics import METRICS
 from isavae.models import build_prior
@@ -270,7 +270,7 @@ def test_insight_is_the_exact_information_of_all_images(site, run):
 
 def test_curves_are_the_means_of_the_codes(site, run):
     images = load(DATA)
-    z = Insight.gather(run.load_model(), images).codes.mean[:, 1].numpy()
+    z = LatentSummary.gather(run.load_model(), images).codes.mean[:, 1].numpy()
     answer = site.json("/api/runs/run/curves?latent=1&x=posX&y=posY")
     column, row = images.grid.column("posX"), images.grid.column("posY")
     assert answer["plane"][3][5] == pytest.approx(z[(row == 3) & (column == 5)].mean(), abs=1e-3)

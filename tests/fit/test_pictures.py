@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from isavae.cli import main
 from isavae.data import load
 from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
-from isavae.fit.axes import information, tellable
+from isavae.fit.axes import information, with_minimum_std
 from isavae.fit.pictures import size_of
 from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate, candidates, peers_of
@@ -33,7 +33,7 @@ from isavae.studies import StudyDirectory
 
 pytestmark = pytest.mark.system
 
-SMALL = ["--size", "16", "--steps", "200", "--seeds", "2", "--beta", "2", "--layout", "2.1[6*2]"]
+SMALL = ["--size", "16", "--steps", "200", "--seeds", "2", "--beta", "2", "--prior", "2.1[6*2]"]
 SMALL += ["--workers", "2"]
 
 
@@ -229,16 +229,16 @@ def test_one_picture_coded_far_finer_than_all_others_is_no_obstacle():
     generator = torch.Generator().manual_seed(0)
     mean = torch.randn(500, 2, generator=generator)
     log_std = torch.full_like(mean, -2.0)
-    plain = information(tellable(Codes(mean, log_std)))
+    plain = information(with_minimum_std(Codes(mean, log_std)))
     torch.testing.assert_close(plain, information(Codes(mean, log_std)))
     # Its neighbours leave no gap at which the finest could be set apart.
     odd = log_std.index_put((torch.tensor([0]), torch.tensor([0])), torch.tensor(-20.0))
     with pytest.raises(ValueError, match="narrowest"):
         information(Codes(mean, odd))
-    found = information(tellable(Codes(mean, odd)))
+    found = information(with_minimum_std(Codes(mean, odd)))
     assert plain[0] < found[0] < plain[0] + 20 / 500
     assert found[1] == plain[1]
-    assert information(tellable(Codes(torch.zeros_like(mean), odd))).isfinite().all()
+    assert information(with_minimum_std(Codes(torch.zeros_like(mean), odd))).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -301,16 +301,16 @@ def test_peers_share_beta_and_are_others(tmp_path):
 def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     """Per β the UDR with every other seed; a β with a single finished seed tells nothing."""
     draw(tmp_path / "pictures", 24)
-    wishes = {"layout": "2.1[6*2]", "betas": (1.0, 4.0), "seeds": 2, "edge": 16, "steps": 100}
+    wishes = {"prior": "2.1[6*2]", "beta": (1.0, 4.0), "seeds": 2, "size": 16, "steps": 100}
     out = tmp_path / "out"
     found = fit_folder(tmp_path / "pictures", out, workers=2, **wishes).candidates
     assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     for pair in (found[:2], found[2:]):
         for one, other in (pair, pair[::-1]):
             settings = {"correlation": "spearman", "threshold": 0.05}
-            assert one.udr == udr(one.codes, [other.codes], **settings).score
+            assert one.udr == udr(one.codes, [other.codes], **settings).value
     shutil.rmtree(found[0].run.path)
-    left = candidates(StudyDirectory(out / "study"), load(f"{out / 'pictures.npy'}[layout=chw]"))
+    left = candidates(StudyDirectory(out / "study"), load(f"{out / 'pictures.npy'}[axes=chw]"))
     assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]
 
 
@@ -381,6 +381,6 @@ def test_the_choice_without_labels_is_in_the_upper_half(tmp_path):
     """A few hundred pictures whose factors are revealed only after the choice."""
     data = draw(tmp_path / "pictures", 400)
     fitted = fit_folder(tmp_path / "pictures", tmp_path / "out", 3600.0, workers=1, steps=2000)
-    migs = [mig(replace(one.codes, grid=data.grid)).score for one in fitted.candidates]
+    migs = [mig(replace(one.codes, grid=data.grid)).value for one in fitted.candidates]
     assert len(migs) == 8
     assert migs[fitted.candidates.index(fitted.chosen)] >= np.median(migs)

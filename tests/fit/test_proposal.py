@@ -5,15 +5,15 @@ import pytest
 
 from isavae.fit import Pictures, propose
 from isavae.fit.inspection import inspect
-from isavae.fit.schedule import Length, schedule
+from isavae.fit.schedule import Budget, schedule
 from isavae.runs import RunConfig
-from isavae.studies.planning import ForeseenRun, Plan
+from isavae.studies.planning import Plan, RunEstimate
 from isavae.studies.timing import Cost
 
 PLANTED = [0.12, 0.08, 0.05]  # standard deviations along directions of unit length per pixel
 
 
-def drawn(n=400, edge=16, deviations=PLANTED, noise=0.0, channels=1):
+def drawn(n=400, size=16, deviations=PLANTED, noise=0.0, channels=1):
     """Grey pictures that differ in a few smooth directions, and by noise: uint8."""
     rng = np.random.default_rng(0)
     x = np.arange(edge) * np.pi / edge
@@ -62,7 +62,7 @@ def test_edges_are_no_noise_and_drawings_are_black_and_white():
 
 def of(images, **wishes):
     proposal = propose(pictures(images), **wishes)
-    return proposal.settings | {"betas": proposal.betas}, " ".join(proposal.reasons)
+    return proposal.settings | {"beta": proposal.beta}, " ".join(proposal.reasons)
 
 
 def spread(settings):
@@ -96,7 +96,7 @@ def test_subspaces_follow_the_directions_in_which_pictures_differ():
 def test_beta_does_not_depend_on_contrast():
     settings, _ = of(drawn(noise=0.05))
     half, _ = of(drawn(noise=0.05) // 2)
-    np.testing.assert_allclose(half["betas"], settings["betas"], rtol=0.15)
+    np.testing.assert_allclose(half["beta"], settings["beta"], rtol=0.15)
 
 
 def test_beta_keeps_as_many_directions_as_there_are_latents_and_twice_as_many():
@@ -104,24 +104,24 @@ def test_beta_keeps_as_many_directions_as_there_are_latents_and_twice_as_many():
     settings, said = of(images)
     variances = np.linalg.eigvalsh(np.cov(images.reshape(len(images), -1).T / 255, bias=True))[::-1]
     expected = [variances[19] / spread(settings) ** 2, variances[9] / spread(settings) ** 2]
-    np.testing.assert_allclose(settings["betas"], expected, rtol=0.06)
+    np.testing.assert_allclose(settings["beta"], expected, rtol=0.06)
     assert "keep 20 and 10 directions" in said
-    assert of(drawn(deviations=[0.1]))[0]["betas"] == (1.0,)  # nothing beyond the first
+    assert of(drawn(deviations=[0.1]))[0]["beta"] == (1.0,)  # nothing beyond the first
 
 
 def test_wishes_are_kept():
     settings, said = of(
-        drawn(), layout="3*4", likelihood="gaussian(0.3)", betas=(2.0,), learn_exponents=True
+        drawn(), prior="3*4", likelihood="gaussian(0.3)", beta=(2.0,), learn_exponents=True
     )
     assert (settings["prior"], settings["likelihood"]) == ("3*4", "gaussian(0.3)")
-    assert settings["betas"] == (2.0,)
+    assert settings["beta"] == (2.0,)
     assert settings["learn_exponents"]
     assert said.count("as asked for") == 3
-    assert of(drawn(), likelihood="bernoulli")[0]["betas"] == (1.0, 4.0)
+    assert of(drawn(), likelihood="bernoulli")[0]["beta"] == (1.0, 4.0)
     with pytest.raises(ValueError, match="at least two"):
         of(drawn(), seeds=1)
     with pytest.raises(ValueError, match="tree"):
-        of(drawn(), layout="normal", learn_exponents=True)
+        of(drawn(), prior="normal", learn_exponents=True)
 
 
 def test_pictures_are_described_as_they_are():
@@ -133,17 +133,17 @@ def test_pictures_are_described_as_they_are():
 
 def foreseen(configs, *, workers, images):
     cost = Cost(2.0, 0.01, 1.0, 0.0, 0.0, 0.0, 0.0)
-    return Plan(tuple(ForeseenRun(RunConfig(), 1, cost) for _ in configs), workers, 1)
+    return Plan(tuple(RunEstimate(RunConfig(), 1, cost) for _ in configs), workers, 1)
 
 
 def test_the_length_is_what_the_budget_allows(monkeypatch):
     """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
     monkeypatch.setattr("isavae.fit.schedule.plan", foreseen)
-    proposal = propose(pictures(drawn()), betas=(1.0, 4.0))
-    scheduled = schedule(proposal, "pictures.npy", Length(100.0, 2))
+    proposal = propose(pictures(drawn()), beta=(1.0, 4.0))
+    scheduled = schedule(proposal, "pictures.npy", Budget(100.0, 2))
     assert scheduled.settings["steps"] == int((85 - 4 * 3) / 4 / 0.01)
     assert "8 runs of 1,825 steps: about 1.4 minutes, 2 at a time" in scheduled.reasons[-1]
     assert "10.0 ms" in scheduled.reasons[-1]
-    assert schedule(proposal, "x.npy", Length(1.0, 2)).settings["steps"] == 300
-    assert schedule(proposal, "x.npy", Length(1e6, 2)).settings["steps"] == 20_000
-    assert schedule(proposal, "x.npy", Length(1.0, 2, 7)).settings["steps"] == 7
+    assert schedule(proposal, "x.npy", Budget(1.0, 2)).settings["steps"] == 300
+    assert schedule(proposal, "x.npy", Budget(1e6, 2)).settings["steps"] == 20_000
+    assert schedule(proposal, "x.npy", Budget(1.0, 2, 7)).settings["steps"] == 7

@@ -52,8 +52,8 @@ def test_parts_are_those_of_quadrature():
     }
     for name, value in expected.items():
         assert within(found.terms[name], value, found.term_errors[name]), name
-    assert within(found.score, cross - of_posterior, found.standard_error)
-    assert found.score == pytest.approx(sum(found.terms.values()))
+    assert within(found.value, cross - of_posterior, found.standard_error)
+    assert found.value == pytest.approx(sum(found.terms.values()))
     assert found.standard_error < 0.03
 
 
@@ -85,7 +85,7 @@ def test_correlation_within_a_subspace_is_none_between_subspaces():
     torn = elbo_decomposition(codes, prior, subspaces=[[0, 1], [2, 3]], samples=200)
     assert torn.terms["subspace_total_correlation"] == pytest.approx(2 * math.log(4), abs=1e-3)
     parts = "index_code_information subspace_total_correlation subspace_wise_kl".split()
-    assert torn.score == pytest.approx(sum(torn.terms[name] for name in parts))
+    assert torn.value == pytest.approx(sum(torn.terms[name] for name in parts))
 
 
 def test_an_lp_nested_prior_of_exponents_two_is_the_normal_prior():

@@ -87,7 +87,7 @@ def test_every_score_gives_the_known_answer(case):
     assert {*ANSWERS, "elbo_decomposition"} == {*METRICS}
     wrong = {}
     for name, answers in ANSWERS.items():
-        found, answer = table[name].score, answers[position]
+        found, answer = table[name].value, answers[position]
         if isinstance(answer, tuple):
             right = answer[0] <= found <= answer[1]
         else:
@@ -102,5 +102,5 @@ def test_the_divergence_is_that_of_the_closed_form(case):
     kl = 0.5 * (codes.mean**2 + (2 * codes.log_std).exp() - 1) - codes.log_std
     found = table["elbo_decomposition"]
     expected = float(kl.sum(dim=1).mean())
-    assert found.score == pytest.approx(expected, abs=6 * found.standard_error + 1e-3)
+    assert found.value == pytest.approx(expected, abs=6 * found.standard_error + 1e-3)
     assert found.terms["index_code_information"] <= math.log(len(codes)) + 1e-3

@@ -59,7 +59,7 @@ def test_exact_information_is_that_of_quadrature(make):
 
 def test_perfect_codes_score_one():
     result = mig(hand_made.perfect())
-    assert result.score == pytest.approx(1.0, abs=1e-4)
+    assert result.value == pytest.approx(1.0, abs=1e-4)
     assert result.per_factor == pytest.approx({"a": 1.0, "b": 1.0, "c": 1.0}, abs=1e-4)
     expected = torch.zeros(5, 3).double()
     expected[:3] = torch.diag(torch.from_numpy(LOG_SIZES))
@@ -70,21 +70,21 @@ def test_perfect_codes_score_one():
 @pytest.mark.parametrize("score", [mig, binned_mig, robust_mig])
 def test_duplicated_codes_score_zero(score):
     result = score(hand_made.duplicated())
-    assert result.score == pytest.approx(0.0, abs=1e-4)
+    assert result.value == pytest.approx(0.0, abs=1e-4)
     assert result.information.normalized.min(dim=0).values.min() >= -1e-4
 
 
 @pytest.mark.parametrize("score", [mig, binned_mig, robust_mig])
 def test_random_codes_score_nothing(score):
-    assert 0 <= score(hand_made.random()).score < 0.01
+    assert 0 <= score(hand_made.random()).value < 0.01
 
 
 def test_mig_does_not_see_that_one_latent_carries_all_factors_but_the_others_do():
     codes = hand_made.entangled()
-    assert mig(codes).score == pytest.approx(1.0, abs=1e-4)
+    assert mig(codes).value == pytest.approx(1.0, abs=1e-4)
     # The latent knows log 3, log 4 and log 5 nats: only the lead of c over b counts.
     lead = math.log(5 / 4)
-    assert dci_mig(codes).score == pytest.approx(lead / LOG_SIZES.sum(), abs=1e-4)
+    assert dci_mig(codes).value == pytest.approx(lead / LOG_SIZES.sum(), abs=1e-4)
 
 
 def test_a_factor_split_over_two_latents_has_no_gap():
@@ -96,10 +96,10 @@ def test_a_factor_split_over_two_latents_has_no_gap():
 def test_rotation_by_45_degrees_destroys_the_score():
     square = hand_made.codes(hand_made.factor_columns((8, 8)), sizes=(8, 8))
     turned = mig(hand_made.rotated(math.pi / 4, square))
-    assert mig(square).score == pytest.approx(1.0, abs=1e-4)
-    assert turned.score == pytest.approx(0.0, abs=1e-4)  # by symmetry
+    assert mig(square).value == pytest.approx(1.0, abs=1e-4)
+    assert turned.value == pytest.approx(0.0, abs=1e-4)  # by symmetry
     quarter = mig(hand_made.rotated(math.pi / 2, square))
-    assert quarter.score == pytest.approx(1.0, abs=1e-4)
+    assert quarter.value == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("score", [mig, binned_mig, dci_mig])
@@ -110,7 +110,7 @@ def test_scores_ignore_order_scale_sign_and_shift_of_latents(score):
     mean = (codes.mean * factor + 5)[:, order]
     changed = Codes(mean, (codes.log_std + factor.abs().log())[:, order], codes.grid)
     tolerance = 0.02 if score is binned_mig else 2e-4  # a sign swaps which edge a bin includes
-    assert score(changed).score == pytest.approx(score(codes).score, abs=tolerance)
+    assert score(changed).value == pytest.approx(score(codes).value, abs=tolerance)
 
 
 def test_unbalanced_factor_entropy_and_weights_are_empirical():
@@ -124,7 +124,7 @@ def test_unbalanced_factor_entropy_and_weights_are_empirical():
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     assert result.information.factor_entropies.item() == pytest.approx(entropy)
     assert result.information.mutual.item() == pytest.approx(entropy, abs=1e-4)
-    assert result.score == pytest.approx(1.0, abs=1e-4)
+    assert result.value == pytest.approx(1.0, abs=1e-4)
 
 
 def test_default_factors_are_the_scored_ones_that_vary():
@@ -155,7 +155,7 @@ def test_binned_information_is_that_of_disentanglement_lib(make):
     np.testing.assert_allclose(binned_information(codes).mutual, expected, atol=1e-12)
     ordered = np.sort(expected, axis=0)[::-1]
     entropy = [mutual_info_score(v, v) for v in labels.T]
-    assert binned_mig(codes).score == pytest.approx(np.mean((ordered[0] - ordered[1]) / entropy))
+    assert binned_mig(codes).value == pytest.approx(np.mean((ordered[0] - ordered[1]) / entropy))
 
 
 def test_values_on_an_edge_belong_to_the_bin_above_as_in_numpy():
@@ -206,8 +206,8 @@ def test_quantised_deterministic_codes_are_those_of_tiny_noise():
     codes = hand_made.overlapping()
     deterministic = Codes(codes.mean, None, codes.grid)
     sharp = Codes(codes.mean, torch.full_like(codes.mean, -20.0), codes.grid)
-    assert robust_mig(deterministic).score == pytest.approx(robust_mig(sharp).score, abs=1e-9)
-    assert jemmig(deterministic).score == pytest.approx(jemmig(sharp).score, abs=1e-9)
+    assert robust_mig(deterministic).value == pytest.approx(robust_mig(sharp).value, abs=1e-9)
+    assert jemmig(deterministic).value == pytest.approx(jemmig(sharp).value, abs=1e-9)
 
 
 def test_dci_mig_by_its_definition():
@@ -218,8 +218,8 @@ def test_dci_mig_by_its_definition():
         first, second = np.argsort(-row)[:2]
         lead[j, first] = row[first] - row[second]
     expected = lead.max(axis=0).sum() / LOG_SIZES.sum()
-    assert dci_mig(codes).score == pytest.approx(expected)
-    assert dci_mig(hand_made.perfect()).score == pytest.approx(1.0, abs=1e-3)
+    assert dci_mig(codes).value == pytest.approx(expected)
+    assert dci_mig(hand_made.perfect()).value == pytest.approx(1.0, abs=1e-3)
 
 
 def test_refusals_say_what_to_do():

@@ -72,7 +72,7 @@ def test_a_factor_may_use_all_latents_of_its_subspace():
 
 def test_subspaces_of_a_tree():
     tree = LpTree.isa(2.1, [(2.2, 2), (2.2, 1)])
-    assert subspace_mig(hand_made.split(), tree.subspaces, samples=100).score == pytest.approx(1.0)
+    assert subspace_mig(hand_made.split(), tree.subspaces, samples=100).value == pytest.approx(1.0)
 
 
 def published_information(codes, rows, z, latents, labels):
@@ -114,7 +114,7 @@ def test_the_published_score_is_right_for_equal_sizes():
     codes = hand_made.overlapping()
     halves = [slice(0, 2), slice(2, 4)]
     right, published = (
-        subspace_mig(codes, halves, samples=500, published=flag).score for flag in (False, True)
+        subspace_mig(codes, halves, samples=500, published=flag).value for flag in (False, True)
     )
     assert published == pytest.approx(right, abs=1e-9)
 
@@ -122,7 +122,7 @@ def test_the_published_score_is_right_for_equal_sizes():
 def test_standard_error_of_the_score_is_honest():
     codes = hand_made.overlapping()
     scores = [subspace_mig(codes, [[0, 1], [2, 3]], samples=500, seed=seed) for seed in range(30)]
-    spread = np.std([s.score for s in scores], ddof=1)
+    spread = np.std([s.value for s in scores], ddof=1)
     stated = np.mean([s.standard_error for s in scores])
     assert 0.6 < spread / stated < 1.5
 

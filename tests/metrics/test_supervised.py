@@ -25,7 +25,7 @@ from isavae.metrics import (
     sap,
 )
 from isavae.metrics.predictors import logistic_regression
-from isavae.metrics.samples import SameClass, split
+from isavae.metrics.samples import ClassSampler, split
 from isavae.metrics.supervised import _auc
 from tests import hand_made
 
@@ -56,7 +56,7 @@ def one_hot(noise=0.0):
 @pytest.mark.parametrize("predictor", ["boosting", "forest", "lasso"])
 def test_dci_of_perfect_codes_is_one(predictor):
     found = dci(perfect(), predictor=predictor)
-    assert 0.97 < found.score <= 1
+    assert 0.97 < found.value <= 1
     assert 0.97 < found.terms["completeness"] <= 1
     assert found.terms["informativeness"] > 0.95
 
@@ -64,9 +64,9 @@ def test_dci_of_perfect_codes_is_one(predictor):
 @pytest.mark.parametrize("predictor", ["boosting", "forest", "lasso"])
 def test_dci_of_rotated_codes_is_low_and_of_duplicated_ones_incomplete(predictor):
     turned = dci(hand_made.rotated(math.pi / 4, perfect()), ["a", "b"], predictor)
-    assert turned.score < 0.6
+    assert turned.value < 0.6
     doubled = dci(perfect(copies=2), predictor=predictor)
-    assert doubled.score > 0.8
+    assert doubled.value > 0.8
     assert doubled.terms["completeness"] < 0.85
 
 
@@ -76,7 +76,7 @@ def test_exact_boosting_and_histogram_boosting_agree():
         dci(codes, ["a", "b"], predictor, train=300, test=300)
         for predictor in ("boosting", "boosting_exact")
     )
-    assert fast.score == pytest.approx(exact.score, abs=0.1)
+    assert fast.value == pytest.approx(exact.value, abs=0.1)
     assert fast.terms == pytest.approx(exact.terms, abs=0.1)
 
 
@@ -108,7 +108,7 @@ def test_sap_is_that_of_disentanglement_lib():
         ordered = np.sort(accuracy)
         expected.append(ordered[-1] - ordered[-2])
     assert list(found.per_factor.values()) == pytest.approx(expected)
-    assert found.score == pytest.approx(np.mean(expected))
+    assert found.value == pytest.approx(np.mean(expected))
 
 
 def test_sap_of_binary_factors_that_latents_tell():
@@ -116,7 +116,7 @@ def test_sap_of_binary_factors_that_latents_tell():
     labels = torch.randint(2, (3000, 3), generator=generator)
     grid = FactorGrid(("a", "b", "c"), (2, 2, 2), labels=labels.numpy())
     found = sap(Codes(labels.double() - 0.5, None, grid), train=1000, test=2000)
-    assert found.score == pytest.approx(0.5, abs=0.03)
+    assert found.value == pytest.approx(0.5, abs=0.03)
     assert 0 < found.standard_error < 0.02
 
 
@@ -132,9 +132,9 @@ def test_explicitness_is_that_of_disentanglement_lib():
 
 
 def test_explicitness_of_readable_and_random_codes():
-    assert explicitness(one_hot()).score == pytest.approx(1.0)
+    assert explicitness(one_hot()).value == pytest.approx(1.0)
     chance = explicitness(hand_made.random())
-    assert chance.score == pytest.approx(0.5, abs=0.03)
+    assert chance.value == pytest.approx(0.5, abs=0.03)
 
 
 def test_standard_error_of_the_auc_is_that_of_the_bootstrap():
@@ -151,16 +151,16 @@ def test_standard_error_of_the_auc_is_that_of_the_bootstrap():
 
 def test_few_labels():
     found = few_label_accuracy(one_hot(noise=0.3), labels=(20, 300), test=200)
-    assert found.terms["accuracy_300"] == found.score > 0.85
-    assert 0.4 < found.terms["accuracy_20"] < found.score - 0.05
+    assert found.terms["accuracy_300"] == found.value > 0.85
+    assert 0.4 < found.terms["accuracy_20"] < found.value - 0.05
     assert found.term_errors["accuracy_20"] > 0
     boosted = few_label_accuracy(perfect(), ["a"], labels=(100,), predictor="boosting", repeats=1)
-    assert boosted.score > 0.9
+    assert boosted.value > 0.9
 
 
 def test_same_class_draws_each_image_of_the_class_equally_often():
     factor = hand_made.unbalanced().factor("b")
-    draws = SameClass(factor)
+    draws = ClassSampler(factor)
     row = factor.known[:1].numpy()
     like = draws.like(np.repeat(row, 20_000), np.random.default_rng(0))
     members = np.flatnonzero(factor.labels.numpy() == factor.labels[row].numpy())
@@ -193,8 +193,8 @@ def test_factor_vae_metric_is_that_of_disentanglement_lib():
     train, test = (factor_vae_as_published(codes, 2000, 8, random) for _ in range(2))
     expected = test[train.argmax(axis=0), np.arange(4)].sum() / 2000
     found = factor_vae_metric(codes, train=2000, test=2000, batch_size=8, minimum_std=0.0)
-    assert found.score == pytest.approx(expected, abs=6 * found.standard_error)
-    assert 0.4 < found.score < 0.95
+    assert found.value == pytest.approx(expected, abs=6 * found.standard_error)
+    assert 0.4 < found.value < 0.95
 
 
 def beta_vae_as_published(codes, points, batch_size, random):
@@ -215,20 +215,20 @@ def test_beta_vae_metric_is_that_of_disentanglement_lib():
     new_x, new_y = beta_vae_as_published(codes, 1500, 3, random)
     expected = np.mean(logistic_regression().fit(x, y).predict(new_x) == new_y)
     found = beta_vae_metric(codes, train=1500, test=1500, batch_size=3)
-    assert found.score == pytest.approx(expected, abs=6 * found.standard_error)
-    assert 0.4 < found.score < 0.95
+    assert found.value == pytest.approx(expected, abs=6 * found.standard_error)
+    assert 0.4 < found.value < 0.95
 
 
 @pytest.mark.parametrize("metric", [beta_vae_metric, factor_vae_metric])
 def test_voting_metrics_of_perfect_random_and_dead_codes(metric):
     perfect_codes = hand_made.codes(hand_made.factor_columns())
-    assert metric(perfect_codes, train=500, test=500).score == 1.0
+    assert metric(perfect_codes, train=500, test=500).value == 1.0
     chance = metric(hand_made.random(), train=500, test=2000)
-    assert chance.score == pytest.approx(1 / 3, abs=0.08)
-    binomial = (chance.score * (1 - chance.score) / 2000) ** 0.5
+    assert chance.value == pytest.approx(1 / 3, abs=0.08)
+    binomial = (chance.value * (1 - chance.value) / 2000) ** 0.5
     assert chance.standard_error == pytest.approx(binomial)
     dead = Codes(torch.zeros(60, 3), None, hand_made.grid())
-    assert metric(dead, train=100, test=500).score < 0.45
+    assert metric(dead, train=100, test=500).value < 0.45
 
 
 def irs_as_published(labels, mean, quantile):
@@ -248,8 +248,8 @@ def irs_as_published(labels, mean, quantile):
 def test_irs_is_that_of_disentanglement_lib():
     codes = hand_made.overlapping()
     expected = irs_as_published(codes.grid.labels_array(), codes.mean.numpy(), 0.99)
-    assert irs(codes).score == pytest.approx(expected)
-    assert irs(hand_made.perfect()).score == pytest.approx(1.0)
+    assert irs(codes).value == pytest.approx(expected)
+    assert irs(hand_made.perfect()).value == pytest.approx(1.0)
 
 
 def modularity_as_published(mutual):
@@ -264,27 +264,27 @@ def test_modularity_is_that_of_disentanglement_lib():
     binned = [np.digitize(m, np.histogram(m, 20)[1][:-1]) for m in codes.mean.numpy().T]
     labels = codes.grid.labels_array().T
     mutual = np.array([[mutual_info_score(v, z) for v in labels] for z in binned])
-    assert modularity(codes).score == pytest.approx(modularity_as_published(mutual))
+    assert modularity(codes).value == pytest.approx(modularity_as_published(mutual))
 
 
 def test_modularity_of_pruned_latents_is_zero_and_does_not_weigh_in_the_active_mean():
     found = modularity(hand_made.perfect())
-    assert found.score == pytest.approx(3 / 5)
+    assert found.value == pytest.approx(3 / 5)
     assert found.terms["active"] == pytest.approx(1.0)
 
 
 def test_med_and_its_top_latents():
-    assert med(hand_made.perfect()).score == pytest.approx(1.0)
+    assert med(hand_made.perfect()).value == pytest.approx(1.0)
     both = med(hand_made.duplicated())
-    assert both.score == pytest.approx(1.0)
+    assert both.value == pytest.approx(1.0)
     assert both.terms["completeness"] == pytest.approx(1 - math.log(2) / math.log(6))
     entangled = hand_made.entangled()
     noise = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)).double()
     wide = Codes(
         torch.cat([hand_made.perfect().mean[:, :3], 9 * noise], dim=1), None, entangled.grid
     )
-    assert med(wide, top=1).score == pytest.approx(1.0)
-    assert med(wide).score < 0.9
+    assert med(wide, top=1).value == pytest.approx(1.0)
+    assert med(wide).value < 0.9
 
 
 def test_splits_are_disjoint_seeded_and_of_labelled_images():
@@ -314,4 +314,4 @@ def test_unknown_predictors_are_refused():
 
 def test_boosting_splits_few_images_too():
     few = hand_made.perfect()  # 60 images, 40 of them to train
-    assert dci(few).score == pytest.approx(1, abs=0.05)
+    assert dci(few).value == pytest.approx(1, abs=0.05)

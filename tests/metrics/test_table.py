@@ -43,10 +43,10 @@ def test_every_score_lies_in_its_range_and_names_its_definition(whole):
     for row in table:
         assert isinstance(row.result, Score)
         if row.metric.range.startswith("[0, 1]"):
-            assert 0 <= row.result.score <= 1, row.name
+            assert 0 <= row.result.value <= 1, row.name
         if {"factors", "two factors"} & set(row.metric.needs):
             assert row.result.settings["factors"] == ("a", "b", "c"), row.name
-        assert row.metric.source, row.metric.is_not
+        assert row.metric.source, row.metric.caveat
 
 
 def test_scores_do_not_depend_on_the_order_of_latents(whole):
@@ -59,7 +59,7 @@ def test_scores_do_not_depend_on_the_order_of_latents(whole):
     for row in table:
         # The draws of a score that samples are others; ties between splits break another way.
         tolerance = 6 * (row.result.standard_error or 0) + (0.05 if row.name == "dci" else 1e-4)
-        assert other[row.name].score == pytest.approx(row.result.score, abs=tolerance), row.name
+        assert other[row.name].value == pytest.approx(row.result.value, abs=tolerance), row.name
 
 
 def test_scale_free_scores_do_not_depend_on_scale_shift_and_sign(whole):
@@ -70,7 +70,7 @@ def test_scale_free_scores_do_not_depend_on_scale_shift_and_sign(whole):
     for name in SCALE_FREE:
         # A sign swaps which edge a bin includes.
         tolerance = 6 * (table[name].standard_error or 0) + (0.03 if name != "mig" else 1e-4)
-        assert other[name].score == pytest.approx(table[name].score, abs=tolerance), name
+        assert other[name].value == pytest.approx(table[name].value, abs=tolerance), name
 
 
 def test_what_codes_do_not_allow_is_skipped_with_the_reason():
@@ -89,7 +89,7 @@ def test_one_factor_is_enough_for_some():
     grid = FactorGrid(("a",), (12,))
     codes = Codes(torch.arange(12.0)[:, None], torch.full((12, 1), -3.0), grid)
     table = evaluate(codes, "information")
-    assert table["mig"].score == pytest.approx(1.0, abs=1e-4)
+    assert table["mig"].value == pytest.approx(1.0, abs=1e-4)
     assert "dci_mig" in table.skipped
 
 
@@ -124,7 +124,7 @@ def test_partial_grids_with_unknown_labels_are_scored():
     codes = hand_made.unbalanced()
     table = evaluate(codes, ["information", "supervised"])
     assert not {"mig", "dci", "irs", "sap"} & set(table.skipped)
-    assert all(0 <= row.result.score <= 1 for row in table)
+    assert all(0 <= row.result.value <= 1 for row in table)
 
 
 def test_the_page_of_scores_has_every_score_as_the_table_has_it():
@@ -132,6 +132,6 @@ def test_the_page_of_scores_has_every_score_as_the_table_has_it():
     for name, metric in METRICS.items():
         rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
         row = rows[0].replace("\\|", "|")
-        for part in (metric.range, metric.better, metric.source, metric.is_not):
+        for part in (metric.range, metric.better, metric.source, metric.caveat):
             assert part in row
         assert f"**{name}" in page or f", {name}" in page

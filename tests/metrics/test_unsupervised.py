@@ -43,7 +43,7 @@ def runs(count=4, images=500):
 def test_active_units_counts_variances():
     mean = torch.tensor([[0.0, 1.0, 5.0], [0.05, -1.0, 5.0]]).double()
     found = active_units(Codes(mean, None))
-    assert found.score == 1.0
+    assert found.value == 1.0
     assert list(found.terms.values()) == pytest.approx([0.00125, 2.0, 0.0])
 
 
@@ -51,11 +51,11 @@ def test_gaussian_scores_are_those_of_the_formulas():
     codes = hand_made.overlapping()
     covariance = np.cov(codes.mean.numpy().T)
     correlation = 0.5 * (np.log(np.diag(covariance)).sum() - np.linalg.slogdet(covariance)[1])
-    assert gaussian_total_correlation(codes).score == pytest.approx(correlation)
+    assert gaussian_total_correlation(codes).value == pytest.approx(correlation)
     root = scipy.linalg.sqrtm(covariance * np.diag(covariance)[:, None])
     distance = 2 * np.trace(covariance) - 2 * np.trace(root).real
     found = gaussian_wasserstein_correlation(codes)
-    assert found.score == pytest.approx(distance)
+    assert found.value == pytest.approx(distance)
     assert found.terms["normalised"] == pytest.approx(distance / np.trace(covariance))
 
 
@@ -64,20 +64,20 @@ def test_gaussian_total_correlation_of_two_latents_is_that_of_their_correlation(
     other = torch.randn(1000, 1, generator=torch.Generator().manual_seed(1)).double()
     codes = Codes(torch.cat([z, 0.6 * z + other, torch.full_like(z, 3.0)], dim=1), None)
     r = np.corrcoef(codes.mean[:, :2].numpy().T)[0, 1]
-    assert gaussian_total_correlation(codes).score == pytest.approx(-0.5 * math.log(1 - r**2))
+    assert gaussian_total_correlation(codes).value == pytest.approx(-0.5 * math.log(1 - r**2))
 
 
 def test_independent_latents_have_no_gaussian_correlation():
     codes = hand_made.codes(hand_made.factor_columns())
-    assert gaussian_total_correlation(codes).score == pytest.approx(0.0, abs=1e-9)
-    assert gaussian_wasserstein_correlation(codes).score == pytest.approx(0.0, abs=1e-9)
+    assert gaussian_total_correlation(codes).value == pytest.approx(0.0, abs=1e-9)
+    assert gaussian_wasserstein_correlation(codes).value == pytest.approx(0.0, abs=1e-9)
 
 
 def test_latent_mutual_information_is_that_of_scikit_learn():
     codes = hand_made.overlapping()
     binned = [np.digitize(m, np.histogram(m, 20)[1][:-1]) for m in codes.mean.numpy().T]
     pairs = [mutual_info_score(binned[i], binned[j]) for i in range(4) for j in range(4) if i != j]
-    assert latent_mutual_information(codes).score == pytest.approx(np.mean(pairs))
+    assert latent_mutual_information(codes).value == pytest.approx(np.mean(pairs))
 
 
 def test_spearman_is_that_of_scipy_with_ties():
@@ -119,13 +119,13 @@ def test_udr_is_that_of_disentanglement_lib(correlation):
         others = every[:i] + every[i + 1 :]
         found = udr(codes, others, correlation)
         assert list(found.terms.values()) == pytest.approx(strengths, abs=1e-3)
-        assert found.score == pytest.approx(np.median(strengths), abs=1e-3)
+        assert found.value == pytest.approx(np.median(strengths), abs=1e-3)
 
 
 def test_runs_that_agree_up_to_order_and_sign_agree_fully():
     codes = runs(1)[0]
     turned = Codes(-2 * codes.mean[:, [2, 0, 3, 1]], codes.log_std[:, [2, 0, 3, 1]])
-    assert agreement(codes, [turned]).score == pytest.approx(1.0)
+    assert agreement(codes, [turned]).value == pytest.approx(1.0)
     assert relative_strength(torch.eye(3)) == 1.0
     assert relative_strength(torch.ones(4, 4)) == pytest.approx(0.25)
 
@@ -135,7 +135,7 @@ def test_a_latent_without_a_partner_counts_as_no_agreement():
     blind = Codes(codes.mean.clone(), codes.log_std.clone())
     active = int(torch.nonzero(informative(codes))[0, 0])
     blind.mean[:, active], blind.log_std[:, active] = 0.0, 0.0
-    assert agreement(codes, [blind]).score == pytest.approx(2 / 3)
+    assert agreement(codes, [blind]).value == pytest.approx(2 / 3)
 
 
 def test_runs_of_other_images_are_refused():

@@ -19,10 +19,10 @@ each_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
 def test_priors_return_a_law_of_their_latents(name, dtype):
     prior = PRIORS[name]().to(dtype)
     law = prior()
-    assert law.event_shape == (prior.latent,)
-    assert law.sample((3,)).dtype == law.log_prob(torch.zeros(3, prior.latent).to(dtype)).dtype
-    covered = [j for part in prior.subspaces for j in range(prior.latent)[part]]
-    assert covered == list(range(prior.latent))
+    assert law.event_shape == (prior.n_latents,)
+    assert law.sample((3,)).dtype == law.log_prob(torch.zeros(3, prior.n_latents).to(dtype)).dtype
+    covered = [j for part in prior.subspaces for j in range(prior.n_latents)[part]]
+    assert covered == list(range(prior.n_latents))
 
 
 @each_prior
@@ -39,26 +39,26 @@ def test_variances_of_priors_are_those_of_their_samples(name):
 @each_prior
 def test_priors_come_back_from_their_state_to_the_bit(name):
     prior, restored = PRIORS[name](), PRIORS[name]()
-    z = torch.randn(50, prior.latent, generator=torch.manual_seed(0))
-    assert len(list(prior.parameters())) <= len(prior.readings())
+    z = torch.randn(50, prior.n_latents, generator=torch.manual_seed(0))
+    assert len(list(prior.parameters())) <= len(prior.learned_values())
     with torch.no_grad():
         for parameter in prior.parameters():
             parameter.add_(0.5)
-    if prior.readings():
+    if prior.learned_values():
         assert not torch.equal(prior().log_prob(z), restored().log_prob(z))
     restored.load_state_dict(prior.state_dict())
     assert torch.equal(prior().log_prob(z), restored().log_prob(z))
-    assert prior.readings() == restored.readings()
+    assert prior.learned_values() == restored.learned_values()
 
 
 @each_prior
 def test_frozen_priors_ask_for_no_gradient_and_read_the_same(name):
     prior = PRIORS[name]()
-    before = prior.readings()
+    before = prior.learned_values()
     prior.freeze()
-    z = torch.zeros(2, prior.latent)
+    z = torch.zeros(2, prior.n_latents)
     assert not prior().log_prob(z).requires_grad
-    assert prior.readings() == before
+    assert prior.learned_values() == before
     assert not any(value.requires_grad for value in before.values())
     prior.unfreeze()
     assert prior().log_prob(z).requires_grad == bool(before)
@@ -68,7 +68,7 @@ def test_frozen_priors_ask_for_no_gradient_and_read_the_same(name):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_likelihoods_are_laws_of_images(name, channels):
     likelihood = LIKELIHOODS[name]()
-    decoded = torch.randn(2, channels * likelihood.outputs, 4, 6).requires_grad_()
+    decoded = torch.randn(2, channels * likelihood.parameters_per_pixel, 4, 6).requires_grad_()
     law = likelihood(decoded)
     assert law.batch_shape == (2,)
     assert law.event_shape == law.mean.shape[1:] == (channels, 4, 6)
@@ -81,7 +81,7 @@ def test_pixels_have_a_density_that_integrates_to_one(name):
     """Over two grey levels for Bernoulli pixels, by trapezoids else."""
     likelihood = LIKELIHOODS[name]()
     for value in (-1.5, 0.3):
-        decoded = torch.full((1, likelihood.outputs, 1, 1), value, dtype=torch.float64)
+        decoded = torch.full((1, likelihood.parameters_per_pixel, 1, 1), value, dtype=torch.float64)
         if name == "bernoulli":
             x = torch.tensor([0.0, 1.0])
             weight = torch.ones(2)
@@ -115,13 +115,13 @@ def test_every_objective_trains_with_every_prior(name, layout):
     """Twenty steps: all terms finite, prior and both networks changed, all that is learned said."""
     torch.manual_seed(0)
     objective, prior = OBJECTIVES[name], PRIORS[layout]()
-    networks = build_networks("mlp", (1, 8, 8), prior.latent, width=16)
+    networks = build_networks("mlp", (1, 8, 8), prior.n_latents, width=16)
     model = VAE(*networks, prior, BernoulliLikelihood())
     before = {key: value.clone() for key, value in model.named_parameters()}
-    state = TrainState(model, adversary=objective.adversary(prior.latent))
+    state = TrainState(model, adversary=objective.adversary(prior.n_latents))
     reports = list(train(state, Pixels(), objective, steps=20, batch_size=16, seed=1))
-    assert all(math.isfinite(v) for report in reports for v in report.numbers().values())
-    assert {"loss", "reconstruction", "kl", *prior.readings()} <= reports[-1].values.keys()
+    assert all(math.isfinite(v) for report in reports for v in report.to_floats().values())
+    assert {"loss", "reconstruction", "kl", *prior.learned_values()} <= reports[-1].values.keys()
     assert not any(torch.equal(before[key], value) for key, value in model.named_parameters())
 
 

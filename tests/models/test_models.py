@@ -18,10 +18,10 @@ from isavae.models import (
 SHAPE = (1, 8, 8)
 
 
-def small_vae(layout="normal", latent=4):
+def small_vae(layout="normal", n_latents=4):
     torch.manual_seed(0)
-    prior = build_prior(layout, latent)
-    return VAE(*build_networks("mlp", SHAPE, latent), prior, BernoulliLikelihood())
+    prior = build_prior(layout, n_latents)
+    return VAE(*build_networks("mlp", SHAPE, n_latents), prior, BernoulliLikelihood())
 
 
 def test_mlp_is_the_papers():
@@ -97,7 +97,7 @@ def test_noise_depends_on_seed_step_and_stream_only():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: build_prior("isa", 10), "leave latent out"),
+        (lambda: build_prior("isa", 10), "leave n_latents out"),
         (lambda: build_prior("2.1[2.2*4"), "column"),
         (lambda: build_prior("2.1[-1*4]"), "-1"),
         (lambda: build_networks("mpl", SHAPE, 4), "mlp"),

@@ -49,7 +49,7 @@ def test_the_number_of_halvings_follows_the_size(side, halvings):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_convolutional_vae_passes_images_of_any_size(shape):
     likelihood = build_likelihood("gaussian-pixelwise")
-    networks = build_networks("conv", shape, 4, likelihood.outputs, width=4)
+    networks = build_networks("conv", shape, 4, likelihood.parameters_per_pixel, width=4)
     model = VAE(*networks, build_prior("normal", 4), likelihood)
     output = model(torch.rand(2, *shape))
     loss = -output.likelihood.log_prob(output.x).mean() - output.prior.log_prob(output.z).mean()
@@ -146,7 +146,9 @@ def test_continuous_bernoulli_integrates_to_one():
 def test_every_likelihood_has_finite_gradients_for_extreme_decoders(name, channels):
     likelihood = build_likelihood(name)
     for size in (0.0, 1.0, 50.0):
-        decoded = torch.full((2, channels * likelihood.outputs, 4, 4), size, requires_grad=True)
+        decoded = torch.full(
+            (2, channels * likelihood.parameters_per_pixel, 4, 4), size, requires_grad=True
+        )
         x = torch.zeros(2, channels, 4, 4)
         likelihood(decoded).log_prob(x).sum().backward()
         assert torch.isfinite(decoded.grad).all()

@@ -39,7 +39,7 @@ def test_a_family_without_its_shape_takes_the_documented_one(name, shape):
 def test_a_learned_scale_starts_where_it_is_told_and_has_a_gradient():
     for layout, scale in (("normal", 1.0), ("laplace", 1.7), ("2.1[2*2, 2*2]", 1.7)):
         prior = build_prior(layout, 4, scale, learn_scale=True)
-        assert prior.readings()["prior_scale"].item() == pytest.approx(scale)
+        assert prior.learned_values()["prior_scale"].item() == pytest.approx(scale)
         prior().log_prob(torch.ones(4)).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in prior.parameters())
 
@@ -52,7 +52,7 @@ def test_learned_exponents_start_at_two_and_p0_stays():
     optimizer.step()
     assert prior.exponents[0] == torch.tensor(2.1)
     assert (prior.exponents[1:] != 2).all()
-    assert list(prior.readings()) == ["p1", "p2", "p3", "p4", "p5"]
+    assert list(prior.learned_values()) == ["p1", "p2", "p3", "p4", "p5"]
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])

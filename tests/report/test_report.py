@@ -11,7 +11,7 @@ import pytest
 
 from isavae.cli import main
 from isavae.evaluation import encode_all, evaluate
-from isavae.report import NUMBERS, PicturedRun, paper_figures, render, write_report
+from isavae.report import NUMBERS, RunFigures, paper_figures, render, write_report
 from isavae.report.paper import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 
@@ -176,14 +176,14 @@ def test_figures_of_a_run(study):
 
 def test_pictures_do_not_depend_on_how_the_run_is_opened(study):
     run = study / "runs" / "beta-1-1"
-    opened = PicturedRun.open(run)
+    opened = RunFigures.open(run)
     data = run_data()
     model = Run.open(run).load_model()
-    at_hand = PicturedRun.of(model, data, encode_all(model, data))
+    at_hand = RunFigures.of(model, data, encode_all(model, data))
     for one, two in zip(opened.latents().axes, at_hand.latents().axes, strict=True):
         for left, right in zip(one.images, two.images, strict=True):
             np.testing.assert_array_equal(left.get_array(), right.get_array())
-    subset = PicturedRun.open(run, most=20)
+    subset = RunFigures.open(run, most=20)
     assert len(subset.codes) == 20
 
 

@@ -19,12 +19,12 @@ SETTINGS |= {"batch_size": 32, "width": 32, "precision": "float32"}
 FACTOR_VAE = {"name": "factor-vae", "discriminator_width": 16, "discriminator_decay": 0.5}
 KINDS = {
     "beta-vae": {"prior": "2.1[2.2*2, 2.2*2]"},
-    "factor-vae": {"prior": "normal", "latent": 4, "objective": FACTOR_VAE},
+    "factor-vae": {"prior": "normal", "n_latents": 4, "objective": FACTOR_VAE},
     "learned exponents": {
         "prior": "2.1[2*2, 2*2]",
         "learn_exponents": True,
-        "prior_lr": 0.05,
-        "objective": {"name": "tcvae", "warmup": 20},
+        "prior_learning_rate": 0.05,
+        "objective": {"name": "beta-tcvae", "warmup": 20},
     },
 }
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.models import BetaVAE
-from isavae.runs import DivergenceError, Run, RunConfig, build_model, execute, merge_settings
+from isavae.runs import NonFiniteLossError, Run, RunConfig, build_model, execute, merge_settings
 from isavae.training import TrainState, resolve_device, resolve_precision, train
 
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
@@ -58,7 +58,7 @@ def test_stopping_and_going_on_gives_the_same_bits(undisturbed, data, tmp_path):
 
 def test_evaluating_between_steps_changes_nothing(undisturbed, data):
     config = undisturbed.config
-    state = TrainState(build_model(config, data.shape), config.lr)
+    state = TrainState(build_model(config, data.shape), config.learning_rate)
     for _ in train(state, data, config.objective, steps=12, batch_size=32, seed=0):
         encode_all(state.model, data)
         torch.manual_seed(torch.randint(1000, ()).item())
@@ -79,14 +79,16 @@ def test_a_longer_run_continues_the_shorter_one(undisturbed, data, tmp_path):
     longer = short.extended(merge_settings(short.config.settings(), {"steps": 12}))
     execute(longer, data)
     assert_same_bits(weights(longer), weights(undisturbed))
-    with pytest.raises(ValueError, match=r"keeps its settings; lr is 0\.001"):
-        short.extended(merge_settings(short.config.settings(), {"lr": 0.1}))
+    with pytest.raises(ValueError, match=r"keeps its settings; learning_rate is 0\.001"):
+        short.extended(merge_settings(short.config.settings(), {"learning_rate": 0.1}))
 
 
 def test_divergence_names_step_term_and_checkpoint(data, tmp_path):
-    config = RunConfig.parse(TINY | {"lr": 1e30, "steps": 50})
+    config = RunConfig.parse(TINY | {"learning_rate": 1e30, "steps": 50})
     run = Run.create(config, tmp_path / "run")
-    with pytest.raises(DivergenceError, match=r"(kl|reconstruction) is .* at step \d+.*checkpoint"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"(kl|reconstruction) is .* at step \d+.*checkpoint"
+    ):
         execute(run, data, checkpoint_seconds=0.0)
     saved = torch.load(run.state_path, weights_only=True) if run.state_path.exists() else None
     assert saved is None or all(v.isfinite().all() for v in saved["model"].values())
@@ -156,7 +158,7 @@ def test_bfloat16_networks_leave_the_distributions_in_float32(data):
         ({"steps": 3, "epochs": 2}, "not both"),
         ({"objective": {"name": "beta-vae", "beta": -1}}, "beta must be at least 0"),
         ({"objective": {"name": "no-vae"}}, "beta-vae"),
-        ({"lr": "fast"}, "lr"),
+        ({"learning_rate": "fast"}, "learning_rate"),
     ],
 )
 def test_bad_settings_get_a_sentence(settings, sentence):

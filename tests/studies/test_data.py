@@ -8,7 +8,7 @@ import pytest
 
 from isavae.data import load
 from isavae.data.drawn import sprites
-from isavae.studies.shared_data import open_once
+from isavae.studies.shared_data import open_shared
 from tests.study_runs import DATA
 
 pytestmark = pytest.mark.system
@@ -31,7 +31,7 @@ def drawn(tmp_path, monkeypatch):
 
 def test_who_asks_at_once_waits_for_one_drawing_and_all_have_the_same(drawn):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(open_once(DATA))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(open_shared(DATA))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -44,7 +44,7 @@ def test_who_asks_at_once_waits_for_one_drawing_and_all_have_the_same(drawn):
 
 
 def test_another_version_draws_anew(drawn, monkeypatch):
-    open_once(DATA)
+    open_shared(DATA)
     monkeypatch.setattr("isavae.__version__", "another")
-    open_once(DATA)
+    open_shared(DATA)
     assert len(drawn) == 2

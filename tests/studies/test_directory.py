@@ -6,7 +6,7 @@ import time
 import pytest
 
 from isavae.cli.main import main
-from isavae.studies import Study, StudyDirectory, Work
+from isavae.studies import RunRecord, Study, StudyDirectory
 from tests.study_runs import tiny_study
 
 pytestmark = pytest.mark.system
@@ -20,7 +20,7 @@ def study():
 @pytest.fixture
 def directory(tmp_path, study):
     made = StudyDirectory(tmp_path / "s")
-    made.adopt(study)
+    made.initialise(study)
     return made
 
 
@@ -58,7 +58,7 @@ def test_scores_that_are_no_mapping_and_work_of_another_version_count_for_nothin
     directory.run_path(run).mkdir()
     (directory.run_path(run) / "scores.json").write_text("[]")
     (directory.run_path(run) / "work.json").write_text('{"failed": true, "mood": "bad"}')
-    assert (directory.is_done(run), directory.work(run)) == (False, Work())
+    assert (directory.is_done(run), directory.work(run)) == (False, RunRecord())
 
 
 def test_only_who_may_have_a_run_can_give_it_up(study, directory):
@@ -69,19 +69,19 @@ def test_only_who_may_have_a_run_can_give_it_up(study, directory):
         directory.give_up(held, 1, "no")
     (directory.run_path(done) / "scores.json").write_text("{}")
     directory.give_up(done, 1, "no")
-    assert (directory.work(held), directory.work(done)) == (Work(), Work())
+    assert (directory.work(held), directory.work(done)) == (RunRecord(), RunRecord())
 
 
 def test_a_study_may_gain_runs(directory, study):
     longer = Study.parse(study.text.replace("seeds: 3", "seeds: 4"))
-    directory.adopt(longer)
+    directory.initialise(longer)
     assert len(directory.study().runs) == 8
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path, study):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="a study's directory must be writable"):
-        StudyDirectory(tmp_path / "file" / "s").adopt(study)
+        StudyDirectory(tmp_path / "file" / "s").initialise(study)
 
 
 def test_a_run_can_be_set_aside_twice(study, directory):

@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from isavae.studies import Study, StudyDirectory
-from isavae.studies.driver import DiskFullError, Tally, run_study
+from isavae.studies.driver import DiskFullError, StudyProgress, run_study
 from isavae.studies.engines.engine import Ended, Event, Progress
 from isavae.studies.engines.job import Job, Outcome
 from tests.study_runs import tiny_study
@@ -20,7 +20,7 @@ RUNS = [run.id for run in STUDY.runs_in_turn()]
 class Scripted:
     """An engine whose jobs end as the script says, one a wait; those without a script are done."""
 
-    any_device = True
+    is_remote = True
 
     def __init__(self, script: dict[str, list[Outcome]] | None = None, slots: int = 2):
         self.script = defaultdict(list, script or {})
@@ -56,14 +56,14 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
-    monkeypatch.setattr(driver, "HEARTBEAT", 0.0)
-    monkeypatch.setattr(driver, "PATIENCE", 0.0)
+    monkeypatch.setattr(driver, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(driver, "RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture
 def directory(tmp_path):
     made = StudyDirectory(tmp_path / "s")
-    made.adopt(STUDY)
+    made.initialise(STUDY)
     return made
 
 
@@ -162,7 +162,7 @@ def test_devices_and_data_are_checked_where_the_work_is_done(tmp_path, monkeypat
     elsewhere = Study.parse(STUDY.text.replace("width: 8", "width: 8, device: cuda"))
     assert run_study(elsewhere, StudyDirectory(tmp_path / "a"), Scripted()).done == 4
     here = Scripted()
-    here.any_device = False
+    here.is_remote = False
     with pytest.raises(ValueError, match="cuda"):
         run_study(elsewhere, StudyDirectory(tmp_path / "b"), here)
     nothing = Study.parse(STUDY.text.replace("dsprites16[", "dsprits["))
@@ -173,9 +173,9 @@ def test_devices_and_data_are_checked_where_the_work_is_done(tmp_path, monkeypat
 
 def test_a_tally_by_hand():
     running = {"a": (1, 4), "b": (3, 4)}
-    tally = Tally(10, done=4, failed={"c": "no"}, running=running, finished_here=3)
+    tally = StudyProgress(10, done=4, failed={"c": "no"}, running=running, finished_here=3)
     tally.started = time.monotonic() - 8.0
     assert tally.left == 3
     assert tally.rate() == pytest.approx((3 + 1) / 8, rel=1e-3)
     assert tally.seconds_left() == pytest.approx((3 + 3 / 4 + 1 / 4) / 0.5, rel=1e-3)
-    assert Tally(4).seconds_left() is None
+    assert StudyProgress(4).seconds_left() is None

@@ -22,8 +22,8 @@ def test_a_block_is_the_product_of_its_lists_and_seeds():
 
 
 def test_lists_under_zip_go_together_and_multiply_with_the_others():
-    block = {"zip": {"prior": ["a", "b"], "lr": [1, 2]}, "beta": [7, 8]}
-    chosen = [(c["prior"], c["lr"], c["beta"]) for c in combinations(block)]
+    block = {"zip": {"prior": ["a", "b"], "learning_rate": [1, 2]}, "beta": [7, 8]}
+    chosen = [(c["prior"], c["learning_rate"], c["beta"]) for c in combinations(block)]
     assert chosen == [("a", 1, 7), ("a", 1, 8), ("b", 2, 7), ("b", 2, 8)]
 
 
@@ -35,9 +35,10 @@ def test_mappings_expand_inside():
 
 def test_a_block_overrides_the_settings_and_they_the_model():
     study = Study.parse(
-        HEAD + "settings: {model: beta-vae, beta: 2, lr: 0.5}\nruns: [{}, {lr: 0.25}, {beta: 3}]"
+        HEAD + "settings: {model: beta-vae, beta: 2, learning_rate: 0.5}\n"
+        "runs: [{}, {learning_rate: 0.25}, {beta: 3}]"
     )
-    assert [(r.config.objective.beta, r.config.lr) for r in study.runs] == [
+    assert [(r.config.objective.beta, r.config.learning_rate) for r in study.runs] == [
         (2.0, 0.5),
         (2.0, 0.25),
         (3.0, 0.5),
@@ -79,15 +80,15 @@ MISTAKES = {
     "runz: []": "line 2: 'runz' is nothing that a study has; did you mean 'runs'?",
     "runs:\n- modle: vae": "line 3: 'modle' is nothing that a run has; did you mean 'model'?",
     "runs:\n- model: vae\n- model: isa-vea": "line 4: a model must be one of .* isa-vae",
-    "runs:\n- lr: 1\n  batch_size: x": "line 4: batch_size",
-    "settings:\n  lr: -1\nruns: [{}]": "line 3: lr: .* greater than 0",
+    "runs:\n- learning_rate: 1\n  batch_size: x": "line 4: batch_size",
+    "settings:\n  learning_rate: -1\nruns: [{}]": "line 3: learning_rate: .* greater than 0",
     "runs:\n- objective:\n    name: beta-vea": "line 3: .*beta-vae",
     "runs:\n- prior: 2.1[": "line 3: .*tree",
     "runs:\n- network: mpl": "line 3: a network must be one of",
-    "runs:\n- zip: {lr: [1, 2], width: [1]}": "line 3: lists under zip must have one length",
+    "runs:\n- zip: {seed: [1, 2], width: [1]}": "line 3: lists under zip must have one length",
     "runs:\n- zip: 3": "line 3: zip must map names to lists",
     "seeds: 0\nruns: [{}]": "line 2: seeds must be a number or a list of numbers; got 0",
-    "runs:\n- lr: 1\n  seeds: [a]": "line 4: seeds must be",
+    "runs:\n- learning_rate: 1\n  seeds: [a]": "line 4: seeds must be",
     "runs:\n- seed: 3": "line 3: 'seed' is nothing that a run has; did you mean 'seeds'",
     "runs:\n- steps: 3\n  epochs: 4": "line 3: give steps or epochs, not both",
     "runs: [{}]\nresources:\n  cpu: 1": "line 4: 'cpu' .* did you mean 'cpus'",
@@ -98,9 +99,9 @@ MISTAKES = {
     "runs: [{}]\nimages: 0": "line 3: images: .*greater than or equal to 1",
     "runs:\n- seeds: [0, -1]": "line 3: seeds must be",
     "runs:\n- seeds: [true]": "line 3: seeds must be",
-    "settings:\n  zip: {lr: [1]}\nruns: [{}]": "line 3: 'zip' is nothing that a run has",
-    "runs:\n- steps: 3\n  zip:\n    lr: [1, -1]": "line 5: lr: .*greater than 0",
-    "runs:\n- prior: isa\n  objective: {kl: analytic}": "line 4: an analytic KL needs",
+    "settings:\n  zip: {learning_rate: [1]}\nruns: [{}]": "line 3: 'zip' is nothing that a run has",
+    "runs:\n- steps: 3\n  zip:\n    batch_size: [1, -1]": "line 5: batch_size: .*greater than or",
+    "runs:\n- prior: isa\n  objective: {kl_estimator: analytic}": "line 4: an analytic KL needs",
     "runs: [{}]\nruns: [{}]": "line 3: a name must stand once",
     "runs: []": "line 2: runs",
     "runs:\n- beta: [1, 2": "line 3: ",

@@ -7,7 +7,7 @@ import pytest
 
 from isavae.studies import StudyDirectory
 from isavae.studies.driver import run_study
-from isavae.studies.engines.job import Job, perform
+from isavae.studies.engines.job import Job, run_job
 from isavae.studies.engines.local import LocalEngine
 from isavae.studies.remote import Remote
 from tests.study_runs import outcome, start_driver, tiny_study
@@ -62,7 +62,7 @@ def job(tmp_path):
     """A run of a study in fsspec's storage in memory."""
     study, remote = tiny_study(200), Remote(f"memory://{tmp_path.name}")
     directory = StudyDirectory(tmp_path / "scratch", remote)
-    directory.adopt(study)
+    directory.initialise(study)
     run = study.runs[0]
     return Job(
         str(directory.path), run.id, run.config.settings(), images=16, checkpoint_seconds=0.0,
@@ -82,20 +82,20 @@ def test_a_remote_run_is_fetched_stored_and_leaves_nothing_here(job):
         asked.append(remote.read(f"runs/{job.run}/state.pt"))
         return len(asked) == 100
 
-    assert perform(job, None, stop).kind == "stopped"
+    assert run_job(job, None, stop).kind == "stopped"
     assert len({state for state in asked if state}) > 1, "checkpoints are stored on the way"
     assert names(remote, job.run) == ["config.json", "log.jsonl", "model.safetensors", "state.pt"]
     assert not list(Path(job.root).glob("runs/*"))
     (Path(job.root) / "runs" / job.run).mkdir()
     (Path(job.root) / "runs" / job.run / "config.json").write_text("of a worker killed here")
-    assert perform(job, None, lambda: False).kind == "done"
+    assert run_job(job, None, lambda: False).kind == "done"
     files = ["config.json", "log.jsonl", "model.safetensors", "scores.json", "work.json"]
     assert names(remote, job.run) == files
     assert not list(Path(job.root).glob("runs/*"))
     log = (remote.read(f"runs/{job.run}/log.jsonl") or b"").decode().splitlines()
     starts = [r["step"] for r in map(json.loads, log) if r.get("event") == "start"]
     assert starts == [0, 100]
-    assert perform(job, lambda *_: pytest.fail("it was done"), lambda: False).kind == "done"
+    assert run_job(job, lambda *_: pytest.fail("it was done"), lambda: False).kind == "done"
 
 
 def test_what_is_stored_last_says_that_all_is_stored(job, monkeypatch):
@@ -103,13 +103,13 @@ def test_what_is_stored_last_says_that_all_is_stored(job, monkeypatch):
     monkeypatch.setattr(
         Remote, "write", lambda self, name, data: stored.append(name) or write(self, name, data)
     )
-    assert perform(job, None, lambda: False).kind == "done"
+    assert run_job(job, None, lambda: False).kind == "done"
     assert stored[-1] == f"runs/{job.run}/scores.json"
 
 
 def test_the_mirror_has_small_files_and_takes_what_changed(job, tmp_path):
     remote = Remote(job.remote)
-    assert perform(job, None, lambda: False).kind == "done"
+    assert run_job(job, None, lambda: False).kind == "done"
     remote.mirror(tmp_path / "here")
     mirrored = {path.name for path in (tmp_path / "here").rglob("*") if path.is_file()}
     assert mirrored == {"study.yaml", "config.json", "work.json", "scores.json"}

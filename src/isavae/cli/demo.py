@@ -7,7 +7,7 @@ from isavae.cli.evaluation import encode_with_progress, score_run, show
 from isavae.cli.training import train_with_progress
 from isavae.data import load
 from isavae.figures import save
-from isavae.report import PicturedRun
+from isavae.report import RunFigures
 from isavae.runs import Run, RunConfig
 
 # A part of dSprites on which position finds its axes within minutes on two cores: strongly
@@ -47,7 +47,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> int:
     show(scores)
     rate = run.metadata()["steps"] * run.config.batch_size / seconds
     print(f"\ntrained in {seconds:.0f} s, {rate:,.0f} images/s")
-    pictured = PicturedRun.of(model, data, codes)
+    pictured = RunFigures.of(model, data, codes)
     for name in ("latents", "traversals", "reconstructions"):
         print(save(getattr(pictured, name)(), out / f"{name}.png"))
     print(f"touch it: isavae explore {out}")

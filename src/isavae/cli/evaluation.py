@@ -13,8 +13,7 @@ from isavae.cli.progress import StepProgress
 from isavae.data import ImageDataset, load
 from isavae.evaluation import encode_all
 from isavae.evaluation import evaluate as score
-from isavae.metrics import Codes, exact_information, scored_names
-from isavae.metrics import Table as MetricTable
+from isavae.metrics import Codes, ScoreTable, exact_information, scored_names
 from isavae.metrics import evaluate as score_codes
 from isavae.models import VAE
 from isavae.runs import Run
@@ -59,7 +58,7 @@ def evaluate(
 @torch.no_grad()
 def score_table(
     model: VAE, codes: Codes, metrics: Sequence[str], others: Sequence[Codes] = (), seed: int = 0
-) -> MetricTable:
+) -> ScoreTable:
     """The scores of `isavae.metrics` with what the model knows: its prior and its subspaces."""
     sizes = [part.stop - part.start for part in model.prior.subspaces]
     with Console(stderr=True).status("scoring") as status:
@@ -104,7 +103,7 @@ def score_run(
     return scores
 
 
-def show_table(table: MetricTable) -> None:
+def show_table(table: ScoreTable) -> None:
     """Print any scores with their range, direction and time, and why others are missing."""
     console = Console()
     printed = Table(box=None, title="scores", title_justify="left")
@@ -114,10 +113,10 @@ def show_table(table: MetricTable) -> None:
     printed.add_column("range")
     for row in table:
         arrow = {"higher": "↑", "lower": "↓", "neither": " "}[row.metric.better]
-        value, error = f"{row.result.score:.4f}", _error(row.result.standard_error)
+        value, error = f"{row.score.value:.4f}", _error(row.score.standard_error)
         printed.add_row(row.name, value, error, f"{row.seconds:.1f}", f"{arrow} {row.metric.range}")
-        for term, number in row.result.terms.items():
-            printed.add_row(f"  {term}", f"{number:.4f}", _error(row.result.term_errors.get(term)))
+        for term, number in row.score.terms.items():
+            printed.add_row(f"  {term}", f"{number:.4f}", _error(row.score.term_errors.get(term)))
     console.print(printed, markup=False)
     for reason in table.skipped.values():
         console.print(f"skipped: {reason}", markup=False, highlight=False)

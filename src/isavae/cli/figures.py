@@ -8,7 +8,7 @@ from tyro.conf import Positional
 from isavae.cli.evaluation import encode_with_progress
 from isavae.data import load
 from isavae.figures import save
-from isavae.report import PicturedRun
+from isavae.report import RunFigures
 from isavae.runs import Run
 
 Format = Literal["png", "pdf", "svg"]
@@ -52,4 +52,4 @@ def _draw(path: Path, name: str, out: Path | None, format: Format) -> None:
     data = load(run.config.data)
     model, codes = encode_with_progress(run, data)
     target = out or run.path / f"{name}.{format}"
-    print(save(getattr(PicturedRun.of(model, data, codes), name)(), target))
+    print(save(getattr(RunFigures.of(model, data, codes), name)(), target))

@@ -12,7 +12,7 @@ from tyro.conf import Positional
 from isavae.cli.progress import StepProgress
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
-from isavae.studies.driver import Tally
+from isavae.studies.driver import StudyProgress
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -22,7 +22,7 @@ def fit(
     out: Path,
     budget: str = "15m",
     size: int | None = None,
-    layout: str | None = None,
+    prior: str | None = None,
     likelihood: str | None = None,
     beta: tuple[float, ...] = (),
     seeds: int = SEEDS,
@@ -40,7 +40,7 @@ def fit(
         out: where results go.
         budget: time for everything, such as 90s, 15m or 2h.
         size: height and width of the pictures as the model sees them; proposed if left out.
-        layout: the prior, such as "2.1[6*2, 6*2]"; proposed if left out.
+        prior: the prior, such as "2.1[6*2, 6*2]"; proposed if left out.
         likelihood: of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
         beta: values of beta to try; proposed if left out.
         seeds: models per beta, at least 2.
@@ -50,7 +50,7 @@ def fit(
     """
     with StepProgress("training", "%") as progress:
 
-        def show(tally: Tally) -> None:
+        def show(tally: StudyProgress) -> None:
             shares = sum(step / max(steps, 1) for step, steps in tally.running.values())
             progress(round(100 * (tally.done + shares) / tally.total), 100)
 
@@ -59,13 +59,13 @@ def fit(
             out,
             seconds(budget),
             workers=workers,
-            edge=size,
+            size=size,
             on_reasons=_say,
             on_change=show,
             steps=steps,
-            layout=layout,
+            prior=prior,
             likelihood=likelihood,
-            betas=beta,
+            beta=beta,
             seeds=seeds,
             learn_exponents=learn_exponents,
         )

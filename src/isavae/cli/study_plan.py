@@ -8,7 +8,7 @@ from tyro.conf import Positional
 
 from isavae.cli.progress import StepProgress
 from isavae.cli.study_progress import duration
-from isavae.studies import Plan, Study, plan
+from isavae.studies import Study, StudyEstimate, plan
 from isavae.studies.engines.local import share_cores
 from isavae.studies.planning import GPU_FLOP_PER_SECOND, GPU_STEP_SECONDS, labels
 
@@ -77,11 +77,11 @@ def size(count: float) -> str:
     return f"{count:.3g} {units[power]}" if count < 9.95 else f"{count:.0f} {units[power]}"
 
 
-def _rate(foreseen: Plan) -> float:
+def _rate(foreseen: StudyEstimate) -> float:
     return 3600 * len(foreseen.runs) / foreseen.seconds
 
 
-def _show(foreseen: Plan) -> None:
+def _show(foreseen: StudyEstimate) -> None:
     """A row for every kind and length of run; GFLOP are those of a step."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")

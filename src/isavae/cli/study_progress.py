@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from isavae.studies.driver import Tally
+from isavae.studies.driver import StudyProgress
 
 LINE_SECONDS = 10.0
 SHOWN_RUNS = 16
@@ -32,7 +32,7 @@ class LiveTally:
         if self._console.is_terminal:
             self._live.stop()
 
-    def __call__(self, tally: Tally) -> None:
+    def __call__(self, tally: StudyProgress) -> None:
         """Show how far the study is."""
         if self._console.is_terminal:
             self._live.update(_table(tally), refresh=True)
@@ -41,7 +41,7 @@ class LiveTally:
             print(describe(tally), file=sys.stderr)
 
 
-def describe(tally: Tally) -> str:
+def describe(tally: StudyProgress) -> str:
     """How far a study is, in one line.
 
     >>> describe(Tally(total=4, done=1))
@@ -50,7 +50,7 @@ def describe(tally: Tally) -> str:
     return ", ".join(_facts(tally))
 
 
-def _facts(tally: Tally) -> list[str]:
+def _facts(tally: StudyProgress) -> list[str]:
     """Counts; rate and time left; the best so far: each a line of 80 columns at most."""
     facts = [
         f"{tally.done:,}/{tally.total:,} done, {len(tally.running):,} running, "
@@ -76,7 +76,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _table(tally: Tally) -> Group:
+def _table(tally: StudyProgress) -> Group:
     table = Table(box=None, pad_edge=False)
     table.add_column("running")
     table.add_column("step", justify="right")

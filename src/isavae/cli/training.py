@@ -15,13 +15,13 @@ from isavae.data import ImageDataset, load
 from isavae.runs import (
     Run,
     RunConfig,
+    check_trainable,
     execute,
     merge_settings,
     preset,
     read_settings,
-    require_trainable,
 )
-from isavae.training import require_batch
+from isavae.training import check_batch
 
 
 @final
@@ -30,29 +30,29 @@ class ObjectiveFlags:
     """An objective's parameters; each belongs to the objectives named, and has their default."""
 
     name: Annotated[str | None, arg(aliases=["--objective"])] = None
-    """beta-vae, tcvae, factor-vae, dip-vae-i, dip-vae-ii or annealed."""
+    """beta-vae, beta-tcvae, factor-vae, dip-vae-i, dip-vae-ii or annealed-vae."""
     beta: Annotated[float | None, arg(aliases=["--beta"])] = None
-    """Weight of the KL term (beta-vae) or of the total correlation (tcvae)."""
+    """Weight of the KL term (beta-vae) or of the total correlation (beta-tcvae)."""
     alpha: float | None = None
-    """Weight of the mutual information (tcvae)."""
+    """Weight of the mutual information (beta-tcvae)."""
     gamma: Annotated[float | None, arg(aliases=["--gamma"])] = None
-    """Weight of the total correlation (factor-vae), the parts' divergence (tcvae), or the distance
-    from the capacity (annealed)."""
+    """Weight of the total correlation (factor-vae), the dimension-wise KL (beta-tcvae), or the
+    distance from the capacity (annealed-vae)."""
     estimator: Literal["weighted", "stratified", "stratified_published"] | None = None
-    """Minibatch estimator of log q(z) (tcvae)."""
+    """Minibatch estimator of log q(z) (beta-tcvae)."""
     between: Literal["latents", "subspaces"] | None = None
-    """What the total correlation is between (tcvae)."""
+    """What the total correlation is between (beta-tcvae)."""
     exact: bool | None = None
-    """Visit all pairs for the marginals (tcvae)."""
+    """Visit all pairs for the marginals (beta-tcvae)."""
     lambda_od: float | None = None
     """Weight of the covariances (dip-vae-i, dip-vae-ii)."""
     lambda_d: float | None = None
     """Weight of the variances (dip-vae-i, dip-vae-ii)."""
     capacity: float | None = None
-    """Capacity at the end, in nats (annealed)."""
+    """Capacity at the end, in nats (annealed-vae)."""
     capacity_steps: int | None = None
-    """Steps in which the capacity rises from 0 (annealed)."""
-    discriminator_lr: float | None = None
+    """Steps in which the capacity rises from 0 (annealed-vae)."""
+    discriminator_learning_rate: float | None = None
     """Learning rate of the discriminator (factor-vae)."""
     discriminator_decay: float | None = None
     """Factor of that rate over every 1000 steps (factor-vae)."""
@@ -60,10 +60,10 @@ class ObjectiveFlags:
     """Units of the discriminator's hidden layers (factor-vae)."""
     discriminator_share: float | None = None
     """Share of a batch that the discriminator learns from (factor-vae)."""
-    kl: Literal["sampled", "analytic", "entropy"] | None = None
-    """How the KL term is estimated (all but tcvae)."""
+    kl_estimator: Literal["sampled", "analytic", "entropy"] | None = None
+    """How the KL term is estimated (all but beta-tcvae)."""
     warmup: int | None = None
-    """Steps in which the regulariser's weight rises from 0 (all but annealed)."""
+    """Steps in which the regulariser's weight rises from 0 (all but annealed-vae)."""
 
 
 NO_FLAGS = ObjectiveFlags()
@@ -76,12 +76,12 @@ def train(
     data: str | None = None,
     prior: str | None = None,
     prior_scale: str | None = None,
-    latent: int | None = None,
+    n_latents: int | None = None,
     learn_exponents: bool = False,
     learn_p0: bool = False,
     learn_scale: bool = False,
     lowest_exponent: float | None = None,
-    prior_lr: float | None = None,
+    prior_learning_rate: float | None = None,
     objective: ObjectiveFlags = NO_FLAGS,
     likelihood: str | None = None,
     network: str | None = None,
@@ -89,7 +89,7 @@ def train(
     steps: int | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
-    lr: float | None = None,
+    learning_rate: float | None = None,
     seed: int | None = None,
     precision: Literal["auto", "float32", "bfloat16"] | None = None,
     device: str | None = None,
@@ -107,12 +107,12 @@ def train(
         prior: "isa" (5 subspaces of 4, p0 = 2.1, p = 2.2), a tree such as "2.1[2.2*4, 2.2*4]",
             "normal", "laplace", "student-t(3.5)" or "gennorm(4)".
         prior_scale: s of Eq. 11 (1 as published), or "standardised" for unit mean variance.
-        latent: number of latents, where the prior does not say it.
+        n_latents: number of latents, where the prior does not say it.
         learn_exponents: learn the exponents of the prior's tree but p0, from 2 on for "isa".
         learn_p0: learn p0 too.
         learn_scale: learn the prior's scale.
         lowest_exponent: lower bound of learned exponents, 1 if not given.
-        prior_lr: learning rate of what the prior learns, 5e-4 if not given.
+        prior_learning_rate: learning rate of what the prior learns, 5e-4 if not given.
         objective: what is minimised.
         likelihood: distribution of pixels: bernoulli, continuous-bernoulli, gaussian or laplace
             (learned spread), gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.
@@ -121,7 +121,7 @@ def train(
         steps: optimiser steps in all.
         epochs: passes over the data, instead of steps.
         batch_size: images per step.
-        lr: learning rate of Adam.
+        learning_rate: learning rate of Adam.
         seed: of weights, batches and noise.
         precision: of the networks; auto is bfloat16 where the hardware computes it natively.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -138,9 +138,9 @@ def train(
         images = load(run.config.data)
     else:
         settings = RunConfig.parse(merge_settings(*layers))
-        require_trainable(settings)
+        check_trainable(settings)
         images = load(settings.data)
-        require_batch(settings.batch_size, len(images))
+        check_batch(settings.batch_size, len(images))
         run = Run.create(settings, out)
     return train_with_progress(run, images)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
-from isavae.data.mapped_file import Outside
+from isavae.data.mapped_file import MappedImages
 from isavae.data.memory import memory_limit
 from isavae.data.progress import progress
 from isavae.files import atomic_write
@@ -86,7 +86,7 @@ def write(
         file.write(_end(content, shape, stored, grid, digest.hexdigest(), None))
 
 
-def refer(path: Path, content: str, outside: Outside, grid: FactorGrid) -> None:
+def write_reference(path: Path, content: str, outside: MappedImages, grid: FactorGrid) -> None:
     """Write a file that says where else the images of a data set lie.
 
     Args:
@@ -112,7 +112,7 @@ def _end(
     stored: tuple[int, ...],
     grid: FactorGrid | None,
     sha256: str,
-    outside: Outside | None,
+    outside: MappedImages | None,
 ) -> bytes:
     """The line of JSON and its length."""
     description = {
@@ -222,10 +222,10 @@ def _description(path: Path) -> dict[str, Any] | None:
     return about if whole and "block" in about else None
 
 
-def _outside(about: dict[str, Any]) -> Outside | None:
+def _outside(about: dict[str, Any]) -> MappedImages | None:
     if about["outside"] is None:
         return None
-    return Outside(**about["outside"] | {"stored": tuple(about["outside"]["stored"])})
+    return MappedImages(**about["outside"] | {"stored": tuple(about["outside"]["stored"])})
 
 
 def _payload(about: dict[str, Any]) -> int:

@@ -42,7 +42,7 @@ class Source:
     open: Callable[[], ImageDataset]
     part: Callable[..., ImageDataset] | None = None
     is_drawn: bool = True
-    kept_as: str = ""
+    cache_name: str = ""
     bits: float | int = 8
 
     @property
@@ -70,7 +70,7 @@ def _variant(about: str, opened: Callable[[], ImageDataset]) -> Source:
         shape=(3, 64, 64),
         grid=sprites.GRID,
         open=opened,
-        kept_as="dsprites",
+        cache_name="dsprites",
         bits=1 / 3,
     )
 
@@ -119,7 +119,7 @@ DATASETS: dict[str, Source] = {
     **{name: _published(name) for name in OFFICIAL},
 }
 
-SINGLE = {"fit", "layout", "factors", "channels"}  # options of `open_path` with one value
+SINGLE = {"fit", "axes", "factors", "channels"}  # options of `open_path` with one value
 
 
 def load(name: str) -> ImageDataset:
@@ -210,7 +210,7 @@ def listing() -> str:
     lines = []
     for name, source in DATASETS.items():
         where = "drawn when asked for" if source.is_drawn else how_to_get(name)
-        file = cache_file(source.kept_as or name)
+        file = cache_file(source.cache_name or name)
         if read(file) is not None:
             where = f"in {file}"
         grid = zip(source.grid.names, source.grid.sizes, strict=True)

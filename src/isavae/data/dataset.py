@@ -223,8 +223,8 @@ class ImageDataset:
         rows, grid = self.grid.select(**choices)
         return self._at(rows, grid)
 
-    def sample(self, seed: int, n: int) -> "ImageDataset":
-        """A random subset without repeats, in the data set's order; a pure function of (seed, n).
+    def sample(self, n: int, seed: int = 0) -> "ImageDataset":
+        """A random subset without repeats, in the data set's order; a pure function of (n, seed).
 
         Raises:
             ValueError: If the data set has fewer than n images.

@@ -10,7 +10,7 @@ import numpy as np
 from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
 from isavae.data.own.folder import picture_files
-from isavae.data.safe_reading import optional
+from isavae.data.safe_reading import import_extra
 
 
 @final
@@ -119,11 +119,11 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
 
 def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
     """Save a contact sheet as a picture file."""
-    optional("PIL.Image").fromarray(contact_sheet(dataset)).save(path)
+    import_extra("PIL.Image").fromarray(contact_sheet(dataset)).save(path)
 
 
 def _sizes(folder: Path) -> dict[tuple[int, int], int]:
-    image, sizes = optional("PIL.Image"), Counter()
+    image, sizes = import_extra("PIL.Image"), Counter()
     for path in picture_files(folder):
         try:
             with image.open(path) as picture:

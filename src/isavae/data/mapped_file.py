@@ -12,7 +12,7 @@ BLOCK = 1 << 24  # bytes that are hashed at a time
 
 @final
 @dataclass(frozen=True)
-class Outside:
+class MappedImages:
     """Where bytes of images lie in another file, and by what a change of that file is noticed.
 
     Args:
@@ -30,7 +30,7 @@ class Outside:
     changed: int
 
     @classmethod
-    def at(cls, path: Path, offset: int, stored: tuple[int, int, int, int]) -> "Outside":
+    def at(cls, path: Path, offset: int, stored: tuple[int, int, int, int]) -> "MappedImages":
         """Where images lie in a file as it is now."""
         status = path.stat()
         return cls(str(path.resolve()), offset, stored, status.st_size, status.st_mtime_ns)

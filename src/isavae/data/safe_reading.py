@@ -21,7 +21,7 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip: signature, lengths of name
 
 
 @contextmanager
-def refusing(path: Path, kind: str) -> Iterator[None]:
+def as_refused_file(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a parser makes of a damaged file into one sentence.
 
     Raises:
@@ -161,7 +161,7 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
         RefusedFileError: If it is not of that shape and of integers or floats, or lies in other
             files.
     """
-    h5py = optional("h5py")
+    h5py = import_extra("h5py")
     with h5py.File(path, "r") as file:
         require(
             isinstance(file.get(name, getlink=True), h5py.HardLink),
@@ -207,7 +207,7 @@ def _read_exactly(file: BufferedIOBase, count: int) -> bytes:
     return data.getvalue()
 
 
-def optional(module: str):
+def import_extra(module: str):
     """A package of the extra `data`.
 
     Raises:

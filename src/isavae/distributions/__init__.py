@@ -15,7 +15,7 @@ from isavae.distributions.fit import (
 from isavae.distributions.generalized_normal import GeneralizedNormal
 from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.marginals import leaf_density
-from isavae.distributions.mixtures.entropies import marginal_entropies, partition_entropies
+from isavae.distributions.mixtures.entropies import conditional_entropies, marginal_entropies
 from isavae.distributions.tree import LpTree
 
 __all__ = [
@@ -25,11 +25,11 @@ __all__ = [
     "LpNested",
     "LpTree",
     "compare_trees",
+    "conditional_entropies",
     "fit_lp_nested",
     "leaf_density",
     "likelihood_ratio_p_value",
     "marginal_entropies",
-    "partition_entropies",
     "rotation_curve",
     "rotational_asymmetry",
     "subspace_dependence",

@@ -13,16 +13,16 @@ from torch.nn.functional import hardtanh
 from isavae.distributions import norms
 from isavae.distributions.moments import log_leaf_moments, log_moment
 from isavae.distributions.parameters import (
+    as_tensors,
     batch_shape_of,
-    check_numbers,
+    check_not_nan,
     check_positive,
     check_width,
-    joint_parameters,
 )
-from isavae.distributions.radial import check_radial, radial_mean
+from isavae.distributions.radial import check_radial, radial_expectation
 from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
-from isavae.distributions.tree_index import layout_of, working_dtype
+from isavae.distributions.tree_index import index_of, working_dtype
 
 # e^700 is the edge of float64, e^88 of float32. Capping the logarithm of f^p0 there keeps the
 # gradient of a power that overflows free of ∞·0.
@@ -80,7 +80,7 @@ class LpNested(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         self.tree = LpTree.parse(tree) if isinstance(tree, str) else tree
-        self.exponents, self.scale = joint_parameters(self.tree, scale, exponents, radial)
+        self.exponents, self.scale = as_tensors(self.tree, scale, exponents, radial)
         self.radial = radial
         batch = batch_shape_of(self.exponents, self.scale, radial)
         check = Distribution._validate_args if validate_args is None else validate_args
@@ -94,7 +94,7 @@ class LpNested(Distribution):
         self._validate_args = check
 
     def _prepare(self) -> None:
-        self._layout = layout_of(self.tree, self.exponents.device)
+        self._layout = index_of(self.tree, self.exponents.device)
         # A graph can be walked back only once: with learned parameters every call builds its own.
         learned = self.exponents.requires_grad or self.scale.requires_grad
         self._known_constants = None if learned else self._constants()
@@ -184,7 +184,7 @@ class LpNested(Distribution):
         log_prob = log_prob.to(self._result_dtype(value))
         # A NaN among the leaves is one in the result, which is shorter to look through.
         if self._validate_args and bool(log_prob.isnan().any()):
-            check_numbers(value)
+            check_not_nan(value)
         return log_prob
 
     def _log_shape(self, log_norm: Tensor, p0: Tensor, log_s: Tensor) -> Tensor:
@@ -234,7 +234,9 @@ class LpNested(Distribution):
             entropy = self.tree.n / p[..., 0] - self._constants()[-1]
         else:
             others = self.tree.n - 1
-            of_radius = radial_mean(self.radial, lambda log_v, log_psi: others * log_v - log_psi)
+            of_radius = radial_expectation(
+                self.radial, lambda log_v, log_psi: others * log_v - log_psi
+            )
             entropy = of_radius + norms.log_surface(p, self._layout)
         return entropy.to(self._result_dtype()).expand(self.batch_shape)
 

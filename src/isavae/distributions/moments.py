@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from isavae.distributions.norms import beside_batch, nodes_first
-from isavae.distributions.tree_index import Layout, Level, pick, sweep_down
+from isavae.distributions.norms import nodes_first, unsqueeze_batch
+from isavae.distributions.tree_index import Level, TreeIndex, index_first, sweep_down
 
 
 def log_moment(count: Tensor | int, p: Tensor, order: int = 2) -> Tensor:
@@ -12,15 +12,15 @@ def log_moment(count: Tensor | int, p: Tensor, order: int = 2) -> Tensor:
     return torch.lgamma((count + order) / p) - torch.lgamma(count / p)
 
 
-def log_leaf_moments(log_radius_moment: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
+def log_leaf_moments(log_radius_moment: Tensor, exponents: Tensor, index: TreeIndex) -> Tensor:
     """Log E z_j² of every leaf, on the first axis, from that of the radius (batch shape)."""
     batch = log_radius_moment.shape
     p = nodes_first(exponents, len(batch) + 1)
 
     def split(log_values: Tensor, level: Level) -> Tensor:
-        p_nodes = pick(p, level.nodes)
-        rest = log_values - log_moment(beside_batch(level.leaf_counts, batch), p_nodes)
-        counts = beside_batch(level.child_counts, batch)
+        p_nodes = index_first(p, level.nodes)
+        rest = log_values - log_moment(unsqueeze_batch(level.leaf_counts, batch), p_nodes)
+        counts = unsqueeze_batch(level.child_counts, batch)
         return rest.unsqueeze(1) + log_moment(counts, p_nodes.unsqueeze(1))
 
-    return sweep_down(log_radius_moment, layout, split)
+    return sweep_down(log_radius_moment, index, split)

@@ -14,30 +14,30 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from isavae.distributions.tree_index import Layout, Level, pick, sweep_down
+from isavae.distributions.tree_index import Level, TreeIndex, index_first, sweep_down
 
 # Leaves of so many numbers, with their powers and shares, stay in a processor's cache.
 _BLOCK = 2**18
 
 
-def log_norm(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
+def log_norm(z: Tensor, exponents: Tensor, index: TreeIndex) -> Tensor:
     """The logarithm of f(z), in the precision of the exponents, one per inner node in preorder."""
     if exponents.dim() > 1 or z.device.type != "cpu" or z.numel() <= _BLOCK:
-        return _log_norm(z, exponents, layout)
-    blocks = z.reshape(-1, layout.n).split(max(_BLOCK // layout.n, 1))
-    norms = torch.cat([_log_norm(block, exponents, layout) for block in blocks])
+        return _log_norm(z, exponents, index)
+    blocks = z.reshape(-1, index.n).split(max(_BLOCK // index.n, 1))
+    norms = torch.cat([_log_norm(block, exponents, index) for block in blocks])
     return norms.reshape(z.shape[:-1])
 
 
-def _log_norm(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
+def _log_norm(z: Tensor, exponents: Tensor, index: TreeIndex) -> Tensor:
     axes = max(z.dim(), exponents.dim())
     # Moving the axis before widening the type is eight times faster than after it.
     leaves = nodes_first(z, axes).contiguous().to(torch.promote_types(z.dtype, torch.float32))
     exponents = nodes_first(exponents, axes)
     if torch.compiler.is_compiling():  # the compiler fuses plain operations by itself
-        return _Sweep(leaves, exponents, layout).log_norm
+        return _Sweep(leaves, exponents, index).log_norm
     wanted = leaves.requires_grad, exponents.requires_grad
-    return _LogNorm.apply(leaves, exponents, layout, wanted)[0]
+    return _LogNorm.apply(leaves, exponents, index, wanted)[0]
 
 
 class _Sweep:
@@ -47,8 +47,8 @@ class _Sweep:
     shares of the largest child's power, and `totals` their sums.
     """
 
-    def __init__(self, leaves: Tensor, exponents: Tensor, layout: Layout) -> None:
-        self.leaves, self.exponents, self.layout = leaves, exponents, layout
+    def __init__(self, leaves: Tensor, exponents: Tensor, index: TreeIndex) -> None:
+        self.leaves, self.exponents, self.index = leaves, exponents, index
         # The smallest normal number stands in for 0: its powers do not count beside another leaf's.
         # The largest one stands in for infinity.
         limits = torch.finfo(exponents.dtype)
@@ -56,8 +56,8 @@ class _Sweep:
         self.logs = [self.magnitudes.log()]
         self.weights: list[Tensor] = []
         self.totals: list[Tensor] = []
-        for level in layout.levels:
-            p = pick(exponents, level.nodes)
+        for level in index.levels:
+            p = index_first(exponents, level.nodes)
             powers = _children(self.logs, level) * p.unsqueeze(1)
             largest = powers.detach().amax(1)  # cancels: no gradient need pass through it
             self.weights.append(powers.sub_(largest.unsqueeze(1)).exp_())
@@ -80,7 +80,7 @@ class _Sweep:
             shares = (values / self.totals[level.position]).unsqueeze(1)
             return shares * self.weights[level.position]
 
-        at_leaves = sweep_down(torch.ones_like(self.log_norm), self.layout, split)
+        at_leaves = sweep_down(torch.ones_like(self.log_norm), self.index, split)
         empty = self.leaves.new_empty(0)
         return (
             # 1/z, but 0 at z = 0, where the sign is 0: so is the gradient there.
@@ -90,10 +90,10 @@ class _Sweep:
 
     def _exponent_slopes(self, of_nodes: dict[int, Tensor]) -> Tensor:
         by_level = []
-        for i, level in enumerate(self.layout.levels):
+        for i, level in enumerate(self.index.levels):
             mean_log = (self.weights[i] * _children(self.logs, level)).sum(1) / self.totals[i]
             by_level.append(of_nodes[i] * (mean_log - self.logs[i + 1]))
-        return torch.cat(by_level).index_select(0, self.layout.preorder) / self.exponents
+        return torch.cat(by_level).index_select(0, self.index.preorder) / self.exponents
 
 
 class _LogNorm(Function):
@@ -107,14 +107,14 @@ class _LogNorm(Function):
 
     @staticmethod
     def forward(
-        leaves: Tensor, exponents: Tensor, layout: Layout, wanted: tuple[bool, bool]
+        leaves: Tensor, exponents: Tensor, index: TreeIndex, wanted: tuple[bool, bool]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        sweep = _Sweep(leaves, exponents, layout)
+        sweep = _Sweep(leaves, exponents, index)
         return (sweep.log_norm, *sweep.slopes(wanted))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        leaves, exponents, ctx.layout, ctx.wanted = inputs
+        leaves, exponents, ctx.index, ctx.wanted = inputs
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)  # no zeros for the slopes, which have no gradient
         ctx.save_for_backward(leaves, exponents, *output[1:])
@@ -128,7 +128,7 @@ class _LogNorm(Function):
         # Under transforms it may show only here what is needed.
         missing = any(n and not w for n, w in zip(needed, ctx.wanted, strict=True))
         if missing or torch.is_grad_enabled():
-            slopes = _Sweep(leaves, exponents, ctx.layout).slopes(needed)
+            slopes = _Sweep(leaves, exponents, ctx.index).slopes(needed)
         for_leaves, for_exponents = (
             (grad * slope).sum_to_size(x.shape).to(x.dtype) if n else None
             for x, slope, n in zip((leaves, exponents), slopes, needed, strict=True)
@@ -144,11 +144,11 @@ def _children(arrays: Sequence[Tensor], level: Level) -> Tensor:
     return level.children(arrays).unflatten(0, (-1, level.arity))
 
 
-def log_subspace_norms(z: Tensor, exponents: Tensor, layout: Layout) -> Tensor:
+def log_subspace_norms(z: Tensor, exponents: Tensor, index: TreeIndex) -> Tensor:
     """The logarithms of the values of the root's children, on the first axis."""
     axes = max(z.dim(), exponents.dim())
-    sweep = _Sweep(nodes_first(z, axes), nodes_first(exponents, axes), layout)
-    return layout.levels[-1].children(sweep.logs)
+    sweep = _Sweep(nodes_first(z, axes), nodes_first(exponents, axes), index)
+    return index.levels[-1].children(sweep.logs)
 
 
 def nodes_first(x: Tensor, axes: int) -> Tensor:
@@ -156,13 +156,13 @@ def nodes_first(x: Tensor, axes: int) -> Tensor:
     return x[(None,) * (axes - x.dim())].movedim(-1, 0)
 
 
-def beside_batch(counts: Tensor, batch: torch.Size) -> Tensor:
+def unsqueeze_batch(counts: Tensor, batch: torch.Size) -> Tensor:
     """Counts per node, with axes to broadcast against a batch."""
     return counts[(..., *[None] * len(batch))]
 
 
-def log_surface(exponents: Tensor, layout: Layout) -> Tensor:
+def log_surface(exponents: Tensor, index: TreeIndex) -> Tensor:
     """Log S_f(1), the log-surface of the unit sphere of f (Eq. 8)."""
-    gammas = torch.lgamma(layout.surface_counts / exponents.index_select(-1, layout.surface_nodes))
-    logs = (layout.siblings * exponents.log()).sum(-1)
-    return layout.n * math.log(2) - logs + (layout.surface_weights * gammas).sum(-1)
+    gammas = torch.lgamma(index.surface_counts / exponents.index_select(-1, index.surface_nodes))
+    logs = (index.siblings * exponents.log()).sum(-1)
+    return index.n * math.log(2) - logs + (index.surface_weights * gammas).sum(-1)

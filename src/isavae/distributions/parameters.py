@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from isavae.distributions.tree import LpTree
 
 
-def joint_parameters(
+def as_tensors(
     tree: LpTree, scale: Tensor | float | int, exponents: Tensor | None, radial: Distribution | None
 ) -> tuple[Tensor, Tensor]:
     """Both as tensors, numbers in the precision and on the device of whatever is a tensor."""
@@ -61,7 +61,7 @@ def check_width(z: Tensor, tree: LpTree) -> None:
         )
 
 
-def check_numbers(z: Tensor) -> None:
+def check_not_nan(z: Tensor) -> None:
     """Raises a ValueError if a leaf is NaN."""
     if bool(z.isnan().any()):
         raise ValueError(

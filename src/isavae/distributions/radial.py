@@ -30,7 +30,7 @@ def check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
         )
 
 
-def radial_mean(radial: Distribution, h: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def radial_expectation(radial: Distribution, h: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """E h(log v, log ψ(v)) of the law ψ, differentiable in its parameters.
 
     Args:

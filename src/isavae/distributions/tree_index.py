@@ -28,11 +28,11 @@ class Gather:
     def __call__(self, arrays: Sequence[Tensor] | Mapping[int, Tensor]) -> Tensor:
         chosen = [arrays[source] for source in self.sources]
         if len(chosen) == 1:
-            return pick(chosen[0], self.index)
+            return index_first(chosen[0], self.index)
         # Leaves have the batch shape of z, inner nodes that of z and the exponents together.
         batch = torch.broadcast_shapes(*(array.shape[1:] for array in chosen))
         joined = torch.cat([array.expand(-1, *batch) for array in chosen])
-        return pick(joined, self.index)
+        return index_first(joined, self.index)
 
 
 @final
@@ -55,7 +55,7 @@ class Level:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Layout:
+class TreeIndex:
     """The index structure of a tree on a device: built once per tree, then only looked up.
 
     `surface_*` are the terms of Eq. 8: weight · logΓ(count / exponent of the node). `preorder` puts
@@ -77,31 +77,31 @@ def working_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def pick(x: Tensor, index: slice | Tensor) -> Tensor:
+def index_first(x: Tensor, index: slice | Tensor) -> Tensor:
     """Entries of the first axis; a slice is a view."""
     return x[index] if isinstance(index, slice) else x.index_select(0, index)
 
 
-def layout_of(tree: LpTree, device: torch.device) -> Layout:
+def index_of(tree: LpTree, device: torch.device) -> TreeIndex:
     """The index structure of a tree on a device, built at the first call."""
     if torch.compiler.is_compiling():
         # Cheaper to break the graph than to trace the search. Not a decorator: it would import the
         # compiler, two seconds, for everybody.
-        return torch.compiler.disable(_build_layout)(tree, device)
-    return _build_layout(tree, device)
+        return torch.compiler.disable(_build_index)(tree, device)
+    return _build_index(tree, device)
 
 
-def sweep_down(root: Tensor, layout: Layout, split: Callable[[Tensor, Level], Tensor]) -> Tensor:
+def sweep_down(root: Tensor, index: TreeIndex, split: Callable[[Tensor, Level], Tensor]) -> Tensor:
     """Values of the leaves, when `split(values of a level, level)` gives those of its children."""
     passed: dict[int, Tensor] = {}
-    for level in reversed(layout.levels):
+    for level in reversed(index.levels):
         values = root.unsqueeze(0) if level.values is None else level.values(passed)
         passed[level.position] = split(values, level).flatten(0, 1)
-    return layout.leaves(passed)
+    return index.leaves(passed)
 
 
 @lru_cache(maxsize=256)
-def _build_layout(tree: LpTree, device: torch.device) -> Layout:
+def _build_index(tree: LpTree, device: torch.device) -> TreeIndex:
     members = _members_by_shape(tree)
     place = {
         member: (i + 1, j) for i, level in enumerate(members) for j, member in enumerate(level)
@@ -137,7 +137,7 @@ def _build_layout(tree: LpTree, device: torch.device) -> Layout:
     terms = _surface_terms(tree)
     by_level = [member for level in members for member in level]
     listed = {member: i for i, member in enumerate(by_level)}
-    return Layout(
+    return TreeIndex(
         n=tree.n,
         levels=tuple(level_of(i, level) for i, level in enumerate(members)),
         leaves=_gather([parents[leaf] for leaf in _leaf_positions(tree)], size_down, device),

@@ -22,7 +22,7 @@ def fresh_model(
     """An untrained model of images of that shape."""
     prior = build_prior(str(tree), None, prior_scale)
     pixels = build_likelihood(likelihood)
-    networks = build_networks(network, shape, prior.latent, pixels.outputs, width)
+    networks = build_networks(network, shape, prior.n_latents, pixels.parameters_per_pixel, width)
     return VAE(*networks, prior, pixels)
 
 
@@ -57,7 +57,7 @@ def learn(
     for report in train(state, rows, objective, steps=steps, batch_size=size, seed=seed):
         losses.append(report.values["loss"])
         if verbose and report.step % report_every == 0:
-            shown = ", ".join(f"{name} {v:.4g}" for name, v in report.numbers().items())
+            shown = ", ".join(f"{name} {v:.4g}" for name, v in report.to_floats().items())
             print(f"step {report.step}/{steps}: {shown}")
     curve = torch.stack(losses).tolist()
     if not np.isfinite(curve).all():

@@ -7,7 +7,7 @@ from torch import Tensor
 from isavae.distributions import LpTree
 from isavae.models import BetaTCVAE, BetaVAE, Objective
 
-WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "tcvae": BetaTCVAE}
+WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "beta-tcvae": BetaTCVAE}
 
 
 def tree_of(subspaces: Sequence[int], p0: float, p: float | Sequence[float]) -> LpTree:

@@ -40,15 +40,15 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: exponent within subspaces, one number or one per subspace.
         prior_scale: s of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
         beta: weight of the objective's regulariser, where `objective` is a name.
-        objective: "beta-vae" or "tcvae", or any objective of `isavae.models` as it is, for example
-            `FactorVAE(gamma=6.0)`.
+        objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models` as it is, for
+            example `FactorVAE(gamma=6.0)`.
         likelihood: p(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
             values lie in [0, 1], "gaussian" otherwise.
         network: a key of `isavae.models.NETWORKS`.
         width: units of a hidden layer; None takes the paper's 1200.
         image_shape: (channels, height, width) of images whose pixels are the columns of X;
             None takes the rows as they come.
-        max_steps: optimiser steps of `fit`.
+        max_iter: optimiser steps of `fit`.
         batch_size: samples per step; at most all of them are taken.
         learning_rate: of Adam.
         random_state: an int makes every result reproducible.
@@ -59,7 +59,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         model_: the trained `isavae.models.VAE`.
         tree_: layout and exponents of the prior that training started from.
         loss_curve_: the loss of every step (nats per sample).
-        n_steps_: steps taken.
+        n_iter_: steps taken.
         shape_: (channels, height, width) as the networks see a sample.
         likelihood_: the likelihood's name.
         settings_: the model as settings of a `RunConfig`, for `isavae.sharing.PortableModel`.
@@ -68,7 +68,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     Examples:
         >>> from sklearn.datasets import load_digits
         >>> images = load_digits().images / 16
-        >>> estimator = ISAVAE((2, 2), width=32, max_steps=5, random_state=0).fit(images)
+        >>> estimator = ISAVAE((2, 2), width=32, max_iter=5, random_state=0).fit(images)
         >>> estimator.transform(images).shape, estimator.sample(3).shape
         ((1797, 4), (3, 8, 8))
         >>> list(estimator.get_feature_names_out())
@@ -88,7 +88,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         network: str = "mlp",
         width: int | None = 256,
         image_shape: tuple[int, int, int] | None = None,
-        max_steps: int = 2000,
+        max_iter: int = 2000,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         random_state: int | np.random.RandomState | None = None,
@@ -105,7 +105,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.network = network
         self.width = width
         self.image_shape = image_shape
-        self.max_steps = max_steps
+        self.max_iter = max_iter
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.random_state = random_state
@@ -113,7 +113,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
-        """Train from scratch for `max_steps` steps.
+        """Train from scratch for `max_iter` steps.
 
         Args:
             X: (n, features), or images (n, h, w) or (n, channels, h, w).
@@ -125,7 +125,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         """
         rows = self._rows(X, reset=True)
         self._start(rows)
-        return self._train(rows, self.max_steps)
+        return self._train(rows, self.max_iter)
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
         """Go on training by one pass over X; the first call decides shape and likelihood.
@@ -157,9 +157,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         codes = torch.from_numpy(check_array(Z, dtype=np.float32))
-        if codes.shape[1] != self.model_.prior.latent:
+        if codes.shape[1] != self.model_.prior.n_latents:
             raise ValueError(
-                f"codes must have one column per latent, {self.model_.prior.latent}; "
+                f"codes must have one column per latent, {self.model_.prior.n_latents}; "
                 f"got {codes.shape[1]}: pass what `transform` gives"
             )
         return self._decode(codes)
@@ -225,7 +225,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
                 self.shape_,
             )
             torch.manual_seed(self._seed)
-            adversary = objective.adversary(model.prior.latent)
+            adversary = objective.adversary(model.prior.n_latents)
         self.model_ = model.to(resolve_device(self.device))
         self.settings_ = {
             "data": "arrays",
@@ -235,9 +235,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             "likelihood": self.likelihood_,
             "network": self.network,
             "width": self.width,
-            "steps": self.max_steps,
+            "steps": self.max_iter,
             "batch_size": self.batch_size,
-            "lr": self.learning_rate,
+            "learning_rate": self.learning_rate,
             "seed": self._seed,
         }
         self._state = TrainState(self.model_, self.learning_rate, adversary=adversary)
@@ -253,7 +253,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             seed=self._seed,
             verbose=self.verbose,
         )
-        self.n_steps_ = self._state.step
+        self.n_iter_ = self._state.step
         return self
 
     def _elbos(self, rows: Tensor):

@@ -16,11 +16,11 @@ from starlette.routing import Route
 from isavae.data import FactorGrid
 from isavae.explorer import describe
 from isavae.explorer.contours import DROPS, iso_contours
-from isavae.explorer.library import Library, Shown
+from isavae.explorer.library import Library, ServedModel
 from isavae.explorer.model_file import GoneError
 from isavae.explorer.pictures import read_picture, to_bytes, to_gif
 
-Handler = Callable[[Shown, Request, bytes], Response]
+Handler = Callable[[ServedModel, Request, bytes], Response]
 
 MOST_CODES = 256
 MOST_PIXELS = 1 << 24
@@ -102,13 +102,13 @@ class Api:
 
         return endpoint
 
-    def _model(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _model(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return _json(describe.describe_model(shown))
 
-    def _images(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _images(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return _json(describe.describe_images(self._library.images(shown)))
 
-    def _image(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _image(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """One image: `index=N`, or the one `near=2,0,1` that shows these classes best."""
         images = self._library.images(shown)
         if "near" in request.query_params:
@@ -122,7 +122,7 @@ class Api:
         )
         return _json(posterior)
 
-    def _gallery(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """A few images at random, to choose from."""
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
@@ -130,10 +130,10 @@ class Api:
         pixels = describe.pack(to_bytes(images.batch(rows)))
         return _json({"indices": rows.tolist(), "pixels": pixels})
 
-    def _insight(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _insight(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return _json(describe.describe_insight(self._library.insight(shown)))
 
-    def _curves(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
         insight = self._library.insight(shown)
         _known(insight.codes.grid)
@@ -142,16 +142,16 @@ class Api:
         plane = insight.plane(latent, x, y) if x and y else None
         return _json({"curves": insight.curves(latent), "plane": plane})
 
-    def _contours(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         prior = shown.trained.model.prior
-        x, y = (_integer(request, name, prior.latent) for name in ("x", "y"))
+        x, y = (_integer(request, name, prior.n_latents) for name in ("x", "y"))
         if x == y:
             raise ValueError(f"a plane needs two latents; both are {x}")
         with torch.no_grad():
             radii = iso_contours(prior(), x, y)
         return _json({"drops": DROPS, "radii": radii.tolist()})
 
-    def _sample(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """One draw from the prior: the same for the same seed."""
         seed = _integer(request, "seed", 1 << 31)
         with self._sampling, torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -159,23 +159,23 @@ class Api:
             code = shown.trained.model.prior().sample()
         return _json({"code": code.tolist()})
 
-    def _decode(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _decode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(_decoded(shown, body).tobytes(), media_type="application/octet-stream")
 
-    def _encode(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """An uploaded picture with its posterior."""
         picture = read_picture(body, shown.trained.shape)
         return _json(describe.describe_posterior(shown, picture, index=None, classes=None))
 
-    def _gif(self, shown: Shown, request: Request, body: bytes) -> Response:
+    def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")
 
 
 @torch.no_grad()
-def _decoded(shown: Shown, body: bytes) -> np.ndarray:
+def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     """Mean images of the codes in a body of little-endian float32, all in one pass."""
     model, (channels, height, width) = shown.trained.model, shown.trained.shape
-    latents = model.prior.latent
+    latents = model.prior.n_latents
     most = min(MOST_CODES, MOST_PIXELS // (channels * height * width))
     count, rest = divmod(len(body), 4 * latents)
     if rest or not 1 <= count <= most:

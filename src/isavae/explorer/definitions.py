@@ -37,7 +37,7 @@ def score_lines(scores: dict[str, Any] | None) -> list[dict[str, Any]]:
             metric = METRICS[name]
             unit = "nats" if "nats" in metric.range else ""
             better = "" if metric.better == "neither" else f", {metric.better} is better"
-            meaning = f"{metric.range}{better}. {metric.source}; {metric.is_not}."
+            meaning = f"{metric.range}{better}. {metric.source}; {metric.caveat}."
             lines.append(
                 _line(_words(name), unit, found["score"], found.get("standard_error"), meaning)
             )

@@ -11,15 +11,15 @@ from torch.distributions import Distribution
 from isavae.data import ImageDataset
 from isavae.distributions import LpNested
 from isavae.explorer.definitions import score_lines
-from isavae.explorer.insight import Insight, class_names
-from isavae.explorer.library import Shown
+from isavae.explorer.insight import LatentSummary, class_names
+from isavae.explorer.library import ServedModel
 from isavae.explorer.pictures import to_bytes
 from isavae.models import Prior
 
 POINTS = 1_500
 
 
-def describe_model(shown: Shown) -> dict[str, Any]:
+def describe_model(shown: ServedModel) -> dict[str, Any]:
     """Everything about a model that can be said without its images."""
     trained = shown.trained
     config, prior = trained.config, trained.model.prior
@@ -31,7 +31,7 @@ def describe_model(shown: Shown) -> dict[str, Any]:
         "step": trained.step,
         "steps": trained.steps,
         "shape": trained.shape,
-        "latents": prior.latent,
+        "latents": prior.n_latents,
         "prior": config.prior,
         "objective": config.objective.name,
         "beta": getattr(config.objective, "beta", None),
@@ -110,7 +110,7 @@ def describe_images(images: ImageDataset) -> dict[str, Any]:
     }
 
 
-def describe_insight(insight: Insight) -> dict[str, Any]:
+def describe_insight(insight: LatentSummary) -> dict[str, Any]:
     """Activity of the latents, mutual information, and a scatter of codes."""
     codes, about = insight.codes, insight.about_factors
     n = min(POINTS, len(codes))
@@ -131,7 +131,7 @@ def describe_insight(insight: Insight) -> dict[str, Any]:
     }
 
 
-def describe_posterior(shown: Shown, image: torch.Tensor, **known: Any) -> dict[str, Any]:
+def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) -> dict[str, Any]:
     """One image with its posterior."""
     with torch.no_grad():
         mean, log_std = shown.trained.model.moments(image)

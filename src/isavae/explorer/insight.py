@@ -21,7 +21,7 @@ _LOG_NORMAL = 0.5 * float(np.log(2 * np.pi * np.e))
 
 @final
 @dataclass(frozen=True, eq=False)
-class Insight:
+class LatentSummary:
     """A model's codes of a seeded sample of images, and what follows from them.
 
     Attributes:
@@ -37,7 +37,7 @@ class Insight:
     about_factors: Information | None
 
     @classmethod
-    def gather(cls, model: VAE, data: ImageDataset, n: int = SAMPLE) -> "Insight":
+    def gather(cls, model: VAE, data: ImageDataset, n: int = SAMPLE) -> "LatentSummary":
         """Encode `n` images drawn with seed 0 (or all, if there are fewer)."""
         codes = encode_all(model, data if n >= len(data) else data.sample(0, n))
         assert codes.log_std is not None  # a VAE's posterior has stds

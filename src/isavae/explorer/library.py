@@ -8,7 +8,7 @@ from threading import Lock, RLock
 from typing import Generic, TypeVar, final
 
 from isavae.data import ImageDataset, load
-from isavae.explorer.insight import Insight
+from isavae.explorer.insight import LatentSummary
 from isavae.explorer.model_file import ModelFile, State, Trained
 
 KEPT_MODELS = 4
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 @final
-class Newest(Generic[Value]):
+class LRUCache(Generic[Value]):
     """The few values that were asked for last, each made once, also when many ask at once."""
 
     def __init__(self, keep: int):
@@ -46,7 +46,7 @@ class _Slot(Generic[Value]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ServedModel:
     """A model at the moment of one request.
 
     Attributes:
@@ -73,9 +73,9 @@ class Library:
     def __init__(self, models: Callable[[], Iterable[tuple[str, Path]]], data: str | None = None):
         self._list, self._override = models, data
         self._paths = dict(models())
-        self._files: Newest[ModelFile] = Newest(KEPT_MODELS)
-        self._data: Newest[ImageDataset] = Newest(KEPT_DATA)
-        self._insights: Newest[Insight] = Newest(KEPT_MODELS)
+        self._files: LRUCache[ModelFile] = LRUCache(KEPT_MODELS)
+        self._data: LRUCache[ImageDataset] = LRUCache(KEPT_DATA)
+        self._insights: LRUCache[LatentSummary] = LRUCache(KEPT_MODELS)
 
     def path(self, id: str) -> Path:
         """Where a model is.
@@ -89,13 +89,13 @@ class Library:
             raise LookupError("there is no run of that name here: reload the page for the list")
         return self._paths[id]
 
-    def show(self, id: str) -> Shown:
+    def show(self, id: str) -> ServedModel:
         """The newest readable version of a model."""
         path = self.path(id)
         trained, state = self._files.get(id, lambda: ModelFile(path)).read()
-        return Shown(id, trained, state)
+        return ServedModel(id, trained, state)
 
-    def images(self, shown: Shown) -> ImageDataset:
+    def images(self, shown: ServedModel) -> ImageDataset:
         """The images that a model was trained on.
 
         Raises:
@@ -110,9 +110,9 @@ class Library:
             )
         return images
 
-    def insight(self, shown: Shown) -> Insight:
+    def insight(self, shown: ServedModel) -> LatentSummary:
         """What the model's latents do on a sample of its images."""
         key = f"{shown.id} {shown.trained.version}"
         return self._insights.get(
-            key, lambda: Insight.gather(shown.trained.model, self.images(shown))
+            key, lambda: LatentSummary.gather(shown.trained.model, self.images(shown))
         )

@@ -61,7 +61,7 @@ def axis_name(subspace: int, latent: int) -> str:
     return f"s{subspace + 1}_z{latent + 1}"
 
 
-def tellable(codes: Codes) -> Codes:
+def with_minimum_std(codes: Codes) -> Codes:
     """The codes with no std below 4e-6 of its latent's spread, as exact entropies need.
 
     A picture unlike all others can be coded a million times finer than they are. The channel

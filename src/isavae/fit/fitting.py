@@ -25,12 +25,12 @@ from isavae.fit.codes import codes_table, write_table
 from isavae.fit.page import Findings, render
 from isavae.fit.pictures import fingerprint, read_pictures
 from isavae.fit.proposal import propose
-from isavae.fit.schedule import Length, schedule
+from isavae.fit.schedule import Budget, schedule
 from isavae.fit.selection import Candidate, candidates, choose, peers_of
 from isavae.metrics import Codes
 from isavae.sharing import PortableModel
 from isavae.studies import Study, StudyDirectory
-from isavae.studies.driver import Tally, run_study
+from isavae.studies.driver import StudyProgress, run_study
 from isavae.studies.engines.local import LocalEngine, available_cores
 
 
@@ -65,7 +65,7 @@ class Fitted:
         found = [
             f"The model with β = {self.chosen.beta:g}, seed {self.chosen.seed}, was chosen without "
             f"labels: its agreement with other seeds (UDR) is {self.chosen.udr:.2f}.",
-            f"It uses {used} of {self.model.vae.prior.latent} latents.",
+            f"It uses {used} of {self.model.vae.prior.n_latents} latents.",
         ]
         for verdict, meaning in (
             ("stable", "other seeds find the same axes: they can be trusted"),
@@ -88,10 +88,10 @@ def fit_folder(
     budget: float = 900.0,
     *,
     workers: int | None = None,
-    edge: int | None = None,
+    size: int | None = None,
     steps: int | None = None,
     on_reasons: Callable[[tuple[str, ...]], None] = lambda reasons: None,
-    on_change: Callable[[Tally], None] | None = None,
+    on_change: Callable[[StudyProgress], None] | None = None,
     **wishes: Any,
 ) -> Fitted:
     """Train candidates on the pictures below a folder, choose one, write what it found.
@@ -103,11 +103,11 @@ def fit_folder(
         out: where results go.
         budget: seconds; training that has not ended by then is broken off, and can be continued.
         workers: runs at a time; by default the cores of this machine.
-        edge: height and width of the pictures as the model sees them; proposed if left out.
+        size: height and width of the pictures as the model sees them; proposed if left out.
         steps: of each run; by default as many as the budget allows.
         on_reasons: called with the sentences about what will be trained, before it is.
         on_change: called whenever the study has moved on.
-        **wishes: what `propose` takes: layout, likelihood, betas, seeds, learn_exponents.
+        **wishes: what `propose` takes: layout, likelihood, beta, seeds, learn_exponents.
 
     Raises:
         ValueError: if there are too few pictures, or `out` belongs to others.
@@ -116,7 +116,7 @@ def fit_folder(
     workers = workers or available_cores()
     _require_fitting_place(folder, out)
     if not (out / "fit.json").is_file():
-        _decide(folder, out, edge, wishes, Length(budget, workers, steps))
+        _decide(folder, out, size, wishes, Budget(budget, workers, steps))
     decided = json.loads((out / "fit.json").read_text())
     on_reasons(tuple(decided["reasons"]))
     directory = StudyDirectory(out / "study")
@@ -152,15 +152,15 @@ def _require_fitting_place(folder: Path, out: Path) -> None:
 
 
 def _decide(
-    folder: Path, out: Path, edge: int | None, wishes: dict[str, Any], length: Length
+    folder: Path, out: Path, size: int | None, wishes: dict[str, Any], length: Budget
 ) -> None:
     """Read the pictures, propose, and write both down."""
-    pictures = read_pictures(folder, edge)
+    pictures = read_pictures(folder, size)
     proposal = propose(pictures, **wishes)
     stored = out / "pictures.npy"
     with atomic_write(stored) as file:
         np.save(file, pictures.images)
-    data = f"{stored.resolve()}[layout=chw]"
+    data = f"{stored.resolve()}[axes=chw]"
     proposal = schedule(proposal, data, length)
     decided = {
         "pictures": pictures.fingerprint,
@@ -174,7 +174,7 @@ def _decide(
 
 
 def _conclude(
-    out: Path, directory: StudyDirectory, decided: dict[str, Any], tally: Tally
+    out: Path, directory: StudyDirectory, decided: dict[str, Any], tally: StudyProgress
 ) -> Fitted:
     """Choose among what is finished, and write model, codes and report."""
     data = load(directory.study().runs[0].config.data)

@@ -15,11 +15,11 @@ import numpy as np
 from isavae.data.own import decoding
 from isavae.data.own.folder import picture_files
 from isavae.data.progress import progress
-from isavae.data.safe_reading import optional
+from isavae.data.safe_reading import import_extra
 
 FEWEST = 16
 GREY = 8  # JPEG gives grey pictures a little colour: up to so many of 255 steps between channels
-EDGES = (16, 32, 64)
+SIZES = (16, 32, 64)
 
 
 @final
@@ -90,7 +90,7 @@ def decode_folder(folder: Path, channels: int, size: tuple[int, int] | None = No
     files = [Path(name) for name in picture_files(folder)]
     skipped: dict[str, str] = {}
     sizes = _keep(files, _read_all(size_of, files, "looking at pictures"), folder, skipped)
-    size = size or (propose_edge([*sizes.values()]),) * 2
+    size = size or (propose_size([*sizes.values()]),) * 2
 
     def decode(path: Path) -> np.ndarray:
         return decoding.decode(str(path), channels, size, "crop")
@@ -99,17 +99,17 @@ def decode_folder(folder: Path, channels: int, size: tuple[int, int] | None = No
     return Decoded(_keep([*sizes], decoded, folder, skipped), sizes, skipped)
 
 
-def read_pictures(folder: Path, edge: int | None = None) -> Pictures:
+def read_pictures(folder: Path, size: int | None = None) -> Pictures:
     """Read every picture below a folder; those that cannot be read are left out, by name.
 
     Args:
         folder: where the pictures are; folders below it count.
-        edge: height and width to bring them to; proposed if left out (see `decode_folder`).
+        size: height and width to bring them to; proposed if left out (see `decode_folder`).
 
     Raises:
         ValueError: if there are too few readable pictures, or they are all the same.
     """
-    decoded = decode_folder(folder, 3, (edge, edge) if edge else None)
+    decoded = decode_folder(folder, 3, (size, size) if size else None)
     _require_enough(len(decoded.pixels), decoded.skipped, folder)
     images = np.stack([*decoded.pixels.values()])
     if (images == images[0]).all():
@@ -136,19 +136,19 @@ def _require_enough(n: int, skipped: dict[str, str], folder: Path) -> None:
         )
 
 
-def propose_edge(sizes: Sequence[tuple[int, int]]) -> int:
+def propose_size(sizes: Sequence[tuple[int, int]]) -> int:
     """The largest of 64, 32 and 16 that half of the pictures have on their shorter side.
 
-    >>> propose_edge([(640, 480), (30, 50), (40, 40)])
+    >>> propose_size([(640, 480), (30, 50), (40, 40)])
     32
     """
     shorter = median([min(size) for size in sizes] or [0])
-    return max((edge for edge in EDGES if edge <= shorter), default=EDGES[0])
+    return max((edge for edge in SIZES if edge <= shorter), default=SIZES[0])
 
 
 def size_of(path: Path) -> tuple[int, int]:
     """Width and height of a picture file, from its header."""
-    with optional("PIL.Image").open(path) as picture:
+    with import_extra("PIL.Image").open(path) as picture:
         return picture.size
 
 

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data.safe_reading import optional
+from isavae.data.safe_reading import import_extra
 
 
 def png(pixels: np.ndarray) -> bytes:
     """A PNG file of uint8 pixels, (height, width) or (height, width, 3)."""
     buffer = BytesIO()
-    optional("PIL.Image").fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+    import_extra("PIL.Image").fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -28,13 +28,13 @@ class Proposal:
 
     Attributes:
         settings: of every run, as `RunConfig` has them, all but data, β and seed.
-        betas: the values of β.
+        beta: the values of β.
         seeds: runs per β.
         reasons: one sentence per decision.
     """
 
     settings: dict[str, Any]
-    betas: tuple[float, ...]
+    beta: tuple[float, ...]
     seeds: int
     reasons: tuple[str, ...]
 
@@ -46,7 +46,7 @@ class Proposal:
                 "about": "Candidates for a model of somebody's pictures.",
                 "seeds": self.seeds,
                 "settings": self.settings | {"data": data},
-                "runs": [{"beta": [*self.betas]}],
+                "runs": [{"beta": [*self.beta]}],
             },
             sort_keys=False,
         )
@@ -60,9 +60,9 @@ class Proposal:
 def propose(
     pictures: Pictures,
     *,
-    layout: str | None = None,
+    prior: str | None = None,
     likelihood: str | None = None,
-    betas: Sequence[float] = (),
+    beta: Sequence[float] = (),
     seeds: int = SEEDS,
     learn_exponents: bool = False,
 ) -> Proposal:
@@ -70,9 +70,9 @@ def propose(
 
     Args:
         pictures: what is trained on.
-        layout: the prior, as `build_prior` reads it.
+        prior: the prior, as `build_prior` reads it.
         likelihood: p(x|z), as `build_likelihood` reads it.
-        betas: the values of β.
+        beta: the values of β.
         seeds: runs per β, at least 2: agreement takes two.
         learn_exponents: whether the exponents within subspaces are learned from the pictures.
 
@@ -85,12 +85,12 @@ def propose(
     reasons = _of_pictures(pictures)
     likelihood, reason = (likelihood, "as asked for") if likelihood else _likelihood(looks)
     reasons.append(f"Pixels: {likelihood}, {reason}.")
-    layout, reason = (layout, "as asked for") if layout else _layout(looks)
-    reasons.append(f"Prior: {layout}, {reason}.")
+    prior, reason = (prior, "as asked for") if prior else _prior(looks)
+    reasons.append(f"Prior: {prior}, {reason}.")
     if learn_exponents:
         reasons.append("Exponents within subspaces start there and are learned.")
     settings: dict[str, Any] = {
-        "prior": layout,
+        "prior": prior,
         "prior_scale": "standardised",
         "learn_exponents": learn_exponents,
         "likelihood": likelihood,
@@ -99,8 +99,8 @@ def propose(
         "batch_size": min(64, len(pictures.images)),
     }
     RunConfig.parse(settings)
-    latents = build_prior(layout, learn_exponents=learn_exponents).latent
-    values, reason = (betas, "as asked for") if betas else _betas(looks, likelihood, latents)
+    latents = build_prior(prior, learn_exponents=learn_exponents).n_latents
+    values, reason = (beta, "as asked for") if beta else _betas(looks, likelihood, latents)
     shown = " and ".join(f"{beta:g}" for beta in values)
     reasons.append(f"β: {shown}, {reason}; {seeds} seeds each.")
     return Proposal(settings, tuple(values), seeds, tuple(reasons))
@@ -143,16 +143,16 @@ def _likelihood(looks: Inspection) -> tuple[str, str]:
     return f"gaussian({spread:.2g})", why
 
 
-def _layout(looks: Inspection) -> tuple[str, str]:
+def _prior(looks: Inspection) -> tuple[str, str]:
     """As many subspaces as it takes for the directions in which pictures differ, up to five."""
     directions = looks.directions(SHARE)
     wanted = -(-directions // SUBSPACE)
     subspaces = min(MOST_SUBSPACES, max(FEWEST_SUBSPACES, wanted))
-    layout = f"{P0:g}[{', '.join([f'{P:g}*{SUBSPACE}'] * subspaces)}]"
+    prior = f"{P0:g}[{', '.join([f'{P:g}*{SUBSPACE}'] * subspaces)}]"
     held = f"as {SHARE:.0%} of how pictures differ lies in {directions} directions"
     if subspaces < wanted:
         held += f"; at most {MOST_SUBSPACES * SUBSPACE} latents are proposed"
-    return layout, held
+    return prior, held
 
 
 def _betas(looks: Inspection, likelihood: str, latents: int) -> tuple[Sequence[float], str]:

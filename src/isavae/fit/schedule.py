@@ -13,7 +13,7 @@ OVERHEAD = 0.15  # of the budget: reading, scoring, the report
 
 @final
 @dataclass(frozen=True)
-class Length:
+class Budget:
     """How long everything may take.
 
     Attributes:
@@ -27,7 +27,7 @@ class Length:
     steps: int | None = None
 
 
-def schedule(proposal: Proposal, data: str, length: Length) -> Proposal:
+def schedule(proposal: Proposal, data: str, length: Budget) -> Proposal:
     """The proposal for the data set of that name with the length of its runs."""
     study = Study.parse(replace(proposal, settings=proposal.settings | {"steps": 1}).study(data))
     configs = [run.config for run in study.runs]

@@ -8,7 +8,7 @@ from typing import final
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
-from isavae.fit.axes import LEAST_INFORMATION, information, tellable
+from isavae.fit.axes import LEAST_INFORMATION, information, with_minimum_std
 from isavae.metrics import Codes, udr
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
@@ -70,7 +70,7 @@ def _beta(candidate: Candidate) -> float:
 
 def _candidate(path: Path, data: ImageDataset) -> Candidate:
     run = Run.open(path)
-    codes = tellable(encode_all(run.load_model(), data))
+    codes = with_minimum_std(encode_all(run.load_model(), data))
     scores = run.scores() or {}
     return Candidate(
         run,
@@ -85,7 +85,7 @@ def _agreement(candidate: Candidate, peers: Sequence[Candidate]) -> float:
     """UDR among the latents in use: those that hardly say anything agree with nothing."""
     others = [peer.codes for peer in peers if peer is not candidate]
     found = udr(candidate.codes, others, correlation="spearman", threshold=LEAST_INFORMATION)
-    return float(found.score)
+    return float(found.value)
 
 
 def choose(found: Sequence[Candidate]) -> Candidate:

@@ -15,7 +15,7 @@ from isavae.metrics.mig import binned_mig, dci_mig, gaps, jemmig, mig, robust_mi
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import subspace_information, subspace_mig
 from isavae.metrics.supervised import dci, explicitness, few_label_accuracy, sap
-from isavae.metrics.table import Row, Table, evaluate, scored_names
+from isavae.metrics.table import ScoreRow, ScoreTable, evaluate, scored_names
 from isavae.metrics.unsupervised import (
     active_units,
     agreement,
@@ -34,9 +34,9 @@ __all__ = [
     "Factor",
     "Information",
     "Metric",
-    "Row",
     "Score",
-    "Table",
+    "ScoreRow",
+    "ScoreTable",
     "active_units",
     "agreement",
     "beta_vae_metric",

@@ -35,7 +35,7 @@ class Metric:
         better: Which value means better.
         needs: What it needs besides means.
         source: Where its definition comes from.
-        is_not: What it is easily taken for.
+        caveat: What it is easily taken for.
     """
 
     function: Callable[..., Score]
@@ -44,7 +44,7 @@ class Metric:
     better: Literal["higher", "lower", "neither"]
     needs: tuple[Need, ...]
     source: str
-    is_not: str
+    caveat: str
 
 
 METRICS: dict[str, Metric] = {

@@ -78,7 +78,7 @@ def elbo_decomposition(
         errors["subspace_total_correlation"] = _error(between)
         errors["subspace_wise_kl"] = math.hypot(kl_error, _error(between + joint))
     return Score(
-        score=kl,
+        value=kl,
         terms=terms,
         standard_error=kl_error,
         term_errors=errors,

@@ -52,7 +52,7 @@ def med(codes: Codes, factors: Sequence[str] | None = None, bins: int = 20, top:
         kept = importance.topk(top, dim=0).indices.unique()
         importance = importance[kept]
     return Score(
-        score=disentanglement(importance),
+        value=disentanglement(importance),
         terms={"completeness": completeness(importance)},
         settings={"factors": information.factors, "bins": bins, "top": top},
         information=information,
@@ -79,7 +79,7 @@ def modularity(codes: Codes, factors: Sequence[str] | None = None, bins: int = 2
     weights = largest.sqrt()
     active = (per_latent * weights).sum() / weights.sum().clamp_min(torch.finfo().tiny)
     return Score(
-        score=float(per_latent.mean()),
+        value=float(per_latent.mean()),
         terms={"active": float(active)},
         settings={"factors": information.factors, "bins": bins},
         information=information,
@@ -100,7 +100,7 @@ def mig_sup(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     shares = torch.nn.functional.pad(information.normalized, (0, 1))  # a factor nobody knows
     top = shares[shares.max(dim=1).values > 0.01].topk(2, dim=1).values
     return Score(
-        score=float((top[:, 0] - top[:, 1]).mean()) if len(top) else 0.0,
+        value=float((top[:, 0] - top[:, 1]).mean()) if len(top) else 0.0,
         settings={"factors": information.factors, "information": "exact", "minimum": 0.01},
         information=information,
     )

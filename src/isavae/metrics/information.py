@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isavae.distributions.mixtures.entropies import partition_entropies
+from isavae.distributions.mixtures.entropies import conditional_entropies
 from isavae.metrics.codes import Codes, Factor
 
 ROWS_AT_ONCE = 1 << 9  # of bin probabilities: 512 rows x 20 latents x 100 bins float32 = 4 MB
@@ -63,7 +63,7 @@ def exact_information(codes: Codes, factors: Sequence[str] | None = None) -> Inf
     shared = [_position(column.labels.clamp(max=0), known) for column in columns]
     whole = [(mask, 1) for mask in known]
     classes = [(column.labels, len(column.counts)) for column in columns]
-    found = partition_entropies(mean, log_std, whole + classes)
+    found = conditional_entropies(mean, log_std, whole + classes)
     given = [c.weights @ h for c, h in zip(columns, found[len(known) :], strict=True)]
     return _information(columns, [found[i][0] for i in shared], given)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from isavae.metrics.codes import Codes
 from isavae.metrics.predictors import logistic_regression
-from isavae.metrics.samples import SameClass
+from isavae.metrics.samples import ClassSampler
 from isavae.metrics.score import Score
 
 POINTS_AT_ONCE = 512  # 512 points x 64 images x 20 latents, float32: 2.6 MB
@@ -37,7 +37,7 @@ def factor_vae_metric(
         seed: Of points and images.
     """
     names = codes.factor_names(factors)
-    draws = [SameClass(codes.factor(name)) for name in names]
+    draws = [ClassSampler(codes.factor(name)) for name in names]
     mean = codes.mean.numpy()
     variances = mean.var(axis=0, ddof=1, dtype=np.float64)
     active = np.flatnonzero(variances > minimum_std**2)
@@ -64,12 +64,12 @@ def factor_vae_metric(
         "seed": seed,
     }
     if len(active) == 0:
-        return Score(score=0.0, terms={"active": 0.0}, settings=settings)
+        return Score(value=0.0, terms={"active": 0.0}, settings=settings)
     majority = votes(train).argmax(axis=0)
     tested = votes(test)
     accuracy = float(tested[majority, np.arange(len(active))].sum() / test)
     return Score(
-        score=accuracy,
+        value=accuracy,
         terms={"active": float(len(active))},
         standard_error=(accuracy * (1 - accuracy) / test) ** 0.5,
         settings=settings,
@@ -102,7 +102,7 @@ def beta_vae_metric(
         raise ValueError(
             f"The beta-VAE metric tells factors apart, so it needs two or more, but has {names}."
         )
-    draws = [SameClass(codes.factor(name)) for name in names]
+    draws = [ClassSampler(codes.factor(name)) for name in names]
     mean = codes.mean.numpy()
     random = np.random.default_rng(seed)
     held = np.concatenate([np.arange(len(names)), random.integers(len(names), size=train + test)])
@@ -116,7 +116,7 @@ def beta_vae_metric(
     model = logistic_regression().fit(points[:train], held[:train])
     accuracy = float(np.mean(model.predict(points[train:]) == held[train:]))
     return Score(
-        score=accuracy,
+        value=accuracy,
         standard_error=(accuracy * (1 - accuracy) / test) ** 0.5,
         settings={
             "factors": names,
@@ -153,7 +153,7 @@ def irs(codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.
         robustness[:, k] = 1 - np.mean(moved, axis=0) / largest
     score = np.average(robustness.max(axis=1), weights=largest) if largest.sum() else 0.0
     return Score(
-        score=float(score),
+        value=float(score),
         terms={"active": float(len(largest))},
         settings={"factors": names, "quantile": quantile, "images": len(codes)},
     )

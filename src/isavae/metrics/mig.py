@@ -38,7 +38,7 @@ def mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
         >>> from isavae.data import FactorGrid
         >>> grid = FactorGrid(("x", "y"), (2, 2))
         >>> codes = Codes(torch.tensor(grid.labels_array()).float(), torch.full((4, 2), -5.0), grid)
-        >>> print(f"{mig(codes).score:.4f}")
+        >>> print(f"{mig(codes).value:.4f}")
         1.0000
     """
     return _gap_score(exact_information(codes, factors), {"information": "exact"})
@@ -108,7 +108,7 @@ def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     gaps = torch.zeros_like(information.mutual).scatter_(1, best[:1].T, (top[0] - top[1])[:, None])
     largest = gaps.max(dim=0).values
     return Score(
-        score=float(largest.sum() / information.factor_entropies.sum()),
+        value=float(largest.sum() / information.factor_entropies.sum()),
         per_factor=information.by_factor(largest / information.factor_entropies),
         settings={"factors": information.factors, "information": "exact"},
         information=information,
@@ -134,7 +134,7 @@ def _gap_score(information: Information, settings: dict[str, object]) -> Score:
 
 def _score(values: Tensor, information: Information, settings: dict[str, object]) -> Score:
     return Score(
-        score=float(values.mean()),
+        value=float(values.mean()),
         per_factor=information.by_factor(values),
         settings={"factors": information.factors, **settings},
         information=information,

@@ -66,7 +66,7 @@ def fitting(available: int, train: int, test: int) -> tuple[int, int]:
 
 
 @final
-class SameClass:
+class ClassSampler:
     """Draws images that share the class of one factor, each image of the class equally likely."""
 
     def __init__(self, factor: Factor) -> None:

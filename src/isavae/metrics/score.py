@@ -13,17 +13,17 @@ class Score:
     """A score, its parts, and its exact definition.
 
     Args:
-        score: The number to compare.
+        value: The number to compare.
         per_factor: Its part for each factor, such as the gaps of a MIG, if it has such parts.
         terms: Further named numbers, such as completeness beside disentanglement.
-        standard_error: Of `score`, where it is an estimate from samples; None where it is exact or
+        standard_error: Of `value`, where it is an estimate from samples; None where it is exact or
             where no honest one is known.
         term_errors: Standard errors of `terms`.
         settings: Factors, bins, sample sizes, seed, predictor: what the number depends on.
         information: The mutual-information matrix behind the score, where there is one.
     """
 
-    score: float
+    value: float
     per_factor: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, float] = field(default_factory=dict)
     standard_error: float | None = None

@@ -68,7 +68,7 @@ def subspace_mig(
     information = _summary(columns, pointwise)
     values = gaps(information)
     return Score(
-        score=float(values.mean()),
+        value=float(values.mean()),
         per_factor=information.by_factor(values),
         standard_error=_gap_error(pointwise, information),
         settings={

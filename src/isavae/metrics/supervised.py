@@ -61,7 +61,7 @@ def dci(
     matrix = torch.stack(columns, dim=1)
     mean, error = _mean_and_error(right)
     return Score(
-        score=disentanglement(matrix),
+        value=disentanglement(matrix),
         per_factor={name: float(r.mean()) for name, r in zip(names, right, strict=True)},
         terms={"completeness": completeness(matrix), "informativeness": mean},
         term_errors={"informativeness": error},
@@ -99,7 +99,7 @@ def sap(
         leads.append(right[best] - right[second])
     mean, error = _mean_and_error(leads)
     return Score(
-        score=mean,
+        value=mean,
         per_factor={name: float(lead.mean()) for name, lead in zip(names, leads, strict=True)},
         standard_error=error,
         settings=_sizes(codes, names, train, test, seed),
@@ -133,7 +133,7 @@ def explicitness(
         influences.append(_auc(model.predict_proba(parts.test_x), parts.test_y, model.classes_))
     mean, error = _mean_and_error(influences)
     return Score(
-        score=mean,
+        value=mean,
         per_factor={name: float(i.mean()) for name, i in zip(names, influences, strict=True)},
         standard_error=error,
         settings=_sizes(codes, names, train, test, seed),
@@ -189,7 +189,7 @@ def few_label_accuracy(
     errors = {n: float(values.std(ddof=1) / repeats**0.5) for n, values in spread.items()}
     of_most = accuracy[..., labels.index(most)]
     return Score(
-        score=float(means[most].mean()),
+        value=float(means[most].mean()),
         per_factor=dict(zip(names, of_most.mean(axis=0).tolist(), strict=True)),
         terms={f"accuracy_{count}": float(values.mean()) for count, values in means.items()},
         standard_error=errors.get(most),

@@ -18,18 +18,18 @@ from isavae.metrics.subspaces import Subspace
 
 @final
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """One score of a table, what it means, and how long it took in seconds."""
 
     name: str
     metric: Metric
-    result: Score
+    score: Score
     seconds: float
 
 
 @final
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """Scores of the same codes, and why any others were left out.
 
     Args:
@@ -37,14 +37,14 @@ class Table:
         skipped: For each score that the codes do not allow, the sentence that says why.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     skipped: Mapping[str, str]
 
     def __getitem__(self, name: str) -> Score:
         """The score of a name."""
-        return {row.name: row.result for row in self.rows}[name]
+        return {row.name: row.score for row in self.rows}[name]
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[ScoreRow]:
         return iter(self.rows)
 
     def __len__(self) -> int:
@@ -52,12 +52,12 @@ class Table:
 
     def __str__(self) -> str:
         width = max((len(row.name) for row in self.rows), default=0)
-        return "\n".join(f"{row.name:<{width}}  {_number(row.result)}" for row in self.rows)
+        return "\n".join(f"{row.name:<{width}}  {_number(row.score)}" for row in self.rows)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain numbers, texts and lists, by score: what `scores.json` holds."""
         return {
-            row.name: _plain(row.result)
+            row.name: _plain(row.score)
             | {
                 "range": row.metric.range,
                 "better": row.metric.better,
@@ -78,7 +78,7 @@ def evaluate(
     seed: int = 0,
     repeats: int = 1,
     on_progress: Callable[[str], None] | None = None,
-) -> Table:
+) -> ScoreTable:
     """Any scores of the same codes, each with its exact definition.
 
     Args:
@@ -124,7 +124,7 @@ def evaluate(
             if name in named:
                 raise
             skipped[name] = str(refusal)
-    return Table(tuple(rows), skipped)
+    return ScoreTable(tuple(rows), skipped)
 
 
 def scored_names(metrics: str | Sequence[str]) -> list[str]:
@@ -155,7 +155,7 @@ def _row(
     given: Mapping[str, Any],
     repeats: int,
     on_progress: Callable[[str], None] | None,
-) -> Row:
+) -> ScoreRow:
     metric = METRICS[name]
     if missing := _missing(metric, codes, given):
         raise ValueError(f"{name} needs {missing}.")
@@ -163,7 +163,7 @@ def _row(
         on_progress(name)
     start = time.perf_counter()
     result = _computed(metric, codes, given, repeats)
-    return Row(name, metric, result, time.perf_counter() - start)
+    return ScoreRow(name, metric, result, time.perf_counter() - start)
 
 
 def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | None:
@@ -198,11 +198,11 @@ def _mean(runs: list[Score]) -> Score:
     def error(values: list[float]) -> float:
         return statistics.stdev(values) / len(values) ** 0.5
 
-    scores = [run.score for run in runs]
+    scores = [run.value for run in runs]
     terms = {name: [run.terms[name] for run in runs] for name in runs[0].terms}
     return replace(
         runs[0],
-        score=statistics.fmean(scores),
+        value=statistics.fmean(scores),
         standard_error=error(scores),
         per_factor={
             name: statistics.fmean(run.per_factor[name] for run in runs)
@@ -216,13 +216,13 @@ def _mean(runs: list[Score]) -> Score:
 
 def _number(score: Score) -> str:
     error = "" if score.standard_error is None else f" ± {score.standard_error:.4f}"
-    return f"{score.score:.4f}{error}"
+    return f"{score.value:.4f}{error}"
 
 
 def _plain(score: Score) -> dict[str, Any]:
     """Without what is empty; tuples and tensors as lists."""
     parts = {
-        "score": score.score,
+        "value": score.value,
         "standard_error": score.standard_error,
         "per_factor": dict(score.per_factor),
         "terms": dict(score.terms),

@@ -18,12 +18,12 @@ def active_units(codes: Codes, threshold: float = 0.01) -> Score:
     """Number of latents whose posterior mean has a variance above a threshold (Burda et al. 2016).
 
     Examples:
-        >>> print(active_units(Codes(torch.tensor([[0.0, 1.0], [0.1, 3.0]]), None)).score)
+        >>> print(active_units(Codes(torch.tensor([[0.0, 1.0], [0.1, 3.0]]), None)).value)
         1.0
     """
     variances = codes.mean.double().var(dim=0)
     return Score(
-        score=float((variances > threshold).sum()),
+        value=float((variances > threshold).sum()),
         terms={f"latent_{j}": v for j, v in enumerate(variances.tolist())},
         settings={"threshold": threshold},
     )
@@ -36,7 +36,7 @@ def gaussian_total_correlation(codes: Codes) -> Score:
     Constant latents are left out.
     """
     correlation = _correlation(_covariance(codes))
-    return Score(score=float(-0.5 * torch.linalg.slogdet(correlation).logabsdet))
+    return Score(value=float(-0.5 * torch.linalg.slogdet(correlation).logabsdet))
 
 
 def gaussian_wasserstein_correlation(codes: Codes) -> Score:
@@ -50,7 +50,7 @@ def gaussian_wasserstein_correlation(codes: Codes) -> Score:
     total = covariance.trace()
     distance = float(2 * total - 2 * spectrum.sqrt().sum())
     return Score(
-        score=distance,
+        value=distance,
         terms={"normalised": distance / float(total) if total > 0 else 0.0},
     )
 
@@ -59,7 +59,7 @@ def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
     """Mean mutual information, in nats, of two different latents' binned means."""
     pairs = pairwise_information(bin_means(codes.mean, bins), bins).fill_diagonal_(0)
     count = max(1, codes.latents * (codes.latents - 1))
-    return Score(score=float(pairs.sum() / count), settings={"bins": bins})
+    return Score(value=float(pairs.sum() / count), settings={"bins": bins})
 
 
 def udr(
@@ -105,7 +105,7 @@ def udr(
         )
         strengths.append(relative_strength(similarity[theirs][:, active]))
     return Score(
-        score=float(np.median(strengths)),
+        value=float(np.median(strengths)),
         terms={f"run_{i}": strength for i, strength in enumerate(strengths)},
         settings={
             "correlation": correlation,
@@ -139,7 +139,7 @@ def agreement(codes: Codes, others: Sequence[Codes], threshold: float = 0.01) ->
         matched = similarity[linear_sum_assignment(similarity, maximize=True)].sum()
         values.append(float(matched / max(1, *similarity.shape)))
     return Score(
-        score=float(np.mean(values)),
+        value=float(np.mean(values)),
         standard_error=float(np.std(values, ddof=1) / len(values) ** 0.5)
         if len(values) > 1
         else None,

@@ -1,7 +1,7 @@
 """VAEs: networks, priors, likelihoods and objectives that combine freely."""
 
 from isavae.models.adversary import Adversary, DensityRatio, NoAdversary
-from isavae.models.kl import divergence
+from isavae.models.kl import estimate_kl
 from isavae.models.likelihoods import (
     LIKELIHOODS,
     BernoulliLikelihood,
@@ -72,6 +72,6 @@ __all__ = [
     "build_likelihood",
     "build_networks",
     "build_prior",
-    "divergence",
+    "estimate_kl",
     "noise_generator",
 ]

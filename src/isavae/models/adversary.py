@@ -64,29 +64,31 @@ class DensityRatio(Adversary):
     """The discriminator of FactorVAE (Kim & Mnih 2018): six layers, leaky ReLU, two logits.
 
     Args:
-        latent: number of latents.
+        n_latents: number of latents.
         width: units of the five hidden layers.
-        lr: learning rate of its Adam, betas (0.5, 0.9).
+        learning_rate: learning rate of its Adam, betas (0.5, 0.9).
         decay: the learning rate is multiplied by this over every 1000 steps.
         share: share of a batch that it learns from in a step.
     """
 
     def __init__(
         self,
-        latent: int,
+        n_latents: int,
         width: int = 1000,
         *,
-        lr: float = 1e-4,
+        learning_rate: float = 1e-4,
         decay: float = 1.0,
         share: float = 0.5,
     ):
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs in (latent, width, width, width, width):
+        for inputs in (n_latents, width, width, width, width):
             layers += [nn.Linear(inputs, width), nn.LeakyReLU(0.2)]
         self.network = nn.Sequential(*layers, nn.Linear(width, 2))
-        self.lr, self.decay, self.share = lr, decay, share
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=lr, betas=(0.5, 0.9))
+        self.learning_rate, self.decay, self.share = learning_rate, decay, share
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=learning_rate, betas=(0.5, 0.9)
+        )
 
     def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
         # The VAE's gradient passes through the discriminator and leaves nothing in it.
@@ -106,7 +108,7 @@ class DensityRatio(Adversary):
         true = self.network(z[:count])
         false = self.network(permuted)
         loss = (_cross_entropy(true, 0) + _cross_entropy(false, 1)) / 2
-        self.optimizer.param_groups[0]["lr"] = self.lr * self.decay ** (step / 1000)
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay ** (step / 1000)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -8,10 +8,10 @@ from torch.distributions import kl_divergence
 
 from isavae.models.vae import VAEOutput
 
-KL = Literal["sampled", "analytic", "entropy"]
+KLEstimator = Literal["sampled", "analytic", "entropy"]
 
 
-def divergence(output: VAEOutput, kind: KL = "sampled") -> Float[Tensor, " batch"]:
+def estimate_kl(output: VAEOutput, kind: KLEstimator = "sampled") -> Float[Tensor, " batch"]:
     """KL(q(z|x) || p(z)) of each image in nats; all kinds have the same expectation.
 
     Args:
@@ -31,13 +31,13 @@ def divergence(output: VAEOutput, kind: KL = "sampled") -> Float[Tensor, " batch
     except NotImplementedError:
         raise ValueError(
             "an analytic KL needs a prior with a closed form, such as the normal one; "
-            f"{output.prior} has none: use kl=sampled or kl=entropy"
+            f"{output.prior} has none: use kl_estimator=sampled or kl_estimator=entropy"
         ) from None
 
 
-def elbo_terms(output: VAEOutput, kind: KL) -> dict[str, Float[Tensor, ""]]:
+def elbo_terms(output: VAEOutput, kind: KLEstimator) -> dict[str, Float[Tensor, ""]]:
     """Means over the batch of log p(x|z) and of the KL divergence, in nats: the ELBO's terms."""
     return {
         "reconstruction": output.likelihood.log_prob(output.x).mean(),
-        "kl": divergence(output, kind).mean(),
+        "kl": estimate_kl(output, kind).mean(),
     }

@@ -24,9 +24,9 @@ SMALLEST_SPREAD = 1e-3
 
 
 class Likelihood(nn.Module, ABC):
-    """A module from a decoder's output to p(x|z); `outputs` is its parameters per pixel."""
+    """A module from a decoder's output, `parameters_per_pixel` of each pixel, to p(x|z)."""
 
-    outputs: int = 1
+    parameters_per_pixel: int = 1
 
     @abstractmethod
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
@@ -87,7 +87,7 @@ class LocationScaleLikelihood(Likelihood, ABC):
     def __init__(self, spread: float | str = "shared"):
         super().__init__()
         self.spread = spread
-        self.outputs = 2 if spread == "pixelwise" else 1
+        self.parameters_per_pixel = 2 if spread == "pixelwise" else 1
         if spread == "shared":
             self.raw = nn.Parameter(torch.zeros(()))
 

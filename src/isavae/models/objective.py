@@ -37,25 +37,25 @@ class Objective(ABC):
             adversary: what `adversary` gave, where the objective has one.
         """
 
-    def adversary(self, latent: int) -> Adversary:
+    def adversary(self, n_latents: int) -> Adversary:
         """The player that is trained beside the VAE."""
         return NoAdversary()
 
 
-def risen(step: int, steps: int) -> float:
+def linear_ramp(step: int, steps: int) -> float:
     """The part of a linear rise over `steps` steps that is done: min(1, step / steps).
 
     Args:
         step: number of steps done.
         steps: length of the rise; after 0 steps it is over from the start.
 
-    >>> [risen(step, 4) for step in (0, 1, 4, 9)], risen(0, 0)
+    >>> [linear_ramp(step, 4) for step in (0, 1, 4, 9)], linear_ramp(0, 0)
     ([0.0, 0.25, 1.0, 1.0], 1.0)
     """
     return min(1.0, step / steps) if steps else 1.0
 
 
-def require_nonnegative(**parameters: float | int) -> None:
+def check_nonnegative(**parameters: float | int) -> None:
     """Raise a ValueError that names the first parameter below 0."""
     for name, value in parameters.items():
         if not value >= 0:

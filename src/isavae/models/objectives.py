@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.models.adversary import Adversary
-from isavae.models.kl import KL, elbo_terms
-from isavae.models.objective import Objective, ObjectiveValue, require_nonnegative, risen
+from isavae.models.kl import KLEstimator, elbo_terms
+from isavae.models.objective import Objective, ObjectiveValue, check_nonnegative, linear_ramp
 from isavae.models.total_correlation import BetaTCVAE, FactorVAE
 from isavae.models.vae import VAEOutput
 
@@ -26,23 +26,23 @@ class BetaVAE(Objective):
 
     Args:
         beta: weight of the KL term; 1 is the ELBO.
-        kl: how the KL term is estimated, see `divergence`.
+        kl_estimator: how the KL term is estimated, see `estimate_kl`.
         warmup: steps in which beta rises from 0.
     """
 
     beta: float = 1.0
-    kl: KL = "sampled"
+    kl_estimator: KLEstimator = "sampled"
     warmup: int = 0
     name: Literal["beta-vae"] = "beta-vae"
 
     def __post_init__(self):
-        require_nonnegative(beta=self.beta, warmup=self.warmup)
+        check_nonnegative(beta=self.beta, warmup=self.warmup)
 
     def __call__(
         self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
     ) -> ObjectiveValue:
-        elbo = elbo_terms(output, self.kl)
-        beta = self.beta * risen(step, self.warmup)
+        elbo = elbo_terms(output, self.kl_estimator)
+        beta = self.beta * linear_ramp(step, self.warmup)
         return ObjectiveValue(beta * elbo["kl"] - elbo["reconstruction"], elbo)
 
 
@@ -55,25 +55,25 @@ class AnnealedVAE(Objective):
         gamma: weight of the distance from the capacity.
         capacity: C at the end, in nats.
         capacity_steps: steps in which C rises from 0.
-        kl: how the KL term is estimated, see `divergence`.
+        kl_estimator: how the KL term is estimated, see `estimate_kl`.
     """
 
     gamma: float = 100.0
     capacity: float = 25.0
     capacity_steps: int = 5000
-    kl: KL = "sampled"
-    name: Literal["annealed"] = "annealed"
+    kl_estimator: KLEstimator = "sampled"
+    name: Literal["annealed-vae"] = "annealed-vae"
 
     def __post_init__(self):
-        require_nonnegative(
+        check_nonnegative(
             gamma=self.gamma, capacity=self.capacity, capacity_steps=self.capacity_steps
         )
 
     def __call__(
         self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
     ) -> ObjectiveValue:
-        terms = elbo_terms(output, self.kl)
-        excess = terms["kl"] - self.capacity * risen(step, self.capacity_steps)
+        terms = elbo_terms(output, self.kl_estimator)
+        excess = terms["kl"] - self.capacity * linear_ramp(step, self.capacity_steps)
         return ObjectiveValue(self.gamma * excess.abs() - terms["reconstruction"], terms)
 
 
@@ -88,24 +88,24 @@ class DIPVAEI(Objective):
     Args:
         lambda_od: weight of the entries off the diagonal.
         lambda_d: weight of the diagonal.
-        kl: how the KL term is estimated, see `divergence`.
+        kl_estimator: how the KL term is estimated, see `estimate_kl`.
         warmup: steps in which both weights rise from 0.
     """
 
     lambda_od: float = 10.0
     lambda_d: float = 100.0
-    kl: KL = "sampled"
+    kl_estimator: KLEstimator = "sampled"
     warmup: int = 0
     name: Literal["dip-vae-i"] = "dip-vae-i"
 
     def __post_init__(self):
-        require_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
+        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
 
     def __call__(
         self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
     ) -> ObjectiveValue:
         covariance = _covariance(output.posterior.mean)
-        return _dip(self, output, covariance, risen(step, self.warmup))
+        return _dip(self, output, covariance, linear_ramp(step, self.warmup))
 
 
 @final
@@ -116,25 +116,25 @@ class DIPVAEII(Objective):
     Args:
         lambda_od: weight of the entries off the diagonal.
         lambda_d: weight of the diagonal.
-        kl: how the KL term is estimated, see `divergence`.
+        kl_estimator: how the KL term is estimated, see `estimate_kl`.
         warmup: steps in which both weights rise from 0.
     """
 
     lambda_od: float = 10.0
     lambda_d: float = 10.0
-    kl: KL = "sampled"
+    kl_estimator: KLEstimator = "sampled"
     warmup: int = 0
     name: Literal["dip-vae-ii"] = "dip-vae-ii"
 
     def __post_init__(self):
-        require_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
+        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
 
     def __call__(
         self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
     ) -> ObjectiveValue:
         within = torch.diag(output.posterior.variance.mean(0))
         covariance = _covariance(output.posterior.mean) + within
-        return _dip(self, output, covariance, risen(step, self.warmup))
+        return _dip(self, output, covariance, linear_ramp(step, self.warmup))
 
 
 def _covariance(mean: Float[Tensor, "batch latents"]) -> Float[Tensor, "latents latents"]:
@@ -148,7 +148,7 @@ def _dip(
     covariance: Float[Tensor, "latents latents"],
     risen: float,
 ) -> ObjectiveValue:
-    terms = elbo_terms(output, objective.kl)
+    terms = elbo_terms(output, objective.kl_estimator)
     diagonal = covariance.diagonal()
     apart = covariance.square().sum() - diagonal.square().sum()
     spread = (diagonal - output.prior.variance).square().sum()
@@ -161,9 +161,9 @@ AnyObjective = BetaVAE | BetaTCVAE | FactorVAE | DIPVAEI | DIPVAEII | AnnealedVA
 
 OBJECTIVES: dict[str, type[AnyObjective]] = {
     "beta-vae": BetaVAE,
-    "tcvae": BetaTCVAE,
+    "beta-tcvae": BetaTCVAE,
     "factor-vae": FactorVAE,
     "dip-vae-i": DIPVAEI,
     "dip-vae-ii": DIPVAEII,
-    "annealed": AnnealedVAE,
+    "annealed-vae": AnnealedVAE,
 }

@@ -17,14 +17,14 @@ class Prior(nn.Module, ABC):
     Whether its learned values are frozen is part of its state.
     """
 
-    latent: int
+    n_latents: int
     subspaces: tuple[slice, ...]
     frozen: Tensor
 
-    def __init__(self, latent: int, subspaces: tuple[slice, ...] | None = None):
+    def __init__(self, n_latents: int, subspaces: tuple[slice, ...] | None = None):
         super().__init__()
-        self.latent = latent
-        self.subspaces = subspaces or tuple(slice(j, j + 1) for j in range(latent))
+        self.n_latents = n_latents
+        self.subspaces = subspaces or tuple(slice(j, j + 1) for j in range(n_latents))
         self.register_buffer("frozen", torch.tensor(False))
         self.register_load_state_dict_post_hook(_apply_frozen)
 
@@ -32,7 +32,7 @@ class Prior(nn.Module, ABC):
     def forward(self) -> Distribution:
         """The prior p(z), with event shape (latent,)."""
 
-    def readings(self) -> dict[str, Float[Tensor, ""]]:
+    def learned_values(self) -> dict[str, Float[Tensor, ""]]:
         """What is learned, as named numbers for the log."""
         return {}
 
@@ -98,7 +98,7 @@ class BoundedValues(nn.Module):
         return self.start.index_copy(0, self.index, learned)
 
 
-def learned_readings(values: dict[str, BoundedValues]) -> dict[str, Float[Tensor, ""]]:
+def bounded_values(values: dict[str, BoundedValues]) -> dict[str, Float[Tensor, ""]]:
     """The learned ones of some values, numbered where there are several."""
     readings = {}
     for name, bounded in values.items():

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Laplace, Normal, StudentT
 
 from isavae.distributions import GeneralizedNormal, LpNested, LpTree
-from isavae.models.prior import BoundedValues, Prior, learned_readings
+from isavae.models.prior import BoundedValues, Prior, bounded_values
 
 Scale = float | Literal["standardised"]
 
-PAPER_LAYOUT = LpTree.isa(2.1, [(2.2, 4)] * 5)
+PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
 # Learned exponents start from the normal law's.
-LEARNED_LAYOUT = LpTree.isa(2.1, [(2.0, 4)] * 5)
+LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
 # Of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
 
@@ -29,10 +29,10 @@ class StandardNormalPrior(Prior):
     loc: Tensor
     std: Tensor
 
-    def __init__(self, latent: int):
-        super().__init__(latent)
-        self.register_buffer("loc", torch.zeros(latent), persistent=False)
-        self.register_buffer("std", torch.ones(latent), persistent=False)
+    def __init__(self, n_latents: int):
+        super().__init__(n_latents)
+        self.register_buffer("loc", torch.zeros(n_latents), persistent=False)
+        self.register_buffer("std", torch.ones(n_latents), persistent=False)
 
     def forward(self) -> Distribution:
         return Independent(Normal(self.loc, self.std, validate_args=False), 1)
@@ -52,7 +52,7 @@ class FactorialPrior(Prior):
     """Independent latents of one family: normal, Laplace, Student-t or generalised normal (Eq. 5).
 
     Args:
-        latent: number of latents.
+        n_latents: number of latents.
         family: a key of `FAMILIES`.
         shape: degrees of freedom of "student-t", exponent of "gennorm"; None takes the default.
         scale: the family's own scale parameter, or "standardised" for unit variance.
@@ -64,13 +64,13 @@ class FactorialPrior(Prior):
 
     def __init__(
         self,
-        latent: int,
+        n_latents: int,
         family: str,
         shape: float | None = None,
         scale: Scale = 1.0,
         learn_scale: bool = False,
     ):
-        super().__init__(latent)
+        super().__init__(n_latents)
         self.family, self.shape = family, FAMILIES[family][1] if shape is None else shape
         if scale == "standardised":
             variance = self._law(torch.ones(())).variance
@@ -86,10 +86,10 @@ class FactorialPrior(Prior):
         return FAMILIES[self.family][0](scale, self.shape)
 
     def forward(self) -> Distribution:
-        return Independent(self._law(self._scale().expand(self.latent)), 1)
+        return Independent(self._law(self._scale().expand(self.n_latents)), 1)
 
-    def readings(self) -> dict[str, Float[Tensor, ""]]:
-        return learned_readings({"prior_scale": self._scale})
+    def learned_values(self) -> dict[str, Float[Tensor, ""]]:
+        return bounded_values({"prior_scale": self._scale})
 
 
 @final
@@ -106,7 +106,7 @@ class LpNestedPrior(Prior):
         learn_scale: whether s is learned.
         lowest_exponent: lower bound of learned exponents.
 
-    >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).readings()
+    >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).learned_values()
     {'p1': tensor(2.), 'p2': tensor(2.)}
     """
 
@@ -146,13 +146,13 @@ class LpNestedPrior(Prior):
             return LpNested.standardised(self.tree, self.exponents, validate_args=False)
         return LpNested(self.tree, self._scale()[0], self.exponents, validate_args=False)
 
-    def readings(self) -> dict[str, Float[Tensor, ""]]:
-        return learned_readings({"p": self._exponents, "prior_scale": self._scale})
+    def learned_values(self) -> dict[str, Float[Tensor, ""]]:
+        return bounded_values({"p": self._exponents, "prior_scale": self._scale})
 
 
 def build_prior(
-    layout: str,
-    latent: int | None = None,
+    prior: str,
+    n_latents: int | None = None,
     scale: Scale = 1.0,
     *,
     learn_exponents: bool = False,
@@ -163,9 +163,9 @@ def build_prior(
     """A prior from its text: `normal`, `laplace`, `student-t(3.5)`, `gennorm(4)`, `isa`, or a tree.
 
     Args:
-        layout: a family with or without its shape parameter in parentheses, "isa" (the paper's 5×4
+        prior: a family with or without its shape parameter in parentheses, "isa" (the paper's 5×4
             layout; learned exponents start at 2), or an `LpTree`, e.g. "2.1[2.2*4, 2.2*4]".
-        latent: number of latents; may be left out where the layout determines it. Default 20.
+        n_latents: number of latents; may be left out where the layout determines it. Default 20.
         scale: the family's scale, for a tree s of Eq. 11; or "standardised".
         learn_exponents: learn a tree's exponents but p0.
         learn_p0: learn a tree's p0.
@@ -178,21 +178,21 @@ def build_prior(
     >>> build_prior("2.1[2.2*4, 2.2*3]").subspaces
     (slice(0, 4, None), slice(4, 7, None))
     """
-    family = re.fullmatch(r"([a-z-]+)(?:\(([^()]*)\))?", layout)
-    if family and layout != "isa":
+    family = re.fullmatch(r"([a-z-]+)(?:\(([^()]*)\))?", prior)
+    if family and prior != "isa":
         if learn_exponents or learn_p0:
             raise ValueError(
-                f"exponents can be learned for a tree; got prior {layout!r}: write it as a tree, "
+                f"exponents can be learned for a tree; got prior {prior!r}: write it as a tree, "
                 "for example 2.1[2*4, 2*4]"
             )
-        width = PAPER_LAYOUT.n if latent is None else latent
+        width = PAPER_TREE.n if n_latents is None else n_latents
         return _build_factorial(family[1], family[2], width, scale, learn_scale)
-    paper = LEARNED_LAYOUT if learn_exponents else PAPER_LAYOUT
-    tree = paper if layout == "isa" else LpTree.parse(layout)
-    if latent not in (None, tree.n):
+    paper = LEARNED_TREE if learn_exponents else PAPER_TREE
+    tree = paper if prior == "isa" else LpTree.parse(prior)
+    if n_latents not in (None, tree.n):
         raise ValueError(
             f"the number of latents must be the tree's number of leaves, {tree.n} for {tree}; "
-            f"got {latent}: leave latent out or change the tree"
+            f"got {n_latents}: leave n_latents out or change the tree"
         )
     return LpNestedPrior(
         tree,
@@ -205,7 +205,7 @@ def build_prior(
 
 
 def _build_factorial(
-    family: str, shape: str | None, latent: int, scale: Scale, learn_scale: bool
+    family: str, shape: str | None, n_latents: int, scale: Scale, learn_scale: bool
 ) -> Prior:
     if family not in FAMILIES:
         raise ValueError(
@@ -219,5 +219,5 @@ def _build_factorial(
     if number is not None and not 0 < number < math.inf:
         raise ValueError(f"the shape of {family} must be a positive number; got {shape!r}")
     if family == "normal" and scale in (1.0, "standardised") and not learn_scale:
-        return StandardNormalPrior(latent)
-    return FactorialPrior(latent, family, number, scale, learn_scale)
+        return StandardNormalPrior(n_latents)
+    return FactorialPrior(n_latents, family, number, scale, learn_scale)

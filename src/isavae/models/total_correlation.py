@@ -11,8 +11,8 @@ from torch import Tensor
 
 from isavae.distributions.mixtures.minibatch import MinibatchWeights, log_densities, log_marginals
 from isavae.models.adversary import Adversary, DensityRatio
-from isavae.models.kl import KL, elbo_terms
-from isavae.models.objective import Objective, ObjectiveValue, require_nonnegative, risen
+from isavae.models.kl import KLEstimator, elbo_terms
+from isavae.models.objective import Objective, ObjectiveValue, check_nonnegative, linear_ramp
 from isavae.models.vae import VAEOutput
 
 Estimator = Literal["weighted", "stratified", "stratified_published"]
@@ -46,10 +46,10 @@ class BetaTCVAE(Objective):
     between: Literal["latents", "subspaces"] = "latents"
     exact: bool = False
     warmup: int = 0
-    name: Literal["tcvae"] = "tcvae"
+    name: Literal["beta-tcvae"] = "beta-tcvae"
 
     def __post_init__(self):
-        require_nonnegative(beta=self.beta, alpha=self.alpha, gamma=self.gamma, warmup=self.warmup)
+        check_nonnegative(beta=self.beta, alpha=self.alpha, gamma=self.gamma, warmup=self.warmup)
 
     def __call__(
         self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
@@ -64,7 +64,7 @@ class BetaTCVAE(Objective):
         }
         loss = (
             self.alpha * terms["mutual_information"]
-            + self.beta * risen(step, self.warmup) * terms["total_correlation"]
+            + self.beta * linear_ramp(step, self.warmup) * terms["total_correlation"]
             + self.gamma * terms["parts_kl"]
             - terms["reconstruction"]
         )
@@ -95,35 +95,35 @@ class FactorVAE(Objective):
 
     Args:
         gamma: weight of the total correlation.
-        kl: how the KL term is estimated, see `divergence`.
+        kl_estimator: how the KL term is estimated, see `estimate_kl`.
         warmup: steps in which gamma rises from 0.
-        discriminator_lr: learning rate of the discriminator's Adam, betas (0.5, 0.9).
+        discriminator_learning_rate: learning rate of the discriminator's Adam, betas (0.5, 0.9).
         discriminator_decay: its learning rate is multiplied by this over every 1000 steps.
         discriminator_width: units of its five hidden layers.
         discriminator_share: share of a batch that the discriminator learns from in a step.
     """
 
     gamma: float = 6.0
-    kl: KL = "sampled"
+    kl_estimator: KLEstimator = "sampled"
     warmup: int = 0
-    discriminator_lr: float = 1e-4
+    discriminator_learning_rate: float = 1e-4
     discriminator_decay: float = 1.0
     discriminator_width: int = 1000
     discriminator_share: float = 0.5
     name: Literal["factor-vae"] = "factor-vae"
 
     def __post_init__(self):
-        require_nonnegative(gamma=self.gamma, warmup=self.warmup)
+        check_nonnegative(gamma=self.gamma, warmup=self.warmup)
         if not 0 < self.discriminator_share <= 1:
             raise ValueError(
                 f"discriminator_share must lie in (0, 1]; got {self.discriminator_share}"
             )
 
-    def adversary(self, latent: int) -> Adversary:
+    def adversary(self, n_latents: int) -> Adversary:
         return DensityRatio(
-            latent,
+            n_latents,
             self.discriminator_width,
-            lr=self.discriminator_lr,
+            learning_rate=self.discriminator_learning_rate,
             decay=self.discriminator_decay,
             share=self.discriminator_share,
         )
@@ -132,9 +132,9 @@ class FactorVAE(Objective):
         self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
     ) -> ObjectiveValue:
         if adversary is None:
-            raise ValueError("FactorVAE needs its adversary; pass objective.adversary(latent)")
-        terms = elbo_terms(output, self.kl)
+            raise ValueError("FactorVAE needs its adversary; pass objective.adversary(n_latents)")
+        terms = elbo_terms(output, self.kl_estimator)
         terms["total_correlation"] = adversary.log_ratio(output.z).mean()
-        gamma = self.gamma * risen(step, self.warmup)
+        gamma = self.gamma * linear_ramp(step, self.warmup)
         loss = terms["kl"] + gamma * terms["total_correlation"] - terms["reconstruction"]
         return ObjectiveValue(loss, terms)

@@ -2,11 +2,11 @@
 
 from isavae.report.page import render, write_report
 from isavae.report.paper import NUMBERS, factor_analysis_toy, ica_toy, paper_figures
-from isavae.report.pictures import PicturedRun
+from isavae.report.pictures import RunFigures
 
 __all__ = [
     "NUMBERS",
-    "PicturedRun",
+    "RunFigures",
     "factor_analysis_toy",
     "ica_toy",
     "paper_figures",

@@ -17,7 +17,7 @@ from isavae import __version__
 from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
 from isavae.files import atomic_write
 from isavae.report.paper import learned_exponents, with_series
-from isavae.report.pictures import PicturedRun
+from isavae.report.pictures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import results
 from isavae.studies.tables.selection import select
@@ -179,7 +179,7 @@ def _cards(done: pl.DataFrame, pictures: Pictures) -> Iterator[RunCard]:
 
 
 def _pictures_of(path: str) -> dict[str, str]:
-    run = PicturedRun.open(path)
+    run = RunFigures.open(path)
     drawn = {"Traversals": png(run.traversals(8)), "Reconstructions": png(run.reconstructions())}
     return drawn if run.information is None else {"Latents": png(run.latents(8)), **drawn}
 

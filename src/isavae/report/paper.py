@@ -23,8 +23,8 @@ from isavae.figures import (
     rotation_bias,
     trade_off,
 )
-from isavae.models.priors import PAPER_LAYOUT
-from isavae.report.pictures import PicturedRun
+from isavae.models.priors import PAPER_TREE
+from isavae.report.pictures import RunFigures
 from isavae.runs import Run
 from isavae.studies import results
 from isavae.studies.tables.selection import select
@@ -173,7 +173,7 @@ def _sheet(number: str, source: Path) -> Named:
                 f"there is nothing for figure {number}"
             )
         path = Path(chosen["path"][position])
-    pictured = PicturedRun.open(path)
+    pictured = RunFigures.open(path)
     yield f"figure{number}-latents", pictured.latents()
     yield f"figure{number}-traversals", pictured.traversals()
 
@@ -188,13 +188,13 @@ def _planes(sources: tuple[Path, ...]) -> dict[str, PositionPlane]:
         f"prior {prior}" if priors.count(prior) == 1 else f"{path.name}: {prior}"
         for path, prior in zip(runs, priors, strict=True)
     ]
-    return {t: PicturedRun.open(path).plane() for t, path in zip(titles, runs, strict=True)}
+    return {t: RunFigures.open(path).plane() for t, path in zip(titles, runs, strict=True)}
 
 
 def _tree(sources: tuple[Path, ...]) -> LpTree:
     """A run's own tree; the paper's layout for a study, or from nothing."""
     if not sources or not (sources[0] / "config.json").exists():
-        return PAPER_LAYOUT
+        return PAPER_TREE
     prior = Run.open(sources[0]).load_model().prior
     tree = getattr(prior, "tree", None)
     if tree is None:

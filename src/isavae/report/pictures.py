@@ -27,7 +27,7 @@ MOST_IMAGES = 50_000
 
 @final
 @dataclass(frozen=True, eq=False)
-class PicturedRun:
+class RunFigures:
     """A run's model with codes of its data set, ready to be drawn.
 
     Args:
@@ -43,7 +43,7 @@ class PicturedRun:
     information: Information | None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], most: int | None = MOST_IMAGES) -> "PicturedRun":
+    def open(cls, path: str | os.PathLike[str], most: int | None = MOST_IMAGES) -> "RunFigures":
         """Encodes the data set of a run directory.
 
         Args:
@@ -58,7 +58,7 @@ class PicturedRun:
         return cls.of(model, data, encode_all(model, data))
 
     @classmethod
-    def of(cls, model: VAE, data: ImageDataset, codes: Codes) -> "PicturedRun":
+    def of(cls, model: VAE, data: ImageDataset, codes: Codes) -> "RunFigures":
         """From codes at hand."""
         known = codes.grid is not None and max(codes.grid.sizes) > 1
         return cls(model, data, codes, mig(codes).information if known else None)

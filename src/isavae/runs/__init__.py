@@ -2,20 +2,20 @@
 
 from isavae.runs.config import PRESETS, RunConfig, merge_settings, preset, read_settings
 from isavae.runs.directory import Run, build_model, read_model_metadata, save_model
-from isavae.runs.execution import DivergenceError, execute, fresh_state, require_trainable
+from isavae.runs.execution import NonFiniteLossError, check_trainable, execute, fresh_state
 
 __all__ = [
     "PRESETS",
-    "DivergenceError",
+    "NonFiniteLossError",
     "Run",
     "RunConfig",
     "build_model",
+    "check_trainable",
     "execute",
     "fresh_state",
     "merge_settings",
     "preset",
     "read_model_metadata",
     "read_settings",
-    "require_trainable",
     "save_model",
 ]

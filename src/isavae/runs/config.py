@@ -16,7 +16,7 @@ PAPER_EPOCHS = 20.0
 PRESETS: dict[str, dict[str, Any]] = {
     "vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 1.0}},
     "beta-vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 4.0}},
-    "beta-tcvae": {"prior": "normal", "objective": {"name": "tcvae", "beta": 6.0}},
+    "beta-tcvae": {"prior": "normal", "objective": {"name": "beta-tcvae", "beta": 6.0}},
     "factor-vae": {"prior": "normal", "objective": {"name": "factor-vae", "gamma": 6.0}},
     "isa-vae-learned": {
         "prior": "isa",
@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "objective": {"name": "beta-vae", "beta": 1.0},
     },
     "isa-vae": {"prior": "isa", "objective": {"name": "beta-vae", "beta": 1.0}},
-    "isa-tcvae": {"prior": "isa", "objective": {"name": "tcvae", "beta": 2.0}},
+    "isa-tcvae": {"prior": "isa", "objective": {"name": "beta-tcvae", "beta": 2.0}},
 }
 
 
@@ -40,12 +40,12 @@ class RunConfig(BaseModel):
     data: str = "dsprites"
     prior: str = "isa"
     prior_scale: float | Literal["standardised"] = 1.0
-    latent: int | None = Field(None, ge=1)
+    n_latents: int | None = Field(None, ge=1)
     learn_exponents: bool = False
     learn_p0: bool = False
     learn_scale: bool = False
     lowest_exponent: float = Field(1.0, gt=0)
-    prior_lr: float = Field(5e-4, gt=0)
+    prior_learning_rate: float = Field(5e-4, gt=0)
     objective: AnyObjective = Field(BetaVAE(), discriminator="name")
     likelihood: str = "bernoulli"
     network: str = "mlp"
@@ -53,7 +53,7 @@ class RunConfig(BaseModel):
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch_size: int = Field(2048, ge=1)
-    lr: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     seed: int = Field(0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"

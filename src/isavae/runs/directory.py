@@ -23,7 +23,7 @@ def prior_of(config: RunConfig) -> Prior:
     """The prior of a configuration."""
     return build_prior(
         config.prior,
-        config.latent,
+        config.n_latents,
         config.prior_scale,
         learn_exponents=config.learn_exponents,
         learn_p0=config.learn_p0,
@@ -44,16 +44,16 @@ def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         networks = build_networks(
-            config.network, shape, prior.latent, likelihood.outputs, config.width
+            config.network, shape, prior.n_latents, likelihood.parameters_per_pixel, config.width
         )
     return VAE(*networks, prior, likelihood)
 
 
-def build_adversary(config: RunConfig, latent: int) -> Adversary:
+def build_adversary(config: RunConfig, n_latents: int) -> Adversary:
     """The objective's adversary, freshly initialised from the run's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return config.objective.adversary(latent)
+        return config.objective.adversary(n_latents)
 
 
 @final

@@ -12,7 +12,7 @@ from torch.distributions import Independent, Normal
 import isavae
 from isavae.data import ImageDataset, load
 from isavae.files import atomic_write
-from isavae.models import NETWORKS, Prior, VAEOutput, build_likelihood, divergence
+from isavae.models import NETWORKS, Prior, VAEOutput, build_likelihood, estimate_kl
 from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run, build_adversary, build_model, prior_of, save_model
 from isavae.training import (
@@ -27,11 +27,11 @@ OnStep = Callable[[int, int, dict[str, float]], None]
 
 
 @final
-class DivergenceError(ArithmeticError):
+class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite."""
 
 
-def require_trainable(config: RunConfig) -> None:
+def check_trainable(config: RunConfig) -> None:
     """Check what can be checked before a data set is opened and a run directory exists.
 
     Raises:
@@ -46,10 +46,10 @@ def require_trainable(config: RunConfig) -> None:
 
 def _require_divergence(config: RunConfig, prior: Prior) -> None:
     """Try the objective's kind of KL: not every prior has a closed form."""
-    z = torch.zeros(1, prior.latent)
+    z = torch.zeros(1, prior.n_latents)
     law = Independent(Normal(z, torch.ones_like(z)), 1)
     single = VAEOutput(torch.zeros(1, 1, 1, 1), z, law, prior(), likelihood=law)
-    divergence(single, getattr(config.objective, "kl", "sampled"))
+    estimate_kl(single, getattr(config.objective, "kl_estimator", "sampled"))
 
 
 def execute(
@@ -75,7 +75,7 @@ def execute(
         Whether the run is finished.
 
     Raises:
-        DivergenceError: if the loss is not finite; names step, term and last good checkpoint.
+        NonFiniteLossError: if the loss is not finite; names step, term and last good checkpoint.
         ValueError: if the checkpoint cannot be read or the data do not fit.
     """
     config = run.config
@@ -110,8 +110,8 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     device = resolve_device(config.device)
     model = build_model(config, shape).to(device)
     model.network_dtype = resolve_precision(config.precision, device)
-    adversary = build_adversary(config, model.prior.latent)
-    return TrainState(model, config.lr, config.prior_lr, adversary)
+    adversary = build_adversary(config, model.prior.n_latents)
+    return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
 
 
 def _resume(run: Run, state: TrainState) -> None:
@@ -159,7 +159,7 @@ class _Recorder:
         if due or self._device.type == "cpu" or report.step % self._log_every == 0:
             self._require_finite()
         if report.step % self._log_every == 0 or report.step == self._metadata["steps"]:
-            values = report.numbers()
+            values = report.to_floats()
             self._append({"step": report.step, **values})
             if self._on_step:
                 self._on_step(report.step, self._metadata["steps"], values)
@@ -168,11 +168,11 @@ class _Recorder:
 
     def _require_finite(self) -> None:
         for report in self._unchecked:
-            values = report.numbers()
+            values = report.to_floats()
             # The loss comes first and sums up the others: the term to name is the last bad one.
             bad = [name for name, value in values.items() if not isfinite(value)]
             if bad:
-                raise DivergenceError(
+                raise NonFiniteLossError(
                     f"every term of the loss must be finite; {bad[-1]} is {values[bad[-1]]} at "
                     f"step {report.step}: lower the learning rate or change the prior; "
                     f"{self._last_checkpoint()}"

@@ -58,7 +58,7 @@ def model_card(model: PortableModel, repo: str) -> str:
         title=repo.rstrip("/").rsplit("/", 1)[-1],
         repo=repo,
         prior=model.config.prior,
-        latent=model.vae.prior.latent,
+        latent=model.vae.prior.n_latents,
         channels=channels,
         plural="" if channels == 1 else "s",
         height=height,

@@ -79,7 +79,7 @@ def export_onnx(model: PortableModel, folder: str | os.PathLike[str]) -> OnnxFil
     vae = model.vae.cpu().eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(5, *model.shape, generator=generator)
-    codes = torch.randn(5, vae.prior.latent, generator=generator)
+    codes = torch.randn(5, vae.prior.n_latents, generator=generator)
     encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"
     return OnnxFiles(
         encoder,

@@ -110,10 +110,10 @@ class PortableModel:
         Raises:
             ValueError: if the codes have another width than the model's.
         """
-        latent = self.vae.prior.latent
-        if codes.shape[1] != latent:
+        n_latents = self.vae.prior.n_latents
+        if codes.shape[1] != n_latents:
             raise ValueError(
-                f"codes must have one column per latent, {latent}; got {codes.shape[1]}"
+                f"codes must have one column per latent, {n_latents}; got {codes.shape[1]}"
             )
         self.vae.eval()
         blocks = [self.vae.decode(block.to(self._device)).mean for block in codes.split(BATCH)]

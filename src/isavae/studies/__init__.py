@@ -1,19 +1,19 @@
 """Studies: many runs from one file, on this machine or a cluster, killed and resumed at will."""
 
-from isavae.studies.directory import StudyDirectory, Work
+from isavae.studies.directory import RunRecord, StudyDirectory
 from isavae.studies.grid import PlannedRun, run_id
-from isavae.studies.planning import Plan, plan
+from isavae.studies.planning import StudyEstimate, plan
 from isavae.studies.study import Study, shipped_studies
 from isavae.studies.study_file import Resources
 from isavae.studies.tables.results import model_name, results
 
 __all__ = [
-    "Plan",
     "PlannedRun",
     "Resources",
+    "RunRecord",
     "Study",
     "StudyDirectory",
-    "Work",
+    "StudyEstimate",
     "model_name",
     "plan",
     "results",

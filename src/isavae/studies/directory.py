@@ -23,7 +23,7 @@ RunState = Literal["missing", "started", "running", "failed", "done"]
 
 @final
 @dataclass(frozen=True)
-class Work:
+class RunRecord:
     """How the work on a run went: `work.json`.
 
     Attributes:
@@ -76,7 +76,7 @@ class StudyDirectory:
         """The directory of a run."""
         return self.path / "runs" / run
 
-    def adopt(self, study: Study) -> None:
+    def initialise(self, study: Study) -> None:
         """Make the directory, or let the study go on in it, perhaps with further runs.
 
         Raises:
@@ -159,14 +159,14 @@ class StudyDirectory:
             return False
         return isinstance(scores, dict)
 
-    def work(self, run: str) -> Work:
+    def work(self, run: str) -> RunRecord:
         """What is known of the work on a run."""
         try:
-            return Work(**json.loads((self.run_path(run) / "work.json").read_bytes()))
+            return RunRecord(**json.loads((self.run_path(run) / "work.json").read_bytes()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
-            return Work()
+            return RunRecord()
 
-    def write_work(self, run: str, work: Work) -> None:
+    def write_work(self, run: str, work: RunRecord) -> None:
         """Note how the work on a run went."""
         write_json(self.run_path(run) / "work.json", asdict(work))
 
@@ -174,7 +174,7 @@ class StudyDirectory:
         """Record that a run failed for good, unless somebody else has taken it."""
         with self.lock(run) as held:
             if held and not self.is_done(run):
-                self.write_work(run, Work(failed=True, attempts=attempts, error=error))
+                self.write_work(run, RunRecord(failed=True, attempts=attempts, error=error))
                 if self.remote:
                     self.remote.store_run(run, self.run_path(run))
 

@@ -11,8 +11,8 @@ from isavae.studies.engines.engine import Ended, Engine, Progress
 from isavae.studies.engines.job import Job, Outcome
 from isavae.studies.study import Study
 
-HEARTBEAT = 0.5  # seconds between two looks at requests to stop and at runs that others hold
-PATIENCE = 1.0  # seconds before a run that somebody else held is tried again
+POLL_SECONDS = 0.5  # seconds between two looks at requests to stop and at runs that others hold
+RETRY_SECONDS = 1.0  # seconds before a run that somebody else held is tried again
 
 
 class DiskFullError(OSError):
@@ -21,7 +21,7 @@ class DiskFullError(OSError):
 
 @final
 @dataclass
-class Tally:
+class StudyProgress:
     """How far a study is, kept while it is driven.
 
     Attributes:
@@ -67,12 +67,12 @@ def run_study(
     engine: Engine,
     *,
     threads: int | None = None,
-    on_change: Callable[[Tally], None] | None = None,
+    on_change: Callable[[StudyProgress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     retry_failed: bool = False,
     track: bool = False,
     checkpoint_seconds: float = 60.0,
-) -> Tally:
+) -> StudyProgress:
     """Do what is missing of a study; several drivers may do so at once in one directory.
 
     Args:
@@ -93,10 +93,10 @@ def run_study(
         ValueError: if a run cannot work, or the directory is of another study.
         DiskFullError: when space runs out; what is done stays done.
     """
-    if not engine.any_device:
+    if not engine.is_remote:
         study.require_devices()
     study.require_data()
-    directory.adopt(study)
+    directory.initialise(study)
     jobs = {
         run.id: Job(
             str(directory.path), run.id, run.config.settings(), study.images, threads, track,
@@ -109,12 +109,12 @@ def run_study(
     with engine:
         while driver.has_work():
             if should_stop() or directory.stop_token() != token:
-                driver.halt()
-            driver.look_again()
+                driver.stop_driver()
+            driver.recheck_held()
             driver.fill_slots()
             if on_change:
                 on_change(driver.tally)
-            driver.hear(HEARTBEAT)
+            driver.process_events(POLL_SECONDS)
     if on_change:
         on_change(driver.tally)
     driver.require_space()
@@ -137,7 +137,7 @@ class _Driver:
         self.engine = engine
         self.jobs = jobs
         self.retries = study.retries
-        self.tally = Tally(len(study.runs))
+        self.tally = StudyProgress(len(study.runs))
         self.held_elsewhere: dict[str, float] = {}
         self.disk_full = False
         self._retry_failed = retry_failed
@@ -156,7 +156,7 @@ class _Driver:
         """Whether anything is running, or will have to."""
         return bool(self.queue or self.held_elsewhere or self.tally.running)
 
-    def halt(self) -> None:
+    def stop_driver(self) -> None:
         """Start nothing more, and let what runs checkpoint and end."""
         if self.tally.stopped:
             return
@@ -172,13 +172,13 @@ class _Driver:
             self.tally.running[run] = (0, 1)
             self.engine.start(self.jobs[run])
 
-    def hear(self, seconds: float) -> None:
+    def process_events(self, seconds: float) -> None:
         """Book what happens within so many seconds."""
         for event in self.engine.wait(seconds):
             if isinstance(event, Progress):
                 self.tally.running[event.run] = (event.step, event.steps)
             elif self.take(event):
-                self.halt()
+                self.stop_driver()
         if not self.tally.running and self.held_elsewhere and not self.queue:
             time.sleep(seconds)
 
@@ -190,14 +190,14 @@ class _Driver:
                 f"start again ({self.tally.done} of {self.tally.total} runs are done and kept)"
             )
 
-    def look_again(self) -> None:
+    def recheck_held(self) -> None:
         """See what became of the runs that others hold."""
         now = time.monotonic()
         for run in [run for run, when in self.held_elsewhere.items() if when <= now]:
             if self.directory.is_done(run):
                 self.tally.done += 1
             elif self.directory.is_locked(run):
-                self.held_elsewhere[run] = now + PATIENCE
+                self.held_elsewhere[run] = now + RETRY_SECONDS
                 continue
             elif (work := self.directory.work(run)).failed and not self._retry_failed:
                 self.tally.failed[run] = work.error or "unknown"
@@ -212,7 +212,7 @@ class _Driver:
         if outcome.kind == "done":
             self._note_done(run, outcome)
         elif outcome.kind == "busy" and not self.tally.stopped:
-            self.held_elsewhere[run] = time.monotonic() + PATIENCE
+            self.held_elsewhere[run] = time.monotonic() + RETRY_SECONDS
         elif outcome.kind == "failed":
             return self._note_failure(run, outcome)
         return False

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, final
 
-from isavae.runs import RunConfig, merge_settings, preset, require_trainable
-from isavae.studies.located_yaml import LinedYaml
-from isavae.studies.study_file import StudyFile, culprit, require_known, seeds_of
+from isavae.runs import RunConfig, check_trainable, merge_settings, preset
+from isavae.studies.located_yaml import LocatedYaml
+from isavae.studies.study_file import StudyFile, locate_error, require_known, seeds_of
 
 
 @final
@@ -43,7 +43,7 @@ def run_id(config: RunConfig) -> str:
 
 
 def runs_of_block(
-    lined: LinedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str, int]
+    lined: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str, int]
 ) -> Iterator[PlannedRun]:
     """The runs of the block that stands at a place in a study file, in the order of its lists.
 
@@ -63,9 +63,9 @@ def runs_of_block(
             try:
                 layers = [preset(model) if model else {}, shared, chosen, {"seed": seed}]
                 config = RunConfig.parse(merge_settings(*layers))
-                require_trainable(config.model_copy(update={"device": "cpu"}))
+                check_trainable(config.model_copy(update={"device": "cpu"}))
             except ValueError as error:
-                raise lined.error(str(error), culprit(str(error), file, block, at)) from None
+                raise lined.error(str(error), locate_error(str(error), file, block, at)) from None
             yield PlannedRun(run_id(config), config, lined.line(*at))
 
 
@@ -75,8 +75,8 @@ def combinations(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: if lists under `zip` differ in length.
 
-    >>> list(combinations({"beta": [1, 2], "zip": {"lr": [1, 2], "width": [3, 4]}}))[1]
-    {'beta': 1, 'lr': 2, 'width': 4}
+    >>> list(combinations({"beta": [1, 2], "zip": {"learning_rate": [1, 2], "width": [3, 4]}}))[1]
+    {'beta': 1, 'learning_rate': 2, 'width': 4}
     """
     axes = [
         _zipped(value) if name == "zip" else [{name: choice} for choice in _choices(value)]

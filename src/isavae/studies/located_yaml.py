@@ -7,7 +7,7 @@ import yaml
 
 
 @final
-class LinedYaml:
+class LocatedYaml:
     r"""A YAML text as plain values, and the line of every part of it.
 
     Args:

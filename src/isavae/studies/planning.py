@@ -13,12 +13,20 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from isavae.runs import RunConfig
-from isavae.studies.shared_data import open_once
+from isavae.studies.shared_data import open_shared
 from isavae.studies.tables.results import model_name
 from isavae.studies.timing import Cost, measure
 
-COSTLESS = {"seed", "steps", "epochs", "lr", "prior_lr"}
-WEIGHTS = {"beta", "gamma", "alpha", "lambda_od", "lambda_d", "capacity", "discriminator_lr"}
+COSTLESS = {"seed", "steps", "epochs", "learning_rate", "prior_learning_rate"}
+WEIGHTS = {
+    "beta",
+    "gamma",
+    "alpha",
+    "lambda_od",
+    "lambda_d",
+    "capacity",
+    "discriminator_learning_rate",
+}
 SMALL_FILES = 5 * 4096  # bytes: settings, scores, work and directory, a block each, and the lock
 LOG_LINE, LOG_EVERY = 160, 50  # bytes, and steps between two lines of log.jsonl
 
@@ -31,7 +39,7 @@ OWN_PRIOR = ", own prior"
 
 @final
 @dataclass(frozen=True)
-class ForeseenRun:
+class RunEstimate:
     """One run of a plan: its settings, its optimiser steps, and what its kind costs."""
 
     config: RunConfig
@@ -57,7 +65,7 @@ class ForeseenRun:
 
 @final
 @dataclass(frozen=True)
-class Plan:
+class StudyEstimate:
     """What a study will take.
 
     Attributes:
@@ -66,7 +74,7 @@ class Plan:
         threads: threads of each.
     """
 
-    runs: tuple[ForeseenRun, ...]
+    runs: tuple[RunEstimate, ...]
     workers: int
     threads: int
 
@@ -93,7 +101,7 @@ class Plan:
         """
         return time_until_done([run.gpu_seconds(flop_per_second) for run in self.runs], gpus)
 
-    def with_steps(self, steps: int) -> "Plan":
+    def with_steps(self, steps: int) -> "StudyEstimate":
         """The same with another length of every run."""
         return replace(self, runs=tuple(replace(run, steps=steps) for run in self.runs))
 
@@ -111,7 +119,7 @@ def plan(
     images: int | None = 10_000,
     seconds: float = 1.0,
     on_kind: Callable[[int, int], None] | None = None,
-) -> Plan:
+) -> StudyEstimate:
     """Foresee what some runs will take here, by taking a few steps of every kind of them.
 
     Args:
@@ -136,18 +144,18 @@ def plan(
         )
         if on_kind:
             on_kind(len(costs), len(kinds))
-    sizes = {name: len(open_once(name)) for name in {config.data for config in runs}}
+    sizes = {name: len(open_shared(name)) for name in {config.data for config in runs}}
     foreseen = (
-        ForeseenRun(config, config.total_steps(sizes[config.data]), costs[kind_of(config)])
+        RunEstimate(config, config.total_steps(sizes[config.data]), costs[kind_of(config)])
         for config in runs
     )
-    return Plan(tuple(foreseen), at_a_time, threads)
+    return StudyEstimate(tuple(foreseen), at_a_time, threads)
 
 
 def kind_of(config: RunConfig) -> str:
     """What all runs of one cost share, as text.
 
-    >>> kind_of(RunConfig(seed=3, steps=7)) == kind_of(RunConfig(lr=0.1))
+    >>> kind_of(RunConfig(seed=3, steps=7)) == kind_of(RunConfig(learning_rate=0.1))
     True
     >>> kind_of(RunConfig(width=3)) == kind_of(RunConfig(width=4))
     False

@@ -110,7 +110,7 @@ class Remote:
             wanted[key].write_bytes(content)
 
 
-def storing(
+def with_uploads(
     remote: Remote, run: str, directory: Path, seconds: float, should_stop: Callable[[], bool]
 ) -> Callable[[], bool]:
     """`should_stop`, which also stores the run now and then, when there is a new checkpoint."""

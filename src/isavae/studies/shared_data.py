@@ -8,7 +8,7 @@ from isavae.data.cache import cache_file, read, write
 from isavae.studies.lock import locked
 
 
-def open_once(name: str) -> ImageDataset:
+def open_shared(name: str) -> ImageDataset:
     """A data set by name; the first process of a machine draws it and keeps it on disk.
 
     That holds for parts of a data set too: their next reader maps a file instead of drawing.

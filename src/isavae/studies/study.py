@@ -10,10 +10,10 @@ from typing import final
 import yaml
 
 from isavae.studies.grid import PlannedRun, runs_of_block
-from isavae.studies.located_yaml import LinedYaml
-from isavae.studies.shared_data import open_once
+from isavae.studies.located_yaml import LocatedYaml
+from isavae.studies.shared_data import open_shared
 from isavae.studies.study_file import Resources, read_study_file, require_known
-from isavae.training import require_batch, resolve_device
+from isavae.training import check_batch, resolve_device
 
 SHIPPED = resources.files("isavae.studies") / "files"
 
@@ -59,7 +59,7 @@ class Study:
         >>> [(run.config.objective.beta, run.config.seed) for run in study.runs]
         [(1.0, 0), (1.0, 1), (4.0, 0), (4.0, 1)]
         """
-        lined = LinedYaml(text, source)
+        lined = LocatedYaml(text, source)
         file = read_study_file(lined)
         require_known(lined, file.settings, ("settings",))
         runs: dict[str, PlannedRun] = {}
@@ -115,7 +115,7 @@ class Study:
         asked = {(run.config.data, run.config.batch_size): run for run in self.runs}
         for (name, batch_size), run in asked.items():
             try:
-                require_batch(batch_size, len(open_once(name)))
+                check_batch(batch_size, len(open_shared(name)))
             except ValueError as error:
                 raise ValueError(f"{self.source}, line {run.line}: {error}") from None
 

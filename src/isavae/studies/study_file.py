@@ -8,7 +8,7 @@
         beta: [1, 2, 4]
       - model: factor-vae
         objective: {gamma: [1, 10]}
-      - zip: {prior: ["1.5*10", "4*10"], lr: [1.0e-3, 5.0e-4]}   # one after the other, together
+      - zip: {prior: ["1.5*10", "4*10"], learning_rate: [1.0e-3, 5.0e-4]}  # pairwise
 
 Beside these may stand `about`, `resources: {cpus, gpus, memory}` of one run, `retries`, and
 `images`, how many are drawn for log p(x|z) and the KL divergence.
@@ -22,7 +22,7 @@ from typing import Any, final
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from isavae.runs import PRESETS, RunConfig
-from isavae.studies.located_yaml import LinedYaml
+from isavae.studies.located_yaml import LocatedYaml
 
 
 @final
@@ -52,7 +52,7 @@ class StudyFile(BaseModel):
     images: int | None = Field(10_000, ge=1)
 
 
-def read_study_file(lined: LinedYaml) -> StudyFile:
+def read_study_file(lined: LocatedYaml) -> StudyFile:
     """What a YAML text says as a study.
 
     Raises:
@@ -75,7 +75,7 @@ def read_study_file(lined: LinedYaml) -> StudyFile:
         raise lined.error(message, path) from None
 
 
-def require_known(lined: LinedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
+def require_known(lined: LocatedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
     """Raise a ValueError, with the line, for a name in a block or settings that no run has."""
     known = {*RunConfig.model_fields, "model", "beta"} - {"seed"}
     extra = {"zip", "seeds"} if at[0] == "runs" else set()
@@ -92,7 +92,7 @@ def require_known(lined: LinedYaml, block: Mapping[str, Any], at: tuple[str | in
 
 
 def seeds_of(
-    lined: LinedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+    lined: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
 ) -> list[int]:
     """The seeds of a block: its own, or those of the study.
 
@@ -108,7 +108,7 @@ def seeds_of(
     return listed
 
 
-def culprit(
+def locate_error(
     message: str, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
 ) -> tuple[str | int, ...]:
     """Where the setting stands that `RunConfig` complains about: its message begins with it."""

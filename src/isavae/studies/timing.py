@@ -20,12 +20,12 @@ from isavae.metrics import Codes, mig
 from isavae.models import VAE
 from isavae.runs import RunConfig, fresh_state
 from isavae.studies.engines.local import fork_server
-from isavae.studies.shared_data import open_once
+from isavae.studies.shared_data import open_shared
 from isavae.training import StepReport, train
 
 WARM_UP = 2  # steps: the first makes the optimiser's state
 FEWEST = 3  # steps that are timed, however long they take
-PATIENCE = 600.0  # seconds until everybody who takes steps at the same time is ready
+RETRY_SECONDS = 600.0  # seconds until everybody who takes steps at the same time is ready
 WAITED = "another process that takes steps at the same time was not ready"
 
 
@@ -155,21 +155,21 @@ def _work(
 def _cost(
     config: RunConfig, images: int | None, seconds: float, started: float, barrier: Barrier
 ) -> Cost:
-    data = open_once(config.data)
+    data = open_shared(config.data)
     state = fresh_state(config, data.shape)
     steps = train(
         state, data, config.objective,
         steps=1 << 60, batch_size=config.batch_size, seed=config.seed,
     )  # fmt: skip
     for _ in range(WARM_UP):
-        next(steps).numbers()
+        next(steps).to_floats()
     ready = time.monotonic() - started
-    barrier.wait(PATIENCE)
+    barrier.wait(RETRY_SECONDS)
     step_seconds = _seconds_per_step(steps, seconds)
     with FlopCounterMode(display=False) as counter:
-        next(steps).numbers()
+        next(steps).to_floats()
     step_flop = float(counter.get_total_flops())
-    barrier.wait(PATIENCE)
+    barrier.wait(RETRY_SECONDS)
     scoring_seconds, scoring_flop = _scoring(state.model, data, images)
     checkpoint = io.BytesIO()
     torch.save(state.state_dict(), checkpoint)
@@ -188,7 +188,7 @@ def _cost(
 def _seconds_per_step(steps: Iterator[StepReport], seconds: float) -> float:
     begun, taken = time.perf_counter(), 0
     while taken < FEWEST or time.perf_counter() - begun < seconds:
-        next(steps).numbers()
+        next(steps).to_floats()
         taken += 1
     return (time.perf_counter() - begun) / taken
 
@@ -209,7 +209,7 @@ def _scoring(model: VAE, data: ImageDataset, images: int | None) -> tuple[float,
         seconds += share * (time.perf_counter() - begun)
         flop += share * counter.get_total_flops()
     if data.grid is not None:
-        mean = torch.randn(len(data), model.prior.latent)
+        mean = torch.randn(len(data), model.prior.n_latents)
         begun = time.perf_counter()
         mig(Codes(mean, torch.full_like(mean, -1.0), data.grid))
         seconds += time.perf_counter() - begun

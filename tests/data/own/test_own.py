@@ -366,7 +366,7 @@ def test_partial_and_unbalanced_factors_reach_the_scores(folder):
     mean = torch.from_numpy(np.stack([classes, random.normal(size=400)], 1)).float()
     codes = Codes(mean, torch.tensor([[-4.0, 1.0]]).expand(400, 2).clone(), grid)
     found = mig(codes, factors=["class"])
-    assert found.score > 0.9
+    assert found.value > 0.9
 
 
 @pytest.mark.parametrize(

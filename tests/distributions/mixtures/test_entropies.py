@@ -84,7 +84,7 @@ def test_partitions_share_their_components():
     mean, log_std = uniform(90, -2, 2, 0).view(30, 3), uniform(90, -3, 0, 1).view(30, 3)
     partitions = [(torch.arange(30) % 3, 3), (torch.arange(30) // 10, 3)]
     for (labels, n), entropies in zip(
-        partitions, partition_entropies(mean, log_std, partitions), strict=True
+        partitions, conditional_entropies(mean, log_std, partitions), strict=True
     ):
         assert torch.equal(entropies, marginal_entropies(mean, log_std, labels, n))
 

@@ -7,13 +7,13 @@ import torch
 from torch.distributions import Normal
 
 from isavae.distributions.mixtures.grids import ORDER, STEPS
-from isavae.distributions.mixtures.ladder import Ladder, Spread, SumsOfNormals
+from isavae.distributions.mixtures.ladder import GridWeights, Ladder, SumsOfNormals
 
 DOUBLE = torch.float64
 
 
 def columns(sums: int, n: int, lowest: float, highest: float) -> list[torch.Tensor]:
-    """Points, means and stds, whose logarithms are spread evenly."""
+    """Points, means and stds, whose logarithms are weights_on_grid evenly."""
     generator = torch.Generator().manual_seed(sums)
     x, mean = torch.randn(2, sums, n, generator=generator, dtype=DOUBLE)
     log_std = torch.rand(sums, n, generator=generator, dtype=DOUBLE)
@@ -50,14 +50,14 @@ def test_what_the_grids_hold_of_a_normal_is_what_it_adds_to_the_sum():
     whole = SumsOfNormals.apply(x, mean, std, ladder)
     without = SumsOfNormals.apply(x, mean[:, 1:], std[:, 1:], ladder)
     first = torch.zeros(9, dtype=torch.int64)
-    held = Spread.of(ladder, mean, std).at(x - mean[:, first], first)
+    held = GridWeights.from_normals(ladder, mean, std).at(x - mean[:, first], first)
     torch.testing.assert_close(whole - without, held, atol=1e-4 * whole.max().item(), rtol=0)
 
 
 def test_the_map_of_coefficients_has_the_transpose_that_it_claims():
     x, mean, std = columns(4, 30, 0.01, 1.0)
     ladder = Ladder.covering(x, mean, std)
-    cell = Spread.of(ladder, mean, std).cell.flatten()
+    cell = GridWeights.from_normals(ladder, mean, std).cell.flatten()
     point = ladder.grids.points_at(ladder.position(x, ladder.finest)[0]).flatten()
     generator = torch.Generator().manual_seed(0)
     # Orders fall off, as the coefficients of small offsets do.

@@ -9,7 +9,7 @@ import torch
 
 from isavae.runs import Run, RunConfig
 from isavae.studies import StudyDirectory, run_id
-from isavae.studies.engines.job import Job, perform
+from isavae.studies.engines.job import Job, run_job
 from tests.study_runs import tiny_study
 
 pytestmark = pytest.mark.system
@@ -20,7 +20,7 @@ STEPS = 200
 @pytest.fixture
 def job(tmp_path):
     study = tiny_study(STEPS)
-    StudyDirectory(tmp_path / "s").adopt(study)
+    StudyDirectory(tmp_path / "s").initialise(study)
     run = study.runs[0]
     return Job(str(tmp_path / "s"), run.id, run.config.settings(), images=16, track=True)
 
@@ -32,7 +32,7 @@ def stop_after(count):
 
 
 class Killed(BaseException):
-    """What `perform` does not catch, as a kill would be."""
+    """What `run_job` does not catch, as a kill would be."""
 
 
 def kill_at(step):
@@ -55,12 +55,12 @@ def events(path):
 
 def test_tensorboard_reads_what_the_log_says_also_of_a_run_that_was_killed(job):
     pytest.importorskip("tensorboard")
-    assert perform(job, None, stop_after(60)).kind == "stopped"
+    assert run_job(job, None, stop_after(60)).kind == "stopped"
     with pytest.raises(Killed):
-        perform(job, kill_at(150), lambda: False)
+        run_job(job, kill_at(150), lambda: False)
     path = StudyDirectory.at(job.root).run_path(job.run)
     assert [step for step, _ in events(path)["loss"]] == [50, 100, 150]
-    assert perform(job, None, lambda: False).kind == "done"
+    assert run_job(job, None, lambda: False).kind == "done"
     log = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
     logged = [record for record in log if "loss" in record]
     assert [record["step"] for record in logged] == [50, 100, 150, 200]
@@ -74,7 +74,7 @@ def test_tensorboard_reads_what_the_log_says_also_of_a_run_that_was_killed(job):
 def test_a_run_works_with_the_threads_it_was_given(job, monkeypatch):
     given = []
     monkeypatch.setattr(torch, "set_num_threads", given.append)
-    assert perform(replace(job, threads=3, track=False), None, lambda: False).kind == "done"
+    assert run_job(replace(job, threads=3, track=False), None, lambda: False).kind == "done"
     assert given == [3]
     path = StudyDirectory.at(job.root).run_path(job.run)
     assert not list(path.glob("events.*"))
@@ -90,15 +90,15 @@ def quick(job):
 def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
     directory = StudyDirectory.at(quick.root)
     with directory.lock(quick.run):
-        assert perform(quick, None, lambda: False).kind == "busy"
+        assert run_job(quick, None, lambda: False).kind == "busy"
     assert not directory.run_path(quick.run).exists()
-    outcome = perform(quick, None, lambda: False)
+    outcome = run_job(quick, None, lambda: False)
     scores = json.loads((directory.run_path(quick.run) / "scores.json").read_text())
     assert (outcome.kind, outcome.mig) == ("done", scores["mig"])
     assert scores["reconstruction"]["n"] == quick.images
     assert directory.work(quick.run).seconds > 0
     before = {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()}
-    assert perform(quick, None, lambda: False).kind == "done"
+    assert run_job(quick, None, lambda: False).kind == "done"
     assert {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()} == before
 
 
@@ -106,11 +106,11 @@ def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
     directory = StudyDirectory.at(quick.root)
     path = directory.run_path(quick.run)
     Run.create(RunConfig.parse(quick.settings | {"steps": 3}), path)
-    assert perform(quick, None, stop_after(2)).kind == "stopped"
+    assert run_job(quick, None, stop_after(2)).kind == "stopped"
     assert Run.open(path).config.steps == 5
     assert len(list(directory.path.glob("corrupt/*/config.json"))) == 1
     (path / ".state.pt.x1~").write_text("half writ")
-    assert perform(quick, None, lambda: False).kind == "done"
+    assert run_job(quick, None, lambda: False).kind == "done"
     assert not list(path.glob(".*"))
     assert len(list(directory.path.glob("corrupt/*"))) == 1
 
@@ -122,6 +122,6 @@ def test_a_failure_is_one_line_and_says_whether_space_ran_out(quick, monkeypatch
         raise RuntimeError("first line\nsecond line") from cause
 
     monkeypatch.setattr("isavae.studies.engines.job.execute", execute)
-    outcome = perform(quick, None, lambda: False)
+    outcome = run_job(quick, None, lambda: False)
     assert outcome.kind == "failed"
     assert (outcome.error, outcome.disk_full) == ("RuntimeError: first line", is_full)

@@ -190,7 +190,9 @@ def test_stop_checkpoints_and_the_next_call_goes_on(tmp_path, undisturbed):
 def test_what_keeps_failing_is_recorded_and_the_study_goes_on(tmp_path):
     extra = "retries: 1\n"
     broken = (
-        tiny_study().text.replace("seeds: 2", "seeds: 1").replace("runs:", "runs:\n- {lr: 1.0e+30}")
+        tiny_study()
+        .text.replace("seeds: 2", "seeds: 1")
+        .replace("runs:", "runs:\n- {learning_rate: 1.0e+30}")
     )
     root = tmp_path / "s"
     study = type(tiny_study()).parse(broken + extra)
@@ -253,19 +255,19 @@ def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_pat
 def test_a_driver_adopts_what_another_has_just_begun_to_adopt(tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / ".study.yaml.x1y2~").write_text("half writ")
-    StudyDirectory(tmp_path / "s").adopt(tiny_study())
+    StudyDirectory(tmp_path / "s").initialise(tiny_study())
     assert StudyDirectory(tmp_path / "s").study().name == "tiny"
 
 
 def test_a_directory_belongs_to_one_study(tmp_path):
-    StudyDirectory(tmp_path / "s").adopt(tiny_study())
+    StudyDirectory(tmp_path / "s").initialise(tiny_study())
     other = type(tiny_study()).parse(tiny_study().text.replace("name: tiny", "name: other"))
     with pytest.raises(ValueError, match="belongs to 'tiny'"):
-        StudyDirectory(tmp_path / "s").adopt(other)
+        StudyDirectory(tmp_path / "s").initialise(other)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("precious")
     with pytest.raises(ValueError, match="new or empty directory"):
-        StudyDirectory(tmp_path / "full").adopt(other)
+        StudyDirectory(tmp_path / "full").initialise(other)
 
 
 def test_a_study_needs_a_worker():

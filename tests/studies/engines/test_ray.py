@@ -144,17 +144,17 @@ def test_a_request_that_no_node_can_meet_is_refused(tmp_path, node, capsys, aske
 
 @pytest.mark.parametrize("kind", ["path", "url"])
 def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
-    from isavae.studies.engines.ray import Leash
+    from isavae.studies.engines.ray import DriverLease
 
     (tmp_path / "locks").mkdir()
     place = str(tmp_path) if kind == "path" else f"memory://{tmp_path.name}"
-    mine, other = Leash(place, "mine"), Leash(place, "other")
-    mine.tie()
-    other.tie()
-    assert (mine.is_cut(), other.is_cut()) == (False, False)
-    mine.cut()
-    mine.cut()
-    assert (mine.is_cut(), other.is_cut()) == (True, False)
+    mine, other = DriverLease(place, "mine"), DriverLease(place, "other")
+    mine.create()
+    other.create()
+    assert (mine.is_revoked(), other.is_revoked()) == (False, False)
+    mine.revoke()
+    mine.revoke()
+    assert (mine.is_revoked(), other.is_revoked()) == (True, False)
 
 
 def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
@@ -162,7 +162,7 @@ def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
 
     asked, now, answer = [], [0.0], [False]
     monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    ask = cluster._slowly(lambda: asked.append(now[0]) or answer[0])
+    ask = cluster._throttled(lambda: asked.append(now[0]) or answer[0])
     for now[0], answer[0], expected in (
         (0.5, True, False),
         (1.5, False, False),

@@ -47,7 +47,7 @@ def test_one_row_a_run_with_what_it_says_of_itself(study):
     states = ["done"] * 4 + ["failed", "started", "done", "corrupt"]
     assert table["status"].to_list() == states
     assert table["model"].to_list() == ["beta-vae"] * 6 + ["isa-vae", None]
-    assert table.columns.index("latent") < table.columns.index("kl_estimator")
+    assert table.columns.index("n_latents") < table.columns.index("kl_estimator")
     first = table.row(0, named=True)
     assert (first["mig"], first["reconstruction"], first["reconstruction_se"]) == (0.1, -20.0, 0.1)
     assert first["exponents"] == [2.1, 2.2]
@@ -57,7 +57,7 @@ def test_one_row_a_run_with_what_it_says_of_itself(study):
 
 def test_the_score_kl_and_the_setting_kl_are_two_columns(tmp_path):
     for kind in ("sampled", "analytic"):
-        objective = {"name": "beta-vae", "beta": 2.0, "kl": kind}
+        objective = {"name": "beta-vae", "beta": 2.0, "kl_estimator": kind}
         write_run(tmp_path, kind, scored(0.5, kl=3.25), objective=objective)
     table = results(tmp_path)
     assert table["kl"].to_list() == [3.25, 3.25]
@@ -114,7 +114,11 @@ def test_what_is_no_run_or_no_score_is_left_out_or_named(tmp_path):
 def test_settings_of_two_types_share_a_column(tmp_path):
     for name, value in {"a": 1, "b": 0.5, "c": {"x": True}}.items():
         config = write_run(tmp_path, name) / "config.json"
-        config.write_text(config.read_text().replace('"lr":', f'"new": {json.dumps(value)}, "lr":'))
+        config.write_text(
+            config.read_text().replace(
+                '"learning_rate":', f'"new": {json.dumps(value)}, "learning_rate":'
+            )
+        )
     assert results(tmp_path)["new"].to_list() == ["1", "0.5", '{"x": true}']
     shutil.rmtree(tmp_path / "runs" / "c")
     (tmp_path / "results.arrow").unlink()

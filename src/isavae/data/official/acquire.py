@@ -3,10 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from isavae.data.cache import cache_file, cache_folder, read, refer, write
+from isavae.data.cache import cache_file, cache_folder, read, write, write_reference
 from isavae.data.dataset import ImageDataset
 from isavae.data.official.download import fetch
-from isavae.data.official.files import OFFICIAL, Official, PublishedFile
+from isavae.data.official.files import OFFICIAL, PublishedDataset, PublishedFile
 from isavae.data.progress import progress
 
 
@@ -23,7 +23,7 @@ def open_official(name: str) -> ImageDataset:
 
 
 def import_official(
-    name: str, path: Path, checked: bool = True, official: Official | None = None
+    name: str, path: Path, checked: bool = True, official: PublishedDataset | None = None
 ) -> ImageDataset:
     """Read published files and keep them as a data set in the cache.
 
@@ -47,7 +47,7 @@ def import_official(
             require_hash(place, file.hash)
     places = list(found.values())
     if official.map and (outside := official.map(places[0], official.grid)):
-        refer(cache_file(name), _content(name), outside, official.grid)
+        write_reference(cache_file(name), _content(name), outside, official.grid)
         return open_official(name)
     blocks = official.read(places, official.grid)
     blocks = progress(blocks, len(official.grid), f"importing {name}", len, "images")
@@ -73,7 +73,7 @@ def download(name: str) -> ImageDataset:
     return import_official(name, places[0] if len(places) == 1 else folder)
 
 
-def published(name: str) -> Official:
+def published(name: str) -> PublishedDataset:
     """What was published under a name.
 
     Raises:
@@ -112,12 +112,12 @@ def how_to_get(name: str) -> str:
     return f"`isavae data download {name}`, or fetch {fetched} yourself, then `{command}`"
 
 
-def _names(official: Official) -> str:
+def _names(official: PublishedDataset) -> str:
     between = " or " if official.alternatives else " and "
     return between.join(file.name for file in official.files)
 
 
-def _locate(path: Path, file: PublishedFile, official: Official) -> Path | None:
+def _locate(path: Path, file: PublishedFile, official: PublishedDataset) -> Path | None:
     """Where a file is, given a path to it, to the only file, or to the folder around it."""
     if not path.is_dir():
         only = len(official.files) == 1 or path.suffix == Path(file.name).suffix

@@ -8,7 +8,7 @@ from typing import Any
 
 from isavae.data.official.files import PublishedFile
 from isavae.data.progress import progress
-from isavae.data.safe_reading import optional
+from isavae.data.safe_reading import import_extra
 
 ATTEMPTS = 5
 BLOCK = 1 << 16  # bytes; what a cut transfer loses at most
@@ -27,7 +27,7 @@ def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = tim
     Raises:
         ValueError: If it cannot be reached, is not found, or has another hash.
     """
-    pooch = optional("pooch")
+    pooch = import_extra("pooch")
     url = f"{file.folder}/{file.name}"
     by_hand = f"fetch {url} yourself and put it into {folder}"
     if os.environ.get("ISAVAE_OFFLINE") and not (folder / file.name).is_file():
@@ -54,7 +54,7 @@ def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = tim
 
 def _resume(url: str, part: Path, wait: Callable[[float], None], by_hand: str) -> None:
     """Bring `part` to the whole length, in several attempts."""
-    requests = optional("requests")
+    requests = import_extra("requests")
     reason: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:

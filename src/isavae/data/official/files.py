@@ -9,7 +9,7 @@ import numpy as np
 
 from isavae.data.drawn import cars, faces, sprites
 from isavae.data.factors import FactorGrid
-from isavae.data.mapped_file import Outside
+from isavae.data.mapped_file import MappedImages
 from isavae.data.official import readers
 
 
@@ -31,7 +31,7 @@ class PublishedFile:
 
 @final
 @dataclass(frozen=True)
-class Official:
+class PublishedDataset:
     """A published data set.
 
     Args:
@@ -52,7 +52,7 @@ class Official:
     read: Callable[[Sequence[Path], FactorGrid], Iterator[np.ndarray]]
     about: str
     licence: str
-    map: Callable[[Path, FactorGrid], Outside | None] | None = None
+    map: Callable[[Path, FactorGrid], MappedImages | None] | None = None
     binary: bool = False
     alternatives: bool = False
 
@@ -79,8 +79,8 @@ NORB_GRID = FactorGrid(
 )
 
 
-def _mpi3d(file: str, md5: str, what: str) -> Official:
-    return Official(
+def _mpi3d(file: str, md5: str, what: str) -> PublishedDataset:
+    return PublishedDataset(
         files=(PublishedFile(file, MPI3D, f"md5:{md5}"),),
         shape=(3, 64, 64),
         grid=MPI3D_GRID,
@@ -91,9 +91,9 @@ def _mpi3d(file: str, md5: str, what: str) -> Official:
     )
 
 
-def _norb(split: str, instances: str, **hashes: str) -> Official:
+def _norb(split: str, instances: str, **hashes: str) -> PublishedDataset:
     stem = f"smallnorb-5x{instances}x9x18x6x2x96x96-{split}"
-    return Official(
+    return PublishedDataset(
         files=tuple(
             PublishedFile(f"{stem}-{kind}.mat.gz", NORB, f"sha256:{sha256}")
             for kind, sha256 in hashes.items()
@@ -106,8 +106,8 @@ def _norb(split: str, instances: str, **hashes: str) -> Official:
     )
 
 
-OFFICIAL: dict[str, Official] = {
-    "dsprites-official": Official(
+OFFICIAL: dict[str, PublishedDataset] = {
+    "dsprites-official": PublishedDataset(
         files=(
             PublishedFile(
                 "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
@@ -128,7 +128,7 @@ OFFICIAL: dict[str, Official] = {
         binary=True,
         alternatives=True,
     ),
-    "faces3d": Official(
+    "faces3d": PublishedDataset(
         files=(PublishedFile("basel_face_renders.pth", ""),),
         shape=(1, 64, 64),
         grid=faces.GRID,
@@ -136,7 +136,7 @@ OFFICIAL: dict[str, Official] = {
         about="renders of the Basel face model, 64 x 64 grey",
         licence="Basel face model licence: may not be distributed",
     ),
-    "cars3d": Official(
+    "cars3d": PublishedDataset(
         files=(
             PublishedFile(
                 "nips2015-analogy-data.tar.gz",
@@ -150,7 +150,7 @@ OFFICIAL: dict[str, Official] = {
         about="renders of car models, 64 x 64 colour",
         licence="none stated",
     ),
-    "shapes3d": Official(
+    "shapes3d": PublishedDataset(
         files=(
             PublishedFile(
                 "3dshapes.h5",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isavae.data.safe_reading import bounded_gunzip, optional, refusing, require
+from isavae.data.safe_reading import as_refused_file, bounded_gunzip, import_extra, require
 
 HEADER, COMPRESSED = 128, 15  # bytes of a MAT 5 header; the type of a zlib element
 MOST = 24 << 20  # bytes of a whole file, unpacked
@@ -20,7 +20,7 @@ def mat_array(data: bytes, name: str, path: Path) -> np.ndarray:
     Raises:
         RefusedFileError: If there is none, or if it claims to be large.
     """
-    matlab = optional("scipy.io")
+    matlab = import_extra("scipy.io")
     plain = io.BytesIO(_inflated(data, path))
     shapes = {found: shape for found, shape, _ in matlab.whosmat(plain)}
     require(name in shapes, path, f"an array {name!r}", sorted(shapes)[:9])
@@ -55,7 +55,7 @@ def norb_matrix(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         RefusedFileError: If it is not of this shape.
     """
-    with refusing(path, "a smallNORB .mat or .mat.gz file"):
+    with as_refused_file(path, "a smallNORB .mat or .mat.gz file"):
         header = 8 + 4 * max(3, len(shape))
         count = int(np.prod(shape))
         data = bounded_gunzip(path, header + 4 * count)

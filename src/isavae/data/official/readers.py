@@ -10,16 +10,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from isavae.data.factors import FactorGrid
-from isavae.data.mapped_file import Outside
+from isavae.data.mapped_file import MappedImages
 from isavae.data.official.matlab import mat_array, norb_matrix
 from isavae.data.safe_reading import (
+    as_refused_file,
     hdf5_array,
     hdf5_rows,
+    import_extra,
     named,
     npz_member,
     npz_offset,
-    optional,
-    refusing,
     require,
     rows_of,
 )
@@ -33,7 +33,7 @@ def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     (path,) = paths
     shape = (len(grid), 64, 64)
     if path.suffix == ".npz":
-        with refusing(path, "dSprites' .npz file"):
+        with as_refused_file(path, "dSprites' .npz file"):
             with npz_member(path, named("latents_classes")) as (file, found, dtype):
                 require(found == (len(grid), 6), path, f"{len(grid)} rows of 6 latents", found)
                 require(dtype == np.int64, path, "latents of type int64", dtype)
@@ -46,7 +46,7 @@ def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
                 )
                 yield from (_pack(block, path) for block in rows_of(file, shape, dtype, path))
     else:
-        with refusing(path, "dSprites' .hdf5 file"):
+        with as_refused_file(path, "dSprites' .hdf5 file"):
             with hdf5_array(path, "latents/classes", (len(grid), 6)) as classes:
                 _require_classes(classes[:], grid, path)
             with hdf5_array(path, "imgs", shape) as images:
@@ -60,7 +60,9 @@ def read_faces(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
 
     (path,) = paths
     shape = (*grid.sizes, 64, 64)
-    with refusing(path, "the 3D faces' .pth file, one uint8 tensor that loads as weights only"):
+    with as_refused_file(
+        path, "the 3D faces' .pth file, one uint8 tensor that loads as weights only"
+    ):
         size, most = path.stat().st_size, int(np.prod(shape)) + (1 << 20)
         require(size <= most, path, f"at most {most} bytes", f"{size} bytes")
         faces = torch.load(path, map_location="cpu", weights_only=True)
@@ -76,7 +78,10 @@ def read_shapes3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     """3D shapes from the .h5 file; classes go by position, for the published values are rounded."""
     (path,) = paths
     shape = (len(grid), 64, 64, 3)
-    with refusing(path, "the 3D shapes' .h5 file"), hdf5_array(path, "images", shape) as images:
+    with (
+        as_refused_file(path, "the 3D shapes' .h5 file"),
+        hdf5_array(path, "images", shape) as images,
+    ):
         require(images.dtype == np.uint8, path, "images of type uint8", images.dtype)
         yield from (_channels_first(block) for block in hdf5_rows(images))
 
@@ -86,30 +91,30 @@ def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     (path,) = paths
     shape = (len(grid), 64, 64, 3)
     with (
-        refusing(path, "an MPI3D .npz file"),
+        as_refused_file(path, "an MPI3D .npz file"),
         npz_member(path, named("images")) as (file, found, dtype),
     ):
         require(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
         yield from (_channels_first(block) for block in rows_of(file, shape, dtype, path))
 
 
-def map_mpi3d(path: Path, grid: FactorGrid) -> Outside | None:
+def map_mpi3d(path: Path, grid: FactorGrid) -> MappedImages | None:
     """Where the images of MPI3D lie uncompressed in one of its .npz files; None if packed."""
-    with refusing(path, "an MPI3D .npz file"):
+    with as_refused_file(path, "an MPI3D .npz file"):
         found = npz_offset(path, named("images"))
         if found is None:
             return None
         offset, shape, dtype = found
         right = shape == (len(grid), 64, 64, 3) and dtype == np.uint8
         require(right, path, f"uint8 {(len(grid), 64, 64, 3)}", f"{dtype} {shape}")
-        return Outside.at(path, offset, (len(grid), 64, 64, 3))
+        return MappedImages.at(path, offset, (len(grid), 64, 64, 3))
 
 
 def read_cars(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     """Cars3D from the archive or its unpacked folder, made 64 x 64 by Lanczos' filter."""
     (path,) = paths
     elevations, azimuths, objects = grid.sizes
-    with refusing(path, "Cars3D's archive or folder"):
+    with as_refused_file(path, "Cars3D's archive or folder"):
         names: list[str] = []
         pictures: dict[str, np.ndarray] = {}
         for name, data in _cars_members(path, objects):
@@ -191,7 +196,7 @@ def _cars_members(path: Path, objects: int) -> Iterator[tuple[str, bytes]]:
 
 def _car(data: bytes, views: tuple[int, int], path: Path) -> np.ndarray:
     """Pictures of one car: uint8 (azimuth, elevation, 3, 64, 64)."""
-    image = optional("PIL.Image")
+    image = import_extra("PIL.Image")
     pixels = mat_array(data, "im", path)
     shape = (128, 128, 3, *views)
     right = pixels.dtype == np.uint8 and pixels.shape == shape

@@ -7,52 +7,52 @@ from typing import Any
 
 import numpy as np
 
-from isavae.data.own.stream import Unread
+from isavae.data.own.stream import ImageStream
 from isavae.data.safe_reading import (
+    as_refused_file,
     hdf5_array,
     hdf5_rows,
+    import_extra,
     npy_header,
     npz_member,
-    optional,
-    refusing,
     require,
     rows_of,
 )
 
-LAYOUTS = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
+AXES = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
 NAMES = ("images", "imgs", "image", "x", "data", "arr_0")  # which of several arrays is meant
 
 
-def read_array(path: Path, layout: str = "") -> Unread:
+def read_array(path: Path, axes: str = "") -> ImageStream:
     """The images of an array file.
 
     Args:
         path: An .npy, .npz, .h5 or .hdf5 file with one array of images: (n, h, w), (n, h, w, c) or
             (n, c, h, w), bool, uint8 or floats in [0, 1].
-        layout: `hw`, `hwc` or `chw`; by default recognised by an axis of length 1, 3 or 4.
+        axes: `hw`, `hwc` or `chw`; by default recognised by an axis of length 1, 3 or 4.
 
     Raises:
-        ValueError: If there is no such array, or its layout cannot be told.
+        ValueError: If there is no such array, or its axes cannot be told.
     """
     suffix = path.suffix.lower()
     openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
     if suffix not in openers:
         raise ValueError(f"{path} must be a folder or an {', '.join(openers)} file.")
-    with refusing(path, f"an {suffix} file with one array of images"):
+    with as_refused_file(path, f"an {suffix} file with one array of images"):
         with ExitStack() as stack:
             shape, dtype, rows = openers[suffix](path, stack)
             sample = next(iter(rows))
         right = len(shape) in (3, 4) and min(shape) > 0
         require(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
         require(dtype.kind in "bf" or dtype == np.uint8, path, "bool, uint8 or floats", dtype)
-        axes = LAYOUTS[layout or _layout(shape, path)]
+        order = AXES[axes or _axes(shape, path)]
         binary = bool(((sample == 0) | (sample == 1)).all())
-        first = _pixels(sample[:1], axes, binary, path)[1]
-        return Unread(first, shape[0], _blocks(path, openers[suffix], axes, binary))
+        first = _pixels(sample[:1], order, binary, path)[1]
+        return ImageStream(first, shape[0], _blocks(path, openers[suffix], order, binary))
 
 
 def _blocks(path: Path, opener: Any, axes: tuple[int, ...], binary: bool) -> Iterator[np.ndarray]:
-    with refusing(path, "an array of images"), ExitStack() as stack:
+    with as_refused_file(path, "an array of images"), ExitStack() as stack:
         for rows in opener(path, stack)[2]:
             yield _pixels(rows, axes, binary, path)[0]
 
@@ -74,13 +74,11 @@ def _pixels(
     return images, shape
 
 
-def _layout(shape: tuple[int, ...], path: Path) -> str:
+def _axes(shape: tuple[int, ...], path: Path) -> str:
     if len(shape) == 3:
         return "hw"
     first, last = shape[1] in (1, 3, 4), shape[3] in (1, 3, 4)
-    require(
-        first != last, path, "one axis of 1, 3 or 4 channels, or a `layout` (hwc or chw)", shape
-    )
+    require(first != last, path, "one axis of 1, 3 or 4 channels, or a `axes` (hwc or chw)", shape)
     return "chw" if first else "hwc"
 
 
@@ -96,7 +94,7 @@ def _npz(path: Path, stack: ExitStack) -> tuple[tuple[int, ...], np.dtype, Itera
 
 
 def _hdf5(path: Path, stack: ExitStack) -> tuple[tuple[int, ...], np.dtype, Iterator[np.ndarray]]:
-    h5py = optional("h5py")
+    h5py = import_extra("h5py")
     with h5py.File(path, "r") as file:
         names = [n for n in file if isinstance(file.get(n, getlink=True), h5py.HardLink)]
         name = _choose([n for n in names if isinstance(file[n], h5py.Dataset)], path)

@@ -10,8 +10,8 @@ import numpy as np
 
 from isavae.data.own import decoding
 from isavae.data.own.decoders import decode_all
-from isavae.data.own.stream import Unread
-from isavae.data.safe_reading import optional
+from isavae.data.own.stream import ImageStream
+from isavae.data.safe_reading import import_extra
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 CHUNK = 1 << 20  # bytes of pixels that one request to a decoding process asks for
@@ -45,7 +45,7 @@ def read_folder(
     size: tuple[int, int] | None = None,
     fit: str = "",
     channels: int = 0,
-) -> Unread:
+) -> ImageStream:
     """The pictures below a folder.
 
     Args:
@@ -72,7 +72,7 @@ def read_folder(
     within = len(os.path.join(folder, ""))
     names = [path[within:].replace(os.sep, "/") for path in files]
     damaged: dict[int, str] = {}
-    return Unread(shape, len(files), _blocks(requests, names, damaged), names, damaged)
+    return ImageStream(shape, len(files), _blocks(requests, names, damaged), names, damaged)
 
 
 def _blocks(
@@ -116,7 +116,7 @@ def _first_size(files: Sequence[str], channels: int) -> tuple[int, int]:
 
 def _channels(files: Sequence[str]) -> int:
     """3 if any of up to 64 files, evenly spaced, has colours."""
-    image = optional("PIL.Image")
+    image = import_extra("PIL.Image")
     for path in files[:: -(-len(files) // 64)]:
         try:
             with image.open(path) as picture:

@@ -12,11 +12,11 @@ import numpy as np
 from isavae.data.cache import Factors, cache_file, cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
-from isavae.data.own.arrays import LAYOUTS, read_array
+from isavae.data.own.arrays import AXES, read_array
 from isavae.data.own.decoding import FITS
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.folder import picture_files, read_folder
-from isavae.data.own.stream import Unread
+from isavae.data.own.stream import ImageStream
 from isavae.data.progress import progress
 
 
@@ -25,7 +25,7 @@ def open_path(
     size: tuple[int, int] | None = None,
     fit: str = "",
     channels: int = 0,
-    layout: str = "",
+    axes: str = "",
     factors: Path | None = None,
 ) -> ImageDataset:
     """Open a folder of pictures or an array file; what was read once is kept in the cache.
@@ -35,21 +35,21 @@ def open_path(
         size: Height and width to bring pictures of a folder to.
         fit: How: `crop`, `pad` or `stretch`.
         channels: 1 or 3, for a folder; by default recognised.
-        layout: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
+        axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
         factors: A CSV file with the factors; by default `factors.csv` in the folder, if there.
 
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
     """
-    _require_options(size, fit, channels, layout)
+    _require_options(size, fit, channels, axes)
     if factors is None and (path / "factors.csv").is_file():
         factors = path / "factors.csv"
-    options = [size, fit, channels, layout, None if factors is None else _stamp(factors)]
+    options = [size, fit, channels, axes, None if factors is None else _stamp(factors)]
     files = picture_files(path) if path.is_dir() else []
     content = f"{path.name}/{_fingerprint(path, files, options)}"
 
     def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
-        found = read_folder(path, files, size, fit, channels) if files else read_array(path, layout)
+        found = read_folder(path, files, size, fit, channels) if files else read_array(path, axes)
         grid = None if factors is None else _factors(factors, found)
         blocks = progress(found.blocks, found.count, f"reading {path.name}", len, "images")
         return found.shape, blocks, grid
@@ -57,13 +57,13 @@ def open_path(
     return cached(cache_file(f"own-{content.replace('/', '-')}"), content, make)
 
 
-def _require_options(size: Any, fit: str, channels: int, layout: str) -> None:
+def _require_options(size: Any, fit: str, channels: int, axes: str) -> None:
     """Refuse options that no image could follow."""
     rules = (
         ("size", "two positive whole numbers", size, size is None or _is_size(size)),
         ("fit", f"one of {', '.join(FITS)}", fit, fit in ("", *FITS)),
         ("channels", "1 or 3", channels, channels in (0, 1, 3)),
-        ("layout", f"one of {', '.join(LAYOUTS)}", layout, layout in ("", *LAYOUTS)),
+        ("axes", f"one of {', '.join(AXES)}", axes, axes in ("", *AXES)),
     )
     for name, must, value, right in rules:
         if not right:
@@ -74,7 +74,7 @@ def _is_size(size: Any) -> bool:
     return len(size) == 2 and all(isinstance(edge, int) and edge > 0 for edge in size)
 
 
-def _factors(table: Path, found: Unread) -> Callable[[], FactorGrid]:
+def _factors(table: Path, found: ImageStream) -> Callable[[], FactorGrid]:
     """Read the factors of all images at once, and give those of the undamaged ones in the end."""
     grid = read_factors(table, found.count, found.names)
 

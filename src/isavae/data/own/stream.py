@@ -1,4 +1,4 @@
-"""`Unread`: images that are about to be read, from wherever they are."""
+"""`ImageStream`: images that are about to be read, from wherever they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 
 @final
 @dataclass(frozen=True)
-class Unread:
+class ImageStream:
     """Images that are about to be read.
 
     Args:

@@ -42,12 +42,12 @@ def marginal_entropies(
     """
     if labels is None:
         whole = torch.zeros(len(mean), dtype=torch.int64)
-        return partition_entropies(mean, log_std, [(whole, 1)])[0][0]
+        return conditional_entropies(mean, log_std, [(whole, 1)])[0][0]
     count = int(labels.max()) + 1 if n_labels is None else n_labels
-    return partition_entropies(mean, log_std, [(labels, count)])[0]
+    return conditional_entropies(mean, log_std, [(labels, count)])[0]
 
 
-def partition_entropies(
+def conditional_entropies(
     mean: Float[Tensor, "n latents"],
     log_std: Float[Tensor, "n latents"],
     partitions: Sequence[tuple[Int[Tensor, " n"], int]],
@@ -75,7 +75,7 @@ def _entropies(
         mean = _without_gaps(mean, std)
     if _resolution(mean, std) > _FINEST:
         raise ValueError(
-            f"components must spread over less than {_FINEST} of their narrowest std, got "
+            f"components must weights_on_grid over less than {_FINEST} of their narrowest std, got "
             f"{_resolution(mean, std):.3g} in one latent; raise the smallest log_std"
         )
     low = (mean - _TAIL * std).min()

@@ -99,25 +99,25 @@ def _spacing(octave: Tensor) -> Tensor:
 
 @final
 @dataclass(frozen=True)
-class Spread:
-    """Normals spread over two nodes of a ladder each.
+class GridWeights:
+    """Normals weights_on_grid over two nodes of a ladder each.
 
     Attributes:
         cell: where on the grids a normal's coefficients belong.
         node: stds of the nodes.
         offset: δ, how far the mean is beyond its point, in stds of the node.
-        place: of the variance between the node, 0, and the other one, 1.
+        fraction: of the variance between the node, 0, and the other one, 1.
     """
 
     cell: Int[Tensor, "two *n"]
     node: Float[Tensor, "two *n"]
     offset: Float[Tensor, "two *n"]
-    place: Float[Tensor, "two *n"]
+    fraction: Float[Tensor, "two *n"]
 
     @classmethod
-    def of(
+    def from_normals(
         cls, ladder: Ladder, mean: Float[Tensor, "sums n"], std: Float[Tensor, "sums n"]
-    ) -> "Spread":
+    ) -> "GridWeights":
         """Spread normals over their nodes."""
         lower = _lower_node(std.detach())
         nodes = torch.stack([lower, lower + 1])
@@ -125,23 +125,23 @@ class Spread:
         point, beyond = ladder.position(mean, octave)
         cell = ladder.grids.cells_at(octave - ladder.finest, nodes - NODES * octave, point)
         node = _std(nodes)
-        place = ((std / node[0]).square() - 1) / (_RATIO - 1)
+        fraction = ((std / node[0]).square() - 1) / (_RATIO - 1)
         offset = beyond * (_spacing(octave) / node)
-        return cls(cell, node, offset, torch.stack([place, 1 - place]))
+        return cls(cell, node, offset, torch.stack([fraction, 1 - fraction]))
 
     @property
-    def change(self) -> Float[Tensor, "two *ones"]:
+    def variance_step(self) -> Float[Tensor, "two *ones"]:
         """From a node's variance to the other's, in units of its own."""
         change = torch.tensor([_RATIO - 1, 1 / _RATIO - 1], dtype=torch.float64)
         return change.view(2, *[1] * (self.node.ndim - 1))
 
     def coefficients(self) -> Float[Tensor, "orders two *n"]:
         """c_j of both nodes."""
-        t, cubic = self.place, (1 - self.place) ** 3
+        t, cubic = self.fraction, (1 - self.fraction) ** 3
         weights = [
             cubic * (1 + t * (3 + 6 * t)),
-            cubic * (t * (1 + 3 * t)) * (self.change / 2),
-            cubic * t.square() * (self.change.square() / 8),
+            cubic * (t * (1 + 3 * t)) * (self.variance_step / 2),
+            cubic * t.square() * (self.variance_step.square() / 8),
         ]
         powers = [torch.ones_like(self.offset), self.offset]
         for j in range(2, ORDER + 1):
@@ -157,11 +157,11 @@ class Spread:
         self, gradients: Float[Tensor, "orders two *n"]
     ) -> Float[Tensor, "two *n"]:
         """Σ_j ∂c_j/∂v of gradients by c_j, at both nodes."""
-        t, square = self.place, (1 - self.place) ** 2
+        t, square = self.fraction, (1 - self.fraction) ** 2
         slopes = [
             -30 * (t * (1 - t)) ** 2,
-            square * (1 + t * (2 - 15 * t)) * (self.change / 2),
-            square * (t * (2 - 5 * t)) * (self.change.square() / 8),
+            square * (1 + t * (2 - 15 * t)) * (self.variance_step / 2),
+            square * (t * (2 - 5 * t)) * (self.variance_step.square() / 8),
         ]
         total = torch.zeros_like(t)
         for m, slope in enumerate(slopes):
@@ -169,7 +169,7 @@ class Spread:
             for j in range(ORDER - 1, 2 * m - 1, -1):
                 series = torch.addcmul(gradients[j], series, self.offset / (j + 1 - 2 * m))
             total.addcmul_(slope, series)
-        return total / (self.change * self.node.square())
+        return total / (self.variance_step * self.node.square())
 
     def at(
         self, deviation: Float[Tensor, "*points"], index: Int[Tensor, " points"]
@@ -177,7 +177,7 @@ class Spread:
         """What the grids hold of the normals of an index, at deviations from their means."""
         node, offset = self.node[..., index], self.offset[..., index]
         y = deviation / node + offset
-        c = Spread(self.cell, node, offset, self.place[..., index]).coefficients()
+        c = GridWeights(self.cell, node, offset, self.fraction[..., index]).coefficients()
         hermite, following = torch.ones_like(y), y
         series = c[0]
         for j in range(1, ORDER + 1):
@@ -195,11 +195,13 @@ class SumsOfNormals(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, mean: Tensor, std: Tensor, ladder: Ladder) -> Tensor:
-        spread = Spread.of(ladder, mean, std)
-        coefficients = spread.coefficients()
+        weights_on_grid = GridWeights.from_normals(ladder, mean, std)
+        coefficients = weights_on_grid.coefficients()
         point, step = ladder.position(x, ladder.finest)
         point = ladder.grids.points_at(point)
-        terms = ladder.grids.terms(coefficients.flatten(1), spread.cell.flatten(), point.flatten())
+        terms = ladder.grids.terms(
+            coefficients.flatten(1), weights_on_grid.cell.flatten(), point.flatten()
+        )
         value, slope = torch.zeros_like(x), torch.zeros_like(x)
         for term in terms.unflatten(1, x.shape).flip(0):
             slope.mul_(step).add_(value)
@@ -207,21 +209,21 @@ class SumsOfNormals(torch.autograd.Function):
         spacing = _spacing(ladder.finest)
         period = spacing * ladder.grids.finest_sizes
         ctx.save_for_backward(std, coefficients, point, step, slope / (period * spacing), period)
-        ctx.ladder, ctx.spread = ladder, spread
+        ctx.ladder, ctx.weights_on_grid = ladder, weights_on_grid
         return value / period
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         std, coefficients, point, step, slope, period = ctx.saved_tensors
-        spread, grids, (grad,) = ctx.spread, ctx.ladder.grids, grads
+        weights_on_grid, grids, (grad,) = ctx.weights_on_grid, ctx.ladder.grids, grads
         powers = [grad / period]
         for _ in range(STEPS):
             powers.append(powers[-1] * step)
         to_coefficients = grids.terms_transposed(
-            torch.stack(powers).flatten(1), spread.cell.flatten(), point.flatten()
-        ).unflatten(1, spread.cell.shape)
+            torch.stack(powers).flatten(1), weights_on_grid.cell.flatten(), point.flatten()
+        ).unflatten(1, weights_on_grid.cell.shape)
         # δ^j / j! has the derivative δ^(j-1) / (j-1)!.
-        to_mean = (coefficients[:-1] * to_coefficients[1:]).sum(0) / spread.node
-        to_variance = spread.variance_gradient(to_coefficients)
+        to_mean = (coefficients[:-1] * to_coefficients[1:]).sum(0) / weights_on_grid.node
+        to_variance = weights_on_grid.variance_gradient(to_coefficients)
         # The places of both nodes change in opposite directions, as do the changes of variance.
         return grad * slope, to_mean.sum(0), 2 * std * to_variance.sum(0), None

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isavae.distributions.mixtures.ladder import Ladder, Spread, SumsOfNormals
+from isavae.distributions.mixtures.ladder import GridWeights, Ladder, SumsOfNormals
 from isavae.distributions.tree_index import working_dtype
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -35,12 +35,12 @@ class MinibatchWeights:
     """Weights of the components in the estimate of q(z_i): one for all, and exceptions per sample.
 
     Attributes:
-        usual: weight of every component that is no exception.
+        default: weight of every component that is no exception.
         components: the exceptional components of each sample.
         exceptions: their weights.
     """
 
-    usual: float
+    default: float
     components: Int[Tensor, "batch exceptions"]
     exceptions: Float[Tensor, "batch exceptions"]
 
@@ -72,18 +72,18 @@ class MinibatchWeights:
         is therefore biased.
         """
         right = cls.stratified(batch, n_data)
-        own_weights = right.exceptions.new_full((batch, 1), right.usual)
+        own_weights = right.exceptions.new_full((batch, 1), right.default)
         weights = torch.cat([right.exceptions, own_weights], dim=1)
         weights[batch - 2, 0] = weights[batch - 2, 1]
         # The own component comes third, as usual; that of rows 0 and 1 is an exception already.
         own = torch.arange(batch).clamp_min(2)
         components = torch.stack([torch.zeros_like(own), torch.ones_like(own), own], dim=1)
-        return cls(right.usual, components, weights)
+        return cls(right.default, components, weights)
 
     def log_rows(self, start: int, stop: int) -> Float[Tensor, "rows components"]:
         """Return the logarithms of all weights of some samples."""
         exceptions = self.exceptions[start:stop].log()
-        rows = exceptions.new_full((stop - start, len(self.components)), math.log(self.usual))
+        rows = exceptions.new_full((stop - start, len(self.components)), math.log(self.default))
         return rows.scatter_(1, self.components[start:stop], exceptions)
 
 
@@ -253,16 +253,16 @@ def _fast_log_marginals(
     if not weights.components.numel():
         # A sum is at least any of its terms; far out the grids' error may be more than all of it.
         sums = torch.maximum(sums, _normal(x - mean, std))
-        return (weights.usual * sums).log().T.to(z.dtype)
-    spread = Spread.of(ladder, mean, std)
+        return (weights.default * sums).log().T.to(z.dtype)
+    weights_on_grid = GridWeights.from_normals(ladder, mean, std)
     exceptional = torch.zeros_like(sums)
     for e, weight in zip(weights.components.T, weights.exceptions.T, strict=True):
         deviation = x - mean[:, e]
         exceptional = exceptional + weight * _normal(deviation, std[:, e])
         # The exceptions are taken out of the sum as the grids hold them: where they dominate the
         # sum, the rest would drown in their error.
-        sums = sums - spread.at(deviation, e)
-    density = weights.usual * sums.clamp_min(0) + exceptional
+        sums = sums - weights_on_grid.at(deviation, e)
+    density = weights.default * sums.clamp_min(0) + exceptional
     return density.log().T.to(z.dtype)
 
 

@@ -40,7 +40,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def any_device(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether the jobs run on other machines."""
         ...
 

@@ -16,10 +16,10 @@ import torch
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all, evaluate
 from isavae.runs import Run, RunConfig, execute
-from isavae.studies.directory import StudyDirectory, Work
+from isavae.studies.directory import RunRecord, StudyDirectory
 from isavae.studies.grid import run_id
-from isavae.studies.remote import Remote, storing
-from isavae.studies.shared_data import open_once
+from isavae.studies.remote import Remote, with_uploads
+from isavae.studies.shared_data import open_shared
 from isavae.studies.tracking import tensorboard_writer
 
 OnStep = Callable[[int, int, dict[str, float]], None]
@@ -70,7 +70,7 @@ class Outcome:
     mig: float | None = None
 
 
-def perform(job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]) -> Outcome:
+def run_job(job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]) -> Outcome:
     """Train, score and tidy up one run; go on from its checkpoint if it has one.
 
     Args:
@@ -101,7 +101,7 @@ def _perform_remotely(
     path = directory.run_path(job.run)
     shutil.rmtree(path, ignore_errors=True)
     remote.fetch_run(job.run, path)
-    ask = storing(remote, job.run, path, job.checkpoint_seconds, should_stop)
+    ask = with_uploads(remote, job.run, path, job.checkpoint_seconds, should_stop)
     outcome = _train_and_score(directory, job, on_step, ask)
     remote.store_run(job.run, path)
     shutil.rmtree(path)
@@ -116,7 +116,7 @@ def _train_and_score(
     started = time.monotonic()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    data = open_once(job.settings["data"])
+    data = open_shared(job.settings["data"])
     run, is_fresh = _open_run(directory, job)
     try:
         finished = _train(run, data, job, on_step, should_stop)
@@ -130,7 +130,7 @@ def _train_and_score(
         return Outcome("stopped")
     model = run.load_model()
     scores = evaluate(model, data, encode_all(model, data), job.images)
-    work = Work(
+    work = RunRecord(
         steps=run.metadata()["steps"],
         seconds=round(time.monotonic() - started, 3),
         threads=torch.get_num_threads(),

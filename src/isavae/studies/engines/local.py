@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import final
 
 from isavae.studies.engines.engine import Ended, Event, Progress
-from isavae.studies.engines.job import Job, Outcome, perform
+from isavae.studies.engines.job import Job, Outcome, run_job
 
 # torch imports the second one when the first optimiser takes its first step: a second per run.
 PRELOADED = ["isavae.studies.engines.local", "torch._dynamo"]
@@ -32,7 +32,7 @@ class LocalEngine:
         ValueError: if there is not at least one worker.
     """
 
-    any_device = False
+    is_remote = False
 
     def __init__(self, workers: int):
         if workers < 1:
@@ -136,7 +136,7 @@ def _work(job: Job, pipe: Connection) -> None:
         _tell(pipe, Progress(job.run, step, steps, values))
 
     # A message means stop, and so does the end of the pipe: `poll` answers True to both.
-    outcome = perform(job, report, pipe.poll)
+    outcome = run_job(job, report, pipe.poll)
     _tell(pipe, Ended(job.run, outcome))
 
 

@@ -17,11 +17,11 @@ import ray
 import ray.exceptions
 
 from isavae.studies.engines.engine import Ended, Event
-from isavae.studies.engines.job import Job, Outcome, perform
+from isavae.studies.engines.job import Job, Outcome, run_job
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study_file import Resources
 
-DEATHS = 10  # how many deaths of its worker or node a task survives
+MAX_RETRIES = 10  # how many deaths of its worker or node a task survives
 LEASH_SECONDS = 1.0
 
 
@@ -44,7 +44,7 @@ class RayEngine:
     place: str
     address: str | None = None
     workers: int | None = None
-    any_device: bool = field(default=True, init=False)
+    is_remote: bool = field(default=True, init=False)
     _running: dict[Any, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self):
@@ -53,7 +53,7 @@ class RayEngine:
         if self._ours:
             ray.init(self.address, log_to_driver=False)
         self._require_node()
-        self._leash = Leash(self.place, secrets.token_hex(8))
+        self._leash = DriverLease(self.place, secrets.token_hex(8))
         self._task = ray.remote(_perform_on_leash)
 
     @property
@@ -65,7 +65,7 @@ class RayEngine:
             num_cpus=self.resources.cpus or 1,
             num_gpus=self.resources.gpus,
             memory=self.resources.memory,
-            max_retries=DEATHS,
+            max_retries=MAX_RETRIES,
             name=job.run,
         )
         self._running[task.remote(job, self._leash)] = job.run
@@ -77,7 +77,7 @@ class RayEngine:
         return [Ended(self._running.pop(task), _outcome(task)) for task in ready]
 
     def stop(self) -> None:
-        self._leash.cut()
+        self._leash.revoke()
 
     def _require_node(self) -> None:
         """Raise a ValueError, having left the cluster, if no node has what a run asks for."""
@@ -99,7 +99,7 @@ class RayEngine:
             ray.shutdown()
 
     def __enter__(self) -> "RayEngine":
-        self._leash.tie()
+        self._leash.create()
         return self
 
     def __exit__(
@@ -117,7 +117,7 @@ class RayEngine:
 
 @final
 @dataclass(frozen=True)
-class Leash:
+class DriverLease:
     """A file in the study directory that is there as long as its driver wants the work to go on.
 
     Args:
@@ -128,21 +128,21 @@ class Leash:
     place: str
     driver: str
 
-    def tie(self) -> None:
+    def create(self) -> None:
         """Begin."""
         if is_remote(self.place):
             Remote(self.place).write(self._name, b"")
         else:
             (Path(self.place) / self._name).touch()
 
-    def cut(self) -> None:
+    def revoke(self) -> None:
         """Ask all who work for this driver to checkpoint and end."""
         if is_remote(self.place):
             Remote(self.place).remove(self._name)
         else:
             (Path(self.place) / self._name).unlink(missing_ok=True)
 
-    def is_cut(self) -> bool:
+    def is_revoked(self) -> bool:
         """Whether to end."""
         if is_remote(self.place):
             return Remote(self.place).read(self._name) is None
@@ -153,12 +153,12 @@ class Leash:
         return f"locks/driver-{self.driver}"
 
 
-def _perform_on_leash(job: Job, leash: Leash) -> Outcome:
+def _perform_on_leash(job: Job, leash: DriverLease) -> Outcome:
     """One run, as long as its driver wants it."""
-    return perform(job, None, _slowly(leash.is_cut))
+    return run_job(job, None, _throttled(leash.is_revoked))
 
 
-def _slowly(question: Callable[[], bool]) -> Callable[[], bool]:
+def _throttled(question: Callable[[], bool]) -> Callable[[], bool]:
     """The question, asked at most once a second; in between its last answer holds."""
     asked, answer = time.monotonic(), False
 

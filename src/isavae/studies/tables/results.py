@@ -5,11 +5,10 @@ Columns, in this order:
 - `run`: the run's directory name; `path`: its directory.
 - `status`: "done", "failed", "started" (begun, not finished) or "corrupt".
 - `model`: the paper's name of prior and objective together: "beta-vae", "isa-vae", "isa-tcvae", …
-- every setting of `RunConfig` under its name: `data`, `prior`, `prior_scale`, `latent`,
-  `likelihood`, `network`, `width`, `steps`, `epochs`, `batch_size`, `lr`, `seed`, `precision`,
-  `device`, …, where `objective` is the objective's name and its parameters are columns of their own
-  (`beta`, `gamma`, …; null where an objective has no such parameter). The setting `kl`, how an
-  objective estimates that term, is the column `kl_estimator`: `kl` is a score. `steps` is the
+- every setting of `RunConfig` under its name: `data`, `prior`, `prior_scale`, `n_latents`,
+  `likelihood`, `network`, `width`, `steps`, `epochs`, `batch_size`, `learning_rate`, `seed`,
+  `precision`, `device`, …, where `objective` is the objective's name and its parameters are columns
+  of their own (`beta`, `gamma`, …; null where an objective has no such parameter). `steps` is the
   number of optimiser steps, also where `epochs` determined it, once a run is done.
 - every score that is one number, under its name in `scores.json`: `mig`, `reconstruction` and `kl`
   (nats) with `reconstruction_se` and `kl_se`, … ; null until the run is done.
@@ -43,9 +42,7 @@ NEEDED: dict[str, Any] = (
 FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
 LAST = ("exponents", "seconds", "error")
 INDEX = "results.arrow"
-INDEX_VERSION = "2"
-# How an objective estimates its KL term has the name of a score.
-COLUMN_OF_SETTING = {"kl": "kl_estimator"}
+INDEX_VERSION = "3"
 # A directory that changed this shortly before it was read may have changed again unnoticed, for
 # file systems count time in ticks: it is read again next time.
 SETTLED_NS = 2_000_000_000
@@ -151,11 +148,7 @@ def _read(path: str) -> dict[str, Any] | None:
 def _settings_columns(settings: dict[str, Any]) -> dict[str, Any]:
     objective = settings["objective"]
     flat = {name: _cell(value) for name, value in settings.items() if name != "objective"}
-    parameters = {
-        COLUMN_OF_SETTING.get(name, name): _cell(value)
-        for name, value in objective.items()
-        if name != "name"
-    }
+    parameters = {name: _cell(value) for name, value in objective.items() if name != "name"}
     return {"model": model_name(settings), "objective": objective["name"], **parameters, **flat}
 
 

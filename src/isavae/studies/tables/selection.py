@@ -12,7 +12,7 @@ import polars as pl
 from isavae.evaluation import encode_all
 from isavae.metrics import Codes, udr
 from isavae.runs import Run
-from isavae.studies.shared_data import open_once
+from isavae.studies.shared_data import open_shared
 from isavae.studies.tables.summary import group_columns, require_scores
 
 UDR_IMAGES = 10_000
@@ -63,7 +63,7 @@ def udr_scores(group: pl.DataFrame) -> pl.Series:
     scores: list[float | None] = [None] * len(group)
     for row, own in codes.items():
         others = [code for other, code in codes.items() if other != row]
-        scores[row] = udr(own, others).score if others else None
+        scores[row] = udr(own, others).value if others else None
     return pl.Series(scores, dtype=pl.Float64)
 
 
@@ -97,6 +97,6 @@ def _codes(path: str | os.PathLike[str]) -> Codes | None:
         model = run.load_model()
     except ValueError:
         return None
-    data = open_once(run.config.data)
+    data = open_shared(run.config.data)
     subset = data.sample(0, UDR_IMAGES) if len(data) > UDR_IMAGES else data
     return encode_all(model, subset)

@@ -7,7 +7,6 @@ import polars as pl
 
 from isavae.models import OBJECTIVES
 from isavae.runs import RunConfig
-from isavae.studies.tables.results import COLUMN_OF_SETTING
 
 # Where it runs and which of many equals it is says nothing about a setting.
 IRRELEVANT = {"seed", "device"}
@@ -20,8 +19,7 @@ def group_columns(table: pl.DataFrame) -> list[str]:
     A setting that each model has its own value of, such as the prior, is told by the model.
     """
     parameters = {f.name for kind in OBJECTIVES.values() for f in fields(kind)} - {"name"}
-    columns = {COLUMN_OF_SETTING.get(name, name) for name in parameters}
-    settings = {*RunConfig.model_fields, *columns} - IRRELEVANT - {"beta"}
+    settings = {*RunConfig.model_fields, *parameters} - IRRELEVANT - {"beta"}
     candidates = [name for name in table.columns if name in settings]
     values = table.group_by("model").agg(pl.col(candidates).n_unique())
     varying = [name for name in candidates if (values[name] > 1).any()]
