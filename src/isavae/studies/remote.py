@@ -51,7 +51,9 @@ class Remote:
     def scratch(self) -> Path:
         """Where this machine works on the study."""
         digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"isavae-{os.getuid()}" / digest
+        # Windows has no numbers of users, and a folder of temporary files for each of them.
+        user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+        return Path(tempfile.gettempdir()) / f"isavae{user}" / digest
 
     def read(self, name: str) -> bytes | None:
         """The content of an object, or None."""
