@@ -16,7 +16,7 @@ from isavae.studies.local import LocalEngine
 from isavae.studies.work import Job, Outcome
 from tests.study_runs import note_drawings, outcome, quiet_ray, require_tidy, tiny_study
 
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="needs ray: make setup")
 
 
 @pytest.fixture(scope="module")

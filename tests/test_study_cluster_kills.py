@@ -20,7 +20,7 @@ from tests.study_runs import (
     wait_for,
 )
 
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="needs ray: make setup")
 LONG = 500
 ROUNDS = 10
 

@@ -52,7 +52,7 @@ def events(path):
 
 
 def test_tensorboard_reads_what_the_log_says_also_of_a_run_that_was_killed(job):
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="needs tensorboard: make setup")
     assert perform(job, None, stop_after(60)).kind == "stopped"
     with pytest.raises(Killed):
         perform(job, kill_at(150), lambda: False)
