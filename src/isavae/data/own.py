@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from isavae.data.arrays import LAYOUTS, read_array
-from isavae.data.cache import Factors, cache_file, cached
+from isavae.data.cache import Factors, cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.decoding import FITS
 from isavae.data.factors import FactorGrid
 from isavae.data.images import picture_files, read_folder
+from isavae.data.places import cache_file
 from isavae.data.progress import progress
 from isavae.data.table import read_factors
 from isavae.data.unread import Unread
