@@ -1,8 +1,12 @@
-"""Examples run: doctests in docstrings under src/, python blocks in README.md and docs/."""
+"""Examples run: doctests in docstrings under src/, python blocks in README.md and docs/.
+
+At the end one line says how many tests were skipped, and what each of them needs.
+"""
 
 import doctest
 import os
 import re
+from collections import Counter
 
 import pytest
 from sybil import Sybil
@@ -78,3 +82,13 @@ docstrings = Sybil(
 pages = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"])
 
 pytest_collect_file = (docstrings + pages).pytest()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was skipped: the reason of a skip names what to install or do."""
+    skipped = terminalreporter.getreports("skipped")
+    if not skipped:
+        return
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    counted = (f"{reason} ({count})" for reason, count in reasons.most_common())
+    terminalreporter.write_line(f"{len(skipped)} skipped: {'; '.join(counted)}", yellow=True)

@@ -1,4 +1,7 @@
-"""Writes that a kill cannot tear: to a temporary name in the same folder, flushed, then renamed."""
+"""Writes that a kill cannot tear: to a temporary name in the same folder, flushed, then renamed.
+
+And where temporary files of this user go.
+"""
 
 import os
 import tempfile
@@ -34,6 +37,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def scratch_folder() -> Path:
+    """This user's folder for what may be lost, whether or not it exists."""
+    # Windows has no numbers of users, and a folder of temporary files for each of them.
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    return Path(tempfile.gettempdir()) / f"isavae{user}"
 
 
 def _umask() -> int:

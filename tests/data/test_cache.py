@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from isavae.data import FactorGrid, cache_folder, load
-from isavae.data.cache import LENGTH, MAGIC, cache_file, is_intact, read, write
+from isavae.data.cache import LENGTH, MAGIC, is_intact, read, write
 from isavae.data.memory import free_memory
+from isavae.data.places import cache_file
 
 GRID = FactorGrid(("a", "b"), (2, 3), categories={"a": ("left", "right")}, scored=("b",))
 
@@ -96,7 +97,7 @@ def test_a_file_larger_than_all_memory_is_opened(folder):
         file.seek(len(MAGIC) + rows * 4096)
         file.write(about + len(about).to_bytes(LENGTH, "little"))
     if (folder / "some").stat().st_blocks > 1000:
-        pytest.skip("no holes here")
+        pytest.skip("needs a TMPDIR on a file system with holes, such as ext4")
     data = read(folder / "some")
     assert len(data) == rows
     assert not data.batch([0, rows // 2, rows - 1]).any()
@@ -120,6 +121,22 @@ def test_nothing_to_write_and_nowhere_to_write(folder):
     (folder / "file").write_text("")
     with pytest.raises(ValueError, match="set ISAVAE_CACHE"):
         write(folder / "file" / "some", "some/1", (1, 4, 4), [images()])
+
+
+def test_without_a_home_that_can_be_written_the_folder_is_a_temporary_one(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.delenv("ISAVAE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc/nobody")  # where not even root makes a folder
+    monkeypatch.setattr("os.access", lambda place, mode: not str(place).startswith("/proc"))
+    assert cache_folder() == tmp_path / "tmp" / f"isavae-{os.getuid()}" / "cache"
+    (tmp_path / ".cache" / "isavae").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert cache_folder() == tmp_path / ".cache" / "isavae", "what is there may hold data sets"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # a user that no list knows
+    assert cache_folder() == tmp_path / "tmp" / f"isavae-{os.getuid()}" / "cache"
 
 
 def test_the_folder_follows_the_platform(monkeypatch, tmp_path):

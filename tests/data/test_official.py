@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from isavae.data import dsprites, load
-from isavae.data.cache import cache_file, is_intact
+from isavae.data.cache import is_intact
 from isavae.data.official import OFFICIAL, import_official
 from isavae.data.official.acquire import require_hash
 from isavae.data.official.verify import verify_dsprites
+from isavae.data.places import cache_file
 from tests.official_files import SIZES, car_pixels, pixels, small, write_file
 
 pytestmark = pytest.mark.system

@@ -160,7 +160,7 @@ def test_pictures_as_people_have_them(tmp_path):
     assert abs(shown["sixteen bits.png"].mean() - bright) < 12
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs an ordinary user: root reads everything")
 def test_a_picture_that_may_not_be_read_is_named(tmp_path):
     draw(tmp_path / "pictures", 20)
     (tmp_path / "pictures" / "003.png").chmod(0)

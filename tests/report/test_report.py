@@ -111,9 +111,9 @@ def test_a_study_without_scores_still_has_a_page(study, tmp_path):
     assert 'id="trade-off"' not in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium executable: apt-get install chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
-    sync = pytest.importorskip("playwright.sync_api")
+    sync = pytest.importorskip("playwright.sync_api", reason="needs playwright: make setup")
     complaints: list[str] = []
     with sync.sync_playwright() as play, tempfile.TemporaryDirectory() as profile:
         context = play.chromium.launch_persistent_context(

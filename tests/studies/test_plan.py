@@ -10,7 +10,8 @@ from isavae.cli.main import main
 from isavae.runs import RunConfig, build_model
 from isavae.studies import Study, StudyDirectory, plan, planning, timing
 from isavae.studies.driver import run_study
-from isavae.studies.engines.local import LocalEngine, available_cores, fork_server, share_cores
+from isavae.studies.engines.local import LocalEngine, available_cores, share_cores
+from isavae.studies.forking import fork_server
 from isavae.studies.shared_data import open_shared
 from isavae.studies.timing import Cost, measure
 from tests.study_runs import DATA, tiny_study

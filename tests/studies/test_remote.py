@@ -17,8 +17,9 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    pytest.importorskip("s3fs", reason="needs s3fs: make setup")
+    moto = pytest.importorskip("moto.server", reason="needs moto: make setup")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     for name, value in {

@@ -1,11 +1,11 @@
 """Images and the factors behind them: drawn here, official, or your own."""
 
-from isavae.data.cache import cache_folder
 from isavae.data.catalog import DATASETS, load
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.sprites import dsprites
 from isavae.data.factors import FactorGrid
 from isavae.data.official import download, import_official, verify_dsprites
+from isavae.data.places import cache_folder
 
 __all__ = [
     "DATASETS",

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.mapped_file import MappedImages
 from isavae.data.memory import memory_limit
+from isavae.data.places import require_writable
 from isavae.data.progress import progress
 from isavae.files import atomic_write
 
@@ -29,23 +29,6 @@ Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
 MAGIC = b"isavae images 1\n"
 LENGTH = 8  # bytes of the JSON's length, at the end of the file
 READ = 1 << 18  # bytes of neighbouring images that are shuffled together where memory is short
-
-
-def cache_folder() -> Path:
-    """Where data sets are kept: `ISAVAE_CACHE`, or `isavae` in the platform's cache folder."""
-    if chosen := os.environ.get("ISAVAE_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "isavae/Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/isavae"
-    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "isavae"
-
-
-def cache_file(name: str) -> Path:
-    """The file that holds the data set of this name, whether or not it exists."""
-    return cache_folder() / f"{name}.images"
 
 
 def write(
@@ -67,7 +50,7 @@ def write(
     Raises:
         ValueError: If there are no images, or the folder cannot be written.
     """
-    _require_writable(path.parent)
+    require_writable(path.parent)
     with atomic_write(path) as file:
         file.write(MAGIC)
         digest, count, per_image = hashlib.sha256(), 0, ()
@@ -95,7 +78,7 @@ def write_reference(path: Path, content: str, outside: MappedImages, grid: Facto
         outside: Where the images lie.
         grid: Their factors, complete.
     """
-    _require_writable(path.parent)
+    require_writable(path.parent)
     count, height, width, channels = outside.stored
     shape = (channels, height, width)
     digest = hashlib.sha256()
@@ -245,12 +228,3 @@ def _block(stored: tuple[int, ...]) -> int:
 def _to_json(grid: FactorGrid) -> dict[str, Any]:
     keys = ("names", "sizes", "scored", "ordered", "categories")
     return {key: getattr(grid, key) for key in keys} | {"partial": not grid.is_complete}
-
-
-def _require_writable(folder: Path) -> None:
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise ValueError(
-            f"The cache folder must be writable, but {folder} is not: "
-            "set ISAVAE_CACHE to a folder that is."
-        )

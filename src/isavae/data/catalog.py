@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from isavae.data.cache import cache_file, read
+from isavae.data.cache import read
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn import cars, faces, rooms, sprites, variants
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.official import OFFICIAL, how_to_get, open_official
 from isavae.data.own.open import open_path
+from isavae.data.places import cache_file
 
 
 @final

@@ -6,7 +6,6 @@ checkpoint, and the scores last. Object storage has no locks, so a study in it t
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, final
 
 import fsspec
+
+from isavae.files import scratch_folder
 
 # In the order of storing: what is there must be enough to go on with, whenever a kill comes.
 RUN_FILES = ("config.json", "log.jsonl", "state.pt", "model.safetensors", "work.json")
@@ -51,7 +52,7 @@ class Remote:
     def scratch(self) -> Path:
         """Where this machine works on the study."""
         digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"isavae-{os.getuid()}" / digest
+        return scratch_folder() / digest
 
     def read(self, name: str) -> bytes | None:
         """The content of an object, or None."""

@@ -4,7 +4,8 @@ import hashlib
 
 import isavae
 from isavae.data import ImageDataset, load
-from isavae.data.cache import cache_file, read, write
+from isavae.data.cache import read, write
+from isavae.data.places import cache_file
 from isavae.studies.lock import locked
 
 

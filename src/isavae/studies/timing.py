@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
 from statistics import mean
 from threading import BrokenBarrierError
@@ -19,7 +18,7 @@ from isavae.evaluation import BATCH, encode_all, likelihood_terms
 from isavae.metrics import Codes, mig
 from isavae.models import VAE
 from isavae.runs import RunConfig, fresh_state
-from isavae.studies.engines.local import fork_server
+from isavae.studies.forking import fork_server, start
 from isavae.studies.shared_data import open_shared
 from isavae.training import StepReport, train
 
@@ -74,18 +73,18 @@ def measure(
         seconds: for which steps are taken, three at least.
 
     Raises:
-        ValueError: if the run cannot take a step.
+        ValueError: if the run cannot take a step, or this system cannot fork.
     """
     context = fork_server()
-    _start_server(context)
+    # Fork once for nothing: the server imports torch first, which no later process waits for.
+    start(context, time.monotonic).join()
     barrier = context.Barrier(workers)
     pipes: list[Connection] = []
     processes = []
     for _ in range(workers):
         ours, theirs = context.Pipe(duplex=False)
-        arguments = (config, threads, images, seconds, time.monotonic(), barrier, theirs)
-        process = context.Process(target=_work, args=arguments, daemon=True)
-        process.start()
+        now = time.monotonic()
+        process = start(context, _work, config, threads, images, seconds, now, barrier, theirs)
         theirs.close()
         pipes.append(ours)
         processes.append(process)
@@ -95,13 +94,6 @@ def measure(
         for process in processes:
             process.terminate()
             process.join()
-
-
-def _start_server(context: ForkServerContext) -> None:
-    """Fork once for nothing: the server imports torch first, which no later process waits for."""
-    process = context.Process(target=time.monotonic, daemon=True)
-    process.start()
-    process.join()
 
 
 def _answers(pipes: list[Connection]) -> list[Cost]:

@@ -16,7 +16,9 @@ def one(size=64, **latents):
     return np.unpackbits(next(draw(chosen, size))).reshape(size, size)
 
 
-@pytest.mark.skipif(not FRAMES.exists(), reason="the published frames are not at hand")
+@pytest.mark.skipif(
+    not FRAMES.exists(), reason="needs the published frames: shared/dsprites/frames.npz"
+)
 def test_no_pixel_differs_from_the_published_frames():
     published = np.load(FRAMES)
     wrong = [

@@ -54,7 +54,7 @@ def events(path):
 
 
 def test_tensorboard_reads_what_the_log_says_also_of_a_run_that_was_killed(job):
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="needs tensorboard: make setup")
     assert run_job(job, None, stop_after(60)).kind == "stopped"
     with pytest.raises(Killed):
         run_job(job, kill_at(150), lambda: False)

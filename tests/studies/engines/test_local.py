@@ -238,7 +238,7 @@ def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_pat
     disk = tmp_path / "disk"
     disk.mkdir()
     if os.system(f"mount -t tmpfs -o size=300k tmpfs {disk} 2>/dev/null") != 0:
-        pytest.skip("mounting a small tmpfs needs privileges that are missing here")
+        pytest.skip("needs root, who can mount a small tmpfs")
     try:
         driver = start_driver(tiny_study(), disk / "s", "--workers", "2")
         text, _ = driver.communicate()

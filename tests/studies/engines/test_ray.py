@@ -18,7 +18,7 @@ from tests.study_runs import note_drawings, outcome, quiet_ray, require_tidy, ti
 
 pytestmark = pytest.mark.system
 
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="needs ray: make setup")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.study_runs import (
 
 pytestmark = pytest.mark.system
 
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="needs ray: make setup")
 LONG = 500
 ROUNDS = 10
 

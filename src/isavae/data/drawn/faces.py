@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data.cache import cache_file, cached
+from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.heads import Heads, directions_chart, heads
 from isavae.data.drawn.surfaces import first_hits, looking, pixel_grid, shrink
 from isavae.data.factors import FactorGrid
+from isavae.data.places import cache_file
 from isavae.data.progress import progress
 
 GRID = FactorGrid(

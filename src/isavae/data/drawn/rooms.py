@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data.cache import cache_file, cached
+from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.surfaces import looking, pixel_grid, shrink
 from isavae.data.factors import FactorGrid
+from isavae.data.places import cache_file
 from isavae.data.progress import progress
 
 Field: TypeAlias = Callable[[Tensor], Tensor]  # points (..., 3) -> distances (...)

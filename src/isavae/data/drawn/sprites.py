@@ -12,9 +12,10 @@ from functools import cache
 
 import numpy as np
 
-from isavae.data.cache import cache_file, cached
+from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
+from isavae.data.places import cache_file
 from isavae.data.progress import progress
 
 SUBPIXELS = 256  # vertices are snapped to this fraction of a pixel

@@ -3,10 +3,11 @@
 import hashlib
 from pathlib import Path
 
-from isavae.data.cache import cache_file, cache_folder, read, write, write_reference
+from isavae.data.cache import read, write, write_reference
 from isavae.data.dataset import ImageDataset
 from isavae.data.official.download import fetch
 from isavae.data.official.files import OFFICIAL, PublishedDataset, PublishedFile
+from isavae.data.places import cache_file, cache_folder
 from isavae.data.progress import progress
 
 

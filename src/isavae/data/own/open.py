@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isavae.data.cache import Factors, cache_file, cached
+from isavae.data.cache import Factors, cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
@@ -17,6 +17,7 @@ from isavae.data.own.decoding import FITS
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.folder import picture_files, read_folder
 from isavae.data.own.stream import ImageStream
+from isavae.data.places import cache_file
 from isavae.data.progress import progress
 
 

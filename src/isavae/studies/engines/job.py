@@ -1,7 +1,6 @@
 """One run of a study, from wherever it is to its scores, in the process that it was given to."""
 
 import errno
-import os
 import shutil
 import socket
 import time
@@ -203,5 +202,4 @@ def _is_full(error: BaseException, path: Path) -> bool:
         if isinstance(chain, OSError) and chain.errno in FULL:
             return True
         chain = chain.__cause__ or chain.__context__
-    disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize < 1 << 16
+    return shutil.disk_usage(path).free < 1 << 16

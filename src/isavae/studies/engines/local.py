@@ -4,21 +4,16 @@ A run that dies disturbs no other, and costs no import of torch. The pipe betwee
 is also the leash: when the driver closes it, or dies, the worker checkpoints and ends.
 """
 
-import multiprocessing
 import os
 import signal
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import final
 
 from isavae.studies.engines.engine import Ended, Event, Progress
 from isavae.studies.engines.job import Job, Outcome, run_job
-
-# torch imports the second one when the first optimiser takes its first step: a second per run.
-PRELOADED = ["isavae.studies.engines.local", "torch._dynamo"]
+from isavae.studies.forking import fork_server, start
 
 
 @final
@@ -29,7 +24,7 @@ class LocalEngine:
         workers: how many at a time.
 
     Raises:
-        ValueError: if there is not at least one worker.
+        ValueError: if there is not at least one worker, or this system cannot fork.
     """
 
     is_remote = False
@@ -43,8 +38,7 @@ class LocalEngine:
 
     def start(self, job: Job) -> None:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(job, theirs), daemon=True)
-        process.start()
+        process = start(self._context, _work, job, theirs)
         theirs.close()
         self._running[ours] = (job.run, process)
 
@@ -91,23 +85,6 @@ class LocalEngine:
         for _, process in self._running.values():
             process.join()
         self._running.clear()
-
-
-def fork_server() -> ForkServerContext:
-    """The server that forks processes with torch loaded, which it begins to load now.
-
-    It inherits that interrupts from the keyboard are blocked: one that came while it loads torch
-    would end it with a traceback, and the driver that waits for it with another.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    resource_tracker.ensure_running()  # first, for its start unblocks interrupts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
 
 
 def available_cores() -> int:

@@ -1,0 +1,54 @@
+"""Where data sets are kept on this machine."""
+
+import os
+import sys
+from pathlib import Path
+
+from isavae.files import scratch_folder
+
+
+def cache_folder() -> Path:
+    """Where data sets are kept: `ISAVAE_CACHE`, or `isavae` in the platform's cache folder.
+
+    Where that is not there and cannot be made, as in many containers, it is among the temporary
+    files of this user.
+    """
+    if chosen := os.environ.get("ISAVAE_CACHE"):
+        return Path(chosen).expanduser()
+    try:
+        usual = _platform_folder()
+    except RuntimeError:  # a user without a home
+        return scratch_folder() / "cache"
+    return usual if usual.is_dir() or _is_writable(usual) else scratch_folder() / "cache"
+
+
+def cache_file(name: str) -> Path:
+    """The file that holds the data set of this name, whether or not it exists."""
+    return cache_folder() / f"{name}.images"
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be made in a cache folder, and the folder too if need be.
+
+    Raises:
+        ValueError: If not.
+    """
+    if not _is_writable(folder):
+        raise ValueError(
+            f"The cache folder must be writable, but {folder} is not: "
+            "set ISAVAE_CACHE to a folder that is."
+        )
+
+
+def _platform_folder() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "isavae/Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/isavae"
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "isavae"
+
+
+def _is_writable(folder: Path) -> bool:
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
