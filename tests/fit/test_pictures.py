@@ -39,7 +39,7 @@ SMALL += ["--workers", "2"]
 
 def draw(folder, n=60):
     """Hearts at places as PNG files; returns the places, hidden from the tool."""
-    data = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(0, n)
+    data = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(n)
     folder.mkdir(parents=True)
     for row in range(n):
         (folder / f"{row:03d}.png").write_bytes(png(tiles(data.batch([row]), 1)))

@@ -39,7 +39,7 @@ class LatentSummary:
     @classmethod
     def gather(cls, model: VAE, data: ImageDataset, n: int = SAMPLE) -> "LatentSummary":
         """Encode `n` images drawn with seed 0 (or all, if there are fewer)."""
-        codes = encode_all(model, data if n >= len(data) else data.sample(0, n))
+        codes = encode_all(model, data if n >= len(data) else data.sample(n))
         assert codes.log_std is not None  # a VAE's posterior has stds
         given_image = codes.log_std.double().mean(0) + _LOG_NORMAL
         about_images = marginal_entropies(codes.mean, codes.log_std) - given_image

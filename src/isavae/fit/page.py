@@ -95,7 +95,7 @@ def _middle(codes: Codes) -> Float[Tensor, "latents"]:
 
 def _reconstructions(findings: Findings) -> str:
     data = findings.data
-    images = data.sample(0, min(SHEETS * COLUMNS, len(data))).batch(slice(None))
+    images = data.sample(min(SHEETS * COLUMNS, len(data))).batch(slice(None))
     pairs = zip(
         images.split(COLUMNS), reconstruct(findings.model.vae, images).split(COLUMNS), strict=True
     )

@@ -187,7 +187,7 @@ def _seconds_per_step(steps: Iterator[StepReport], seconds: float) -> float:
 
 def _scoring(model: VAE, data: ImageDataset, images: int | None) -> tuple[float, float]:
     """Seconds and operations of the scores of a finished run."""
-    part = data.sample(0, BATCH) if len(data) > BATCH else data
+    part = data.sample(BATCH) if len(data) > BATCH else data
     scored = len(data) if images is None else min(images, len(data))
     seconds = flop = 0.0
     for work, share in (

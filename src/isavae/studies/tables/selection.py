@@ -98,5 +98,5 @@ def _codes(path: str | os.PathLike[str]) -> Codes | None:
     except ValueError:
         return None
     data = open_shared(run.config.data)
-    subset = data.sample(0, UDR_IMAGES) if len(data) > UDR_IMAGES else data
+    subset = data.sample(UDR_IMAGES) if len(data) > UDR_IMAGES else data
     return encode_all(model, subset)
