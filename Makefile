@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-matrix test-slow check format bench bench-peers docs clean
+.PHONY: setup demo test test-matrix test-slow test-versions check format bench-peers clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -38,6 +38,9 @@ test-matrix: $(VENV)/.dev    ## the numerical tests under every processor, threa
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+test-versions:               ## the tests on each Python found, and with the lowest releases declared
+	tools/test_versions.sh
+
 bench-peers: .venv-peers/.done  ## a training step against pythae's, in an environment of its own
 	.venv-peers/bin/python benchmarks/peers.py
 
@@ -52,4 +55,4 @@ format: $(VENV)/.dev         ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-peers dist docs/_build
+	rm -rf $(VENV) .venv-peers .venv-versions dist docs/_build
