@@ -11,7 +11,6 @@ from torch.distributions import Distribution, constraints
 from torch.nn.functional import hardtanh
 
 from isavae.distributions import norms
-from isavae.distributions.moments import log_leaf_moments, log_moment
 from isavae.distributions.parameters import (
     as_tensors,
     batch_shape_of,
@@ -20,7 +19,6 @@ from isavae.distributions.parameters import (
     check_width,
 )
 from isavae.distributions.radial import check_radial, radial_expectation
-from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
 from isavae.distributions.tree_index import index_of, working_dtype
 
@@ -210,14 +208,16 @@ class LpNested(Distribution):
         """
         shape = self._extended_shape(torch.Size(sample_shape))[:-1]
         dtype = self._result_dtype()
-        return split_radius(self._log_radius(shape, dtype), self.exponents.to(dtype), self._layout)
+        return norms.split_radius(
+            self._log_radius(shape, dtype), self.exponents.to(dtype), self._layout
+        )
 
     def _log_radius(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         if self.radial is not None:
             sample_shape = shape[: len(shape) - len(self.batch_shape)]
             return self.radial.expand(self.batch_shape).rsample(sample_shape).to(dtype).log()
         p0, s = self.exponents[..., 0].to(dtype), self.scale.to(dtype)
-        log_gamma = log_gamma_draws((self.tree.n / p0).expand(shape))
+        log_gamma = norms.log_gamma_draws((self.tree.n / p0).expand(shape))
         return (log_gamma + s.log()) / p0
 
     def entropy(self) -> Float[Tensor, "..."]:
@@ -265,10 +265,10 @@ class LpNested(Distribution):
         """E z_j²: the radius' second moment times those of the Beta shares on the way down."""
         p, s = self._working_parameters()
         if self.radial is None:
-            radius = 2 / p[..., 0] * s.log() + log_moment(self.tree.n, p[..., 0])
+            radius = 2 / p[..., 0] * s.log() + norms.log_moment(self.tree.n, p[..., 0])
         else:
             radius = (self.radial.variance + self.radial.mean**2).log().to(p.dtype)
-        logs = log_leaf_moments(radius.expand(self.batch_shape), p, self._layout)
+        logs = norms.log_leaf_moments(radius.expand(self.batch_shape), p, self._layout)
         variance = logs.exp().movedim(0, -1).to(self._result_dtype())
         return variance.expand(self.batch_shape + self.event_shape)
 
