@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.models import VAE, Adversary, NoAdversary, Objective, noise_generator
+from isavae.models import VAE, Adversary, Objective, noise_generator
 
 # Distance of the seed of second batches from the run's own.
 _SECOND_BATCH = 1 << 31
@@ -49,13 +49,14 @@ class TrainState:
     model: VAE
     learning_rate: float = 1e-3
     prior_learning_rate: float = 5e-4
-    adversary: Adversary = field(default_factory=NoAdversary)
+    adversary: Adversary | None = None
     step: int = 0
     optimizer: torch.optim.Adam = field(init=False)
 
     def __post_init__(self):
         device = next(self.model.parameters()).device
-        self.adversary.to(device)
+        if self.adversary is not None:
+            self.adversary.to(device)
         of_prior = list(self.model.prior.parameters())
         others = [p for n, p in self.model.named_parameters() if not n.startswith("prior.")]
         groups: list[dict[str, Any]] = [{"params": others}]
@@ -70,14 +71,15 @@ class TrainState:
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "adversary": self.adversary.state_dict(),
+            "adversary": {} if self.adversary is None else self.adversary.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.adversary.load_state_dict(state["adversary"])
+        if self.adversary is not None:
+            self.adversary.load_state_dict(state["adversary"])
         self.step = state["step"]
 
 
@@ -140,11 +142,12 @@ def train(
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
-        generator = noise_generator(seed, state.step, device, stream=3)
-        learned = adversary.learn(output.z.detach(), fresh, state.step, generator)
+        terms = {name: term.detach() for name, term in value.terms.items()}
+        if adversary is not None:
+            generator = noise_generator(seed, state.step, device, stream=3)
+            terms |= adversary.learn(output.z.detach(), fresh, state.step, generator)
         state.step += 1
-        terms = _detached(value.terms) | learned | learned_values
-        yield StepReport(state.step, {"loss": value.loss.detach()} | terms)
+        yield StepReport(state.step, {"loss": value.loss.detach()} | terms | learned_values)
         model.train()
 
 
@@ -155,10 +158,6 @@ def check_batch(batch_size: int, n_data: int) -> None:
             f"a batch must fit the data set; got batch size {batch_size} for {n_data} images: "
             "lower the batch size or take more images"
         )
-
-
-def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in terms.items()}
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -16,7 +16,6 @@ from isavae.models import (
     BetaTCVAE,
     BetaVAE,
     FactorVAE,
-    NoAdversary,
     VAEOutput,
     build_prior,
     estimate_kl,
@@ -262,7 +261,6 @@ def test_an_analytic_kl_without_a_closed_form_is_refused():
         (lambda: BetaVAE(math.nan), "beta must be at least 0"),
         (lambda: FactorVAE(discriminator_share=0.0), "discriminator_share"),
         (lambda: loss(FactorVAE(), pass_of("normal")), "adversary"),
-        (lambda: loss(FactorVAE(), pass_of("normal"), adversary=NoAdversary()), "NoAdversary"),
         (lambda: AnnealedVAE(capacity_steps=-1), "capacity_steps"),
     ],
 )

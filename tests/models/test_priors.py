@@ -6,9 +6,8 @@ import pytest
 import scipy.stats
 import torch
 
-from isavae.models import build_prior
-from isavae.models.prior import BoundedValues
-from isavae.models.priors import LpNestedPrior
+from isavae.models import LpNestedPrior, build_prior
+from isavae.models.bounded import BoundedValues
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,13 @@ from isavae.distributions.fit import (
 from isavae.distributions.generalized_normal import GeneralizedNormal
 from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.marginals import leaf_density
-from isavae.distributions.mixtures.entropies import conditional_entropies, marginal_entropies
+from isavae.distributions.mixtures import (
+    MinibatchWeights,
+    conditional_entropies,
+    log_densities,
+    log_marginals,
+    marginal_entropies,
+)
 from isavae.distributions.tree import LpTree
 
 __all__ = [
@@ -24,11 +30,14 @@ __all__ = [
     "GeneralizedNormal",
     "LpNested",
     "LpTree",
+    "MinibatchWeights",
     "compare_trees",
     "conditional_entropies",
     "fit_lp_nested",
     "leaf_density",
     "likelihood_ratio_p_value",
+    "log_densities",
+    "log_marginals",
     "marginal_entropies",
     "rotation_curve",
     "rotational_asymmetry",

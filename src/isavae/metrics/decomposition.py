@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from isavae.distributions.mixtures.entropies import marginal_entropies
+from isavae.distributions import marginal_entropies
 from isavae.metrics.codes import Codes
 from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score

@@ -2,16 +2,17 @@
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Laplace, Normal, StudentT
 
 from isavae.distributions import GeneralizedNormal, LpNested, LpTree
-from isavae.models.prior import BoundedValues, Prior, bounded_values
+from isavae.models.bounded import BoundedValues, bounded_values
 
 Scale = float | Literal["standardised"]
 
@@ -20,6 +21,46 @@ PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
 # Of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
+
+
+class Prior(nn.Module, ABC):
+    """A module that returns p(z) over `latent` variables, arranged in `subspaces`.
+
+    Whether its learned values are frozen is part of its state.
+    """
+
+    n_latents: int
+    subspaces: tuple[slice, ...]
+    frozen: Tensor
+
+    def __init__(self, n_latents: int, subspaces: tuple[slice, ...] | None = None):
+        super().__init__()
+        self.n_latents = n_latents
+        self.subspaces = subspaces or tuple(slice(j, j + 1) for j in range(n_latents))
+        self.register_buffer("frozen", torch.tensor(False))
+        self.register_load_state_dict_post_hook(_apply_frozen)
+
+    @abstractmethod
+    def forward(self) -> Distribution:
+        """The prior p(z), with event shape (latent,)."""
+
+    def learned_values(self) -> dict[str, Float[Tensor, ""]]:
+        """What is learned, as named numbers for the log."""
+        return {}
+
+    def freeze(self) -> None:
+        """Stop learning; an optimiser leaves what has no gradient as it is, to the bit."""
+        self.frozen.fill_(True)
+        _apply_frozen(self)
+
+    def unfreeze(self) -> None:
+        """Go on learning."""
+        self.frozen.fill_(False)
+        _apply_frozen(self)
+
+
+def _apply_frozen(prior: Prior, missing_and_unexpected_keys: object = None) -> None:
+    prior.requires_grad_(not bool(prior.frozen))
 
 
 @final

@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from isavae.models.likelihoods import Likelihood
 from isavae.models.networks import split_encoding
-from isavae.models.prior import Prior
+from isavae.models.priors import Prior
 
 
 @final

@@ -1,54 +1,12 @@
-"""What a prior is, and the positive numbers that it may learn: exponents and scales."""
+"""Positive numbers that are learned between bounds: exponents and scales of priors."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution
-
-
-class Prior(nn.Module, ABC):
-    """A module that returns p(z) over `latent` variables, arranged in `subspaces`.
-
-    Whether its learned values are frozen is part of its state.
-    """
-
-    n_latents: int
-    subspaces: tuple[slice, ...]
-    frozen: Tensor
-
-    def __init__(self, n_latents: int, subspaces: tuple[slice, ...] | None = None):
-        super().__init__()
-        self.n_latents = n_latents
-        self.subspaces = subspaces or tuple(slice(j, j + 1) for j in range(n_latents))
-        self.register_buffer("frozen", torch.tensor(False))
-        self.register_load_state_dict_post_hook(_apply_frozen)
-
-    @abstractmethod
-    def forward(self) -> Distribution:
-        """The prior p(z), with event shape (latent,)."""
-
-    def learned_values(self) -> dict[str, Float[Tensor, ""]]:
-        """What is learned, as named numbers for the log."""
-        return {}
-
-    def freeze(self) -> None:
-        """Stop learning; an optimiser leaves what has no gradient as it is, to the bit."""
-        self.frozen.fill_(True)
-        _apply_frozen(self)
-
-    def unfreeze(self) -> None:
-        """Go on learning."""
-        self.frozen.fill_(False)
-        _apply_frozen(self)
-
-
-def _apply_frozen(prior: Prior, missing_and_unexpected_keys: object = None) -> None:
-    prior.requires_grad_(not bool(prior.frozen))
 
 
 @final

@@ -1,62 +1,79 @@
-"""Players that are trained beside a VAE: the interface of adversarial objectives.
+"""FactorVAE and its discriminator, which is trained beside the VAE (Kim & Mnih 2018)."""
 
-The training loop passes the adversary to the objective, and lets it learn after the VAE's step.
-For objectives without one, `NoAdversary` has nothing to say and nothing to learn.
-"""
-
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, final
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class Adversary(nn.Module, ABC):
-    """A module that judges samples of q(z), with an optimiser in its own state."""
-
-    @abstractmethod
-    def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
-        """The estimate of log q(z) / Π_j q(z_j), differentiable in z only."""
-
-    @abstractmethod
-    def learn(
-        self,
-        z: Float[Tensor, "batch latents"],
-        fresh: Callable[[int], Float[Tensor, "others latents"]],
-        step: int,
-        generator: torch.Generator,
-    ) -> dict[str, Float[Tensor, ""]]:
-        """Take a step of its own.
-
-        Args:
-            z: samples of the VAE's batch, detached.
-            fresh: draws the given number of samples from another batch.
-            step: number of steps done.
-            generator: of its random numbers.
-
-        Returns:
-            Terms for the log.
-        """
+from isavae.models.elbo import (
+    Adversary,
+    KLEstimator,
+    Objective,
+    ObjectiveValue,
+    check_nonnegative,
+    elbo_terms,
+    linear_ramp,
+)
+from isavae.models.vae import VAEOutput
 
 
 @final
-class NoAdversary(Adversary):
-    """The adversary of objectives that need none."""
+@dataclass(frozen=True)
+class FactorVAE(Objective):
+    """The ELBO minus γ times the total correlation by the density-ratio trick (Kim & Mnih 2018).
 
-    def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
-        raise ValueError("an adversarial objective needs its own adversary, not NoAdversary")
+    A discriminator learns to tell samples of q(z) from those of Π_j q(z_j), which are samples of a
+    second batch with every latent permuted on its own.
 
-    def learn(
-        self,
-        z: Float[Tensor, "batch latents"],
-        fresh: Callable[[int], Float[Tensor, "others latents"]],
-        step: int,
-        generator: torch.Generator,
-    ) -> dict[str, Float[Tensor, ""]]:
-        return {}
+    Args:
+        gamma: weight of the total correlation.
+        kl_estimator: how the KL term is estimated, see `estimate_kl`.
+        warmup: steps in which gamma rises from 0.
+        discriminator_learning_rate: learning rate of the discriminator's Adam, betas (0.5, 0.9).
+        discriminator_decay: its learning rate is multiplied by this over every 1000 steps.
+        discriminator_width: units of its five hidden layers.
+        discriminator_share: share of a batch that the discriminator learns from in a step.
+    """
+
+    gamma: float = 6.0
+    kl_estimator: KLEstimator = "sampled"
+    warmup: int = 0
+    discriminator_learning_rate: float = 1e-4
+    discriminator_decay: float = 1.0
+    discriminator_width: int = 1000
+    discriminator_share: float = 0.5
+    name: Literal["factor-vae"] = "factor-vae"
+
+    def __post_init__(self):
+        check_nonnegative(gamma=self.gamma, warmup=self.warmup)
+        if not 0 < self.discriminator_share <= 1:
+            raise ValueError(
+                f"discriminator_share must lie in (0, 1]; got {self.discriminator_share}"
+            )
+
+    def adversary(self, n_latents: int) -> Adversary:
+        return DensityRatio(
+            n_latents,
+            self.discriminator_width,
+            learning_rate=self.discriminator_learning_rate,
+            decay=self.discriminator_decay,
+            share=self.discriminator_share,
+        )
+
+    def __call__(
+        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+    ) -> ObjectiveValue:
+        if adversary is None:
+            raise ValueError("FactorVAE needs its adversary; pass objective.adversary(n_latents)")
+        terms = elbo_terms(output, self.kl_estimator)
+        terms["total_correlation"] = adversary.log_ratio(output.z).mean()
+        gamma = self.gamma * linear_ramp(step, self.warmup)
+        loss = terms["kl"] + gamma * terms["total_correlation"] - terms["reconstruction"]
+        return ObjectiveValue(loss, terms)
 
 
 @final
