@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.models import VAE, Adversary, Objective, noise_generator
+from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generator
 
 # Distance of the seed of second batches from the run's own.
 _SECOND_BATCH = 1 << 31
@@ -54,7 +54,7 @@ class TrainState:
     optimizer: torch.optim.Adam = field(init=False)
 
     def __post_init__(self):
-        device = next(self.model.parameters()).device
+        device = self.model.device
         if self.adversary is not None:
             self.adversary.to(device)
         of_prior = list(self.model.prior.parameters())
@@ -122,7 +122,7 @@ def train(
     """
     check_batch(batch_size, len(data))
     model, optimizer, adversary = state.model, state.optimizer, state.adversary
-    device = next(model.parameters()).device
+    device = model.device
     model.train()
 
     @torch.no_grad()
@@ -130,7 +130,7 @@ def train(
         """Posterior samples of a second batch, which no batch of the run depends on."""
         x = data.minibatch(seed + _SECOND_BATCH, state.step, count, device=device)
         posterior = model.encode(x).base_dist
-        generator = noise_generator(seed, state.step, device, stream=2)
+        generator = noise_generator(seed, state.step, device, NoiseStream.SECOND_BATCH)
         noise = torch.randn(posterior.loc.shape, generator=generator, device=device)
         return posterior.loc + posterior.scale * noise
 
@@ -144,7 +144,7 @@ def train(
         optimizer.step()
         terms = {name: term.detach() for name, term in value.terms.items()}
         if adversary is not None:
-            generator = noise_generator(seed, state.step, device, stream=3)
+            generator = noise_generator(seed, state.step, device, NoiseStream.ADVERSARY)
             terms |= adversary.learn(output.z.detach(), fresh, state.step, generator)
         state.step += 1
         yield StepReport(state.step, {"loss": value.loss.detach()} | terms | learned_values)

@@ -1,5 +1,6 @@
 """Networks, priors, the VAE and β-VAE: shapes, counts, and the formulas they claim."""
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
@@ -8,6 +9,7 @@ from isavae.models import (
     VAE,
     BernoulliLikelihood,
     BetaVAE,
+    NoiseStream,
     StandardNormalPrior,
     build_likelihood,
     build_networks,
@@ -91,7 +93,9 @@ def test_noise_depends_on_seed_step_and_stream_only():
     first = draw(0, 5)
     torch.randn(100)
     assert draw(0, 5) == first
-    assert len({tuple(draw(*key)) for key in [(0, 5), (0, 6), (1, 5), (0, 5, 1), (5, 0)]}) == 5
+    streams = [(0, 5, stream) for stream in NoiseStream]
+    keys = [(0, 6), (1, 5), (5, 0), *streams]
+    assert len({tuple(draw(*key)) for key in keys}) == len(keys)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +112,11 @@ def test_noise_depends_on_seed_step_and_stream_only():
 def test_bad_input_gets_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_streams_keep_their_numbers():
+    """Results of runs that are already trained depend on them."""
+    cpu = torch.device("cpu")
+    seeds = [noise_generator(3, 7, cpu, stream).initial_seed() for stream in NoiseStream]
+    words = [np.random.SeedSequence([3, 7, k]).generate_state(1, np.uint64)[0] for k in range(4)]
+    assert seeds == [int(word) >> 1 for word in words]

@@ -37,7 +37,7 @@ from isavae.models.priors import (
     StandardNormalPrior,
     build_prior,
 )
-from isavae.models.vae import VAE, VAEOutput, noise_generator
+from isavae.models.vae import VAE, NoiseStream, VAEOutput, noise_generator
 
 __all__ = [
     "DIPVAEI",
@@ -66,6 +66,7 @@ __all__ = [
     "LpNestedPrior",
     "MLPDecoder",
     "MLPEncoder",
+    "NoiseStream",
     "Objective",
     "ObjectiveValue",
     "Prior",

@@ -1,6 +1,7 @@
 """The variational autoencoder, independent of prior, likelihood, objective and data."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import final
 
 import numpy as np
@@ -64,6 +65,10 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.network_dtype = torch.float32
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
     def moments(
         self, x: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch latents"], Float[Tensor, "batch latents"]]:
@@ -101,14 +106,26 @@ class VAE(nn.Module):
         return outputs.float()
 
 
-def noise_generator(seed: int, step: int, device: torch.device, stream: int = 0) -> torch.Generator:
+@final
+class NoiseStream(Enum):
+    """Independent random numbers of the same seed and step. The values are part of every result."""
+
+    POSTERIOR = 0
+    EVALUATION = 1
+    SECOND_BATCH = 2
+    ADVERSARY = 3
+
+
+def noise_generator(
+    seed: int, step: int, device: torch.device, stream: NoiseStream = NoiseStream.POSTERIOR
+) -> torch.Generator:
     """A random generator that depends on (seed, step, stream) only.
 
     Args:
-        seed: the run's seed.
-        step: number of steps done.
-        device: where the numbers are drawn.
-        stream: 0 for the posterior; others for further independent draws of the same step.
+        seed: The run's seed.
+        step: Number of steps done, or of blocks in an evaluation.
+        device: Where the numbers are drawn.
+        stream: What they are for.
     """
-    words = np.random.SeedSequence([seed, step, stream]).generate_state(1, np.uint64)
+    words = np.random.SeedSequence([seed, step, stream.value]).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(words[0] >> np.uint64(1)))
