@@ -17,9 +17,11 @@ from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.marginals import leaf_density
 from isavae.distributions.mixtures import (
     MinibatchWeights,
+    QuadraticNormals,
     conditional_entropies,
     log_densities,
     log_marginals,
+    log_mixture,
     marginal_entropies,
 )
 from isavae.distributions.tree import LpTree
@@ -31,6 +33,7 @@ __all__ = [
     "LpNested",
     "LpTree",
     "MinibatchWeights",
+    "QuadraticNormals",
     "compare_trees",
     "conditional_entropies",
     "fit_lp_nested",
@@ -38,6 +41,7 @@ __all__ = [
     "likelihood_ratio_p_value",
     "log_densities",
     "log_marginals",
+    "log_mixture",
     "marginal_entropies",
     "rotation_curve",
     "rotational_asymmetry",

@@ -6,11 +6,14 @@ from isavae.distributions.mixtures.minibatch import (
     log_densities,
     log_marginals,
 )
+from isavae.distributions.mixtures.pairs import QuadraticNormals, log_mixture
 
 __all__ = [
     "MinibatchWeights",
+    "QuadraticNormals",
     "conditional_entropies",
     "log_densities",
     "log_marginals",
+    "log_mixture",
     "marginal_entropies",
 ]

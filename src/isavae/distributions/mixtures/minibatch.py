@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isavae.distributions.mixtures.ladder import GridWeights, Ladder, SumsOfNormals
+from isavae.distributions.mixtures.pairs import LogWeightedSums, QuadraticNormals
 from isavae.distributions.tree_index import working_dtype
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -25,8 +26,6 @@ _POINT_COST, _SMALL = 60, 256
 # The finest grid: beyond, a latent's histograms take more than 64 MB. Latents are computed together
 # up to so many points, whose histograms stay in the cache.
 _FINEST, _LARGEST = 1 << 17, 1 << 15
-# Pairs of samples and components per block (16 MB in float64).
-_BLOCK = 1 << 21
 
 
 @final
@@ -114,60 +113,12 @@ def log_densities(
     tensor([[-2.7568],
             [-2.7568]])
     """
-    columns = [
-        _LogDensities.apply(
-            *_quadratic(z[:, group], mean[:, group], std[:, group], working_dtype(z.device)),
-            weights,
-        )
-        for group in groups
-    ]
+    columns, dtype = [], working_dtype(z.device)
+    for group in groups:
+        normals = QuadraticNormals.from_normals(mean[:, group], std[:, group], dtype)
+        sample = normals.features(z[:, group])
+        columns.append(LogWeightedSums.apply(sample, normals.coefficients, weights.log_rows))
     return torch.stack(columns, dim=1).to(z.dtype)
-
-
-def _quadratic(z: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Write log N(z; μ, σ²) as the product [z², z, 1] · [-1/2σ², μ/σ², -μ²/2σ² - log σ√2π]."""
-    # A common shift of samples and means leaves the density alone and keeps the squares small.
-    shift = mean.detach().mean(0)
-    z, mean, std = (z - shift).to(dtype), (mean - shift).to(dtype), std.to(dtype)
-    precision = std.square().reciprocal()
-    constant = -(mean.square() * precision / 2 + std.log() + _LOG_2PI / 2).sum(1, keepdim=True)
-    samples = torch.cat([z.square(), z, torch.ones_like(z[:, :1])], dim=1)
-    return samples, torch.cat([-precision / 2, mean * precision, constant], dim=1)
-
-
-@final
-class _LogDensities(torch.autograd.Function):
-    """log Σ_m w_im exp(samples_i · components_m), in blocks that backward computes again."""
-
-    @staticmethod
-    def forward(ctx, samples: Tensor, components: Tensor, weights: MinibatchWeights) -> Tensor:
-        blocks = _log_terms(samples, components, weights)
-        result = torch.cat([terms.logsumexp(1) for _, terms in blocks])
-        ctx.save_for_backward(samples, components, result)
-        ctx.weights = weights
-        return result
-
-    @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        (grad,) = grads
-        samples, components, result = ctx.saved_tensors
-        to_samples, to_components = torch.empty_like(samples), torch.zeros_like(components)
-        for rows, terms in _log_terms(samples, components, ctx.weights):
-            shares = terms.sub_(result[rows, None]).exp_().mul_(grad[rows, None])
-            to_samples[rows] = shares @ components
-            to_components += shares.T @ samples[rows]
-        return to_samples, to_components, None
-
-
-def _log_terms(
-    samples: Tensor, components: Tensor, weights: MinibatchWeights
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield rows and log w_im + samples_i · components_m, a block of rows at a time."""
-    step = max(1, _BLOCK // len(components))
-    for start in range(0, len(samples), step):
-        rows = slice(start, min(start + step, len(samples)))
-        log_weights = weights.log_rows(rows.start, rows.stop).to(samples)
-        yield rows, torch.addmm(log_weights, samples[rows], components.T)
 
 
 def log_marginals(
