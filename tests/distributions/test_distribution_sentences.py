@@ -115,7 +115,7 @@ BAD = {
         lambda: rotation_curve(LpNested(TREE), (1, 1), torch.ones(1)),
         "different", "(1, 1)", "count",
     ),
-    "kurtosis": (lambda: GeneralizedNormal.from_kurtosis(-1.0), "above -1", "-1.0", "flattest"),
+    "kappa": (lambda: GeneralizedNormal.from_kappa(-1.0), "above -1", "-1.0", "raise"),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from torch.distributions import (
     Weibull,
 )
 
-from isavae.distributions import GeneralizedNormal, LpNested, LpTree
+from isavae.distributions import LpNested, LpTree
 
 torch.manual_seed(0)
 Z = torch.randn(50, 6, dtype=torch.float64)
@@ -218,20 +218,3 @@ def test_large_exponents_sample_no_zeros():
     assert (z != 0).float().mean() > 0.999
     # p → ∞ is the uniform law on the cube.
     assert stats.kstest(z[:, 0].numpy(), stats.gennorm(100).cdf).pvalue > 1e-5
-
-
-@pytest.mark.parametrize(
-    ("p", "scale"), [(0.3, 1.0), (1.0, 0.2), (2.0, 3.0), (7.5, 1.0), (100.0, 2.0)]
-)
-def test_generalised_normal_is_scipys(p, scale):
-    law = GeneralizedNormal(p * DOUBLE, scale)
-    reference = stats.gennorm(p, scale=scale)
-    z = torch.linspace(-4, 4, 41, dtype=torch.float64) * scale
-    assert torch.allclose(law.log_prob(z), torch.from_numpy(reference.logpdf(z.numpy())), rtol=1e-9)
-    assert torch.allclose(law.cdf(z), torch.from_numpy(reference.cdf(z.numpy())), rtol=1e-9)
-    shares = torch.tensor([1e-9, 0.01, 0.3, 0.5, 0.7, 1 - 1e-9], dtype=torch.float64)
-    quantiles = torch.from_numpy(reference.ppf(shares.numpy()))
-    assert torch.allclose(law.icdf(shares), quantiles, rtol=1e-7, atol=0)
-    assert float(law.entropy()) == pytest.approx(reference.entropy(), rel=1e-9)
-    assert float(law.variance) == pytest.approx(reference.var(), rel=1e-9)
-    assert float(GeneralizedNormal.from_kurtosis(law.kurtosis).p) == pytest.approx(p)

@@ -20,6 +20,6 @@ class GeneralizedNormal(generalized_normal.GeneralizedNormal, TorchDistributionM
     """`isavae.distributions.GeneralizedNormal` with Pyro's methods, such as `to_event` and `mask`.
 
     Example:
-        >>> GeneralizedNormal(2.2, 1.0).expand([8]).to_event(1).event_shape
+        >>> GeneralizedNormal(p=2.2).expand([8]).to_event(1).event_shape
         torch.Size([8])
     """

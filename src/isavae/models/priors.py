@@ -84,7 +84,7 @@ FAMILIES: dict[str, tuple[Callable[[Tensor, float], Distribution], float]] = {
     "normal": (lambda s, _: Normal(torch.zeros_like(s), s, validate_args=False), 2.0),
     "laplace": (lambda s, _: Laplace(torch.zeros_like(s), s, validate_args=False), 1.0),
     "student-t": (lambda s, df: StudentT(df, torch.zeros_like(s), s, validate_args=False), 3.5),
-    "gennorm": (lambda s, p: GeneralizedNormal(p, s, validate_args=False), 4.0),
+    "gennorm": (lambda s, p: GeneralizedNormal(0.0, s, p, validate_args=False), 4.0),
 }
 
 
