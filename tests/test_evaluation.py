@@ -62,7 +62,7 @@ def test_a_subset_is_named_and_does_not_depend_on_the_state_of_chance(model, dat
     assert evaluate(model, data, codes, n=64, seed=5) == scores
     assert scores["kl"]["subset_seed"] == 5
     assert scores["kl"]["n"] == 64
-    alone = likelihood_terms(model, data.sample(5, 64), seed=5)
+    alone = likelihood_terms(model, data.sample(64, 5), seed=5)
     assert scores["kl"]["value"] == alone["kl"].value
     assert evaluate(model, data, codes, n=None)["kl"]["subset_seed"] is None
 

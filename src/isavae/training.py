@@ -39,11 +39,11 @@ class TrainState:
     """Everything a run needs to go on: the model, the optimiser, and the number of steps done.
 
     Attributes:
-        model: what is trained.
-        learning_rate: learning rate of Adam.
-        prior_learning_rate: learning rate of what the prior learns.
-        adversary: the objective's, `objective.adversary(n_latents)`, with an optimiser of its own.
-        step: number of steps done.
+        model: What is trained.
+        learning_rate: Learning rate of Adam.
+        prior_learning_rate: Learning rate of what the prior learns.
+        adversary: The objective's, `objective.adversary(n_latents)`, with an optimiser of its own.
+        step: Number of steps done.
     """
 
     model: VAE
@@ -110,15 +110,15 @@ def train(
     The state is changed in place and consistent whenever the generator has yielded.
 
     Args:
-        state: model, optimiser and step; the model's device is where the work is done.
-        data: where minibatches come from.
-        objective: what is minimised; `state.adversary` must be its own.
-        steps: total number of steps, those already done included.
-        batch_size: images per step.
-        seed: of batches and posterior noise.
+        state: Model, optimiser and step; the model's device is where the work is done.
+        data: Where minibatches come from.
+        objective: What is minimised; `state.adversary` must be its own.
+        steps: Total number of steps, those already done included.
+        batch_size: Images per step.
+        seed: Of batches and posterior noise.
 
     Raises:
-        ValueError: if the batch is larger than the data set.
+        ValueError: If the batch is larger than the data set.
     """
     check_batch(batch_size, len(data))
     model, optimizer, adversary = state.model, state.optimizer, state.adversary
@@ -165,7 +165,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
 
     Args:
         precision: "auto", "float32" or "bfloat16".
-        device: where the networks run.
+        device: Where the networks run.
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
@@ -186,7 +186,7 @@ def resolve_device(device: str) -> torch.device:
     """The device of that name; "auto" takes CUDA, then MPS, then the CPU.
 
     Raises:
-        ValueError: if the device does not exist here.
+        ValueError: If the device does not exist here.
     """
     available = {
         "cuda": torch.cuda.is_available(),

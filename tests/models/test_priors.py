@@ -11,7 +11,7 @@ from isavae.models.bounded import BoundedValues
 
 
 @pytest.mark.parametrize(
-    ("layout", "law"),
+    ("layout", "distribution"),
     [
         ("normal", scipy.stats.norm(scale=1.7)),
         ("laplace", scipy.stats.laplace(scale=1.7)),
@@ -19,10 +19,10 @@ from isavae.models.bounded import BoundedValues
         ("gennorm(3)", scipy.stats.gennorm(3, scale=1.7)),
     ],
 )
-def test_families_are_scipys(layout, law):
+def test_families_are_scipys(layout, distribution):
     z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
     prior = build_prior(layout, 4, 1.7)
-    expected = torch.from_numpy(law.logpdf(z.numpy()).sum(-1))
+    expected = torch.from_numpy(distribution.logpdf(z.numpy()).sum(-1))
     torch.testing.assert_close(prior().log_prob(z).double(), expected, rtol=1e-5, atol=1e-5)
     standard = build_prior(layout, 4, "standardised")()
     torch.testing.assert_close(standard.variance, torch.ones(4))

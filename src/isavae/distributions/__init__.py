@@ -1,4 +1,4 @@
-"""Lp-nested symmetric laws, and mixtures of normals."""
+"""Lp-nested symmetric distributions, and mixtures of normals."""
 
 from isavae.distributions.diagnostics import (
     rotation_curve,

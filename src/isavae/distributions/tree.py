@@ -26,7 +26,7 @@ class LpTree:
     Raises:
         ValueError: If an exponent is not positive and finite, or the arities are not one tree.
 
-    Example:
+    Examples:
         >>> tree = LpTree.parse("2.1[2.2*4, 2.2*4]")
         >>> tree.n, tree.exponents, tree.subspaces
         (8, (2.1, 2.2, 2.2), (slice(0, 4, None), slice(4, 8, None)))
@@ -61,7 +61,7 @@ class LpTree:
         Raises:
             ValueError: With the column, if the text is not a tree.
 
-        Example:
+        Examples:
             >>> LpTree.parse("2[z, 1*2]") == LpTree.parse("2[1*1, z]")
             False
         """
@@ -71,7 +71,7 @@ class LpTree:
     def isa(cls, p0: float, subspaces: Iterable[tuple[float, int]]) -> "LpTree":
         """The tree of depth two of independent subspace analysis: (p_k, n_k) for each subspace.
 
-        Example:
+        Examples:
             >>> str(LpTree.isa(2.1, [(2.2, 4)] * 5))
             '2.1[2.2*4, 2.2*4, 2.2*4, 2.2*4, 2.2*4]'
         """
@@ -81,7 +81,7 @@ class LpTree:
     def spherical(cls, p: float, n: int) -> "LpTree":
         """The tree of one node: the Lp-spherical family, f(z) = ‖z‖_p.
 
-        Example:
+        Examples:
             >>> str(LpTree.spherical(1.5, 3))
             '1.5*3'
         """
@@ -96,7 +96,7 @@ class LpTree:
         Raises:
             ValueError: If an entry is none of these.
 
-        Example:
+        Examples:
             >>> str(LpTree.from_lists([2.1, [(2.2, 4), (2.2, 4)]]))
             '2.1[2.2*4, 2.2*4]'
             >>> str(LpTree.from_lists([2.1, [[2.2, [[1.0], [1.0]]], [1.0]]]))
@@ -132,7 +132,7 @@ class LpTree:
     def show(self) -> str:
         """The tree as a drawing, one line per node, the leaves of a node on one line.
 
-        Example:
+        Examples:
             >>> print(LpTree.parse("2[z, 1*2]").show())
             2
             ├── z1

@@ -16,10 +16,10 @@ class BoundedValues(nn.Module):
     The place is that of the logarithm, and the bounds hold after any step of any optimiser.
 
     Args:
-        start: values to start from.
-        learned: which of them are learned; the others stay where they start.
-        lowest: lower bound of the learned ones, positive.
-        highest: upper bound of the learned ones.
+        start: Values to start from.
+        learned: Which of them are learned; the others stay where they start.
+        lowest: Lower bound of the learned ones, positive.
+        highest: Upper bound of the learned ones.
     """
 
     start: Tensor

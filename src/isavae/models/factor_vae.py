@@ -30,13 +30,13 @@ class FactorVAE(Objective):
     second batch with every latent permuted on its own.
 
     Args:
-        gamma: weight of the total correlation.
-        kl_estimator: how the KL term is estimated, see `estimate_kl`.
-        warmup: steps in which gamma rises from 0.
-        discriminator_learning_rate: learning rate of the discriminator's Adam, betas (0.5, 0.9).
-        discriminator_decay: its learning rate is multiplied by this over every 1000 steps.
-        discriminator_width: units of its five hidden layers.
-        discriminator_share: share of a batch that the discriminator learns from in a step.
+        gamma: Weight of the total correlation.
+        kl_estimator: How the KL term is estimated, see `estimate_kl`.
+        warmup: Steps in which gamma rises from 0.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam, betas (0.5, 0.9).
+        discriminator_decay: Its learning rate is multiplied by this over every 1000 steps.
+        discriminator_width: Units of its five hidden layers.
+        discriminator_share: Share of a batch that the discriminator learns from in a step.
     """
 
     gamma: float = 6.0
@@ -81,11 +81,11 @@ class DensityRatio(Adversary):
     """The discriminator of FactorVAE (Kim & Mnih 2018): six layers, leaky ReLU, two logits.
 
     Args:
-        n_latents: number of latents.
-        width: units of the five hidden layers.
-        learning_rate: learning rate of its Adam, betas (0.5, 0.9).
-        decay: the learning rate is multiplied by this over every 1000 steps.
-        share: share of a batch that it learns from in a step.
+        n_latents: Number of latents.
+        width: Units of the five hidden layers.
+        learning_rate: Learning rate of its Adam, betas (0.5, 0.9).
+        decay: The learning rate is multiplied by this over every 1000 steps.
+        share: Share of a batch that it learns from in a step.
     """
 
     def __init__(

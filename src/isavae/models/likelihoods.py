@@ -92,8 +92,8 @@ class LocationScaleLikelihood(Likelihood, ABC):
             self.raw = nn.Parameter(torch.zeros(()))
 
     @abstractmethod
-    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
-        """The law of a pixel."""
+    def _distribution(self, loc: Tensor, spread: Tensor) -> Distribution:
+        """The distribution of a pixel."""
 
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
         loc, raw = decoded, getattr(self, "raw", None)
@@ -103,14 +103,14 @@ class LocationScaleLikelihood(Likelihood, ABC):
             spread = torch.full_like(loc, float(self.spread))
         else:
             spread = (SMALLEST_SPREAD + F.softplus(raw)).expand_as(loc)
-        return Independent(self._law(loc, spread), 3)
+        return Independent(self._distribution(loc, spread), 3)
 
 
 @final
 class GaussianLikelihood(LocationScaleLikelihood):
     """Normal pixels; the spread is the standard deviation σ."""
 
-    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+    def _distribution(self, loc: Tensor, spread: Tensor) -> Distribution:
         return Normal(loc, spread, validate_args=False)
 
 
@@ -118,7 +118,7 @@ class GaussianLikelihood(LocationScaleLikelihood):
 class LaplaceLikelihood(LocationScaleLikelihood):
     """Laplace pixels; the spread is the mean absolute deviation."""
 
-    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+    def _distribution(self, loc: Tensor, spread: Tensor) -> Distribution:
         return Laplace(loc, spread, validate_args=False)
 
 
@@ -139,10 +139,11 @@ def build_likelihood(name: str) -> Likelihood:
         name: a key of `LIKELIHOODS`, or one of the two with a number.
 
     Raises:
-        ValueError: for an unknown name, or a spread that is not positive.
+        ValueError: For an unknown name, or a spread that is not positive.
 
-    >>> build_likelihood("gaussian(0.1)")(torch.zeros(2, 1, 4, 4)).stddev.unique()
-    tensor([0.1000])
+    Examples:
+        >>> build_likelihood("gaussian(0.1)")(torch.zeros(2, 1, 4, 4)).stddev.unique()
+        tensor([0.1000])
     """
     fixed = re.fullmatch(r"(gaussian|laplace)\(([^()]*)\)", name)
     if fixed:

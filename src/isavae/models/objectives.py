@@ -34,9 +34,9 @@ class BetaVAE(Objective):
     """The negative β-ELBO, `-log p(x|z) + β (log q(z|x) - log p(z))` (Eqs. 2 and 12).
 
     Args:
-        beta: weight of the KL term; 1 is the ELBO.
-        kl_estimator: how the KL term is estimated, see `estimate_kl`.
-        warmup: steps in which beta rises from 0.
+        beta: Weight of the KL term; 1 is the ELBO.
+        kl_estimator: How the KL term is estimated, see `estimate_kl`.
+        warmup: Steps in which beta rises from 0.
     """
 
     beta: float = 1.0
@@ -65,15 +65,15 @@ class BetaTCVAE(Objective):
     the divergence of the single latents from the prior.
 
     Args:
-        beta: weight of the total correlation.
-        alpha: weight of the mutual information.
-        gamma: weight of the divergence of the parts.
-        estimator: of log q(z) and log q(z_j): minibatch "weighted", "stratified", or
+        beta: Weight of the total correlation.
+        alpha: Weight of the mutual information.
+        gamma: Weight of the divergence of the parts.
+        estimator: Of log q(z) and log q(z_j): minibatch "weighted", "stratified", or
             "stratified_published", which repeats an error of all published code.
-        between: what should be independent: the "latents", or the prior's "subspaces" only, which
+        between: What should be independent: the "latents", or the prior's "subspaces" only, which
             leaves dependence within a subspace free.
-        exact: visit all pairs for log q(z_j), in place of the fast form within 1e-3 nats of it.
-        warmup: steps in which beta rises from 0.
+        exact: Visit all pairs for log q(z_j), in place of the fast form within 1e-3 nats of it.
+        warmup: Steps in which beta rises from 0.
     """
 
     beta: float = 6.0
@@ -128,10 +128,10 @@ class AnnealedVAE(Objective):
     """Capacity annealing, `-log p(x|z) + γ |KL - C|`, C rising with the step (Burgess 2018).
 
     Args:
-        gamma: weight of the distance from the capacity.
+        gamma: Weight of the distance from the capacity.
         capacity: C at the end, in nats.
-        capacity_steps: steps in which C rises from 0.
-        kl_estimator: how the KL term is estimated, see `estimate_kl`.
+        capacity_steps: Steps in which C rises from 0.
+        kl_estimator: How the KL term is estimated, see `estimate_kl`.
     """
 
     gamma: float = 100.0
@@ -162,10 +162,10 @@ class DIPVAEI(Objective):
     published for the normal prior.
 
     Args:
-        lambda_od: weight of the entries off the diagonal.
-        lambda_d: weight of the diagonal.
-        kl_estimator: how the KL term is estimated, see `estimate_kl`.
-        warmup: steps in which both weights rise from 0.
+        lambda_od: Weight of the entries off the diagonal.
+        lambda_d: Weight of the diagonal.
+        kl_estimator: How the KL term is estimated, see `estimate_kl`.
+        warmup: Steps in which both weights rise from 0.
     """
 
     lambda_od: float = 10.0
@@ -190,10 +190,10 @@ class DIPVAEII(Objective):
     """DIP-VAE-II: as `DIPVAEI` with C = Cov(μ) + E[σ²], the covariance of q(z) (Kumar 2018).
 
     Args:
-        lambda_od: weight of the entries off the diagonal.
-        lambda_d: weight of the diagonal.
-        kl_estimator: how the KL term is estimated, see `estimate_kl`.
-        warmup: steps in which both weights rise from 0.
+        lambda_od: Weight of the entries off the diagonal.
+        lambda_d: Weight of the diagonal.
+        kl_estimator: How the KL term is estimated, see `estimate_kl`.
+        warmup: Steps in which both weights rise from 0.
     """
 
     lambda_od: float = 10.0

@@ -17,7 +17,7 @@ from isavae.models.bounded import BoundedValues, bounded_values
 Scale = float | Literal["standardised"]
 
 PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
-# Learned exponents start from the normal law's.
+# Learned exponents start from the normal distribution's.
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
 # Of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
@@ -79,7 +79,7 @@ class StandardNormalPrior(Prior):
         return Independent(Normal(self.loc, self.std, validate_args=False), 1)
 
 
-# name -> (the law for scales and a shape parameter, the shape parameter's default)
+# name -> (the distribution for scales and a shape parameter, the shape parameter's default)
 FAMILIES: dict[str, tuple[Callable[[Tensor, float], Distribution], float]] = {
     "normal": (lambda s, _: Normal(torch.zeros_like(s), s, validate_args=False), 2.0),
     "laplace": (lambda s, _: Laplace(torch.zeros_like(s), s, validate_args=False), 1.0),
@@ -93,14 +93,15 @@ class FactorialPrior(Prior):
     """Independent latents of one family: normal, Laplace, Student-t or generalised normal (Eq. 5).
 
     Args:
-        n_latents: number of latents.
+        n_latents: Number of latents.
         family: a key of `FAMILIES`.
-        shape: degrees of freedom of "student-t", exponent of "gennorm"; None takes the default.
-        scale: the family's own scale parameter, or "standardised" for unit variance.
-        learn_scale: whether the scale, common to all latents, is learned.
+        shape: Degrees of freedom of "student-t", exponent of "gennorm"; None takes the default.
+        scale: The family's own scale parameter, or "standardised" for unit variance.
+        learn_scale: Whether the scale, common to all latents, is learned.
 
-    >>> FactorialPrior(3, "laplace", scale="standardised")().variance.round(decimals=4)
-    tensor([1., 1., 1.])
+    Examples:
+        >>> FactorialPrior(3, "laplace", scale="standardised")().variance.round(decimals=4)
+        tensor([1., 1., 1.])
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class FactorialPrior(Prior):
         super().__init__(n_latents)
         self.family, self.shape = family, FAMILIES[family][1] if shape is None else shape
         if scale == "standardised":
-            variance = self._law(torch.ones(())).variance
+            variance = self._distribution(torch.ones(())).variance
             if not bool(torch.isfinite(variance)):
                 raise ValueError(
                     f"a standardised prior needs a finite variance; {family}({self.shape:g}) has "
@@ -123,11 +124,11 @@ class FactorialPrior(Prior):
             scale = float(variance**-0.5)
         self._scale = BoundedValues(torch.tensor([float(scale)]), [learn_scale], *_SCALE_BOUNDS)
 
-    def _law(self, scale: Tensor) -> Distribution:
+    def _distribution(self, scale: Tensor) -> Distribution:
         return FAMILIES[self.family][0](scale, self.shape)
 
     def forward(self) -> Distribution:
-        return Independent(self._law(self._scale().expand(self.n_latents)), 1)
+        return Independent(self._distribution(self._scale().expand(self.n_latents)), 1)
 
     def learned_values(self) -> dict[str, Float[Tensor, ""]]:
         return bounded_values({"prior_scale": self._scale})
@@ -140,15 +141,16 @@ class LpNestedPrior(Prior):
     Exponents are fixed, or learned by gradient from those of the tree, between bounds.
 
     Args:
-        tree: layout and exponents.
+        tree: Layout and exponents.
         scale: s of Eq. 11; 1 as published, or "standardised" for a mean leaf variance of 1.
-        learn_exponents: whether all exponents but p0, the root's, are learned.
-        learn_p0: whether p0 is learned.
-        learn_scale: whether s is learned.
-        lowest_exponent: lower bound of learned exponents.
+        learn_exponents: Whether all exponents but p0, the root's, are learned.
+        learn_p0: Whether p0 is learned.
+        learn_scale: Whether s is learned.
+        lowest_exponent: Lower bound of learned exponents.
 
-    >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).learned_values()
-    {'p1': tensor(2.), 'p2': tensor(2.)}
+    Examples:
+        >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).learned_values()
+        {'p1': tensor(2.), 'p2': tensor(2.)}
     """
 
     def __init__(
@@ -206,18 +208,19 @@ def build_prior(
     Args:
         prior: a family with or without its shape parameter in parentheses, "isa" (the paper's 5×4
             layout; learned exponents start at 2), or an `LpTree`, e.g. "2.1[2.2*4, 2.2*4]".
-        n_latents: number of latents; may be left out where the layout determines it. Default 20.
-        scale: the family's scale, for a tree s of Eq. 11; or "standardised".
-        learn_exponents: learn a tree's exponents but p0.
-        learn_p0: learn a tree's p0.
-        learn_scale: learn the scale.
-        lowest_exponent: lower bound of learned exponents.
+        n_latents: Number of latents; may be left out where the layout determines it. Default 20.
+        scale: The family's scale, for a tree s of Eq. 11; or "standardised".
+        learn_exponents: Learn a tree's exponents but p0.
+        learn_p0: Learn a tree's p0.
+        learn_scale: Learn the scale.
+        lowest_exponent: Lower bound of learned exponents.
 
     Raises:
-        ValueError: for text that is no prior, or a width that does not fit the tree.
+        ValueError: For text that is no prior, or a width that does not fit the tree.
 
-    >>> build_prior("2.1[2.2*4, 2.2*3]").subspaces
-    (slice(0, 4, None), slice(4, 7, None))
+    Examples:
+        >>> build_prior("2.1[2.2*4, 2.2*3]").subspaces
+        (slice(0, 4, None), slice(4, 7, None))
     """
     family = re.fullmatch(r"([a-z-]+)(?:\(([^()]*)\))?", prior)
     if family and prior != "isa":

@@ -21,8 +21,8 @@ class VAEOutput:
     """One pass through a VAE: the images, one posterior sample, and three distributions.
 
     Attributes:
-        x: images, (batch, channels, height, width).
-        z: one sample of the posterior per image, (batch, latents).
+        x: Images, (batch, channels, height, width).
+        z: One sample of the posterior per image, (batch, latents).
         posterior: q(z|x), batch shape (batch,), event shape (latents,).
         prior: p(z), event shape (latents,).
         likelihood: p(x|z), batch shape (batch,), event shape of an image.
@@ -46,8 +46,8 @@ class VAE(nn.Module):
     """Encoder, decoder, prior and likelihood as one model.
 
     Args:
-        encoder: images to (batch, 2 latents): mean and log-std of q(z|x).
-        decoder: latents to the likelihood's parameters.
+        encoder: Images to (batch, 2 latents): mean and log-std of q(z|x).
+        decoder: Latents to the likelihood's parameters.
         prior: a module that returns p(z).
         likelihood: a module from the decoder's output to p(x|z).
 

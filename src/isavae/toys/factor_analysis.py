@@ -91,7 +91,7 @@ class FactorAnalysis:
         Args:
             moment: S, the data's second moment.
             beta: Weight of the KL divergence.
-            mean_field: Whether q is a product over latents, or any normal law.
+            mean_field: Whether q is a product over latents, or any normal distribution.
         """
         recognition = self.recognition(beta)
         covariance = self.posterior_covariance(beta, mean_field)

@@ -44,7 +44,7 @@ class StudentICA:
         dof: ν, degrees of freedom; the paper's experiment has 3.5.
 
     Raises:
-        ValueError: noise, scale or dof is not positive.
+        ValueError: Noise, scale or dof is not positive.
 
     Examples:
         >>> model = StudentICA(directions(0, 60, 120), noise=0.3)
@@ -200,9 +200,10 @@ def ascend(
 def directions(*degrees: float | int) -> Float[Tensor, "2 components"]:
     """Unit vectors of the plane as columns.
 
-    >>> directions(0, 90).round(decimals=3)
-    tensor([[1., 0.],
-            [0., 1.]], dtype=torch.float64)
+    Examples:
+        >>> directions(0, 90).round(decimals=3)
+        tensor([[1., 0.],
+                [0., 1.]], dtype=torch.float64)
     """
     angles = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     return torch.stack([angles.cos(), angles.sin()])
@@ -211,8 +212,9 @@ def directions(*degrees: float | int) -> Float[Tensor, "2 components"]:
 def overlap(weights: Float[Tensor, "data components"]) -> float:
     """How far columns are from orthogonal: Σ_{i≠j} (w_i · w_j)² / (Σ_i |w_i|²)², 0 if they are.
 
-    >>> round(overlap(directions(0, 90)), 12), round(overlap(directions(0, 0)), 12)
-    (0.0, 0.5)
+    Examples:
+        >>> round(overlap(directions(0, 90)), 12), round(overlap(directions(0, 0)), 12)
+        (0.0, 0.5)
     """
     gram = weights.mT @ weights
     crossed = gram.square().sum() - gram.diagonal().square().sum()

@@ -28,17 +28,18 @@ def marginal_entropies(
     Exact to 1e-4 nats in O(n + G log G) per latent, G the grid points for the narrowest component.
 
     Args:
-        mean: component means.
-        log_std: logarithms of the components' stds.
-        labels: the conditional mixture that each component belongs to, -1 for none.
-        n_labels: number of labels; a label without components has the entropy nan.
+        mean: Component means.
+        log_std: Logarithms of the components' stds.
+        labels: The conditional mixture that each component belongs to, -1 for none.
+        n_labels: Number of labels; a label without components has the entropy nan.
 
     Returns:
         Entropies in nats, float64.
 
-    >>> mean, log_std = torch.zeros(3, 2), torch.tensor([[0.0, 1.0]]).expand(3, 2)
-    >>> marginal_entropies(mean, log_std)  # log sqrt(2πe), and one more
-    tensor([1.4189, 2.4189], dtype=torch.float64)
+    Examples:
+        >>> mean, log_std = torch.zeros(3, 2), torch.tensor([[0.0, 1.0]]).expand(3, 2)
+        >>> marginal_entropies(mean, log_std)  # log sqrt(2πe), and one more
+        tensor([1.4189, 2.4189], dtype=torch.float64)
     """
     if labels is None:
         whole = torch.zeros(len(mean), dtype=torch.int64)

@@ -37,11 +37,12 @@ class Grids:
     A cell is one point of one node's grid; the finest grids' points are where sums are known.
 
     Args:
-        sizes: points of each sum's grids, finest first.
+        sizes: Points of each sum's grids, finest first.
 
-    >>> grids = Grids(((32, 16), (16,)))
-    >>> [block.size for block in grids.blocks], grids.finest_sizes.flatten()
-    ([32, 16], tensor([32, 16]))
+    Examples:
+        >>> grids = Grids(((32, 16), (16,)))
+        >>> [block.size for block in grids.blocks], grids.finest_sizes.flatten()
+        ([32, 16], tensor([32, 16]))
     """
 
     sizes: tuple[tuple[int, ...], ...]

@@ -33,9 +33,9 @@ class Ladder:
     """The place of several sums of normals: where each begins, and its grids, one per octave.
 
     Attributes:
-        low: where each sum's period begins.
-        finest: octave of each sum's narrowest std.
-        grids: the sums' grids.
+        low: Where each sum's period begins.
+        finest: Octave of each sum's narrowest std.
+        grids: The sums' grids.
     """
 
     low: Float[Tensor, "sums 1"]
@@ -103,10 +103,10 @@ class GridWeights:
     """Normals weights_on_grid over two nodes of a ladder each.
 
     Attributes:
-        cell: where on the grids a normal's coefficients belong.
-        node: stds of the nodes.
+        cell: Where on the grids a normal's coefficients belong.
+        node: Stds of the nodes.
         offset: δ, how far the mean is beyond its point, in stds of the node.
-        fraction: of the variance between the node, 0, and the other one, 1.
+        fraction: Of the variance between the node, 0, and the other one, 1.
     """
 
     cell: Int[Tensor, "two *n"]

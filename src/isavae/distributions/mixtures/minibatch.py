@@ -34,9 +34,9 @@ class MinibatchWeights:
     """Weights of the components in the estimate of q(z_i): one for all, and exceptions per sample.
 
     Attributes:
-        default: weight of every component that is no exception.
-        components: the exceptional components of each sample.
-        exceptions: their weights.
+        default: Weight of every component that is no exception.
+        components: The exceptional components of each sample.
+        exceptions: Their weights.
     """
 
     default: float
@@ -99,19 +99,20 @@ def log_densities(
     give the exact marginals. Memory is bounded: backward recomputes each block.
 
     Args:
-        z: one sample of each component's posterior.
-        mean: means of the components.
-        std: standard deviations of the components.
-        weights: of the components.
-        groups: latents of each group.
+        z: One sample of each component's posterior.
+        mean: Means of the components.
+        std: Standard deviations of the components.
+        weights: Of the components.
+        groups: Latents of each group.
 
     Returns:
         Log-densities in nats.
 
-    >>> z, weights = torch.zeros(2, 3), MinibatchWeights.weighted(batch=2, n_data=1)
-    >>> log_densities(z, z, torch.ones(2, 3), weights, [slice(0, 3)])  # -3/2 log 2π
-    tensor([[-2.7568],
-            [-2.7568]])
+    Examples:
+        >>> z, weights = torch.zeros(2, 3), MinibatchWeights.weighted(batch=2, n_data=1)
+        >>> log_densities(z, z, torch.ones(2, 3), weights, [slice(0, 3)])  # -3/2 log 2π
+        tensor([[-2.7568],
+                [-2.7568]])
     """
     columns, dtype = [], working_dtype(z.device)
     for group in groups:
@@ -137,11 +138,11 @@ def log_marginals(
     step should not wait for a grid to be chosen.
 
     Args:
-        z: one sample of each component's posterior.
-        mean: means of the components.
-        std: standard deviations of the components.
-        weights: of the components.
-        exact: visit all pairs.
+        z: One sample of each component's posterior.
+        mean: Means of the components.
+        std: Standard deviations of the components.
+        weights: Of the components.
+        exact: Visit all pairs.
 
     Returns:
         Log-densities in nats.

@@ -27,16 +27,17 @@ class SpectralGrid:
     """A periodic grid on [0, 1) and a ladder of stds, for sums of normals.
 
     Args:
-        size: points of the finest grid, a power of two.
-        coarsest: points of the coarsest grid, a power of two.
-        narrowest: lower end of the ladder, in periods.
-        octaves: length of the ladder in factors of two.
-        nodes: nodes of the ladder per octave.
-        order: highest moment that is kept.
+        size: Points of the finest grid, a power of two.
+        coarsest: Points of the coarsest grid, a power of two.
+        narrowest: Lower end of the ladder, in periods.
+        octaves: Length of the ladder in factors of two.
+        nodes: Nodes of the ladder per octave.
+        order: Highest moment that is kept.
 
-    >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4, points_per_std=2)
-    >>> grid.size, grid.octaves
-    (256, 3)
+    Examples:
+        >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4, points_per_std=2)
+        >>> grid.size, grid.octaves
+        (256, 3)
     """
 
     size: int
@@ -53,11 +54,11 @@ class SpectralGrid:
         """Return the smallest grid for stds in [narrowest, widest], in periods.
 
         Args:
-            narrowest: smallest std of a component.
-            widest: largest std of a component.
-            nodes: nodes of the ladder per octave.
-            order: highest moment that is kept.
-            points_per_std: grid points per std; a normal's spectrum falls to
+            narrowest: Smallest std of a component.
+            widest: Largest std of a component.
+            nodes: Nodes of the ladder per octave.
+            order: Highest moment that is kept.
+            points_per_std: Grid points per std; a normal's spectrum falls to
                 exp(-(π points_per_std)²/2) at the Nyquist frequency.
         """
         size, coarsest = (
@@ -89,8 +90,8 @@ class SpectralGrid:
         """Return each normal's cell and its offset and excess variance there, in stds of the node.
 
         Args:
-            mean: means in periods.
-            std: stds in periods, within the ladder.
+            mean: Means in periods.
+            std: Stds in periods, within the ladder.
         """
         steps = torch.log2(std.detach() / self.narrowest) * self.nodes
         node = steps.round().long().clamp(0, len(self.stds) - 1)
@@ -118,9 +119,9 @@ class SpectralGrid:
         """Return the Fourier coefficients of several sums of normals.
 
         Args:
-            index: the normals' cells, plus `cells` times the number of each one's sum.
-            moments: the normals' moments in their cells.
-            sums: the number of sums.
+            index: The normals' cells, plus `cells` times the number of each one's sum.
+            moments: The normals' moments in their cells.
+            sums: The number of sums.
         """
         spectrum = torch.zeros(sums, self.size // 2 + 1, dtype=torch.complex128)
         for j, moment in enumerate(moments):
