@@ -1,4 +1,4 @@
-"""`LpTree`: the immutable layout of a nested norm. No tensors here."""
+"""`LpTree`: the immutable tree of a nested norm, without tensors."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ class LpTree:
     arities: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        # Whole numbers are as good, and 2 is 2.0: in the text, too.
+        # Integers are accepted; 2 equals 2.0, also in the text form.
         object.__setattr__(self, "exponents", tuple(map(float, self.exponents)))
         for p in self.exponents:
             if not (math.isfinite(p) and p > 0):
@@ -56,7 +56,7 @@ class LpTree:
 
     @classmethod
     def parse(cls, text: str) -> "LpTree":
-        """Reads the text form: `p[child, …]` an inner node, `p*n` one over n leaves, `z` a leaf.
+        """Parse the text form: `p[child, …]` an inner node, `p*n` one over n leaves, `z` a leaf.
 
         Raises:
             ValueError: With the column, if the text is not a tree.
@@ -89,7 +89,7 @@ class LpTree:
 
     @classmethod
     def from_lists(cls, nested: Sequence) -> "LpTree":
-        """Reads nested lists, in either notation of the published code.
+        """Convert nested lists, in either notation of the published code.
 
         A node is `(p, n)`, over n leaves, or `[p, children]`; a leaf is `[1.0]` or `"z"`.
 

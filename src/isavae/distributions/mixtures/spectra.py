@@ -1,4 +1,7 @@
-"""Sums of many normal densities with stds of their own, in time linear in their number.
+"""Sums of many normal densities with stds of their own, on a grid, in linear time.
+
+The engine of `entropies`: one histogram serves the mixtures of many labels, and no gradients are
+needed. `ladder` is its counterpart for training, with gradients and values at arbitrary points.
 
 A normal N(μ, σ²) is moved to the nearest point b of a grid and the nearest node σ_k of a geometric
 ladder of stds. What the move lost is itself a normal, N(μ - b, σ² - σ_k²), whose excess variance
@@ -32,7 +35,7 @@ class SpectralGrid:
         narrowest: Lower end of the ladder, in periods.
         octaves: Length of the ladder in factors of two.
         nodes: Nodes of the ladder per octave.
-        order: Highest moment that is kept.
+        order: Highest moment.
 
     Examples:
         >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4, points_per_std=2)
@@ -51,13 +54,13 @@ class SpectralGrid:
     def spanning(
         cls, narrowest: float, widest: float, *, nodes: int, order: int, points_per_std: int
     ) -> "SpectralGrid":
-        """Return the smallest grid for stds in [narrowest, widest], in periods.
+        """The smallest grid for stds in [narrowest, widest], in periods.
 
         Args:
             narrowest: Smallest std of a component.
             widest: Largest std of a component.
             nodes: Nodes of the ladder per octave.
-            order: Highest moment that is kept.
+            order: Highest moment.
             points_per_std: Grid points per std; a normal's spectrum falls to
                 exp(-(π points_per_std)²/2) at the Nyquist frequency.
         """
@@ -87,7 +90,7 @@ class SpectralGrid:
     def place(
         self, mean: Float[Tensor, "*n"], std: Float[Tensor, "*n"]
     ) -> tuple[Int[Tensor, "*n"], Float[Tensor, "*n"], Float[Tensor, "*n"]]:
-        """Return each normal's cell and its offset and excess variance there, in stds of the node.
+        """Each normal's cell and its offset and excess variance there, in stds of the node.
 
         Args:
             mean: Means in periods.
@@ -107,7 +110,7 @@ class SpectralGrid:
     def moments(
         self, offset: Float[Tensor, "*n"], excess: Float[Tensor, "*n"]
     ) -> list[Float[Tensor, "*n"]]:
-        """Return the moments 0 to `order` of normals with mean `offset` and variance `excess`."""
+        """The moments 0 to `order` of normals with mean `offset` and variance `excess`."""
         moments = [torch.ones_like(offset), offset]
         for j in range(1, self.order):
             moments.append(offset * moments[j] + j * excess * moments[j - 1])
@@ -116,7 +119,7 @@ class SpectralGrid:
     def spectrum(
         self, index: Int[Tensor, " n"], moments: list[Float[Tensor, " n"]], sums: int
     ) -> Complex[Tensor, "sums frequencies"]:
-        """Return the Fourier coefficients of several sums of normals.
+        """The Fourier coefficients of several sums of normals.
 
         Args:
             index: The normals' cells, plus `cells` times the number of each one's sum.
@@ -147,5 +150,5 @@ class SpectralGrid:
         return kernels
 
     def density(self, spectrum: Complex[Tensor, "sums frequencies"]) -> Float[Tensor, "sums size"]:
-        """Return the sums' densities per period at the points of the finest grid."""
+        """The sums' densities per period at the points of the finest grid."""
         return torch.fft.irfft(spectrum, n=self.size, norm="forward")
