@@ -10,7 +10,6 @@ from isavae.models import (
     BernoulliLikelihood,
     BetaVAE,
     NoiseStream,
-    StandardNormalPrior,
     build_likelihood,
     build_networks,
     build_prior,
@@ -49,7 +48,7 @@ def test_kl_of_one_sample_is_unbiased():
     """The mean of the one-sample KL over many samples is the closed form, within five errors."""
     torch.manual_seed(1)
     posterior = Normal(torch.randn(3, 4), torch.rand(3, 4) + 0.2)
-    prior = StandardNormalPrior(4)()
+    prior = build_prior("normal", 4)()
     exact = kl_divergence(Independent(posterior, 1), prior)
     z = posterior.sample((100_000,))
     sampled = Independent(posterior, 1).log_prob(z) - prior.log_prob(z)
@@ -76,7 +75,7 @@ def test_beta_vae_is_its_formula(beta):
 def test_isa_with_all_exponents_two_and_scale_two_is_the_standard_normal():
     z = torch.randn(7, 4)
     isa = build_prior("2[2*2, 2*2]", scale=2.0)()
-    torch.testing.assert_close(isa.log_prob(z), StandardNormalPrior(4)().log_prob(z))
+    torch.testing.assert_close(isa.log_prob(z), build_prior("normal", 4)().log_prob(z))
 
 
 def test_standardised_prior_has_unit_mean_variance():

@@ -34,7 +34,6 @@ from isavae.models.priors import (
     FactorialPrior,
     LpNestedPrior,
     Prior,
-    StandardNormalPrior,
     build_prior,
 )
 from isavae.models.vae import VAE, NoiseStream, VAEOutput, noise_generator
@@ -70,7 +69,6 @@ __all__ = [
     "Objective",
     "ObjectiveValue",
     "Prior",
-    "StandardNormalPrior",
     "VAEOutput",
     "build_likelihood",
     "build_networks",

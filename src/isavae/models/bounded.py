@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 @final
 class BoundedValues(nn.Module):
-    """Positive numbers, some of them learned as logits of their place between two bounds.
+    """Positive numbers, some of them learned between two bounds.
 
-    The place is that of the logarithm, and the bounds hold after any step of any optimiser.
+    What is learned is the logit of the position of the logarithm between those of the bounds, so
+    that the bounds hold after any step of any optimiser.
 
     Args:
         start: Values to start from.
@@ -51,13 +52,13 @@ class BoundedValues(nn.Module):
             return self.start
         ratio = math.log(self.highest / self.lowest)
         learned = self.lowest * torch.exp(ratio * torch.sigmoid(self.logit))
-        # Rounding may lead past a bound by the last digit.
+        # Rounding may exceed a bound by the last digit.
         learned = learned.clamp(self.lowest, self.highest)
         return self.start.index_copy(0, self.index, learned)
 
 
 def bounded_values(values: dict[str, BoundedValues]) -> dict[str, Float[Tensor, ""]]:
-    """The learned ones of some values, numbered where there are several."""
+    """The learned values by name, with an index where a name has several."""
     readings = {}
     for name, bounded in values.items():
         current = bounded().detach()

@@ -52,7 +52,7 @@ class FactorVAE(Objective):
         check_nonnegative(gamma=self.gamma, warmup=self.warmup)
         if not 0 < self.discriminator_share <= 1:
             raise ValueError(
-                f"discriminator_share must lie in (0, 1]; got {self.discriminator_share}"
+                f"discriminator_share must be in (0, 1]; got {self.discriminator_share}"
             )
 
     def adversary(self, n_latents: int) -> Adversary:
@@ -122,9 +122,9 @@ class DensityRatio(Adversary):
     ) -> dict[str, Float[Tensor, ""]]:
         count = max(1, round(self.share * len(z)))
         permuted = permuted_latents(fresh(count), generator)
-        true = self.network(z[:count])
-        false = self.network(permuted)
-        loss = (_cross_entropy(true, 0) + _cross_entropy(false, 1)) / 2
+        of_joint = self.network(z[:count])
+        of_product = self.network(permuted)
+        loss = (_cross_entropy(of_joint, 0) + _cross_entropy(of_product, 1)) / 2
         self.optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay ** (step / 1000)
         self.optimizer.zero_grad()
         loss.backward()
@@ -132,18 +132,18 @@ class DensityRatio(Adversary):
         return {"discriminator": loss.detach()}
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The optimiser's state, so that a resumed discriminator goes on bit for bit."""
+        """The optimiser's state, so that a resumed run is the same bit for bit."""
         return self.optimizer.state_dict()
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore what `get_extra_state` gave."""
+        """Restore the state from `get_extra_state`."""
         self.optimizer.load_state_dict(state)
 
 
 def permuted_latents(
     z: Float[Tensor, "batch latents"], generator: torch.Generator
 ) -> Float[Tensor, "batch latents"]:
-    """Permute every latent over the batch on its own: samples of Π_j q(z_j)."""
+    """Samples of Π_j q(z_j): every latent permuted over the batch independently."""
     order = torch.rand(z.shape, generator=generator, device=z.device).argsort(0)
     return z.gather(0, order)
 

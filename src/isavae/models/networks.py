@@ -174,7 +174,7 @@ def build_networks(
     """Encoder and decoder of a named architecture.
 
     Args:
-        name: a key of `NETWORKS`.
+        name: A key of `NETWORKS`.
         shape: (channels, height, width) of an image.
         n_latents: Number of latents.
         parameters_per_pixel: Parameters of the likelihood per pixel and channel.

@@ -62,17 +62,17 @@ class BetaTCVAE(Objective):
 
     `-log p(x|z) + α [log q(z|x) - log q(z)] + β [log q(z) - Σ_j log q(z_j)]
     + γ [Σ_j log q(z_j) - log p(z)]`: mutual information of image and code, total correlation, and
-    the divergence of the single latents from the prior.
+    KL between the marginals and the prior.
 
     Args:
         beta: Weight of the total correlation.
         alpha: Weight of the mutual information.
-        gamma: Weight of the divergence of the parts.
-        estimator: Of log q(z) and log q(z_j): minibatch "weighted", "stratified", or
+        gamma: Weight of the KL of the marginals.
+        estimator: Estimator of log q(z) and log q(z_j): minibatch "weighted", "stratified", or
             "stratified_published", which repeats an error of all published code.
-        between: What should be independent: the "latents", or the prior's "subspaces" only, which
-            leaves dependence within a subspace free.
-        exact: Visit all pairs for log q(z_j), in place of the fast form within 1e-3 nats of it.
+        between: What should be independent: the "latents", or only the prior's "subspaces", whose
+            own latents may then depend on each other.
+        exact: Sum over all pairs for log q(z_j), instead of the fast form within 1e-3 nats of it.
         warmup: Steps in which beta rises from 0.
     """
 
@@ -111,7 +111,7 @@ class BetaTCVAE(Objective):
     def _log_aggregate(
         self, output: VAEOutput, n_data: int
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-        """Log q(z), and the sum of log q over the parts that should be independent."""
+        """Log q(z), and the sum of log q of the latents or subspaces."""
         batch, latents = output.z.shape
         weights = getattr(MinibatchWeights, self.estimator)(batch, n_data)
         normal: Any = output.posterior.base_dist
@@ -156,7 +156,7 @@ class AnnealedVAE(Objective):
 @final
 @dataclass(frozen=True)
 class DIPVAEI(Objective):
-    """DIP-VAE-I: the covariance of the posterior means is drawn to the prior's (Kumar 2018).
+    """DIP-VAE-I: the covariance of the posterior means approaches the prior's (Kumar 2018).
 
     `-ELBO + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - v_i)²`, C = Cov(μ), v the variances of p(z), 1 as
     published for the normal prior.

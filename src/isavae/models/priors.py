@@ -17,16 +17,20 @@ from isavae.models.bounded import BoundedValues, bounded_values
 Scale = float | Literal["standardised"]
 
 PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
-# Learned exponents start from the normal distribution's.
+# Learned exponents start from those of the normal distribution.
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
-# Of a learned scale.
+# Bounds of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
 
 
 class Prior(nn.Module, ABC):
-    """A module that returns p(z) over `latent` variables, arranged in `subspaces`.
+    """A module that returns p(z), whose latents are grouped in `subspaces`.
 
     Whether its learned values are frozen is part of its state.
+
+    Args:
+        n_latents: Number of latents.
+        subspaces: Latents of each subspace; by default every latent is one.
     """
 
     n_latents: int
@@ -42,19 +46,19 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def forward(self) -> Distribution:
-        """The prior p(z), with event shape (latent,)."""
+        """The prior p(z), with event shape (n_latents,)."""
 
     def learned_values(self) -> dict[str, Float[Tensor, ""]]:
-        """What is learned, as named numbers for the log."""
+        """The learned values by name, for the log."""
         return {}
 
     def freeze(self) -> None:
-        """Stop learning; an optimiser leaves what has no gradient as it is, to the bit."""
+        """Stop learning. An optimiser does not change values without gradients by a single bit."""
         self.frozen.fill_(True)
         _apply_frozen(self)
 
     def unfreeze(self) -> None:
-        """Go on learning."""
+        """Resume learning."""
         self.frozen.fill_(False)
         _apply_frozen(self)
 
@@ -63,23 +67,7 @@ def _apply_frozen(prior: Prior, missing_and_unexpected_keys: object = None) -> N
     prior.requires_grad_(not bool(prior.frozen))
 
 
-@final
-class StandardNormalPrior(Prior):
-    """N(0, I), rotationally symmetric: every latent a subspace of its own by name only."""
-
-    loc: Tensor
-    std: Tensor
-
-    def __init__(self, n_latents: int):
-        super().__init__(n_latents)
-        self.register_buffer("loc", torch.zeros(n_latents), persistent=False)
-        self.register_buffer("std", torch.ones(n_latents), persistent=False)
-
-    def forward(self) -> Distribution:
-        return Independent(Normal(self.loc, self.std, validate_args=False), 1)
-
-
-# name -> (the distribution for scales and a shape parameter, the shape parameter's default)
+# name -> (scales and shape parameter to distribution, default of the shape parameter)
 FAMILIES: dict[str, tuple[Callable[[Tensor, float], Distribution], float]] = {
     "normal": (lambda s, _: Normal(torch.zeros_like(s), s, validate_args=False), 2.0),
     "laplace": (lambda s, _: Laplace(torch.zeros_like(s), s, validate_args=False), 1.0),
@@ -94,7 +82,7 @@ class FactorialPrior(Prior):
 
     Args:
         n_latents: Number of latents.
-        family: a key of `FAMILIES`.
+        family: A key of `FAMILIES`.
         shape: Degrees of freedom of "student-t", exponent of "gennorm"; None takes the default.
         scale: The family's own scale parameter, or "standardised" for unit variance.
         learn_scale: Whether the scale, common to all latents, is learned.
@@ -136,12 +124,12 @@ class FactorialPrior(Prior):
 
 @final
 class LpNestedPrior(Prior):
-    """An Lp-nested prior (Eqs. 7, 11); an ISA layout is a tree of depth two.
+    """An Lp-nested prior (Eqs. 7, 11); an ISA prior is a tree of depth two.
 
-    Exponents are fixed, or learned by gradient from those of the tree, between bounds.
+    Exponents are fixed, or learned by gradient within bounds, starting from those of the tree.
 
     Args:
-        tree: Layout and exponents.
+        tree: Tree and exponents.
         scale: s of Eq. 11; 1 as published, or "standardised" for a mean leaf variance of 1.
         learn_exponents: Whether all exponents but p0, the root's, are learned.
         learn_p0: Whether p0 is learned.
@@ -206,9 +194,9 @@ def build_prior(
     """A prior from its text: `normal`, `laplace`, `student-t(3.5)`, `gennorm(4)`, `isa`, or a tree.
 
     Args:
-        prior: a family with or without its shape parameter in parentheses, "isa" (the paper's 5×4
-            layout; learned exponents start at 2), or an `LpTree`, e.g. "2.1[2.2*4, 2.2*4]".
-        n_latents: Number of latents; may be left out where the layout determines it. Default 20.
+        prior: A family with or without its shape parameter in parentheses, "isa" (the paper's five
+            subspaces of four; learned exponents start at 2), or a tree, e.g. "2.1[2.2*4, 2.2*4]".
+        n_latents: Number of latents. A tree has its own; the default of a family is 20.
         scale: The family's scale, for a tree s of Eq. 11; or "standardised".
         learn_exponents: Learn a tree's exponents but p0.
         learn_p0: Learn a tree's p0.
@@ -216,7 +204,7 @@ def build_prior(
         lowest_exponent: Lower bound of learned exponents.
 
     Raises:
-        ValueError: For text that is no prior, or a width that does not fit the tree.
+        ValueError: For text that is not a prior, or a number of latents that does not fit the tree.
 
     Examples:
         >>> build_prior("2.1[2.2*4, 2.2*3]").subspaces
@@ -262,6 +250,4 @@ def _build_factorial(
         number = math.nan
     if number is not None and not 0 < number < math.inf:
         raise ValueError(f"the shape of {family} must be a positive number; got {shape!r}")
-    if family == "normal" and scale in (1.0, "standardised") and not learn_scale:
-        return StandardNormalPrior(n_latents)
     return FactorialPrior(n_latents, family, number, scale, learn_scale)

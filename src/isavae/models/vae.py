@@ -36,7 +36,7 @@ class VAEOutput:
 
     @property
     def subspaces(self) -> tuple[slice, ...]:
-        """Groups of latents that the prior makes independent; single ones if it has none."""
+        """The prior's independent groups of latents; single latents if it has none."""
         singles = tuple(slice(j, j + 1) for j in range(self.z.shape[1]))
         return getattr(self.prior, "subspaces", singles)
 
@@ -46,10 +46,10 @@ class VAE(nn.Module):
     """Encoder, decoder, prior and likelihood as one model.
 
     Args:
-        encoder: Images to (batch, 2 latents): mean and log-std of q(z|x).
-        decoder: Latents to the likelihood's parameters.
-        prior: a module that returns p(z).
-        likelihood: a module from the decoder's output to p(x|z).
+        encoder: Network from images to (batch, 2 latents), the mean and log-std of q(z|x).
+        decoder: Network from latents to the likelihood's parameters.
+        prior: A module that returns p(z).
+        likelihood: A module from the decoder's output to p(x|z).
 
     The networks run in `network_dtype` (bfloat16 by autocast where set); posterior, prior and
     likelihood are always computed in the weights' own precision.

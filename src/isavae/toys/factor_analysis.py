@@ -58,7 +58,7 @@ class FactorAnalysis:
 
     @property
     def covariance(self) -> Float[Tensor, "*batch data data"]:
-        """Of x: W Wᵀ + D."""
+        """Covariance of x, W Wᵀ + D."""
         return self.weights @ self.weights.mT + self.noise
 
     def log_evidence(self, moment: Float[Tensor, "data data"]) -> Float[Tensor, "*batch"]:
@@ -66,14 +66,14 @@ class FactorAnalysis:
         return _gaussian_log_density(self.covariance, moment)
 
     def precision(self, beta: float = 1.0) -> Float[Tensor, "*batch latents latents"]:
-        """Of the best joint q: Σ̃⁻¹ = M Wᵀ D⁻¹ W + I, M = 1/β (B.2)."""
+        """Precision of the best joint q, Σ̃⁻¹ = M Wᵀ D⁻¹ W + I, M = 1/β (B.2)."""
         identity = torch.eye(self.weights.shape[-1], dtype=self.weights.dtype)
         return self._scaled_transpose(beta) @ self.weights + identity
 
     def posterior_covariance(
         self, beta: float = 1.0, mean_field: bool = True
     ) -> Float[Tensor, "*batch latents latents"]:
-        """Of the best q: the inverse of the precision, or of its diagonal alone if mean-field."""
+        """Covariance of the best q: the inverse of the precision, or of its diagonal."""
         precision = self.precision(beta)
         if mean_field:
             return torch.diag_embed(1 / precision.diagonal(dim1=-2, dim2=-1))

@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+# The trapezoidal rule of E_q log p(z_k) spans ±7 s_nk. Under a normal weight its error falls like
+# exp(-2π d / spacing), d = √ν s / s_nk the distance of the integrand's singularity from the real
+# line: 1e-7 nats at s_nk = 2 s. The widest q, the best fit to the prior, has s_nk = 1.1 s.
 REACH, NODES = 7.0, 41
-"""The trapezoidal rule of E_q log p(z_k) spans ±7 s_nk. Under a normal weight its error falls
-like exp(-2π d / spacing), d = √ν s / s_nk the distance of the integrand's singularity from the real
-line: 1e-7 nats at s_nk = 2 s; the widest q of all, the best fit to the prior, has s_nk = 1.1 s."""
 
 
 @final
@@ -161,7 +161,7 @@ def ascend(
     magnitudes: bool = True,
     tolerance: float = 1e-7,
 ) -> Iterator[Step]:
-    """Learns W by variational inference: yields the start and then every step, each one higher.
+    """Learn W by variational inference: yield the start, then steps of increasing free energy.
 
     Quasi-Newton (BFGS) ascent of max_q F_β(q, W), first along the step of variational EM. Every
     trial infers the factors anew from the last accepted ones; a trial that does not raise the

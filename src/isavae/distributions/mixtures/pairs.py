@@ -29,8 +29,8 @@ LogWeights = Callable[[int, int], Float[Tensor, "rows components"]]
 class QuadraticNormals:
     """Diagonal normals as polynomials: log N(z; μ, σ²) = [y², y, 1] · c with y = z - centre.
 
-    A common centre leaves densities alone and keeps the squares small, which cancel by a factor of
-    (μ/σ)².
+    A common centre does not change the densities and keeps the squares small, of which a part of
+    (μ/σ)² cancels.
 
     Attributes:
         centre: Mean of the means.
@@ -77,6 +77,7 @@ class QuadraticNormals:
         return bool((mean.square() * precision).amax() > _LARGEST_SQUARE)
 
 
+@torch.no_grad()
 def log_mixture(
     z: Float[Tensor, "samples latents"],
     components: QuadraticNormals,
@@ -98,6 +99,7 @@ def log_mixture(
         >>> log_mixture(torch.zeros(1, 1), normals, torch.tensor([-1.0]))  # -1/2 log 2π
         tensor([-0.9189], dtype=torch.float64)
     """
+    reference = reference.double()
     log_ratios = _log_ratios_by_latent if components.cancel() else _log_ratios
     features, total = components.features(z), torch.zeros(len(z), dtype=torch.float64)
     for start in range(0, len(z), _SAMPLES_AT_ONCE):
@@ -127,7 +129,7 @@ def _log_ratios_by_latent(
     components: QuadraticNormals,
     reference: Float[Tensor, "samples 1"],
 ) -> Float[Tensor, "samples n"]:
-    """The same from squares of differences, which is slower and does not cancel."""
+    """The same from squares of differences: slower, but nothing cancels."""
     mean, precision = components.mean_and_precision
     total = (precision.log() - _LOG_2PI).sum(1) / 2 - reference
     for j in range(mean.shape[1]):
