@@ -1,4 +1,4 @@
-"""What every distribution of `instances.py` promises.
+"""Laws that every distribution of `instances.py` obeys.
 
 All were seen to fail on a planted bug, but for shapes, pickling and the agreement of precisions.
 Statistical laws use fixed seeds and reject at 1e-5: a correct change of the random stream raises a

@@ -68,7 +68,7 @@ def test_norm_of_eq_6():
 
 
 @pytest.mark.parametrize("radial", [Gamma(3 * DOUBLE, DOUBLE), LogNormal(0 * DOUBLE, DOUBLE)])
-def test_radius_follows_the_radial_law(radial):
+def test_radius_follows_the_radial_distribution(radial):
     distribution = LpNested("2.1[2.2*4, 3[z, 1.5*2]]", radial=radial)
     v = distribution.norm(distribution.sample((20_000,)))
     reference = {Gamma: stats.gamma(3), LogNormal: stats.lognorm(1)}[type(radial)]
@@ -90,13 +90,13 @@ EULER = 0.5772156649015329
         (HalfNormal(3 * DOUBLE), math.log(3) - (EULER + math.log(2)) / 2),
     ],
 )
-def test_entropy_under_another_radial_law(radial, mean_log):
+def test_entropy_under_another_radial_distribution(radial, mean_log):
     distribution = LpNested("2.1[2.2*4, 3[z, 1.5*2]]", radial=radial)
     known = float(radial.entropy()) + 6 * mean_log + float(distribution.log_surface())
     assert float(distribution.entropy()) == pytest.approx(known, rel=1e-8)
 
 
-def test_entropy_under_batched_radial_laws_has_gradients():
+def test_entropy_under_batched_radial_distributions_has_gradients():
     def entropy(concentration):
         return LpNested(
             "2*3", radial=Gamma(concentration, torch.ones_like(concentration))
@@ -110,7 +110,7 @@ def test_entropy_under_batched_radial_laws_has_gradients():
     assert torch.allclose(single.double(), entropy(concentrations), atol=1e-5)
 
 
-def test_radial_laws_with_an_edge_or_a_pole_get_a_sentence():
+def test_radial_distributions_with_an_edge_or_a_pole_get_a_sentence():
     with pytest.raises(ValueError, match="instead of 1: average over samples"):
         LpNested("2*3", radial=Uniform(0.0, 1.0)).entropy()
     with pytest.raises(ValueError, match="finite mean and variance"):

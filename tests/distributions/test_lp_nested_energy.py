@@ -75,7 +75,7 @@ def test_samples_are_those_of_rejection(name):
     assert energy_rank(ours, others, 13) > 2
 
 
-def test_samples_under_another_radial_law_are_those_of_rejection():
+def test_samples_under_another_radial_distribution_are_those_of_rejection():
     """Under v ~ Gamma(3, 2) three leaves have the density e^(-2f) of Eq. 7, up to a constant."""
     node = (1.5, [None, (3.0, [None, None])])
     torch.manual_seed(14)
@@ -84,7 +84,7 @@ def test_samples_under_another_radial_law_are_those_of_rejection():
     assert energy_rank(distribution.sample((SIZE,)).numpy(), others, 16) > 2
 
 
-def test_another_law_alarms():
+def test_another_distribution_alarms():
     """0.9 and 3 swapped in the deep tree: the radius stays the same, only the directions change."""
     node, s = DISTRIBUTIONS["deep"]
     edge = (16 * s) ** (1 / node[0])

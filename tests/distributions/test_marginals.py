@@ -51,7 +51,7 @@ def test_deep_and_extreme_marginals_have_their_mass_and_variance():
         assert variance == pytest.approx(float(distribution.variance[leaf]), rel=1e-2)
 
 
-def test_marginals_under_another_radial_law():
+def test_marginals_under_another_radial_distribution():
     """Eq. 11 of p0 = 1 is v ~ Gamma(n, 1); a log-normal radius of one leaf is that leaf."""
     tree = "1[3*2, 0.7*3]"
     gamma = LpNested(tree, radial=Gamma(5 * DOUBLE, DOUBLE))
@@ -63,7 +63,7 @@ def test_marginals_under_another_radial_law():
     assert torch.allclose(leaf_density(spread, 0, X[13:]), half, rtol=1e-9)
 
 
-def test_marginals_of_a_batch_are_those_of_its_laws():
+def test_marginals_of_a_batch_are_those_of_its_distributions():
     scales = torch.tensor([0.5, 1.3], dtype=torch.float64)
     together = leaf_density(LpNested("1.5[z, 3*2]", scales), 1, X)
     for row, scale in zip(together, scales, strict=True):
@@ -85,7 +85,7 @@ def test_marginals_of_a_batch_are_those_of_its_laws():
     ],
     ids=["narrow", "wide", "with a pole", "far from 0"],
 )
-def test_the_marginal_of_a_single_leaf_is_half_its_radial_law(radial):
+def test_the_marginal_of_a_single_leaf_is_half_its_radial_distribution(radial):
     torch.manual_seed(0)
     x = radial.sample((30,))
     x = x[x > 1e-4]  # a pole is cut off nearer to 0
@@ -101,7 +101,7 @@ def test_a_pole_is_cut_off_near_zero():
     assert beyond < near < radial.log_prob(x[1]).exp() / 2
 
 
-def test_marginals_under_another_radial_law_follow_samples():
+def test_marginals_under_another_radial_distribution_follow_samples():
     """Chi-square over twenty cells of equal mass; a false alarm once in 10,000 runs."""
     torch.manual_seed(0)
     distribution = LpNested("2[1*2, 3*3]", radial=Weibull(DOUBLE, 1.7 * DOUBLE))

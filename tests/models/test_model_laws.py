@@ -1,4 +1,4 @@
-"""What every prior, likelihood and objective keeps, whatever it is."""
+"""Laws that every prior, likelihood and objective obeys."""
 
 import math
 
@@ -16,7 +16,7 @@ each_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
 
 @each_prior
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_priors_return_a_law_of_their_latents(name, dtype):
+def test_priors_return_a_distribution_of_their_latents(name, dtype):
     prior = PRIORS[name]().to(dtype)
     distribution = prior()
     assert distribution.event_shape == (prior.n_latents,)
@@ -69,7 +69,7 @@ def test_frozen_priors_ask_for_no_gradient_and_read_the_same(name):
 
 @each_likelihood
 @pytest.mark.parametrize("channels", [1, 3])
-def test_likelihoods_are_laws_of_images(name, channels):
+def test_likelihoods_are_distributions_of_images(name, channels):
     likelihood = LIKELIHOODS[name]()
     decoded = torch.randn(2, channels * likelihood.parameters_per_pixel, 4, 6).requires_grad_()
     distribution = likelihood(decoded)
@@ -112,12 +112,12 @@ class Pixels:
         return self.images[torch.randperm(64, generator=generator)[:size]]
 
 
-@pytest.mark.parametrize("layout", PRIORS)
+@pytest.mark.parametrize("prior_name", PRIORS)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_trains_with_every_prior(name, layout):
+def test_every_objective_trains_with_every_prior(name, prior_name):
     """Twenty steps: all terms finite, prior and both networks changed, all that is learned said."""
     torch.manual_seed(0)
-    objective, prior = OBJECTIVES[name], PRIORS[layout]()
+    objective, prior = OBJECTIVES[name], PRIORS[prior_name]()
     networks = build_networks("mlp", (1, 8, 8), prior.n_latents, width=16)
     model = VAE(*networks, prior, BernoulliLikelihood())
     before = {key: value.clone() for key, value in model.named_parameters()}

@@ -19,9 +19,9 @@ from isavae.models import (
 SHAPE = (1, 8, 8)
 
 
-def small_vae(layout="normal", n_latents=4):
+def small_vae(text="normal", n_latents=4):
     torch.manual_seed(0)
-    prior = build_prior(layout, n_latents)
+    prior = build_prior(text, n_latents)
     return VAE(*build_networks("mlp", SHAPE, n_latents), prior, BernoulliLikelihood())
 
 

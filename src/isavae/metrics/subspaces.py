@@ -33,7 +33,7 @@ def subspace_information(
         subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If the codes are deterministic or a subspace is empty or names no latent.
@@ -56,7 +56,7 @@ def subspace_mig(
         subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
         published: Reproduce the published evaluation code, which counts log(1/N) once for every
             latent of a subspace instead of once: it adds (n_S - 1) H(v_k) to I(z_S; v_k). Harmless
             for equal sizes n_S, wrong otherwise.
@@ -150,7 +150,7 @@ def draw(
     Args:
         codes: Codes with posterior standard deviations.
         samples: Number of draws.
-        seed: Of rows and noise.
+        seed: Seed of rows and noise.
         among: Rows to draw from, with replacement; by default all.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -174,7 +174,7 @@ def log_posterior(
 
 
 def components(codes: Codes, latents: Sequence[int]) -> QuadraticNormals:
-    """The posteriors of all images, over some latents, as components of q(z_S)."""
+    """The posteriors of all images over some latents: the components of q(z_S)."""
     mean, log_std = (values[:, latents].double() for values in codes.posteriors())
     return QuadraticNormals.from_normals(mean, log_std.exp())
 

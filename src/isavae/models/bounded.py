@@ -17,10 +17,10 @@ class BoundedValues(nn.Module):
     that the bounds hold after any step of any optimiser.
 
     Args:
-        start: Values to start from.
-        learned: Which of them are learned; the others stay where they start.
-        lowest: Lower bound of the learned ones, positive.
-        highest: Upper bound of the learned ones.
+        start: Initial values.
+        learned: For every value, whether it is learned; the others are constant.
+        lowest: Lower bound of learned values, positive.
+        highest: Upper bound of learned values.
     """
 
     start: Tensor

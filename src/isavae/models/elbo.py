@@ -1,7 +1,7 @@
-"""What every objective is, and the terms of the ELBO that all are made of.
+"""The interface of objectives, and the terms of the ELBO that all of them use.
 
-An objective is a frozen value. What changes while it is minimised, the weight of its regulariser or
-its capacity, is a function of the step.
+An objective is a frozen value. What changes in training, such as the weight of a regulariser, is a
+function of the step.
 """
 
 from abc import ABC, abstractmethod
@@ -69,7 +69,7 @@ class Objective(ABC):
             output: The pass.
             step: Number of steps done, for schedules.
             n_data: Number of images in the data set.
-            adversary: What `adversary` returned, for objectives that have one.
+            adversary: The result of `adversary`, for objectives that have one.
         """
 
     def adversary(self, n_latents: int) -> Adversary | None:

@@ -31,8 +31,8 @@ class FactorVAE(Objective):
 
     Args:
         gamma: Weight of the total correlation.
-        kl_estimator: How the KL term is estimated, see `estimate_kl`.
-        warmup: Steps in which gamma rises from 0.
+        kl_estimator: Estimator of the KL term, see `estimate_kl`.
+        warmup: Number of steps over which gamma rises from 0.
         discriminator_learning_rate: Learning rate of the discriminator's Adam, betas (0.5, 0.9).
         discriminator_decay: Its learning rate is multiplied by this over every 1000 steps.
         discriminator_width: Units of its five hidden layers.

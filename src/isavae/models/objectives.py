@@ -35,8 +35,8 @@ class BetaVAE(Objective):
 
     Args:
         beta: Weight of the KL term; 1 is the ELBO.
-        kl_estimator: How the KL term is estimated, see `estimate_kl`.
-        warmup: Steps in which beta rises from 0.
+        kl_estimator: Estimator of the KL term, see `estimate_kl`.
+        warmup: Number of steps over which beta rises from 0.
     """
 
     beta: float = 1.0
@@ -70,10 +70,10 @@ class BetaTCVAE(Objective):
         gamma: Weight of the KL of the marginals.
         estimator: Estimator of log q(z) and log q(z_j): minibatch "weighted", "stratified", or
             "stratified_published", which repeats an error of all published code.
-        between: What should be independent: the "latents", or only the prior's "subspaces", whose
-            own latents may then depend on each other.
+        between: The parts that should be independent: the "latents", or only the "subspaces" of
+            the prior, whose own latents may then depend on each other.
         exact: Sum over all pairs for log q(z_j), instead of the fast form within 1e-3 nats of it.
-        warmup: Steps in which beta rises from 0.
+        warmup: Number of steps over which beta rises from 0.
     """
 
     beta: float = 6.0
@@ -130,8 +130,8 @@ class AnnealedVAE(Objective):
     Args:
         gamma: Weight of the distance from the capacity.
         capacity: C at the end, in nats.
-        capacity_steps: Steps in which C rises from 0.
-        kl_estimator: How the KL term is estimated, see `estimate_kl`.
+        capacity_steps: Number of steps over which C rises from 0.
+        kl_estimator: Estimator of the KL term, see `estimate_kl`.
     """
 
     gamma: float = 100.0
@@ -164,8 +164,8 @@ class DIPVAEI(Objective):
     Args:
         lambda_od: Weight of the entries off the diagonal.
         lambda_d: Weight of the diagonal.
-        kl_estimator: How the KL term is estimated, see `estimate_kl`.
-        warmup: Steps in which both weights rise from 0.
+        kl_estimator: Estimator of the KL term, see `estimate_kl`.
+        warmup: Number of steps over which both weights rise from 0.
     """
 
     lambda_od: float = 10.0
@@ -192,8 +192,8 @@ class DIPVAEII(Objective):
     Args:
         lambda_od: Weight of the entries off the diagonal.
         lambda_d: Weight of the diagonal.
-        kl_estimator: How the KL term is estimated, see `estimate_kl`.
-        warmup: Steps in which both weights rise from 0.
+        kl_estimator: Estimator of the KL term, see `estimate_kl`.
+        warmup: Number of steps over which both weights rise from 0.
     """
 
     lambda_od: float = 10.0

@@ -125,7 +125,7 @@ def noise_generator(
         seed: The run's seed.
         step: Number of steps done, or of blocks in an evaluation.
         device: Where the numbers are drawn.
-        stream: What they are for.
+        stream: The purpose of the numbers.
     """
     words = np.random.SeedSequence([seed, step, stream.value]).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(words[0] >> np.uint64(1)))

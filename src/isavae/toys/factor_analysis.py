@@ -115,7 +115,7 @@ class FactorAnalysis:
 
 
 def maximum_likelihood_weights(
-    moment: Float[Tensor, "data data"], noise: Float[Tensor, "data data"], latents: int
+    moment: Float[Tensor, "data data"], noise: Float[Tensor, "data data"], n_latents: int
 ) -> Float[Tensor, "data latents"]:
     """The W of largest likelihood for a given D, with columns orthogonal under D⁻¹.
 
@@ -125,19 +125,22 @@ def maximum_likelihood_weights(
     Args:
         moment: S, the data's second moment.
         noise: D, the covariance of x given z.
-        latents: How many columns W has, at most as many as rows.
+        n_latents: Number of columns of W, at most that of its rows.
+
+    Raises:
+        ValueError: If W would have no column, or more columns than rows.
     """
-    if not 1 <= latents <= len(moment):
+    if not 1 <= n_latents <= len(moment):
         raise ValueError(
-            f"latents must be between 1 and the {len(moment)} dimensions of the data, not "
-            f"{latents}; further columns would be zero"
+            f"n_latents must be between 1 and the {len(moment)} dimensions of the data, not "
+            f"{n_latents}: further columns of W would be zero"
         )
     root = torch.linalg.cholesky(noise)
     half = torch.linalg.solve_triangular(root, moment, upper=False)
     white = torch.linalg.solve_triangular(root, half.mT, upper=False)
     values, vectors = torch.linalg.eigh(white)
-    largest = values.flip(0)[:latents].sub(1).clamp_min(0).sqrt()
-    return root @ (vectors.flip(1)[:, :latents] * largest)
+    largest = values.flip(0)[:n_latents].sub(1).clamp_min(0).sqrt()
+    return root @ (vectors.flip(1)[:, :n_latents] * largest)
 
 
 def rotation(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 2 2"]:

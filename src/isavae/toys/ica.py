@@ -134,7 +134,7 @@ class StudentICA:
         return Factors(mean, std)
 
     def gradient(self, x: Float[Tensor, "n data"], q: Factors) -> Float[Tensor, "data components"]:
-        """Of the average F_β in W; at its best q also that of max_q F_β."""
+        """Gradient in W of the average F_β; at the best q also that of max_q F_β."""
         return (x.mT @ q.mean / len(x) - self.weights @ _moment(q)) / self.noise**2
 
     def _normal_start(self, x: Float[Tensor, "n data"]) -> Factors:
@@ -168,11 +168,11 @@ def ascend(
     free energy is halved, and given up after twenty times.
 
     Args:
-        model: Where to start; the paper starts at the truth.
+        model: The model to start from; the paper starts from the true one.
         x: Data.
         beta: Weight of the KL divergence.
-        magnitudes: Whether the length of W's columns is learned too, or only their direction.
-        tolerance: Ends when ten steps together raise the free energy by less, in nats per datum.
+        magnitudes: Whether the lengths of the columns of W are learned, or only their directions.
+        tolerance: The ascent ends when ten steps raise the free energy by less, in nats per datum.
     """
     lengths = None if magnitudes else model.weights.norm(dim=0)
     step = _step(model, x, beta, None)

@@ -1,4 +1,4 @@
-"""What bad input to the distributions is told: what must hold, what was given, what to do."""
+"""Error messages of the distributions: what must hold, what was given, what to do."""
 
 import pytest
 import torch
