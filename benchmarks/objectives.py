@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from isavae.distributions.mixtures.minibatch import MinibatchWeights, log_marginals
+from isavae.distributions import MinibatchWeights, log_marginals
 from isavae.models import (
     VAE,
     BernoulliLikelihood,

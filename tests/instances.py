@@ -29,9 +29,9 @@ def _t(values: object, dtype: torch.dtype) -> torch.Tensor:
 
 # name -> a distribution whose parameters have the given dtype
 DISTRIBUTIONS: dict[str, Callable[[torch.dtype], Distribution]] = {
-    "generalised normal, peaked": lambda t: GeneralizedNormal(_t(0.7, t), _t(0.5, t)),
-    "generalised normal, flat": lambda t: GeneralizedNormal(_t(6.0, t), _t(2.0, t)),
-    "generalised normals": lambda t: GeneralizedNormal(_t([1.0, 2.0, 4.0], t), _t(1.5, t)),
+    "generalised normal, peaked": lambda t: GeneralizedNormal(0.0, _t(0.5, t), _t(0.7, t)),
+    "generalised normal, flat": lambda t: GeneralizedNormal(0.0, _t(2.0, t), _t(6.0, t)),
+    "generalised normals": lambda t: GeneralizedNormal(0.0, _t(1.5, t), _t([1.0, 2.0, 4.0], t)),
     "one leaf": lambda t: LpNested("0.7*1", _t(0.9, t)),
     "one leaf under single children": lambda t: LpNested("3[1.2[0.8*1]]", _t(1.1, t)),
     "normal": lambda t: LpNested("2*2", _t(2.0, t)),

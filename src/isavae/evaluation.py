@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isavae.data import ImageDataset
 from isavae.metrics import Codes, mig
-from isavae.models import VAE, LpNestedPrior, noise_generator
+from isavae.models import VAE, LpNestedPrior, NoiseStream, estimate_kl, noise_generator
 
 Progress = Callable[[int, int], None]
 BATCH = 4096
@@ -28,7 +28,7 @@ def encode_all(model: VAE, data: ImageDataset, on_progress: Progress | None = No
     model.eval()
     means, log_stds = [], []
     for indices in _blocks(len(data)):
-        mean, log_std = model.moments(data.batch(indices, device=_device(model)))
+        mean, log_std = model.moments(data.batch(indices, device=model.device))
         means.append(mean.cpu())
         log_stds.append(log_std.cpu())
         if on_progress:
@@ -68,15 +68,13 @@ def likelihood_terms(
     """
     model.eval()
     subset = data if n is None or n >= len(data) else data.sample(n, seed)
-    device = _device(model)
+    device = model.device
     reconstruction, kl = [], []
     for block, indices in enumerate(_blocks(len(subset))):
-        output = model(
-            subset.batch(indices, device=device), noise_generator(seed, block, device, stream=1)
-        )
+        generator = noise_generator(seed, block, device, NoiseStream.EVALUATION)
+        output = model(subset.batch(indices, device=device), generator)
         reconstruction.append(output.likelihood.log_prob(output.x).cpu())
-        log_ratio = output.posterior.log_prob(output.z) - output.prior.log_prob(output.z)
-        kl.append(log_ratio.cpu())
+        kl.append(estimate_kl(output).cpu())
         if on_progress:
             on_progress(int(indices[-1]) + 1, len(subset))
     return {"reconstruction": _estimate(reconstruction), "kl": _estimate(kl)}
@@ -134,7 +132,7 @@ def decode_traversals(
     codes = start.expand(len(latents), len(values), -1).clone()
     for row, latent in enumerate(latents):
         codes[row, :, latent] = values
-    images = model.decode(codes.flatten(0, 1).to(_device(model))).mean
+    images = model.decode(codes.flatten(0, 1).to(model.device)).mean
     return images.unflatten(0, codes.shape[:2]).cpu()
 
 
@@ -144,7 +142,7 @@ def reconstruct(
 ) -> Float[Tensor, "n channels height width"]:
     """Mean of p(x|z) at the posterior mean of each image."""
     model.eval()
-    mean, _ = model.moments(images.to(_device(model)))
+    mean, _ = model.moments(images.to(model.device))
     return model.decode(mean).mean.cpu()
 
 
@@ -155,7 +153,3 @@ def _estimate(blocks: list[Tensor]) -> Estimate:
 
 def _blocks(n: int) -> Iterator[range]:
     return (range(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
-
-
-def _device(model: VAE) -> torch.device:
-    return next(model.parameters()).device

@@ -1,7 +1,7 @@
-"""The training loop: a generator that takes one optimiser step an iteration.
+"""The training loop: a generator with one optimiser step per iteration.
 
-Batches and noise are functions of (seed, step), so a run that resumes from a `TrainState` repeats
-the interrupted one bit for bit, and whatever the caller does between two steps cannot change it.
+Batches and noise are functions of (seed, step). A run that resumes from a `TrainState` is therefore
+the same bit for bit, whatever the caller does between two steps.
 """
 
 from collections.abc import Iterator
@@ -12,19 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.models import VAE, Adversary, NoAdversary, Objective, noise_generator
+from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generator
 
-# Distance of the seed of second batches from the run's own.
+# Added to the run's seed for second batches.
 _SECOND_BATCH = 1 << 31
 
 
 @runtime_checkable
 class Minibatches(Protocol):
-    """What the loop asks of a data set; `isavae.data.ImageDataset` is one."""
+    """The interface of a data set, such as `isavae.data.ImageDataset`."""
 
-    def __len__(self) -> int:
-        """Number of images."""
-        ...
+    def __len__(self) -> int: ...
 
     def minibatch(
         self, seed: int, step: int, size: int, device: torch.device | None = None
@@ -36,26 +34,27 @@ class Minibatches(Protocol):
 @final
 @dataclass
 class TrainState:
-    """Everything a run needs to go on: the model, the optimiser, and the number of steps done.
+    """The state of a run: model, optimisers, and number of steps done.
 
     Attributes:
-        model: what is trained.
-        learning_rate: learning rate of Adam.
-        prior_learning_rate: learning rate of what the prior learns.
-        adversary: the objective's, `objective.adversary(n_latents)`, with an optimiser of its own.
-        step: number of steps done.
+        model: The model.
+        learning_rate: Learning rate of Adam.
+        prior_learning_rate: Learning rate of the prior's parameters.
+        adversary: `objective.adversary(n_latents)`, which has an optimiser of its own, or None.
+        step: Number of steps done.
     """
 
     model: VAE
     learning_rate: float = 1e-3
     prior_learning_rate: float = 5e-4
-    adversary: Adversary = field(default_factory=NoAdversary)
+    adversary: Adversary | None = None
     step: int = 0
     optimizer: torch.optim.Adam = field(init=False)
 
     def __post_init__(self):
-        device = next(self.model.parameters()).device
-        self.adversary.to(device)
+        device = self.model.device
+        if self.adversary is not None:
+            self.adversary.to(device)
         of_prior = list(self.model.prior.parameters())
         others = [p for n, p in self.model.named_parameters() if not n.startswith("prior.")]
         groups: list[dict[str, Any]] = [{"params": others}]
@@ -65,32 +64,33 @@ class TrainState:
         self.optimizer = torch.optim.Adam(groups, lr=self.learning_rate, fused=fused)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers only, so that it loads with `weights_only=True`."""
+        """The state as tensors and numbers, which load with `weights_only=True`."""
         return {
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "adversary": self.adversary.state_dict(),
+            "adversary": {} if self.adversary is None else self.adversary.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the state from `state_dict`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.adversary.load_state_dict(state["adversary"])
+        if self.adversary is not None:
+            self.adversary.load_state_dict(state["adversary"])
         self.step = state["step"]
 
 
 @final
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did: its number (from 1) and the loss and terms, still on the device."""
+    """The number of a step, from 1, and its loss and terms, on the device."""
 
     step: int
     values: dict[str, Float[Tensor, ""]]
 
     def to_floats(self) -> dict[str, float]:
-        """The values as floats; waits for the device."""
+        """The values as floats, which waits for the device."""
         return {name: value.item() for name, value in self.values.items()}
 
 
@@ -103,32 +103,32 @@ def train(
     batch_size: int,
     seed: int,
 ) -> Iterator[StepReport]:
-    """Train from `state.step` to `steps`, one optimiser step an iteration.
+    """Train from `state.step` to `steps`, one optimiser step per iteration.
 
-    The state is changed in place and consistent whenever the generator has yielded.
+    The state is changed in place, and consistent after every iteration.
 
     Args:
-        state: model, optimiser and step; the model's device is where the work is done.
-        data: where minibatches come from.
-        objective: what is minimised; `state.adversary` must be its own.
-        steps: total number of steps, those already done included.
-        batch_size: images per step.
-        seed: of batches and posterior noise.
+        state: The state to train from. Training runs on the model's device.
+        data: The training images.
+        objective: The objective; `state.adversary` must be its adversary.
+        steps: Total number of steps, including those done.
+        batch_size: Number of images per step.
+        seed: Seed of batches and noise.
 
     Raises:
-        ValueError: if the batch is larger than the data set.
+        ValueError: If the batch is larger than the data set.
     """
     check_batch(batch_size, len(data))
     model, optimizer, adversary = state.model, state.optimizer, state.adversary
-    device = next(model.parameters()).device
+    device = model.device
     model.train()
 
     @torch.no_grad()
     def fresh(count: int) -> Tensor:
-        """Posterior samples of a second batch, which no batch of the run depends on."""
+        """Posterior samples of a second batch, which leaves the run's own batches unchanged."""
         x = data.minibatch(seed + _SECOND_BATCH, state.step, count, device=device)
         posterior = model.encode(x).base_dist
-        generator = noise_generator(seed, state.step, device, stream=2)
+        generator = noise_generator(seed, state.step, device, NoiseStream.SECOND_BATCH)
         noise = torch.randn(posterior.loc.shape, generator=generator, device=device)
         return posterior.loc + posterior.scale * noise
 
@@ -140,11 +140,12 @@ def train(
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
-        generator = noise_generator(seed, state.step, device, stream=3)
-        learned = adversary.learn(output.z.detach(), fresh, state.step, generator)
+        terms = {name: term.detach() for name, term in value.terms.items()}
+        if adversary is not None:
+            generator = noise_generator(seed, state.step, device, NoiseStream.ADVERSARY)
+            terms |= adversary.learn(output.z.detach(), fresh, state.step, generator)
         state.step += 1
-        terms = _detached(value.terms) | learned | learned_values
-        yield StepReport(state.step, {"loss": value.loss.detach()} | terms)
+        yield StepReport(state.step, {"loss": value.loss.detach()} | terms | learned_values)
         model.train()
 
 
@@ -157,16 +158,12 @@ def check_batch(batch_size: int, n_data: int) -> None:
         )
 
 
-def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in terms.items()}
-
-
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The networks' dtype: bfloat16 only where the processor or GPU computes it natively.
+    """The networks' dtype: bfloat16 only where the CPU or GPU computes it natively.
 
     Args:
         precision: "auto", "float32" or "bfloat16".
-        device: where the networks run.
+        device: Where the networks run.
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
@@ -178,16 +175,16 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    # Older torch has no public question for this: unknown is no, as float32 is right everywhere.
+    # Older versions of torch cannot tell; float32 is right everywhere.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device of that name; "auto" takes CUDA, then MPS, then the CPU.
+    """The device of that name; "auto" is CUDA if present, else MPS, else the CPU.
 
     Raises:
-        ValueError: if the device does not exist here.
+        ValueError: If the device does not exist here.
     """
     available = {
         "cuda": torch.cuda.is_available(),

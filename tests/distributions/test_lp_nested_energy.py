@@ -2,7 +2,7 @@
 
 The other sample is drawn by rejection from Eqs. 7 and 9 as they stand, in numpy, without a line of
 the package. Labels are permuted 1,999 times under a fixed seed, and at most the two largest
-statistics alarm: 1/1000 per law, should the stream of random numbers change.
+statistics alarm: 1/1000 per distribution, should the stream of random numbers change.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ PERMUTATIONS = 1_999
 DOUBLE = torch.tensor(1.0, dtype=torch.float64)
 
 # name -> the tree, s of Eq. 11; a node is (exponent, children), a leaf None
-LAWS = {
+DISTRIBUTIONS = {
     "single leaf": ((0.7, [None]), 0.9),
     "single leaf under single children": ((3.0, [(1.2, [(0.8, [None])])]), 1.1),
     "deep": ((2.0, [(1.1, [None, (3.0, [(0.9, [None, None])])])]), 1.4),
@@ -65,9 +65,9 @@ def energy_rank(x, y, seed):
     return int((energies >= energies[0]).sum())
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_samples_are_those_of_rejection(name):
-    node, s = LAWS[name]
+    node, s = DISTRIBUTIONS[name]
     torch.manual_seed(11)
     ours = LpNested(LpTree.from_lists(nested(node)), s * DOUBLE).sample((SIZE,)).numpy()
     edge = (16 * s) ** (1 / node[0])  # e^-16 of the highest density
@@ -75,18 +75,18 @@ def test_samples_are_those_of_rejection(name):
     assert energy_rank(ours, others, 13) > 2
 
 
-def test_samples_under_another_radial_law_are_those_of_rejection():
+def test_samples_under_another_radial_distribution_are_those_of_rejection():
     """Under v ~ Gamma(3, 2) three leaves have the density e^(-2f) of Eq. 7, up to a constant."""
     node = (1.5, [None, (3.0, [None, None])])
     torch.manual_seed(14)
-    law = LpNested(LpTree.from_lists(nested(node)), radial=Gamma(3 * DOUBLE, 2 * DOUBLE))
+    distribution = LpNested(LpTree.from_lists(nested(node)), radial=Gamma(3 * DOUBLE, 2 * DOUBLE))
     others = by_rejection(lambda z: -2 * norm(node, z), 3, 8.0, 15)
-    assert energy_rank(law.sample((SIZE,)).numpy(), others, 16) > 2
+    assert energy_rank(distribution.sample((SIZE,)).numpy(), others, 16) > 2
 
 
-def test_another_law_alarms():
+def test_another_distribution_alarms():
     """0.9 and 3 swapped in the deep tree: the radius stays the same, only the directions change."""
-    node, s = LAWS["deep"]
+    node, s = DISTRIBUTIONS["deep"]
     edge = (16 * s) ** (1 / node[0])
     others = by_rejection(lambda z: -(norm(node, z) ** node[0]) / s, leaves(node), edge, 12)
     torch.manual_seed(11)

@@ -50,36 +50,39 @@ def test_single_precision_is_exact_to_its_last_digits(decades):
         scale = single(math.exp(rng.uniform(-2, 2)))
         z = random_points(rng, node, decades)
         exact = reference.log_prob(node, scale, z)
-        law = LpNested(LpTree.from_lists(nested(node)), torch.tensor(scale))
+        distribution = LpNested(LpTree.from_lists(nested(node)), torch.tensor(scale))
         leaf = torch.tensor(z, dtype=torch.float32, requires_grad=True)
-        ours = law.log_prob(leaf)
+        ours = distribution.log_prob(leaf)
         ours.backward()
         assert not leaf.grad.isnan().any()
         if abs(exact) > torch.finfo(torch.float32).max:
             assert float(ours.detach()) == -math.inf
             continue
         # A density near 1 has a logarithm near 0: there the error is that of its larger terms.
-        assert abs(float(ours.detach()) - exact) <= 1e-5 * max(abs(exact), 1), (str(law), z)
+        assert abs(float(ours.detach()) - exact) <= 1e-5 * max(abs(exact), 1), (
+            str(distribution),
+            z,
+        )
         for slope, ours_slope in zip(
             reference.gradient(node, scale, z), leaf.grad.tolist(), strict=True
         ):
             if abs(slope) < torch.finfo(torch.float32).max:
-                assert abs(ours_slope - slope) <= 1e-4 * abs(slope) + 1e-37, (str(law), z)
+                assert abs(ours_slope - slope) <= 1e-4 * abs(slope) + 1e-37, (str(distribution), z)
 
 
 def test_surfaces_of_large_trees():
     for p0, p, count, size in ((0.3, 100.0, 20, 50), (100.0, 0.3, 50, 20), (2.1, 2.2, 100, 10)):
         node = (single(p0), [(single(p), [None] * size)] * count)
-        law = LpNested(LpTree.isa(p0, [(p, size)] * count))
+        distribution = LpNested(LpTree.isa(p0, [(p, size)] * count))
         exact = reference.log_surface(node)
-        assert abs(float(law.log_surface()) - exact) <= 1e-6 * abs(exact)
+        assert abs(float(distribution.log_surface()) - exact) <= 1e-6 * abs(exact)
 
 
 def check_against_digits(node, z: list[float]) -> None:
-    """Value and gradient of a float32 law at z; a zero stands for a leaf with the gradient 0."""
-    law = LpNested(LpTree.from_lists(nested(node)))
+    """Value and gradient in float32 at z; a zero stands for a leaf with the gradient 0."""
+    distribution = LpNested(LpTree.from_lists(nested(node)))
     leaf = torch.tensor(z, dtype=torch.float32, requires_grad=True)
-    ours = law.log_prob(leaf)
+    ours = distribution.log_prob(leaf)
     ours.backward()
     tiny = [mpf(x) if x else mpf("1e-4000") for x in z]
     exact = reference.log_prob(node, 1.0, tiny)
@@ -87,13 +90,13 @@ def check_against_digits(node, z: list[float]) -> None:
     if abs(exact) > largest:
         assert float(ours.detach()) == -math.inf
     else:
-        assert abs(float(ours.detach()) - exact) <= 1e-5 * max(abs(exact), 1), str(law)
+        assert abs(float(ours.detach()) - exact) <= 1e-5 * max(abs(exact), 1), str(distribution)
     slopes = reference.gradient(node, 1.0, tiny)
     for x, slope, ours_slope in zip(z, slopes, leaf.grad.tolist(), strict=True):
         if x == 0:
             assert ours_slope == 0
         elif abs(exact) <= largest and abs(slope) < largest:
-            assert abs(ours_slope - slope) <= 1e-4 * abs(slope) + 1e-37, (str(law), x)
+            assert abs(ours_slope - slope) <= 1e-4 * abs(slope) + 1e-37, (str(distribution), x)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -109,17 +112,17 @@ def test_leaves_sixty_decades_apart(seed):
 def test_gradients_of_ten_thousand_leaves(p0, p):
     rng = random.Random(0)
     node = (single(p0), [(single(p), [None] * 50)] * 200)
-    # About as large as the law draws them, so that f^p0 is of the order of n.
+    # About as large as the distribution draws them, so that f^p0 is of the order of n.
     draw = LpNested(LpTree.isa(p0, [(p, 50)] * 200)).sample().abs().median()
     z = [single(float(draw) * rng.uniform(-2, 2)) for _ in range(10_000)]
     check_against_digits(node, [0.0, *z[1:]])
 
 
 def test_half_precision_is_computed_in_single():
-    law = LpNested("2.1[2.2*4, 0.7*4]")
+    distribution = LpNested("2.1[2.2*4, 0.7*4]")
     z = torch.randn(5, 8).bfloat16()
     half, wide = z.clone().requires_grad_(), z.float().requires_grad_()
-    value, reference_value = law.log_prob(half), law.log_prob(wide)
+    value, reference_value = distribution.log_prob(half), distribution.log_prob(wide)
     assert value.dtype == torch.float32
     assert value.equal(reference_value)
     value.sum().backward()
@@ -130,9 +133,9 @@ def test_half_precision_is_computed_in_single():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_the_density_at_infinity_is_zero(dtype):
-    law = LpNested("2.1[2.2*2, 0.7*2]")
+    distribution = LpNested("2.1[2.2*2, 0.7*2]")
     z = torch.tensor([math.inf, 1.0, -math.inf, 0.0], dtype=dtype, requires_grad=True)
-    log_prob = law.log_prob(z)
+    log_prob = distribution.log_prob(z)
     log_prob.backward()
     assert float(log_prob.detach()) < (-1e300 if dtype == torch.float64 else -1e38)
     assert not z.grad.isnan().any()

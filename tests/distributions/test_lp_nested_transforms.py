@@ -1,4 +1,4 @@
-"""Lp-nested laws under `torch.func`, `torch.compile` and Pyro."""
+"""Lp-nested distributions under `torch.func`, `torch.compile` and Pyro."""
 
 import subprocess
 import sys
@@ -126,11 +126,11 @@ from tests.test_lp_nested_transforms import TREES, log_prob, sums_and_gradients
 
 for text in TREES:
     tree = LpTree.parse(text)
-    law = LpNested(tree, validate_args=False)
+    distribution = LpNested(tree, validate_args=False)
     z, exponents = torch.randn(5, tree.n), torch.tensor(tree.exponents)
-    compiled = torch.compile(law.log_prob, backend=BACKEND, fullgraph=True)
-    assert torch.allclose(compiled(z), law.log_prob(z), atol=1e-5)
-    draw = torch.compile(lambda: law.rsample((4,)), backend=BACKEND, fullgraph=True)
+    compiled = torch.compile(distribution.log_prob, backend=BACKEND, fullgraph=True)
+    assert torch.allclose(compiled(z), distribution.log_prob(z), atol=1e-5)
+    draw = torch.compile(lambda: distribution.rsample((4,)), backend=BACKEND, fullgraph=True)
     assert draw().shape == (4, tree.n)
     learned = torch.compile(log_prob, backend=BACKEND)
     ours = sums_and_gradients(tree, z, exponents, learned)

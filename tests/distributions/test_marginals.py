@@ -22,36 +22,36 @@ X = torch.linspace(-3, 3, 25, dtype=torch.float64)
 
 @pytest.mark.parametrize("p", [0.7, 1.0, 2.0, 6.0])
 def test_marginals_of_equal_exponents_are_generalised_normal(p):
-    law = LpNested(LpTree.isa(p, [(p, 2), (p, 3)]), 1.3 * DOUBLE)
+    distribution = LpNested(LpTree.isa(p, [(p, 2), (p, 3)]), 1.3 * DOUBLE)
     expected = torch.from_numpy(stats.gennorm(p, scale=1.3 ** (1 / p)).pdf(X.numpy()))
-    assert torch.allclose(leaf_density(law, 3, X), expected, rtol=1e-7, atol=1e-12)
+    assert torch.allclose(leaf_density(distribution, 3, X), expected, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("leaf", [0, 1])
 def test_marginals_match_quadrature_of_the_joint(leaf):
-    law = LpNested("1.5[z, 3*2]", 0.8 * DOUBLE)
+    distribution = LpNested("1.5[z, 3*2]", 0.8 * DOUBLE)
     step = 0.01
     side = torch.arange(step / 2, 7, step, dtype=torch.float64)
     others = torch.cartesian_prod(side, side)
     for x in (0.0, 0.4, 1.7):
         fixed = torch.full((len(others), 1), x, dtype=torch.float64)
         z = torch.cat([others[:, :leaf], fixed, others[:, leaf:]], 1)
-        quadrature = 4 * step**2 * float(law.log_prob(z).exp().sum())
-        ours = float(leaf_density(law, leaf, torch.tensor([x], dtype=torch.float64))[0])
+        quadrature = 4 * step**2 * float(distribution.log_prob(z).exp().sum())
+        ours = float(leaf_density(distribution, leaf, torch.tensor([x], dtype=torch.float64))[0])
         assert ours == pytest.approx(quadrature, rel=1e-3)
 
 
 def test_deep_and_extreme_marginals_have_their_mass_and_variance():
     for text, leaf in (("2[1.1[z, 3[0.9*1]], z]", 1), ("20[30*3, 0.5*2]", 0)):
-        law = LpNested(text, DOUBLE)
+        distribution = LpNested(text, DOUBLE)
         x = torch.linspace(-12, 12, 1201, dtype=torch.float64)
-        density = leaf_density(law, leaf, x)
+        density = leaf_density(distribution, leaf, x)
         assert float(density.sum() * 0.02) == pytest.approx(1, abs=1e-3)
         variance = float((density * x**2).sum() * 0.02)
-        assert variance == pytest.approx(float(law.variance[leaf]), rel=1e-2)
+        assert variance == pytest.approx(float(distribution.variance[leaf]), rel=1e-2)
 
 
-def test_marginals_under_another_radial_law():
+def test_marginals_under_another_radial_distribution():
     """Eq. 11 of p0 = 1 is v ~ Gamma(n, 1); a log-normal radius of one leaf is that leaf."""
     tree = "1[3*2, 0.7*3]"
     gamma = LpNested(tree, radial=Gamma(5 * DOUBLE, DOUBLE))
@@ -63,7 +63,7 @@ def test_marginals_under_another_radial_law():
     assert torch.allclose(leaf_density(spread, 0, X[13:]), half, rtol=1e-9)
 
 
-def test_marginals_of_a_batch_are_those_of_its_laws():
+def test_marginals_of_a_batch_are_those_of_its_distributions():
     scales = torch.tensor([0.5, 1.3], dtype=torch.float64)
     together = leaf_density(LpNested("1.5[z, 3*2]", scales), 1, X)
     for row, scale in zip(together, scales, strict=True):
@@ -85,7 +85,7 @@ def test_marginals_of_a_batch_are_those_of_its_laws():
     ],
     ids=["narrow", "wide", "with a pole", "far from 0"],
 )
-def test_the_marginal_of_a_single_leaf_is_half_its_radial_law(radial):
+def test_the_marginal_of_a_single_leaf_is_half_its_radial_distribution(radial):
     torch.manual_seed(0)
     x = radial.sample((30,))
     x = x[x > 1e-4]  # a pole is cut off nearer to 0
@@ -101,13 +101,13 @@ def test_a_pole_is_cut_off_near_zero():
     assert beyond < near < radial.log_prob(x[1]).exp() / 2
 
 
-def test_marginals_under_another_radial_law_follow_samples():
+def test_marginals_under_another_radial_distribution_follow_samples():
     """Chi-square over twenty cells of equal mass; a false alarm once in 10,000 runs."""
     torch.manual_seed(0)
-    law = LpNested("2[1*2, 3*3]", radial=Weibull(DOUBLE, 1.7 * DOUBLE))
-    z = law.sample((20_000,))[:, 3].contiguous()
+    distribution = LpNested("2[1*2, 3*3]", radial=Weibull(DOUBLE, 1.7 * DOUBLE))
+    z = distribution.sample((20_000,))[:, 3].contiguous()
     x = torch.linspace(-4, 4, 4_001, dtype=torch.float64)
-    shares = torch.cumulative_trapezoid(leaf_density(law, 3, x), x)
+    shares = torch.cumulative_trapezoid(leaf_density(distribution, 3, x), x)
     edges = torch.searchsorted(shares, torch.arange(1, 20).double() / 20)
     counts = torch.bincount(torch.bucketize(z, x[1:][edges]), minlength=20)
     expected = torch.diff(shares[edges], prepend=DOUBLE[None] * 0, append=DOUBLE[None])
@@ -118,8 +118,8 @@ def test_rotations_are_free_for_the_normal_and_within_any_euclidean_subspace():
     torch.manual_seed(0)
     angles = torch.linspace(0, math.pi, 9, dtype=torch.float64)
     assert rotation_curve(LpNested("2[2*2, 2*2]", DOUBLE), (0, 2), angles).abs().max() < 1e-9
-    law = LpNested("1[2*2, 1*2]", DOUBLE)
-    drops = rotational_asymmetry(law)
+    distribution = LpNested("1[2*2, 1*2]", DOUBLE)
+    drops = rotational_asymmetry(distribution)
     assert torch.equal(drops, drops.T)
     assert drops[0, 1].abs() < 1e-9
     assert drops[2, 3] > 0.05

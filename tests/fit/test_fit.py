@@ -28,10 +28,10 @@ def fits():
 
 def test_recovers_planted_parameters_with_honest_errors(fits):
     """Errors over 20 data sets: the standardised ones have mean 0 and variance 1 (z-limit 4)."""
-    exponents = torch.stack([f.law.exponents for f in fits])
+    exponents = torch.stack([f.distribution.exponents for f in fits])
     errors = torch.stack([f.exponent_errors for f in fits])
     scores = (exponents - torch.tensor(PLANTED.exponents)) / errors
-    scale_scores = torch.tensor([(float(f.law.scale) - 1.5) / f.scale_error for f in fits])
+    scale_scores = torch.tensor([(float(f.distribution.scale) - 1.5) / f.scale_error for f in fits])
     scores = torch.cat([scores, scale_scores[:, None].double()], 1)
     assert (scores.mean(0).abs() < 4 / len(fits) ** 0.5).all()
     spread = stats.chi2(len(fits) - 1).ppf([1e-5, 1 - 1e-5]) / (len(fits) - 1)
@@ -49,7 +49,7 @@ def test_normal_fit_is_the_closed_form():
     fit = fit_lp_nested(z, "2*2", fixed=[0])
     variance = float((z**2).mean())
     expected = stats.norm(scale=variance**0.5).logpdf(z.numpy()).sum()
-    assert float(fit.law.scale) == pytest.approx(2 * variance)
+    assert float(fit.distribution.scale) == pytest.approx(2 * variance)
     assert fit.log_likelihood == pytest.approx(expected)
     assert fit.scale_error == pytest.approx(2 * variance / 1_000**0.5, rel=1e-6)
     assert fit.exponent_errors.isnan().all()
@@ -59,7 +59,7 @@ def test_comparison_prefers_the_planted_tree():
     torch.manual_seed(1)
     z = LpNested(PLANTED, SCALE).sample((2_000,))
     best, *others = compare_trees(z, ["2*5", "2[2*3, 2*2]", PLANTED])
-    assert best.fit.law.tree == PLANTED
+    assert best.fit.distribution.tree == PLANTED
     assert best.nats_behind == 0
     assert all(other.nats_behind > 3 * other.standard_error for other in others)
     assert all(other.fit.bic > best.fit.bic for other in others)
@@ -81,7 +81,7 @@ def test_criteria_are_their_formulas():
 def test_an_exponent_over_a_single_child_is_left_alone():
     torch.manual_seed(4)
     fit = fit_lp_nested(torch.randn(300, 3), "2[3*1, 2*2]")
-    assert float(fit.law.exponents[1]) == 3
+    assert float(fit.distribution.exponents[1]) == 3
     assert fit.exponent_errors.isnan().tolist() == [False, True, False]
     assert fit.n_parameters == 3
 
@@ -110,6 +110,6 @@ def test_a_sample_at_zero_does_not_stop_the_search():
     torch.manual_seed(3)
     z = LpNested(PLANTED, SCALE).sample((1_000,))
     z[::100] = 0
-    exponents = fit_lp_nested(z, PLANTED).law.exponents
+    exponents = fit_lp_nested(z, PLANTED).distribution.exponents
     assert exponents.isfinite().all()
     assert (exponents / torch.tensor(PLANTED.exponents) - 1).abs().max() < 0.4

@@ -8,9 +8,9 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from isavae.distributions import LpTree
+from isavae.distributions import LpTree, log_mixture
 from isavae.metrics import Codes, exact_information, mig, subspace_information, subspace_mig
-from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
+from isavae.metrics.subspaces import components, draw, log_posterior
 from tests import hand_made
 
 

@@ -1,4 +1,4 @@
-"""What every prior, likelihood and objective keeps, whatever it is."""
+"""Laws that every prior, likelihood and objective obeys."""
 
 import math
 
@@ -16,11 +16,14 @@ each_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
 
 @each_prior
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_priors_return_a_law_of_their_latents(name, dtype):
+def test_priors_return_a_distribution_of_their_latents(name, dtype):
     prior = PRIORS[name]().to(dtype)
-    law = prior()
-    assert law.event_shape == (prior.n_latents,)
-    assert law.sample((3,)).dtype == law.log_prob(torch.zeros(3, prior.n_latents).to(dtype)).dtype
+    distribution = prior()
+    assert distribution.event_shape == (prior.n_latents,)
+    assert (
+        distribution.sample((3,)).dtype
+        == distribution.log_prob(torch.zeros(3, prior.n_latents).to(dtype)).dtype
+    )
     covered = [j for part in prior.subspaces for j in range(prior.n_latents)[part]]
     assert covered == list(range(prior.n_latents))
 
@@ -28,11 +31,11 @@ def test_priors_return_a_law_of_their_latents(name, dtype):
 @each_prior
 def test_variances_of_priors_are_those_of_their_samples(name):
     torch.manual_seed(0)
-    law = PRIORS[name]()()
-    z = law.sample((200_000,))
+    distribution = PRIORS[name]()()
+    z = distribution.sample((200_000,))
     # Student-t's fourth moment is infinite: its variance is estimated poorly.
     torch.testing.assert_close(
-        z.var(0), law.variance, rtol=0.2 if "student" in name else 0.03, atol=0
+        z.var(0), distribution.variance, rtol=0.2 if "student" in name else 0.03, atol=0
     )
 
 
@@ -66,13 +69,13 @@ def test_frozen_priors_ask_for_no_gradient_and_read_the_same(name):
 
 @each_likelihood
 @pytest.mark.parametrize("channels", [1, 3])
-def test_likelihoods_are_laws_of_images(name, channels):
+def test_likelihoods_are_distributions_of_images(name, channels):
     likelihood = LIKELIHOODS[name]()
     decoded = torch.randn(2, channels * likelihood.parameters_per_pixel, 4, 6).requires_grad_()
-    law = likelihood(decoded)
-    assert law.batch_shape == (2,)
-    assert law.event_shape == law.mean.shape[1:] == (channels, 4, 6)
-    law.log_prob(torch.rand(2, channels, 4, 6)).sum().backward()
+    distribution = likelihood(decoded)
+    assert distribution.batch_shape == (2,)
+    assert distribution.event_shape == distribution.mean.shape[1:] == (channels, 4, 6)
+    distribution.log_prob(torch.rand(2, channels, 4, 6)).sum().backward()
     assert (decoded.grad != 0).all()
 
 
@@ -90,8 +93,8 @@ def test_pixels_have_a_density_that_integrates_to_one(name):
             x = torch.linspace(*ends, 200_001, dtype=torch.float64)
             weight = torch.full_like(x, x[1] - x[0])
             weight[[0, -1]] /= 2
-        law = likelihood(decoded.expand(len(x), -1, -1, -1))
-        density = law.log_prob(x.view(-1, 1, 1, 1)).exp()
+        distribution = likelihood(decoded.expand(len(x), -1, -1, -1))
+        density = distribution.log_prob(x.view(-1, 1, 1, 1)).exp()
         assert (density * weight).sum().item() == pytest.approx(1, abs=1e-5)
 
 
@@ -109,12 +112,12 @@ class Pixels:
         return self.images[torch.randperm(64, generator=generator)[:size]]
 
 
-@pytest.mark.parametrize("layout", PRIORS)
+@pytest.mark.parametrize("prior_name", PRIORS)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_trains_with_every_prior(name, layout):
+def test_every_objective_trains_with_every_prior(name, prior_name):
     """Twenty steps: all terms finite, prior and both networks changed, all that is learned said."""
     torch.manual_seed(0)
-    objective, prior = OBJECTIVES[name], PRIORS[layout]()
+    objective, prior = OBJECTIVES[name], PRIORS[prior_name]()
     networks = build_networks("mlp", (1, 8, 8), prior.n_latents, width=16)
     model = VAE(*networks, prior, BernoulliLikelihood())
     before = {key: value.clone() for key, value in model.named_parameters()}

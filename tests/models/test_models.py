@@ -1,5 +1,6 @@
 """Networks, priors, the VAE and β-VAE: shapes, counts, and the formulas they claim."""
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
@@ -8,7 +9,7 @@ from isavae.models import (
     VAE,
     BernoulliLikelihood,
     BetaVAE,
-    StandardNormalPrior,
+    NoiseStream,
     build_likelihood,
     build_networks,
     build_prior,
@@ -18,9 +19,9 @@ from isavae.models import (
 SHAPE = (1, 8, 8)
 
 
-def small_vae(layout="normal", n_latents=4):
+def small_vae(text="normal", n_latents=4):
     torch.manual_seed(0)
-    prior = build_prior(layout, n_latents)
+    prior = build_prior(text, n_latents)
     return VAE(*build_networks("mlp", SHAPE, n_latents), prior, BernoulliLikelihood())
 
 
@@ -47,7 +48,7 @@ def test_kl_of_one_sample_is_unbiased():
     """The mean of the one-sample KL over many samples is the closed form, within five errors."""
     torch.manual_seed(1)
     posterior = Normal(torch.randn(3, 4), torch.rand(3, 4) + 0.2)
-    prior = StandardNormalPrior(4)()
+    prior = build_prior("normal", 4)()
     exact = kl_divergence(Independent(posterior, 1), prior)
     z = posterior.sample((100_000,))
     sampled = Independent(posterior, 1).log_prob(z) - prior.log_prob(z)
@@ -74,7 +75,7 @@ def test_beta_vae_is_its_formula(beta):
 def test_isa_with_all_exponents_two_and_scale_two_is_the_standard_normal():
     z = torch.randn(7, 4)
     isa = build_prior("2[2*2, 2*2]", scale=2.0)()
-    torch.testing.assert_close(isa.log_prob(z), StandardNormalPrior(4)().log_prob(z))
+    torch.testing.assert_close(isa.log_prob(z), build_prior("normal", 4)().log_prob(z))
 
 
 def test_standardised_prior_has_unit_mean_variance():
@@ -91,7 +92,9 @@ def test_noise_depends_on_seed_step_and_stream_only():
     first = draw(0, 5)
     torch.randn(100)
     assert draw(0, 5) == first
-    assert len({tuple(draw(*key)) for key in [(0, 5), (0, 6), (1, 5), (0, 5, 1), (5, 0)]}) == 5
+    streams = [(0, 5, stream) for stream in NoiseStream]
+    keys = [(0, 6), (1, 5), (5, 0), *streams]
+    assert len({tuple(draw(*key)) for key in keys}) == len(keys)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +111,11 @@ def test_noise_depends_on_seed_step_and_stream_only():
 def test_bad_input_gets_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_streams_keep_their_numbers():
+    """Results of runs that are already trained depend on them."""
+    cpu = torch.device("cpu")
+    seeds = [noise_generator(3, 7, cpu, stream).initial_seed() for stream in NoiseStream]
+    words = [np.random.SeedSequence([3, 7, k]).generate_state(1, np.uint64)[0] for k in range(4)]
+    assert seeds == [int(word) >> 1 for word in words]

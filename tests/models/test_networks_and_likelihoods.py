@@ -68,27 +68,27 @@ def test_padding_keeps_every_pixel_in_sight():
 
 
 @pytest.mark.parametrize(
-    ("name", "law"),
+    ("name", "distribution"),
     [
         ("gaussian(0.3)", lambda loc: scipy.stats.norm(loc, 0.3)),
         ("laplace(0.3)", lambda loc: scipy.stats.laplace(loc, 0.3)),
     ],
 )
-def test_fixed_spreads_are_scipys(name, law):
+def test_fixed_spreads_are_scipys(name, distribution):
     decoded, x = torch.randn(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
-    expected = torch.from_numpy(law(decoded.numpy()).logpdf(x.numpy()).sum((1, 2, 3)))
+    expected = torch.from_numpy(distribution(decoded.numpy()).logpdf(x.numpy()).sum((1, 2, 3)))
     found = build_likelihood(name)(decoded).log_prob(x)
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("name", "law"), [("gaussian", scipy.stats.norm), ("laplace", scipy.stats.laplace)]
+    ("name", "distribution"), [("gaussian", scipy.stats.norm), ("laplace", scipy.stats.laplace)]
 )
-def test_decoded_spreads_are_scipys(name, law):
+def test_decoded_spreads_are_scipys(name, distribution):
     """Three channels of means, then three of spreads."""
     decoded, x = torch.randn(2, 6, 4, 4), torch.rand(2, 3, 4, 4)
     spread = 1e-3 + torch.log1p(decoded[:, 3:].exp())
-    expected = law(decoded[:, :3].numpy(), spread.numpy()).logpdf(x.numpy()).sum((1, 2, 3))
+    expected = distribution(decoded[:, :3].numpy(), spread.numpy()).logpdf(x.numpy()).sum((1, 2, 3))
     found = build_likelihood(f"{name}-pixelwise")(decoded).log_prob(x)
     torch.testing.assert_close(found.double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-3)
 
@@ -118,11 +118,11 @@ def test_a_learned_spread_stays_above_a_quarter_of_a_grey_level():
 
 def test_bernoulli_and_its_slopes_are_those_of_torch_and_of_finite_differences():
     logits = torch.tensor([-200.0, -3, 0, 1e-3, 4, 200], dtype=torch.float64).view(1, 1, 2, 3)
-    law = build_likelihood("bernoulli")(logits)
+    distribution = build_likelihood("bernoulli")(logits)
     theirs = torch.distributions.Bernoulli(logits=logits, validate_args=False)
     for value in (0.0, 0.3, 1.0):
         x = torch.full_like(logits, value)
-        torch.testing.assert_close(law.log_prob(x), theirs.log_prob(x).sum((1, 2, 3)))
+        torch.testing.assert_close(distribution.log_prob(x), theirs.log_prob(x).sum((1, 2, 3)))
     logits = torch.linspace(-4, 4, 6, dtype=torch.float64).view(1, 1, 2, 3).requires_grad_()
     x = torch.rand_like(logits, requires_grad=True)
 

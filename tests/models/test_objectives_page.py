@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from isavae.cli import main
-from isavae.models import LIKELIHOODS, NETWORKS, OBJECTIVES
-from isavae.models.priors import FAMILIES
+from isavae.models import FAMILIES, LIKELIHOODS, NETWORKS, OBJECTIVES
 from isavae.runs import Run
 from isavae.runs.config import PRESETS
 

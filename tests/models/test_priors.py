@@ -6,13 +6,12 @@ import pytest
 import scipy.stats
 import torch
 
-from isavae.models import build_prior
-from isavae.models.prior import BoundedValues
-from isavae.models.priors import LpNestedPrior
+from isavae.models import LpNestedPrior, build_prior
+from isavae.models.bounded import BoundedValues
 
 
 @pytest.mark.parametrize(
-    ("layout", "law"),
+    ("text", "distribution"),
     [
         ("normal", scipy.stats.norm(scale=1.7)),
         ("laplace", scipy.stats.laplace(scale=1.7)),
@@ -20,12 +19,12 @@ from isavae.models.priors import LpNestedPrior
         ("gennorm(3)", scipy.stats.gennorm(3, scale=1.7)),
     ],
 )
-def test_families_are_scipys(layout, law):
+def test_families_are_scipys(text, distribution):
     z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
-    prior = build_prior(layout, 4, 1.7)
-    expected = torch.from_numpy(law.logpdf(z.numpy()).sum(-1))
+    prior = build_prior(text, 4, 1.7)
+    expected = torch.from_numpy(distribution.logpdf(z.numpy()).sum(-1))
     torch.testing.assert_close(prior().log_prob(z).double(), expected, rtol=1e-5, atol=1e-5)
-    standard = build_prior(layout, 4, "standardised")()
+    standard = build_prior(text, 4, "standardised")()
     torch.testing.assert_close(standard.variance, torch.ones(4))
 
 
@@ -37,8 +36,8 @@ def test_a_family_without_its_shape_takes_the_documented_one(name, shape):
 
 
 def test_a_learned_scale_starts_where_it_is_told_and_has_a_gradient():
-    for layout, scale in (("normal", 1.0), ("laplace", 1.7), ("2.1[2*2, 2*2]", 1.7)):
-        prior = build_prior(layout, 4, scale, learn_scale=True)
+    for text, scale in (("normal", 1.0), ("laplace", 1.7), ("2.1[2*2, 2*2]", 1.7)):
+        prior = build_prior(text, 4, scale, learn_scale=True)
         assert prior.learned_values()["prior_scale"].item() == pytest.approx(scale)
         prior().log_prob(torch.ones(4)).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in prior.parameters())

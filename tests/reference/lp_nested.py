@@ -34,7 +34,7 @@ def _surface_terms(node: Node) -> mpf:
 
 
 def log_prob(node: Node, scale: float, z: list[float]) -> mpf:
-    """Eq. 7 with the radial law of Eq. 11, uncancelled: ψ0(f) / (f^(n-1) S_f(1))."""
+    """Eq. 7 with the radial distribution of Eq. 11, uncancelled: ψ0(f) / (f^(n-1) S_f(1))."""
     p0, s, n = mpf(node[0]), mpf(scale), leaves(node)
     v = norm(node, [mpf(x) for x in z])
     log_radial = log(p0) + (n - 1) * log(v) - loggamma(n / p0) - n / p0 * log(s) - v**p0 / s

@@ -63,10 +63,10 @@ def test_cross_entropy_is_accurate(std):
         torch.full((1, 2), std, dtype=torch.float64),
     )
     for m, value in zip(q.mean[0].tolist(), MODEL.cross_entropy(q)[0].tolist(), strict=True):
-        law = norm(m, std)
-        expected = -quad(lambda z: law.pdf(z) * student.logpdf(z, 3.5), m - 10 * std, m + 10 * std)[
-            0
-        ]
+        distribution = norm(m, std)
+        expected = -quad(
+            lambda z: distribution.pdf(z) * student.logpdf(z, 3.5), m - 10 * std, m + 10 * std
+        )[0]
         assert value == pytest.approx(expected, abs=1e-8)
 
 

@@ -1,4 +1,4 @@
-"""Lp-nested symmetric laws, and mixtures of normals."""
+"""Lp-nested symmetric distributions, and mixtures of normals."""
 
 from isavae.distributions.diagnostics import (
     rotation_curve,
@@ -15,7 +15,15 @@ from isavae.distributions.fit import (
 from isavae.distributions.generalized_normal import GeneralizedNormal
 from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.marginals import leaf_density
-from isavae.distributions.mixtures.entropies import conditional_entropies, marginal_entropies
+from isavae.distributions.mixtures import (
+    MinibatchWeights,
+    QuadraticNormals,
+    conditional_entropies,
+    log_densities,
+    log_marginals,
+    log_mixture,
+    marginal_entropies,
+)
 from isavae.distributions.tree import LpTree
 
 __all__ = [
@@ -24,11 +32,16 @@ __all__ = [
     "GeneralizedNormal",
     "LpNested",
     "LpTree",
+    "MinibatchWeights",
+    "QuadraticNormals",
     "compare_trees",
     "conditional_entropies",
     "fit_lp_nested",
     "leaf_density",
     "likelihood_ratio_p_value",
+    "log_densities",
+    "log_marginals",
+    "log_mixture",
     "marginal_entropies",
     "rotation_curve",
     "rotational_asymmetry",

@@ -1,7 +1,7 @@
-"""What a prior asks of its latents, made measurable: preferred axes and independent subspaces.
+"""Diagnostics of a prior: rotational asymmetry, and dependence between subspaces.
 
-The paper's claim is that an ISA prior pins latents to axes inside a subspace: turning z there must
-cost log-density. It costs nothing, exactly, where all exponents are 2.
+The paper claims that an ISA prior aligns latents with axes inside a subspace. Then a rotation of z
+within a subspace must lower log p(z). If all exponents are 2, it changes nothing.
 """
 
 import math
@@ -17,77 +17,84 @@ _SAMPLES = 20_000
 
 
 def rotation_curve(
-    law: Distribution,
+    distribution: Distribution,
     axes: tuple[int, int],
     angles: Float[Tensor, " angles"],
     z: Float[Tensor, "samples n"] | None = None,
 ) -> Float[Tensor, " angles"]:
-    """How many nats E log p(z) drops when z is turned by each angle in the plane of two latents.
+    """The drop of E log p(z), in nats, when z is rotated in the plane of two latents.
 
     Args:
-        law: Any law on vectors.
+        distribution: Any distribution over vectors.
         axes: The two latents, from 0.
-        angles: In radians.
-        z: Codes to turn; by default 20,000 samples of the law, for which the drop is the
-            Kullback-Leibler divergence between the law and its turned copy.
+        angles: Angles of rotation, in radians.
+        z: Codes to rotate; by default 20,000 samples, for which the drop is the Kullback-Leibler
+            divergence between the distribution and its rotated copy.
 
     Raises:
         ValueError: If the axes are not two of the latents.
 
-    Example:
+    Examples:
         >>> _ = torch.manual_seed(0)
-        >>> law = LpNested("2[1*2, 1*2]")
-        >>> within = rotation_curve(law, (0, 1), torch.tensor([0.0, math.pi / 4, math.pi / 2]))
-        >>> [round(nats, 1) for nats in within.tolist()]
+        >>> prior, angles = LpNested("2[1*2, 1*2]"), torch.tensor([0.0, math.pi / 4, math.pi / 2])
+        >>> [round(nats, 1) for nats in rotation_curve(prior, (0, 1), angles).tolist()]
         [0.0, 0.2, 0.0]
     """
-    z = law.sample((_SAMPLES,)) if z is None else z
+    z = distribution.sample((_SAMPLES,)) if z is None else z
     i, j = axes
     if i == j or not {i, j} <= set(range(z.shape[-1])):
         raise ValueError(
             f"The axes must be two different latents below {z.shape[-1]}, not {axes}: count from 0."
         )
-    before = law.log_prob(z).mean()
+    before = distribution.log_prob(z).mean()
     drops = []
     for angle in angles.tolist():
-        turned = z.clone()
-        turned[:, i] = math.cos(angle) * z[:, i] - math.sin(angle) * z[:, j]
-        turned[:, j] = math.sin(angle) * z[:, i] + math.cos(angle) * z[:, j]
-        drops.append(before - law.log_prob(turned).mean())
+        rotated = z.clone()
+        rotated[:, i] = math.cos(angle) * z[:, i] - math.sin(angle) * z[:, j]
+        rotated[:, j] = math.sin(angle) * z[:, i] + math.cos(angle) * z[:, j]
+        drops.append(before - distribution.log_prob(rotated).mean())
     return torch.stack(drops)
 
 
 def rotational_asymmetry(
-    law: Distribution, angle: float = math.pi / 4, z: Float[Tensor, "samples n"] | None = None
+    distribution: Distribution,
+    angle: float = math.pi / 4,
+    z: Float[Tensor, "samples n"] | None = None,
 ) -> Float[Tensor, "n n"]:
     """The drop of `rotation_curve` at one angle for every pair of latents, in nats.
 
-    Example:
+    Examples:
         >>> rotational_asymmetry(LpNested("2[2*2, z]")).abs().max() < 1e-5
         tensor(True)
     """
-    z = law.sample((_SAMPLES,)) if z is None else z
+    z = distribution.sample((_SAMPLES,)) if z is None else z
     n = z.shape[-1]
     drops = z.new_zeros(n, n)
     for i in range(n):
         for j in range(i + 1, n):
-            drops[i, j] = drops[j, i] = rotation_curve(law, (i, j), z.new_tensor([angle]), z)[0]
+            drops[i, j] = drops[j, i] = rotation_curve(
+                distribution, (i, j), z.new_tensor([angle]), z
+            )[0]
     return drops
 
 
 def subspace_dependence(
-    law: LpNested, z: Float[Tensor, "samples n"] | None = None
+    distribution: LpNested, z: Float[Tensor, "samples n"] | None = None
 ) -> Float[Tensor, "subspaces subspaces"]:
     """Correlations of the logarithms of the subspaces' norms.
 
-    Within an Lp-nested law, subspaces depend on each other through their norms only, and under
-    Eq. 11 not at all: off the diagonal the correlations are then 0 up to 1/√samples. Another
-    `radial`, or codes z that do not follow their prior, show here.
+    The subspaces of an Lp-nested distribution depend on each other only through their norms, and
+    under Eq. 11 not at all: correlations off the diagonal are then 0 up to 1/√samples. They differ
+    from 0 for another `radial`, or for codes z that do not follow their prior.
 
-    Example:
+    Args:
+        distribution: The prior.
+        z: Codes; by default 20,000 samples.
+
+    Examples:
         >>> _ = torch.manual_seed(0)
         >>> round(float(subspace_dependence(LpNested("2[1*2, 1*2]"))[0, 1]), 1)
         0.0
     """
-    z = law.sample((_SAMPLES,)) if z is None else z
-    return torch.corrcoef(law.subspace_norms(z).log().T)
+    z = distribution.sample((_SAMPLES,)) if z is None else z
+    return torch.corrcoef(distribution.subspace_norms(z).log().T)

@@ -1,4 +1,4 @@
-"""Maximum likelihood for Lp-nested laws: which exponents, scale and tree do codes prefer?"""
+"""Maximum likelihood for Lp-nested distributions: exponents, scale and tree."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,17 +16,17 @@ from isavae.distributions.tree import LEAF, LpTree
 @final
 @dataclass(frozen=True)
 class Fit:
-    """A law fitted to samples, and how sure the samples are about it.
+    """A distribution fitted to samples, with the standard errors of its parameters.
 
     Attributes:
-        law: The law of Eq. 11 at the maximum, float64.
-        log_likelihoods: Of every sample, in nats.
+        distribution: The maximum-likelihood distribution of Eq. 11, in float64.
+        log_likelihoods: Log-likelihood of every sample, in nats.
         exponent_errors: Standard errors of the exponents; NaN for those that were not fitted.
         scale_error: Standard error of the scale.
-        n_parameters: How many numbers were fitted.
+        n_parameters: Number of fitted parameters.
     """
 
-    law: LpNested
+    distribution: LpNested
     log_likelihoods: Float[Tensor, " samples"]
     exponent_errors: Float[Tensor, " nodes"]
     scale_error: float
@@ -34,7 +34,7 @@ class Fit:
 
     @property
     def log_likelihood(self) -> float:
-        """Of all samples, in nats."""
+        """Log-likelihood of all samples, in nats."""
         return float(self.log_likelihoods.sum())
 
     @property
@@ -46,12 +46,12 @@ class Fit:
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """How far a tree's fit lies behind the best one's.
+    """A fitted tree compared with the best one.
 
     Attributes:
         fit: The fitted tree.
         nats_behind: Log-likelihood ratio of the best tree to this one, both at their maxima.
-        standard_error: Of `nats_behind`, from the spread over samples (Vuong 1989).
+        standard_error: Standard error of `nats_behind` over samples (Vuong 1989).
     """
 
     fit: Fit
@@ -65,27 +65,27 @@ def fit_lp_nested(
     fixed: Sequence[int] = (),
     steps: int = 200,
 ) -> Fit:
-    """Maximises the likelihood of Eq. 11 over exponents and scale.
+    """Maximise the likelihood of Eq. 11 over exponents and scale.
 
     For given exponents the best scale is s = p0/n · mean f^p0, so only the exponents are searched,
-    by L-BFGS on their logarithms. Standard errors come from the observed information. The exponent
-    of a node with a single child below the root changes nothing and is left as it is.
+    by L-BFGS on their logarithms. Standard errors are those of the observed information. The
+    exponent of a node with a single child, other than the root, has no effect and is not fitted.
 
     Args:
         z: Samples.
-        tree: The layout, with the exponents to start from.
-        fixed: Positions, in preorder, of exponents to keep.
-        steps: At most so many L-BFGS steps.
+        tree: The tree, with the exponents to start from.
+        fixed: Positions, in preorder, of exponents that are not fitted.
+        steps: Maximum number of L-BFGS steps.
 
     Raises:
         ValueError: If the samples do not fit the tree, are not finite, hold a constant column, or
             are not more than the parameters.
 
-    Example:
+    Examples:
         >>> _ = torch.manual_seed(0)
         >>> codes = LpNested("2[1*2, 4*2]", 1.5).sample((20_000,))
         >>> found = fit_lp_nested(codes, "2[2*2, 2*2]")
-        >>> [round(p, 1) for p in found.law.exponents.tolist()]
+        >>> [round(p, 1) for p in found.distribution.exponents.tolist()]
         [2.0, 1.0, 4.1]
     """
     tree = LpTree.parse(tree) if isinstance(tree, str) else tree
@@ -101,7 +101,7 @@ def fit_lp_nested(
     def loss() -> Tensor:
         search.zero_grad()
         exponents = start.masked_scatter(free, logs.exp())
-        value = -_law(tree, exponents, _best_scale(z, tree, exponents)).log_prob(z).mean()
+        value = -_distribution(tree, exponents, _best_scale(z, tree, exponents)).log_prob(z).mean()
         value.backward()
         return value
 
@@ -110,21 +110,23 @@ def fit_lp_nested(
     exponents = start.masked_scatter(free, logs.detach().exp())
     scale = _best_scale(z, tree, exponents)
     errors = _standard_errors(z, tree, exponents, scale, free)
-    law = LpNested(tree, scale, exponents)
+    distribution = LpNested(tree, scale, exponents)
     exponent_errors = torch.full_like(start, math.nan).masked_scatter(free, errors[:-1])
-    return Fit(law, law.log_prob(z), exponent_errors, float(errors[-1]), len(errors))
+    return Fit(
+        distribution, distribution.log_prob(z), exponent_errors, float(errors[-1]), len(errors)
+    )
 
 
 def compare_trees(
     z: Float[Tensor, "samples n"], trees: Iterable[LpTree | str]
 ) -> tuple[Comparison, ...]:
-    """Fits every tree to the same samples; best first.
+    """Fit every tree to the same samples; the best comes first.
 
-    Example:
+    Examples:
         >>> _ = torch.manual_seed(0)
         >>> codes = LpNested("2[1*2, 1*2]").sample((5_000,))
         >>> best, other = compare_trees(codes, ["2[2*3, z]", "2[2*2, 2*2]"])
-        >>> str(best.fit.law.tree), other.nats_behind > 3 * other.standard_error
+        >>> str(best.fit.distribution.tree), other.nats_behind > 3 * other.standard_error
         ('2[2*2, 2*2]', True)
     """
     fits = sorted(
@@ -139,12 +141,16 @@ def compare_trees(
 
 
 def likelihood_ratio_p_value(restricted: Fit, general: Fit) -> float:
-    """Wilks' test of a fit against one that contains it, for example with fewer exponents fixed.
+    """Wilks' test of a fit against a more general one, for example with fewer exponents fixed.
+
+    Args:
+        restricted: The fit of the null hypothesis.
+        general: A fit of the same samples that contains it.
 
     Raises:
         ValueError: If the general fit has not more parameters, or not the same number of samples.
 
-    Example:
+    Examples:
         >>> _ = torch.manual_seed(0)
         >>> codes = torch.randn(1_000, 3)
         >>> normal = fit_lp_nested(codes, "2*3", fixed=[0])
@@ -162,13 +168,13 @@ def likelihood_ratio_p_value(restricted: Fit, general: Fit) -> float:
     return float(torch.special.gammaincc(torch.tensor(freedom / 2), torch.tensor(ratio)))
 
 
-def _law(tree: LpTree, exponents: Tensor, scale: Tensor) -> LpNested:
+def _distribution(tree: LpTree, exponents: Tensor, scale: Tensor) -> LpNested:
     return LpNested(tree, scale, exponents, validate_args=False)
 
 
 def _best_scale(z: Tensor, tree: LpTree, exponents: Tensor) -> Tensor:
-    radii = _law(tree, exponents, exponents.new_ones(())).norm(z)
-    # Of a sample at 0, whose power does not count, the logarithm is no obstacle to gradients.
+    radii = _distribution(tree, exponents, exponents.new_ones(())).norm(z)
+    # The power of a sample at 0 does not count; the clamp keeps its gradient finite.
     log_powers = exponents[0] * radii.clamp_min(torch.finfo(z.dtype).tiny).log()
     mean = torch.logsumexp(log_powers, 0) - math.log(len(z))
     return exponents[0] / tree.n * mean.exp()
@@ -177,11 +183,11 @@ def _best_scale(z: Tensor, tree: LpTree, exponents: Tensor) -> Tensor:
 def _standard_errors(
     z: Tensor, tree: LpTree, exponents: Tensor, scale: Tensor, free: Tensor
 ) -> Tensor:
-    """Of the free exponents and the scale: roots of the inverse observed information's diagonal."""
+    """Standard errors of the free exponents and the scale, from the observed information."""
 
     def loss(parameters: Tensor) -> Tensor:
         moved = exponents.masked_scatter(free, parameters[:-1])
-        return -_law(tree, moved, parameters[-1]).log_prob(z).sum()
+        return -_distribution(tree, moved, parameters[-1]).log_prob(z).sum()
 
     information = torch.autograd.functional.hessian(loss, torch.cat([exponents[free], scale[None]]))
     return torch.linalg.pinv(information, hermitian=True).diagonal().clamp_min(0).sqrt()

@@ -1,4 +1,4 @@
-"""`LpNested`: the Lp-nested symmetric law of a tree (Eqs. 7, 8, 11; Algorithm 1)."""
+"""`LpNested`: the Lp-nested symmetric distribution of a tree (Eqs. 7, 8, 11; Algorithm 1)."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from torch.distributions import Distribution, constraints
 from torch.nn.functional import hardtanh
 
 from isavae.distributions import norms
-from isavae.distributions.moments import log_leaf_moments, log_moment
 from isavae.distributions.parameters import (
     as_tensors,
     batch_shape_of,
@@ -20,7 +19,6 @@ from isavae.distributions.parameters import (
     check_width,
 )
 from isavae.distributions.radial import check_radial, radial_expectation
-from isavae.distributions.sampling import log_gamma_draws, split_radius
 from isavae.distributions.tree import LpTree
 from isavae.distributions.tree_index import index_of, working_dtype
 
@@ -32,8 +30,8 @@ _LARGEST_LOG = {torch.float64: 700.0, torch.float32: 88.0}
 class LpNested(Distribution):
     """The density p(z) = ψ0(f(z)) / (f(z)^(n-1) S_f(1)) of a tree's Lp-nested f (Eq. 7).
 
-    Without `radial`, ψ0 is the law of Eq. 11, v^p0 / s ~ Gamma(n/p0, 1), which makes the subspaces
-    of an ISA tree independent; then f^(n-1) cancels and, in nats,
+    Without `radial`, ψ0 is the distribution of Eq. 11, v^p0 / s ~ Gamma(n/p0, 1), which makes the
+    subspaces of an ISA tree independent; then f^(n-1) cancels and, in nats,
 
         log p(z) = -f(z)^p0 / s + log p0 - logΓ(n/p0) - (n/p0) log s - log S_f(1).
 
@@ -42,19 +40,19 @@ class LpNested(Distribution):
     parameters' precision; half precision is returned as float32.
 
     Args:
-        tree: The layout, as `LpTree` or its text.
+        tree: The tree, as `LpTree` or its text.
         scale: s of Eq. 11, positive; a number or a tensor of batch shape.
         exponents: Replaces the tree's exponents: one per inner node in preorder, on the last axis.
             It may require a gradient.
-        radial: A law on the positive numbers for f(z), in place of Eq. 11.
-        validate_args: As for every torch distribution; `False` saves the checks, which read values
-            back from the device.
+        radial: A distribution over the positive numbers for f(z), in place of Eq. 11.
+        validate_args: As for every torch distribution; `False` saves the checks, which copy values
+            from the device.
 
     Raises:
         ValueError: For exponents or scales that are not positive, exponents of the wrong count, or
-            a radial law that is not one on the positive numbers.
+            a radial distribution that is not over the positive numbers.
 
-    Example:
+    Examples:
         >>> prior = LpNested("2.1[2.2*4, 2.2*4]")
         >>> prior.rsample((5,)).shape
         torch.Size([5, 8])
@@ -94,8 +92,8 @@ class LpNested(Distribution):
         self._validate_args = check
 
     def _prepare(self) -> None:
-        self._layout = index_of(self.tree, self.exponents.device)
-        # A graph can be walked back only once: with learned parameters every call builds its own.
+        self._index = index_of(self.tree, self.exponents.device)
+        # A graph is differentiated only once: with learned parameters, every call builds its own.
         learned = self.exponents.requires_grad or self.scale.requires_grad
         self._known_constants = None if learned else self._constants()
 
@@ -103,7 +101,7 @@ class LpNested(Distribution):
         """The exponents, log s and the log-normaliser of Eq. 7, in the working precision."""
         p, s = self._working_parameters()
         log_s = s.log()
-        surface = norms.log_surface(p, self._layout)
+        surface = norms.log_surface(p, self._index)
         if self.radial is not None:
             return p, log_s, -surface
         p0, n = p[..., 0], self.tree.n
@@ -120,9 +118,9 @@ class LpNested(Distribution):
         exponents: Float[Tensor, "... nodes"] | None = None,
         validate_args: bool | None = None,
     ) -> "LpNested":
-        """The law of Eq. 11 whose scale makes the mean variance of the leaves 1.
+        """The distribution of Eq. 11 whose scale makes the mean variance of the leaves 1.
 
-        Example:
+        Examples:
             >>> LpNested.standardised("2*3").scale
             tensor(2.)
         """
@@ -130,19 +128,6 @@ class LpNested(Distribution):
         # Variances grow with s^(2/p0).
         scale = unit.variance.mean(-1) ** (-unit.exponents[..., 0] / 2)
         return cls(unit.tree, scale, exponents, validate_args=validate_args)
-
-    @classmethod
-    def fit(
-        cls, z: Float[Tensor, "samples n"], tree: LpTree | str, fixed: Sequence[int] = ()
-    ) -> Any:
-        """Maximum likelihood of exponents and scale: `isavae.distributions.fit_lp_nested`.
-
-        Returns:
-            A `Fit`: the law, its log-likelihoods and the parameters' standard errors.
-        """
-        from isavae.distributions.fit import fit_lp_nested  # builds on this class
-
-        return fit_lp_nested(z, tree, fixed)
 
     @property
     def subspaces(self) -> tuple[slice, ...]:
@@ -152,37 +137,37 @@ class LpNested(Distribution):
     def norm(self, z: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
         """f(z), the value of the tree's root (Eq. 9).
 
-        Example:
+        Examples:
             >>> LpNested("2[z, 1*2]").norm(torch.tensor([3.0, 2.0, -2.0]))
             tensor(5.)
         """
         check_width(z, self.tree)
-        log_norm = norms.log_norm(z, self._working_parameters()[0], self._layout)
+        log_norm = norms.log_norm(z, self._working_parameters()[0], self._index)
         return torch.where((z == 0).all(-1), 0.0, log_norm.exp()).to(self._result_dtype(z))
 
     def subspace_norms(self, z: Float[Tensor, "... n"]) -> Float[Tensor, "... subspaces"]:
         """The value of each child of the root: the norms of the subspaces.
 
-        Example:
+        Examples:
             >>> LpNested("2[z, 1*2]").subspace_norms(torch.tensor([3.0, 2.0, -2.0]))
             tensor([3., 4.])
         """
         check_width(z, self.tree)
-        log_norms = norms.log_subspace_norms(z, self._working_parameters()[0], self._layout)
+        log_norms = norms.log_subspace_norms(z, self._working_parameters()[0], self._index)
         return log_norms.exp().movedim(0, -1).to(self._result_dtype(z))
 
     def log_surface(self) -> Float[Tensor, "..."]:
         """Log S_f(1), the log-surface of the unit sphere of f (Eq. 8), in nats."""
         p, _ = self._working_parameters()
-        return norms.log_surface(p, self._layout).to(self._result_dtype()).expand(self.batch_shape)
+        return norms.log_surface(p, self._index).to(self._result_dtype()).expand(self.batch_shape)
 
     def log_prob(self, value: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
         check_width(value, self.tree)
         p, log_s, log_normaliser = self._known_constants or self._constants()
-        log_norm = norms.log_norm(value, p, self._layout)
+        log_norm = norms.log_norm(value, p, self._index)
         log_prob = log_normaliser + self._log_shape(log_norm, p[..., 0], log_s)
         log_prob = log_prob.to(self._result_dtype(value))
-        # A NaN among the leaves is one in the result, which is shorter to look through.
+        # NaN leaves make NaN results, and there are fewer of those to check.
         if self._validate_args and bool(log_prob.isnan().any()):
             check_not_nan(value)
         return log_prob
@@ -204,27 +189,29 @@ class LpNested(Distribution):
         return torch.promote_types(dtype, torch.float32)
 
     def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
-        """Exact draws (Algorithm 1): the radius is split down the tree by Dirichlet laws.
+        """Exact samples (Algorithm 1): the radius is split down the tree by Dirichlet draws.
 
-        Differentiable in every exponent and in the scale or the radial law's parameters.
+        Differentiable in every exponent and in the scale or the radial distribution's parameters.
         """
         shape = self._extended_shape(torch.Size(sample_shape))[:-1]
         dtype = self._result_dtype()
-        return split_radius(self._log_radius(shape, dtype), self.exponents.to(dtype), self._layout)
+        return norms.split_radius(
+            self._log_radius(shape, dtype), self.exponents.to(dtype), self._index
+        )
 
     def _log_radius(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         if self.radial is not None:
             sample_shape = shape[: len(shape) - len(self.batch_shape)]
             return self.radial.expand(self.batch_shape).rsample(sample_shape).to(dtype).log()
         p0, s = self.exponents[..., 0].to(dtype), self.scale.to(dtype)
-        log_gamma = log_gamma_draws((self.tree.n / p0).expand(shape))
+        log_gamma = norms.log_gamma_draws((self.tree.n / p0).expand(shape))
         return (log_gamma + s.log()) / p0
 
     def entropy(self) -> Float[Tensor, "..."]:
         """The entropy in nats: n/p0 minus the log-normaliser under Eq. 11.
 
-        Under another radial law ψ, H(ψ) + (n-1) E log v + log S_f(1), the first two by quadrature
-        to about nine digits, six for a law in float32.
+        Under another radial distribution ψ, H(ψ) + (n-1) E log v + log S_f(1), the first two by
+        quadrature to about nine digits, or six for a ψ in float32.
 
         Raises:
             ValueError: If quadrature fails, for a `radial` with an edge or without a variance.
@@ -237,7 +224,7 @@ class LpNested(Distribution):
             of_radius = radial_expectation(
                 self.radial, lambda log_v, log_psi: others * log_v - log_psi
             )
-            entropy = of_radius + norms.log_surface(p, self._layout)
+            entropy = of_radius + norms.log_surface(p, self._index)
         return entropy.to(self._result_dtype()).expand(self.batch_shape)
 
     @property
@@ -254,9 +241,9 @@ class LpNested(Distribution):
         """
         if self.radial is not None:
             raise NotImplementedError(
-                "The law must have a single mode, and under a radial law in place of Eq. 11 the "
-                "densest points are a whole sphere f(z) = v, or 0 where the density has a pole, "
-                f"here under {self.radial}: compare log_prob along a ray instead."
+                "A mode needs the radial distribution of Eq. 11. Under another, the densest points "
+                f"are a whole sphere f(z) = v, or 0 at a pole of the density; here it is "
+                f"{self.radial}: compare log_prob along a ray instead."
             )
         return self.mean
 
@@ -265,10 +252,10 @@ class LpNested(Distribution):
         """E z_j²: the radius' second moment times those of the Beta shares on the way down."""
         p, s = self._working_parameters()
         if self.radial is None:
-            radius = 2 / p[..., 0] * s.log() + log_moment(self.tree.n, p[..., 0])
+            radius = 2 / p[..., 0] * s.log() + norms.log_moment(self.tree.n, p[..., 0])
         else:
             radius = (self.radial.variance + self.radial.mean**2).log().to(p.dtype)
-        logs = log_leaf_moments(radius.expand(self.batch_shape), p, self._layout)
+        logs = norms.log_leaf_moments(radius.expand(self.batch_shape), p, self._index)
         variance = logs.exp().movedim(0, -1).to(self._result_dtype())
         return variance.expand(self.batch_shape + self.event_shape)
 

@@ -1,4 +1,4 @@
-"""The exact marginal density of one leaf of an Lp-nested law, by inverting its Mellin transform."""
+"""Exact marginal densities of leaves, by inverting a Mellin transform."""
 
 import math
 from collections.abc import Callable
@@ -19,44 +19,47 @@ _NEAREST = 1e-6  # below, in units, the sum loses the digits that 1/y asks for
 
 
 def leaf_density(
-    law: LpNested, leaf: int, x: Float[Tensor, " points"]
+    distribution: LpNested, leaf: int, x: Float[Tensor, " points"]
 ) -> Float[Tensor, "... points"]:
-    """The density of z_j at the points x, for any tree and every law of a batch.
+    """The density of z_j at the points x, for any tree and every distribution of a batch.
 
-    |z_j| is the radius times the shares on the way to the leaf, all independent with known moments
-    of every complex order: those of the shares, and of the radius of Eq. 11, are ratios of Gamma
-    functions, those of another radial law are found by quadrature. The density of log|z_j| is the
-    Fourier transform of E |z_j|^(it), which decays exponentially: a trapezoidal sum is exact.
-
-    To about eight digits, six for a radial law in float32. A pole at 0, which another radial law
-    may bring about, is cut off at a millionth of a typical size.
+    |z_j| is the product of the radius and the shares on the path to the leaf. All are independent,
+    with known moments of every complex order: ratios of Gamma functions for the shares and for the
+    radius of Eq. 11, quadrature for another radial distribution. The density of log|z_j| is the
+    Fourier transform of E |z_j|^(it), which decays exponentially, so that a trapezoidal sum is
+    exact: to about eight digits, or six for a radial distribution in float32. A pole at 0, which
+    another radial distribution may have, is cut off at a millionth of a typical size.
 
     Args:
-        law: The law; its batch axes precede the points.
-        leaf: Which leaf, from 0.
-        x: Points.
+        distribution: The distribution; its batch axes precede the points.
+        leaf: Index of the leaf, from 0.
+        x: Points at which to evaluate the density.
 
     Raises:
         ValueError: If there is no such leaf, or quadrature fails for a `radial` with an edge or
             without a variance.
 
-    Example:
-        >>> law = LpNested("2[2*2, 2*3]", torch.tensor([2.0, 1.0]))  # normal laws in disguise
-        >>> leaf_density(law, 0, torch.tensor([0.0, 1.0]))
+    Examples:
+        >>> normals = LpNested("2[2*2, 2*3]", torch.tensor([2.0, 1.0]))
+        >>> leaf_density(normals, 0, torch.tensor([0.0, 1.0]))
         tensor([[0.3989, 0.2420],
                 [0.5642, 0.2076]], dtype=torch.float64)
     """
-    if not 0 <= leaf < law.tree.n:
+    if not 0 <= leaf < distribution.tree.n:
         raise ValueError(
-            f"The leaf must be one below {law.tree.n}, not {leaf}: count the leaves from 0."
+            f"The leaf must be below {distribution.tree.n}, not {leaf}: count the leaves from 0."
         )
-    exponents = _plain(law.exponents)
-    exponents = exponents.expand(*law.batch_shape, -1).reshape(-1, exponents.shape[-1])
-    radius = _radius_of_eq_11(law, exponents[:, 0]) if law.radial is None else _radius_of(law)
-    path = _path(law.tree, leaf)
+    exponents = _plain(distribution.exponents)
+    exponents = exponents.expand(*distribution.batch_shape, -1).reshape(-1, exponents.shape[-1])
+    radius = (
+        _radius_of_eq_11(distribution, exponents[:, 0])
+        if distribution.radial is None
+        else _radius_of(distribution)
+    )
+    path = _path(distribution.tree, leaf)
 
     def moments(m: Tensor) -> Tensor:
-        """E |z_j|^m for complex orders m: (orders, laws)."""
+        """E |z_j|^m for complex orders m: (orders, distributions)."""
         logs = torch.zeros_like(m).unsqueeze(-1)
         for node, n_node, n_child in path:
             p = exponents[:, node]
@@ -67,15 +70,15 @@ def leaf_density(
     weights = moments(1j * t) * radius.step / math.pi
     weights[0] /= 2
     at_zero = 0.5e-9 * moments(torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)[0].real
-    units = _plain(law.variance[..., leaf]).sqrt().flatten() * radius.typical
+    units = _plain(distribution.variance[..., leaf]).sqrt().flatten() * radius.typical
     points = _plain(x).abs()
     densities = []
     for k, unit in enumerate(units):
         density = _fourier_sum(t, weights[:, k], points.clamp_min(_NEAREST * unit))
-        # Near 0 the density no longer changes.
+        # Near 0 the density is constant.
         level = (points < _NEAREST * unit) & (radius.tail[k] > 1)
         densities.append(torch.where(level, at_zero[k], density))
-    return torch.stack(densities).reshape(*law.batch_shape, -1)
+    return torch.stack(densities).reshape(*distribution.batch_shape, -1)
 
 
 def _fourier_sum(t: Tensor, weights: Tensor, y: Tensor) -> Tensor:
@@ -90,11 +93,11 @@ def _fourier_sum(t: Tensor, weights: Tensor, y: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class _Radius:
-    """E v^m of every law, at which orders it is needed, and how the law of v begins.
+    """E v^m of every distribution of a batch, and what its Fourier inversion needs.
 
-    `moments` takes m to (orders, laws). E v^(it) is negligible from t = `reach` on, and a grid of
-    `step` sees all of log v. Of each law, the density near 0 is v^(tail - 1), and a typical v is
-    `typical` standard deviations: a log-normal's may be far below 1.
+    `moments` maps orders m to (orders, batch). E v^(it) is negligible from t = `reach` on, and a
+    grid of `step` covers all of log v. The density near 0 is v^(tail - 1), and a typical v is
+    `typical` standard deviations, which may be far below 1 for a log-normal.
     """
 
     moments: Callable[[Tensor], Tensor]
@@ -104,19 +107,19 @@ class _Radius:
     typical: Tensor
 
 
-def _radius_of_eq_11(law: LpNested, p0: Tensor) -> _Radius:
-    log_s = _plain(law.scale).log().expand(law.batch_shape).flatten()
+def _radius_of_eq_11(distribution: LpNested, p0: Tensor) -> _Radius:
+    log_s = _plain(distribution.scale).log().expand(distribution.batch_shape).flatten()
 
     def moments(m: Tensor) -> Tensor:
-        return (m.unsqueeze(-1) / p0 * log_s + _gamma_ratio(law.tree.n, p0, m)).exp()
+        return (m.unsqueeze(-1) / p0 * log_s + _gamma_ratio(distribution.tree.n, p0, m)).exp()
 
     # E v^(it) falls like exp(-π t / (2 p0)).
     tail = torch.full_like(p0, math.inf)
     return _Radius(moments, max(30 * float(p0.max()), 60.0), _STEP, tail, torch.ones_like(p0))
 
 
-def _radius_of(law: LpNested) -> _Radius:
-    radial = law.radial.expand(law.batch_shape)  # pyrefly: ignore
+def _radius_of(distribution: LpNested) -> _Radius:
+    radial = distribution.radial.expand(distribution.batch_shape)  # pyrefly: ignore
     log_v, _, weights = (
         x.detach().cpu().reshape(len(x), -1) for x in radial_nodes(radial, count=8001)
     )
@@ -145,7 +148,7 @@ def _radius_of(law: LpNested) -> _Radius:
 
 
 def _plain(x: Tensor) -> Tensor:
-    """The numbers alone, in float64 on the processor."""
+    """The values without gradients, in float64 on the CPU."""
     return x.detach().to("cpu", torch.float64)
 
 

@@ -1,4 +1,4 @@
-"""The parameters and arguments of `LpNested`: as tensors of one precision, and what must hold."""
+"""Conversion and validation of the parameters and arguments of `LpNested`."""
 
 import math
 
@@ -12,7 +12,7 @@ from isavae.distributions.tree import LpTree
 def as_tensors(
     tree: LpTree, scale: Tensor | float | int, exponents: Tensor | None, radial: Distribution | None
 ) -> tuple[Tensor, Tensor]:
-    """Both as tensors, numbers in the precision and on the device of whatever is a tensor."""
+    """Exponents and scale as tensors of the precision and device of those given as tensors."""
     given = (exponents, scale, radial.mean if radial else None)
     like = next((x for x in given if isinstance(x, Tensor)), torch.empty(()))
     if exponents is None:
@@ -29,20 +29,20 @@ def as_tensors(
 
 
 def batch_shape_of(exponents: Tensor, scale: Tensor, radial: Distribution | None) -> torch.Size:
-    """That of all parameters together."""
+    """The batch shape of all parameters together."""
     shapes = (exponents.shape[:-1], scale.shape, radial.batch_shape if radial else torch.Size())
     try:
         return torch.broadcast_shapes(*shapes)
     except RuntimeError as problem:
         raise ValueError(
-            "The batch shapes of exponents (without their last axis), scale and radial law must "
-            f"broadcast, not {', '.join(str(tuple(shape)) for shape in shapes)}: add axes of "
-            "length 1."
+            "The batch shapes of exponents (without their last axis), scale and radial "
+            "distribution must broadcast, not "
+            f"{', '.join(str(tuple(shape)) for shape in shapes)}: add axes of length 1."
         ) from problem
 
 
 def check_positive(name: str, x: Tensor) -> None:
-    """Raises a ValueError unless every entry is positive and finite."""
+    """Raise a ValueError unless every entry is positive and finite."""
     wrong = x.detach()[~((x > 0) & (x < math.inf))]
     if len(wrong):
         raise ValueError(
@@ -53,7 +53,7 @@ def check_positive(name: str, x: Tensor) -> None:
 
 
 def check_width(z: Tensor, tree: LpTree) -> None:
-    """Raises a ValueError unless the last axis holds the leaves."""
+    """Raise a ValueError unless the last axis holds the leaves."""
     if z.shape[-1:] != (tree.n,):
         raise ValueError(
             f"The last axis must hold the tree's {tree.n} leaves, not a tensor of shape "
@@ -62,7 +62,7 @@ def check_width(z: Tensor, tree: LpTree) -> None:
 
 
 def check_not_nan(z: Tensor) -> None:
-    """Raises a ValueError if a leaf is NaN."""
+    """Raise a ValueError if a leaf is NaN."""
     if bool(z.isnan().any()):
         raise ValueError(
             "Every leaf must be a real number, the support of LpNested, not NaN as in "

@@ -1,4 +1,4 @@
-"""The laws as Pyro distributions: for `pyro.sample` in models and guides. Needs `pyro-ppl`."""
+"""The distributions with Pyro's methods, for `pyro.sample`. Needs `pyro-ppl`."""
 
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
@@ -8,7 +8,7 @@ from isavae.distributions import generalized_normal, lp_nested
 class LpNested(lp_nested.LpNested, TorchDistributionMixin):
     """`isavae.distributions.LpNested` with Pyro's methods, such as `to_event` and `mask`.
 
-    Example:
+    Examples:
         >>> import pyro
         >>> with pyro.plate("images", 5):
         ...     pyro.sample("z", LpNested("2[2*2, 2*2]")).shape
@@ -19,7 +19,7 @@ class LpNested(lp_nested.LpNested, TorchDistributionMixin):
 class GeneralizedNormal(generalized_normal.GeneralizedNormal, TorchDistributionMixin):
     """`isavae.distributions.GeneralizedNormal` with Pyro's methods, such as `to_event` and `mask`.
 
-    Example:
-        >>> GeneralizedNormal(2.2, 1.0).expand([8]).to_event(1).event_shape
+    Examples:
+        >>> GeneralizedNormal(p=2.2).expand([8]).to_event(1).event_shape
         torch.Size([8])
     """

@@ -1,4 +1,4 @@
-"""Radial laws in place of Eq. 11: which are accepted, and expectations under them by quadrature."""
+"""Radial distributions in place of Eq. 11: validation, and expectations by quadrature."""
 
 import math
 from collections.abc import Callable
@@ -14,44 +14,44 @@ _MASS_TOLERANCE = 1e-4
 
 
 def check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
-    """Raises a ValueError unless `radial` is a law on the positive numbers, and the scale is 1."""
+    """Raise a ValueError unless `radial` is over the positive numbers and the scale is 1."""
     support: Any = radial.support
     lowest = torch.as_tensor(getattr(support, "lower_bound", -math.inf))
     on_positive = not support.is_discrete and bool((lowest >= 0).all())
     if radial.event_shape or not on_positive:
         raise ValueError(
-            "The radial law must be one-dimensional, continuous and live on the positive numbers, "
-            f"not {radial}: take for example Gamma or LogNormal."
+            "The radial distribution must be one-dimensional, continuous and over the positive "
+            f"numbers, not {radial}: take for example Gamma or LogNormal."
         )
     if isinstance(scale, Tensor) or scale != 1.0:
         raise ValueError(
-            "The scale s belongs to the radial law of Eq. 11, which `radial` replaces: pass one of "
-            f"the two, not {scale} and {radial}."
+            "The scale s belongs to the radial distribution of Eq. 11, which `radial` replaces: "
+            f"pass one of the two, not {scale} and {radial}."
         )
 
 
 def radial_expectation(radial: Distribution, h: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """E h(log v, log ψ(v)) of the law ψ, differentiable in its parameters.
+    """E h(log v, log ψ(v)) of the distribution ψ, differentiable in its parameters.
 
     Args:
         radial: ψ.
-        h: Of log v and log ψ(v), both (nodes, *batch), to (nodes, *batch).
+        h: Function of log v and log ψ(v), both (nodes, *batch), to (nodes, *batch).
 
     Raises:
-        ValueError: If quadrature does not find the mass of ψ to be 1, as for laws with an edge.
+        ValueError: If the quadrature of ψ is not 1, as for distributions with an edge.
     """
     log_v, log_density, weights = radial_nodes(radial)
     return (weights * h(log_v, log_density)).sum(0)
 
 
 def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Tensor, Tensor]:
-    """Log v, log ψ(v) and weights, each (nodes, *batch), of a quadrature under the law ψ.
+    """Log v, log ψ(v) and weights, each (nodes, *batch), of a quadrature under the distribution ψ.
 
-    The trapezoidal rule in τ, where log v = centre + width · sinh τ: about nine digits for a law
-    whose density is smooth and has finite mean and variance (its digits in float32).
+    The trapezoidal rule in τ, where log v = centre + width · sinh τ: about nine digits (in float32
+    its own) for a smooth density with finite mean and variance.
 
     Raises:
-        ValueError: If the weights do not sum to 1, as for laws with an edge.
+        ValueError: If the weights do not sum to 1, as for distributions with an edge.
     """
     dtype = radial.mean.dtype
     width = log_width(radial)
@@ -72,15 +72,15 @@ def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Ten
     mass = weights.detach().sum(0)
     if not bool(((mass - 1).abs() < _MASS_TOLERANCE).all()):
         raise ValueError(
-            "The radial law must have a smooth density with finite mean and variance for an "
-            f"expectation by quadrature, which gives {radial} the mass {mass.tolist()} instead of "
-            "1: average over samples."
+            "The radial distribution must have a smooth density with finite mean and variance for "
+            f"an expectation by quadrature, which gives {radial} the mass {mass.tolist()} instead "
+            "of 1: average over samples."
         )
     return log_v, log_density, weights
 
 
 def log_width(radial: Distribution) -> Tensor:
-    """The standard deviation of log v, if ψ were the log-normal law of its mean and variance."""
+    """The standard deviation of log v under the log-normal of the mean and variance of ψ."""
     return torch.log1p(radial.variance / radial.mean**2).detach().double().sqrt()
 
 

@@ -1,4 +1,4 @@
-"""`LpTree`: the immutable layout of a nested norm. No tensors here."""
+"""`LpTree`: the immutable tree of a nested norm, without tensors."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class LpTree:
     Raises:
         ValueError: If an exponent is not positive and finite, or the arities are not one tree.
 
-    Example:
+    Examples:
         >>> tree = LpTree.parse("2.1[2.2*4, 2.2*4]")
         >>> tree.n, tree.exponents, tree.subspaces
         (8, (2.1, 2.2, 2.2), (slice(0, 4, None), slice(4, 8, None)))
@@ -38,7 +38,7 @@ class LpTree:
     arities: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        # Whole numbers are as good, and 2 is 2.0: in the text, too.
+        # Integers are accepted; 2 equals 2.0, also in the text form.
         object.__setattr__(self, "exponents", tuple(map(float, self.exponents)))
         for p in self.exponents:
             if not (math.isfinite(p) and p > 0):
@@ -56,12 +56,12 @@ class LpTree:
 
     @classmethod
     def parse(cls, text: str) -> "LpTree":
-        """Reads the text form: `p[child, …]` an inner node, `p*n` one over n leaves, `z` a leaf.
+        """Parse the text form: `p[child, …]` an inner node, `p*n` one over n leaves, `z` a leaf.
 
         Raises:
             ValueError: With the column, if the text is not a tree.
 
-        Example:
+        Examples:
             >>> LpTree.parse("2[z, 1*2]") == LpTree.parse("2[1*1, z]")
             False
         """
@@ -71,7 +71,7 @@ class LpTree:
     def isa(cls, p0: float, subspaces: Iterable[tuple[float, int]]) -> "LpTree":
         """The tree of depth two of independent subspace analysis: (p_k, n_k) for each subspace.
 
-        Example:
+        Examples:
             >>> str(LpTree.isa(2.1, [(2.2, 4)] * 5))
             '2.1[2.2*4, 2.2*4, 2.2*4, 2.2*4, 2.2*4]'
         """
@@ -81,7 +81,7 @@ class LpTree:
     def spherical(cls, p: float, n: int) -> "LpTree":
         """The tree of one node: the Lp-spherical family, f(z) = ‖z‖_p.
 
-        Example:
+        Examples:
             >>> str(LpTree.spherical(1.5, 3))
             '1.5*3'
         """
@@ -89,14 +89,14 @@ class LpTree:
 
     @classmethod
     def from_lists(cls, nested: Sequence) -> "LpTree":
-        """Reads nested lists, in either notation of the published code.
+        """Convert nested lists, in either notation of the published code.
 
         A node is `(p, n)`, over n leaves, or `[p, children]`; a leaf is `[1.0]` or `"z"`.
 
         Raises:
             ValueError: If an entry is none of these.
 
-        Example:
+        Examples:
             >>> str(LpTree.from_lists([2.1, [(2.2, 4), (2.2, 4)]]))
             '2.1[2.2*4, 2.2*4]'
             >>> str(LpTree.from_lists([2.1, [[2.2, [[1.0], [1.0]]], [1.0]]]))
@@ -132,7 +132,7 @@ class LpTree:
     def show(self) -> str:
         """The tree as a drawing, one line per node, the leaves of a node on one line.
 
-        Example:
+        Examples:
             >>> print(LpTree.parse("2[z, 1*2]").show())
             2
             ├── z1

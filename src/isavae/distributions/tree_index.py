@@ -1,7 +1,7 @@
 """The index structure of a tree on a device: nodes of one shape together, level by level.
 
 Inside, leaves and nodes are on the first axis and the batch on the others: sums over the few
-children of a node then run along whole vectors of the batch, several times faster on a processor.
+children of a node then run along whole vectors of the batch, several times faster on a CPU.
 """
 
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""The text form and the drawing of a tree: reading with complaints that name a column, writing."""
+"""The text form of a tree, parsed with errors that name a column, and its drawing."""
 
 import math
 import re

@@ -20,7 +20,7 @@ from torch import Tensor
 from isavae.estimator.learning import fresh_model, learn
 from isavae.estimator.rows import Rows, image_shape
 from isavae.estimator.settings import likelihood_of, objective_of, tree_of
-from isavae.models import VAE, Objective, noise_generator
+from isavae.models import VAE, NoiseStream, Objective, estimate_kl, noise_generator
 from isavae.training import TrainState, resolve_device
 
 BATCH = 4096
@@ -259,23 +259,21 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     def _elbos(self, rows: Tensor):
         for index, block in enumerate(rows.split(BATCH)):
             x = self._images(block)
-            output = self._eval()(x, noise_generator(self._seed, index, x.device, stream=1))
-            kl = output.posterior.log_prob(output.z) - output.prior.log_prob(output.z)
-            yield (output.likelihood.log_prob(output.x) - kl).cpu().numpy()
+            generator = noise_generator(self._seed, index, x.device, NoiseStream.EVALUATION)
+            output = self._eval()(x, generator)
+            elbos = output.likelihood.log_prob(output.x) - estimate_kl(output)
+            yield elbos.cpu().numpy()
 
     def _decode(self, codes: Tensor) -> np.ndarray:
-        device = self._device()
+        device = self.model_.device
         blocks = [self._eval().decode(z.to(device)).mean.cpu() for z in codes.split(BATCH)]
         return torch.cat(blocks).numpy().reshape(-1, *self.layout_)
 
     def _images(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(1, self.shape_).to(self._device())
+        return rows.unflatten(1, self.shape_).to(self.model_.device)
 
     def _eval(self) -> VAE:
         return self.model_.eval()
-
-    def _device(self) -> torch.device:
-        return next(self.model_.parameters()).device
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.distributions.mixtures.entropies import marginal_entropies
+from isavae.distributions import marginal_entropies
 from isavae.metrics import Codes
 from isavae.metrics.unsupervised import spearman
 

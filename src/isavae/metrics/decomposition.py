@@ -8,11 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from isavae.distributions.mixtures.entropies import marginal_entropies
+from isavae.distributions import log_mixture, marginal_entropies
 from isavae.metrics.codes import Codes
-from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
-from isavae.metrics.subspaces import Subspace, positions
+from isavae.metrics.subspaces import Subspace, components, draw, log_posterior, positions
 
 ROWS_AT_ONCE, LEAST_DRAWS = 1 << 15, 1 << 16
 

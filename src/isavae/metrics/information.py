@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isavae.distributions.mixtures.entropies import conditional_entropies
+from isavae.distributions import conditional_entropies
 from isavae.metrics.codes import Codes, Factor
 
 ROWS_AT_ONCE = 1 << 9  # of bin probabilities: 512 rows x 20 latents x 100 bins float32 = 4 MB

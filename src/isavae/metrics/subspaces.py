@@ -1,15 +1,16 @@
 """Mutual information between subspaces (several latents together) and factors."""
 
+import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from isavae.distributions import QuadraticNormals, log_mixture
 from isavae.metrics.codes import Codes, Factor
 from isavae.metrics.information import Information, factor_columns
 from isavae.metrics.mig import gaps
-from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
 
 Subspace = slice | Sequence[int]
@@ -32,7 +33,7 @@ def subspace_information(
         subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If the codes are deterministic or a subspace is empty or names no latent.
@@ -55,7 +56,7 @@ def subspace_mig(
         subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
         published: Reproduce the published evaluation code, which counts log(1/N) once for every
             latent of a subspace instead of once: it adds (n_S - 1) H(v_k) to I(z_S; v_k). Harmless
             for equal sizes n_S, wrong otherwise.
@@ -94,29 +95,29 @@ def _pointwise(
     chosen = [positions(subspace, codes.latents) for subspace in subspaces]
     values = torch.empty(len(chosen), len(columns), samples, dtype=torch.float64)
     for i, latents in enumerate(chosen):
-        coefficients = components(codes, latents)
+        normals = components(codes, latents)
         everywhere: Tensor | None = None  # log q(z_S), shared by the factors known for all images
         for k, factor in enumerate(columns):
             rows, z = draw(codes, samples, seed, factor.known)
             own, z = log_posterior(codes, rows, z, latents), z[:, latents]
             if len(factor.known) < len(codes):
-                whole = log_mixture(z, coefficients[factor.known], own)
+                whole = log_mixture(z, normals[factor.known], own)
             else:
-                everywhere = log_mixture(z, coefficients, own) if everywhere is None else everywhere
+                everywhere = log_mixture(z, normals, own) if everywhere is None else everywhere
                 whole = everywhere
-            values[i, k] = _log_given(factor, rows, z, coefficients, own) - whole
+            values[i, k] = _log_given(factor, rows, z, normals, own) - whole
     return columns, values
 
 
 def _log_given(
-    factor: Factor, rows: Tensor, z: Tensor, coefficients: Tensor, own: Tensor
+    factor: Factor, rows: Tensor, z: Tensor, normals: QuadraticNormals, own: Tensor
 ) -> Float[Tensor, "samples"]:
     """Log q(z_S | v_k), each draw under the mixture of its own class."""
     log_q = torch.empty_like(own)
     classes = factor.labels[rows]
     for v in classes.unique():
         drawn = classes == v
-        log_q[drawn] = log_mixture(z[drawn], coefficients[factor.labels == v], own[drawn])
+        log_q[drawn] = log_mixture(z[drawn], normals[factor.labels == v], own[drawn])
     return log_q
 
 
@@ -139,6 +140,43 @@ def _gap_error(pointwise: Tensor, information: Information) -> float:
     lead = top[0] - (top[1] if count == 2 else 0)
     per_draw = (lead / information.factor_entropies[:, None]).mean(dim=0)
     return float(per_draw.std() / len(per_draw) ** 0.5)
+
+
+def draw(
+    codes: Codes, samples: int, seed: int, among: Int64[Tensor, "rows"] | None = None
+) -> tuple[Int64[Tensor, "samples"], Float[Tensor, "samples latents"]]:
+    """Independent draws z ~ q(z), and the rows whose posteriors they came from.
+
+    Args:
+        codes: Codes with posterior standard deviations.
+        samples: Number of draws.
+        seed: Seed of rows and noise.
+        among: Rows to draw from, with replacement; by default all.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = len(codes) if among is None else len(among)
+    rows = torch.randint(size, (samples,), generator=generator)
+    rows = rows if among is None else among[rows]
+    mean, log_std = codes.posteriors()
+    return rows, Codes(mean[rows].double(), log_std[rows].double()).sample(generator)
+
+
+def log_posterior(
+    codes: Codes,
+    rows: Int64[Tensor, "samples"],
+    z: Float[Tensor, "samples latents"],
+    latents: Sequence[int],
+) -> Float[Tensor, "samples"]:
+    """Log q(z_S | x_n) of each draw under its own posterior, summed over some latents."""
+    mean, log_std = (values[rows][:, latents].double() for values in codes.posteriors())
+    squares = ((z[:, latents] - mean) / log_std.exp()).square()
+    return -(0.5 * squares + log_std + 0.5 * math.log(2 * math.pi)).sum(dim=1)
+
+
+def components(codes: Codes, latents: Sequence[int]) -> QuadraticNormals:
+    """The posteriors of all images over some latents: the components of q(z_S)."""
+    mean, log_std = (values[:, latents].double() for values in codes.posteriors())
+    return QuadraticNormals.from_normals(mean, log_std.exp())
 
 
 def positions(subspace: Subspace, latents: int) -> list[int]:

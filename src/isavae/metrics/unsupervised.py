@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from isavae.distributions.mixtures.entropies import marginal_entropies
+from isavae.distributions import marginal_entropies
 from isavae.metrics.codes import Codes
 from isavae.metrics.information import bin_means, pairwise_information
 from isavae.metrics.predictors import lasso_coefficients

@@ -1,7 +1,7 @@
 """VAEs: networks, priors, likelihoods and objectives that combine freely."""
 
-from isavae.models.adversary import Adversary, DensityRatio, NoAdversary
-from isavae.models.kl import estimate_kl
+from isavae.models.elbo import Adversary, Objective, ObjectiveValue, estimate_kl
+from isavae.models.factor_vae import DensityRatio, FactorVAE
 from isavae.models.likelihoods import (
     LIKELIHOODS,
     BernoulliLikelihood,
@@ -19,31 +19,33 @@ from isavae.models.networks import (
     MLPEncoder,
     build_networks,
 )
-from isavae.models.objective import Objective, ObjectiveValue
 from isavae.models.objectives import (
     DIPVAEI,
     DIPVAEII,
     OBJECTIVES,
     AnnealedVAE,
     AnyObjective,
+    BetaTCVAE,
     BetaVAE,
 )
-from isavae.models.prior import Prior
 from isavae.models.priors import (
+    FAMILIES,
+    PAPER_TREE,
     FactorialPrior,
     LpNestedPrior,
-    StandardNormalPrior,
+    Prior,
     build_prior,
 )
-from isavae.models.total_correlation import BetaTCVAE, FactorVAE
-from isavae.models.vae import VAE, VAEOutput, noise_generator
+from isavae.models.vae import VAE, NoiseStream, VAEOutput, noise_generator
 
 __all__ = [
     "DIPVAEI",
     "DIPVAEII",
+    "FAMILIES",
     "LIKELIHOODS",
     "NETWORKS",
     "OBJECTIVES",
+    "PAPER_TREE",
     "VAE",
     "Adversary",
     "AnnealedVAE",
@@ -63,11 +65,10 @@ __all__ = [
     "LpNestedPrior",
     "MLPDecoder",
     "MLPEncoder",
-    "NoAdversary",
+    "NoiseStream",
     "Objective",
     "ObjectiveValue",
     "Prior",
-    "StandardNormalPrior",
     "VAEOutput",
     "build_likelihood",
     "build_networks",

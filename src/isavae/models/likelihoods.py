@@ -19,12 +19,12 @@ from torch.distributions import (
 )
 from torch.nn import functional as F
 
-# A spread below a quarter of one grey level of 255 models rounding, not images.
+# A spread below a quarter of a grey level (1/255) models rounding, not images.
 SMALLEST_SPREAD = 1e-3
 
 
 class Likelihood(nn.Module, ABC):
-    """A module from a decoder's output, `parameters_per_pixel` of each pixel, to p(x|z)."""
+    """A module from a decoder's output, with `parameters_per_pixel` channels a pixel, to p(x|z)."""
 
     parameters_per_pixel: int = 1
 
@@ -43,7 +43,7 @@ class BernoulliLikelihood(Likelihood):
 
 @final
 class _LeanBernoulli(Bernoulli):
-    """torch's Bernoulli with a log-probability that passes over the pixels half as often."""
+    """torch's Bernoulli with a log-probability in half the passes over memory."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         return _BernoulliLogProb.apply(*torch.broadcast_tensors(self.logits, value))
@@ -77,11 +77,11 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
 
 class LocationScaleLikelihood(Likelihood, ABC):
-    """Pixels around the decoder's output with a spread that is fixed, learned, or decoded.
+    """Pixels distributed around the decoder's output, with a fixed, learned or decoded spread.
 
     Args:
-        spread: a number, fixed; "shared", one learned number for all pixels; or "pixelwise", the
-            decoder's own for every pixel of every image.
+        spread: A fixed number; "shared", one learned number for all pixels; or "pixelwise", decoded
+            for every pixel of every image.
     """
 
     def __init__(self, spread: float | str = "shared"):
@@ -92,8 +92,8 @@ class LocationScaleLikelihood(Likelihood, ABC):
             self.raw = nn.Parameter(torch.zeros(()))
 
     @abstractmethod
-    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
-        """The law of a pixel."""
+    def _distribution(self, loc: Tensor, spread: Tensor) -> Distribution:
+        """The distribution of the pixels."""
 
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
         loc, raw = decoded, getattr(self, "raw", None)
@@ -103,14 +103,14 @@ class LocationScaleLikelihood(Likelihood, ABC):
             spread = torch.full_like(loc, float(self.spread))
         else:
             spread = (SMALLEST_SPREAD + F.softplus(raw)).expand_as(loc)
-        return Independent(self._law(loc, spread), 3)
+        return Independent(self._distribution(loc, spread), 3)
 
 
 @final
 class GaussianLikelihood(LocationScaleLikelihood):
     """Normal pixels; the spread is the standard deviation σ."""
 
-    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+    def _distribution(self, loc: Tensor, spread: Tensor) -> Distribution:
         return Normal(loc, spread, validate_args=False)
 
 
@@ -118,7 +118,7 @@ class GaussianLikelihood(LocationScaleLikelihood):
 class LaplaceLikelihood(LocationScaleLikelihood):
     """Laplace pixels; the spread is the mean absolute deviation."""
 
-    def _law(self, loc: Tensor, spread: Tensor) -> Distribution:
+    def _distribution(self, loc: Tensor, spread: Tensor) -> Distribution:
         return Laplace(loc, spread, validate_args=False)
 
 
@@ -136,13 +136,14 @@ def build_likelihood(name: str) -> Likelihood:
     """The likelihood of that name; `gaussian(0.1)` and `laplace(0.1)` fix the spread.
 
     Args:
-        name: a key of `LIKELIHOODS`, or one of the two with a number.
+        name: A key of `LIKELIHOODS`, or one of the two with a number.
 
     Raises:
-        ValueError: for an unknown name, or a spread that is not positive.
+        ValueError: For an unknown name, or a spread that is not positive.
 
-    >>> build_likelihood("gaussian(0.1)")(torch.zeros(2, 1, 4, 4)).stddev.unique()
-    tensor([0.1000])
+    Examples:
+        >>> build_likelihood("gaussian(0.1)")(torch.zeros(2, 1, 4, 4)).stddev.unique()
+        tensor([0.1000])
     """
     fixed = re.fullmatch(r"(gaussian|laplace)\(([^()]*)\)", name)
     if fixed:

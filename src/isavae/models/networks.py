@@ -17,8 +17,8 @@ class MLPEncoder(nn.Sequential):
 
     Args:
         shape: (channels, height, width) of an image; D is their product.
-        n_latents: number of latents n.
-        hidden: widths of the hidden layers.
+        n_latents: Number of latents n.
+        hidden: Widths of the hidden layers.
     """
 
     def __init__(self, shape: ImageShape, n_latents: int, hidden: tuple[int, ...] = (1200, 1200)):
@@ -34,8 +34,8 @@ class MLPDecoder(nn.Sequential):
 
     Args:
         shape: (channels, height, width) of the decoder's output.
-        n_latents: number of latents n.
-        hidden: widths of the hidden layers.
+        n_latents: Number of latents n.
+        hidden: Widths of the hidden layers.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class ConvEncoder(nn.Module):
 
     Args:
         shape: (channels, height, width) of an image.
-        n_latents: number of latents n.
-        channels: output channels of the first two halvings; later ones have twice as many.
+        n_latents: Number of latents n.
+        channels: Output channels of the first two halvings; later ones have twice as many.
     """
 
     def __init__(self, shape: ImageShape, n_latents: int, channels: int = 32):
@@ -109,8 +109,8 @@ class ConvDecoder(nn.Module):
 
     Args:
         shape: (channels, height, width) of the decoder's output.
-        n_latents: number of latents n.
-        channels: as of the encoder.
+        n_latents: Number of latents n.
+        channels: As of the encoder.
     """
 
     def __init__(self, shape: ImageShape, n_latents: int, channels: int = 32):
@@ -174,19 +174,20 @@ def build_networks(
     """Encoder and decoder of a named architecture.
 
     Args:
-        name: a key of `NETWORKS`.
+        name: A key of `NETWORKS`.
         shape: (channels, height, width) of an image.
-        n_latents: number of latents.
-        parameters_per_pixel: parameters of the likelihood per pixel and channel.
-        width: units of a hidden layer, or channels of the first convolution; the architecture's
+        n_latents: Number of latents.
+        parameters_per_pixel: Parameters of the likelihood per pixel and channel.
+        width: Units of a hidden layer, or channels of the first convolution; the architecture's
             own (the paper's) if left out.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: For an unknown name.
 
-    >>> encoder, decoder = build_networks("mlp", (1, 64, 64), latent=20)
-    >>> sum(p.numel() for p in encoder.parameters()), sum(p.numel() for p in decoder.parameters())
-    (6405640, 7826896)
+    Examples:
+        >>> networks = build_networks("mlp", (1, 64, 64), n_latents=20)
+        >>> [sum(p.numel() for p in network.parameters()) for network in networks]
+        [6405640, 7826896]
     """
     if name not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {name!r}")

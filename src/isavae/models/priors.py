@@ -2,48 +2,77 @@
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Laplace, Normal, StudentT
 
 from isavae.distributions import GeneralizedNormal, LpNested, LpTree
-from isavae.models.prior import BoundedValues, Prior, bounded_values
+from isavae.models.bounded import BoundedValues, bounded_values
 
 Scale = float | Literal["standardised"]
 
 PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
-# Learned exponents start from the normal law's.
+# Learned exponents start from those of the normal distribution.
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
-# Of a learned scale.
+# Bounds of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
 
 
-@final
-class StandardNormalPrior(Prior):
-    """N(0, I), rotationally symmetric: every latent a subspace of its own by name only."""
+class Prior(nn.Module, ABC):
+    """A module that returns p(z), whose latents are grouped in `subspaces`.
 
-    loc: Tensor
-    std: Tensor
+    Whether its learned values are frozen is part of its state.
 
-    def __init__(self, n_latents: int):
-        super().__init__(n_latents)
-        self.register_buffer("loc", torch.zeros(n_latents), persistent=False)
-        self.register_buffer("std", torch.ones(n_latents), persistent=False)
+    Args:
+        n_latents: Number of latents.
+        subspaces: Latents of each subspace; by default every latent is one.
+    """
 
+    n_latents: int
+    subspaces: tuple[slice, ...]
+    frozen: Tensor
+
+    def __init__(self, n_latents: int, subspaces: tuple[slice, ...] | None = None):
+        super().__init__()
+        self.n_latents = n_latents
+        self.subspaces = subspaces or tuple(slice(j, j + 1) for j in range(n_latents))
+        self.register_buffer("frozen", torch.tensor(False))
+        self.register_load_state_dict_post_hook(_apply_frozen)
+
+    @abstractmethod
     def forward(self) -> Distribution:
-        return Independent(Normal(self.loc, self.std, validate_args=False), 1)
+        """The prior p(z), with event shape (n_latents,)."""
+
+    def learned_values(self) -> dict[str, Float[Tensor, ""]]:
+        """The learned values by name, for the log."""
+        return {}
+
+    def freeze(self) -> None:
+        """Stop learning. An optimiser does not change values without gradients by a single bit."""
+        self.frozen.fill_(True)
+        _apply_frozen(self)
+
+    def unfreeze(self) -> None:
+        """Resume learning."""
+        self.frozen.fill_(False)
+        _apply_frozen(self)
 
 
-# name -> (the law for scales and a shape parameter, the shape parameter's default)
+def _apply_frozen(prior: Prior, missing_and_unexpected_keys: object = None) -> None:
+    prior.requires_grad_(not bool(prior.frozen))
+
+
+# name -> (scales and shape parameter to distribution, default of the shape parameter)
 FAMILIES: dict[str, tuple[Callable[[Tensor, float], Distribution], float]] = {
     "normal": (lambda s, _: Normal(torch.zeros_like(s), s, validate_args=False), 2.0),
     "laplace": (lambda s, _: Laplace(torch.zeros_like(s), s, validate_args=False), 1.0),
     "student-t": (lambda s, df: StudentT(df, torch.zeros_like(s), s, validate_args=False), 3.5),
-    "gennorm": (lambda s, p: GeneralizedNormal(p, s, validate_args=False), 4.0),
+    "gennorm": (lambda s, p: GeneralizedNormal(0.0, s, p, validate_args=False), 4.0),
 }
 
 
@@ -52,14 +81,15 @@ class FactorialPrior(Prior):
     """Independent latents of one family: normal, Laplace, Student-t or generalised normal (Eq. 5).
 
     Args:
-        n_latents: number of latents.
-        family: a key of `FAMILIES`.
-        shape: degrees of freedom of "student-t", exponent of "gennorm"; None takes the default.
-        scale: the family's own scale parameter, or "standardised" for unit variance.
-        learn_scale: whether the scale, common to all latents, is learned.
+        n_latents: Number of latents.
+        family: A key of `FAMILIES`.
+        shape: Degrees of freedom of "student-t", exponent of "gennorm"; None takes the default.
+        scale: The family's own scale parameter, or "standardised" for unit variance.
+        learn_scale: Whether the scale, common to all latents, is learned.
 
-    >>> FactorialPrior(3, "laplace", scale="standardised")().variance.round(decimals=4)
-    tensor([1., 1., 1.])
+    Examples:
+        >>> FactorialPrior(3, "laplace", scale="standardised")().variance.round(decimals=4)
+        tensor([1., 1., 1.])
     """
 
     def __init__(
@@ -73,7 +103,7 @@ class FactorialPrior(Prior):
         super().__init__(n_latents)
         self.family, self.shape = family, FAMILIES[family][1] if shape is None else shape
         if scale == "standardised":
-            variance = self._law(torch.ones(())).variance
+            variance = self._distribution(torch.ones(())).variance
             if not bool(torch.isfinite(variance)):
                 raise ValueError(
                     f"a standardised prior needs a finite variance; {family}({self.shape:g}) has "
@@ -82,11 +112,11 @@ class FactorialPrior(Prior):
             scale = float(variance**-0.5)
         self._scale = BoundedValues(torch.tensor([float(scale)]), [learn_scale], *_SCALE_BOUNDS)
 
-    def _law(self, scale: Tensor) -> Distribution:
+    def _distribution(self, scale: Tensor) -> Distribution:
         return FAMILIES[self.family][0](scale, self.shape)
 
     def forward(self) -> Distribution:
-        return Independent(self._law(self._scale().expand(self.n_latents)), 1)
+        return Independent(self._distribution(self._scale().expand(self.n_latents)), 1)
 
     def learned_values(self) -> dict[str, Float[Tensor, ""]]:
         return bounded_values({"prior_scale": self._scale})
@@ -94,20 +124,21 @@ class FactorialPrior(Prior):
 
 @final
 class LpNestedPrior(Prior):
-    """An Lp-nested prior (Eqs. 7, 11); an ISA layout is a tree of depth two.
+    """An Lp-nested prior (Eqs. 7, 11); an ISA prior is a tree of depth two.
 
-    Exponents are fixed, or learned by gradient from those of the tree, between bounds.
+    Exponents are fixed, or learned by gradient within bounds, starting from those of the tree.
 
     Args:
-        tree: layout and exponents.
+        tree: Tree and exponents.
         scale: s of Eq. 11; 1 as published, or "standardised" for a mean leaf variance of 1.
-        learn_exponents: whether all exponents but p0, the root's, are learned.
-        learn_p0: whether p0 is learned.
-        learn_scale: whether s is learned.
-        lowest_exponent: lower bound of learned exponents.
+        learn_exponents: Whether all exponents but p0, the root's, are learned.
+        learn_p0: Whether p0 is learned.
+        learn_scale: Whether s is learned.
+        lowest_exponent: Lower bound of learned exponents.
 
-    >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).learned_values()
-    {'p1': tensor(2.), 'p2': tensor(2.)}
+    Examples:
+        >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).learned_values()
+        {'p1': tensor(2.), 'p2': tensor(2.)}
     """
 
     def __init__(
@@ -163,20 +194,21 @@ def build_prior(
     """A prior from its text: `normal`, `laplace`, `student-t(3.5)`, `gennorm(4)`, `isa`, or a tree.
 
     Args:
-        prior: a family with or without its shape parameter in parentheses, "isa" (the paper's 5×4
-            layout; learned exponents start at 2), or an `LpTree`, e.g. "2.1[2.2*4, 2.2*4]".
-        n_latents: number of latents; may be left out where the layout determines it. Default 20.
-        scale: the family's scale, for a tree s of Eq. 11; or "standardised".
-        learn_exponents: learn a tree's exponents but p0.
-        learn_p0: learn a tree's p0.
-        learn_scale: learn the scale.
-        lowest_exponent: lower bound of learned exponents.
+        prior: A family with or without its shape parameter in parentheses, "isa" (the paper's five
+            subspaces of four; learned exponents start at 2), or a tree, e.g. "2.1[2.2*4, 2.2*4]".
+        n_latents: Number of latents. A tree has its own; the default of a family is 20.
+        scale: The family's scale, for a tree s of Eq. 11; or "standardised".
+        learn_exponents: Learn a tree's exponents but p0.
+        learn_p0: Learn a tree's p0.
+        learn_scale: Learn the scale.
+        lowest_exponent: Lower bound of learned exponents.
 
     Raises:
-        ValueError: for text that is no prior, or a width that does not fit the tree.
+        ValueError: For text that is not a prior, or a number of latents that does not fit the tree.
 
-    >>> build_prior("2.1[2.2*4, 2.2*3]").subspaces
-    (slice(0, 4, None), slice(4, 7, None))
+    Examples:
+        >>> build_prior("2.1[2.2*4, 2.2*3]").subspaces
+        (slice(0, 4, None), slice(4, 7, None))
     """
     family = re.fullmatch(r"([a-z-]+)(?:\(([^()]*)\))?", prior)
     if family and prior != "isa":
@@ -218,6 +250,4 @@ def _build_factorial(
         number = math.nan
     if number is not None and not 0 < number < math.inf:
         raise ValueError(f"the shape of {family} must be a positive number; got {shape!r}")
-    if family == "normal" and scale in (1.0, "standardised") and not learn_scale:
-        return StandardNormalPrior(n_latents)
     return FactorialPrior(n_latents, family, number, scale, learn_scale)

@@ -1,6 +1,7 @@
 """The variational autoencoder, independent of prior, likelihood, objective and data."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import final
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from isavae.models.likelihoods import Likelihood
 from isavae.models.networks import split_encoding
-from isavae.models.prior import Prior
+from isavae.models.priors import Prior
 
 
 @final
@@ -20,8 +21,8 @@ class VAEOutput:
     """One pass through a VAE: the images, one posterior sample, and three distributions.
 
     Attributes:
-        x: images, (batch, channels, height, width).
-        z: one sample of the posterior per image, (batch, latents).
+        x: Images, (batch, channels, height, width).
+        z: One sample of the posterior per image, (batch, latents).
         posterior: q(z|x), batch shape (batch,), event shape (latents,).
         prior: p(z), event shape (latents,).
         likelihood: p(x|z), batch shape (batch,), event shape of an image.
@@ -35,7 +36,7 @@ class VAEOutput:
 
     @property
     def subspaces(self) -> tuple[slice, ...]:
-        """Groups of latents that the prior makes independent; single ones if it has none."""
+        """The prior's independent groups of latents; single latents if it has none."""
         singles = tuple(slice(j, j + 1) for j in range(self.z.shape[1]))
         return getattr(self.prior, "subspaces", singles)
 
@@ -45,10 +46,10 @@ class VAE(nn.Module):
     """Encoder, decoder, prior and likelihood as one model.
 
     Args:
-        encoder: images to (batch, 2 latents): mean and log-std of q(z|x).
-        decoder: latents to the likelihood's parameters.
-        prior: a module that returns p(z).
-        likelihood: a module from the decoder's output to p(x|z).
+        encoder: Network from images to (batch, 2 latents), the mean and log-std of q(z|x).
+        decoder: Network from latents to the likelihood's parameters.
+        prior: A module that returns p(z).
+        likelihood: A module from the decoder's output to p(x|z).
 
     The networks run in `network_dtype` (bfloat16 by autocast where set); posterior, prior and
     likelihood are always computed in the weights' own precision.
@@ -63,6 +64,10 @@ class VAE(nn.Module):
         self.prior = prior
         self.likelihood = likelihood
         self.network_dtype = torch.float32
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
 
     def moments(
         self, x: Float[Tensor, "batch channels height width"]
@@ -101,14 +106,26 @@ class VAE(nn.Module):
         return outputs.float()
 
 
-def noise_generator(seed: int, step: int, device: torch.device, stream: int = 0) -> torch.Generator:
+@final
+class NoiseStream(Enum):
+    """Independent random numbers of the same seed and step. The values are part of every result."""
+
+    POSTERIOR = 0
+    EVALUATION = 1
+    SECOND_BATCH = 2
+    ADVERSARY = 3
+
+
+def noise_generator(
+    seed: int, step: int, device: torch.device, stream: NoiseStream = NoiseStream.POSTERIOR
+) -> torch.Generator:
     """A random generator that depends on (seed, step, stream) only.
 
     Args:
-        seed: the run's seed.
-        step: number of steps done.
-        device: where the numbers are drawn.
-        stream: 0 for the posterior; others for further independent draws of the same step.
+        seed: The run's seed.
+        step: Number of steps done, or of blocks in an evaluation.
+        device: Where the numbers are drawn.
+        stream: The purpose of the numbers.
     """
-    words = np.random.SeedSequence([seed, step, stream]).generate_state(1, np.uint64)
+    words = np.random.SeedSequence([seed, step, stream.value]).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(words[0] >> np.uint64(1)))

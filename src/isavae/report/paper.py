@@ -23,7 +23,7 @@ from isavae.figures import (
     rotation_bias,
     trade_off,
 )
-from isavae.models.priors import PAPER_TREE
+from isavae.models import PAPER_TREE
 from isavae.report.pictures import RunFigures
 from isavae.runs import Run
 from isavae.studies import results

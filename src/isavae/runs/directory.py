@@ -49,8 +49,8 @@ def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
     return VAE(*networks, prior, likelihood)
 
 
-def build_adversary(config: RunConfig, n_latents: int) -> Adversary:
-    """The objective's adversary, freshly initialised from the run's seed."""
+def build_adversary(config: RunConfig, n_latents: int) -> Adversary | None:
+    """The objective's adversary, if it has one, freshly initialised from the run's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return config.objective.adversary(n_latents)

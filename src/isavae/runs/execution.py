@@ -143,7 +143,7 @@ class _Recorder:
         self._run, self._state, self._metadata = run, state, metadata
         self._on_step, self._log_every = on_step, log_every
         self._checkpoint_seconds = checkpoint_seconds
-        self._device = next(state.model.parameters()).device
+        self._device = state.model.device
         self._unchecked: list[StepReport] = []
         self._started = self._saved = time.monotonic()
         self._log_path = run.path / "log.jsonl"

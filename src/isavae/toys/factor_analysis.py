@@ -58,7 +58,7 @@ class FactorAnalysis:
 
     @property
     def covariance(self) -> Float[Tensor, "*batch data data"]:
-        """Of x: W Wᵀ + D."""
+        """Covariance of x, W Wᵀ + D."""
         return self.weights @ self.weights.mT + self.noise
 
     def log_evidence(self, moment: Float[Tensor, "data data"]) -> Float[Tensor, "*batch"]:
@@ -66,14 +66,14 @@ class FactorAnalysis:
         return _gaussian_log_density(self.covariance, moment)
 
     def precision(self, beta: float = 1.0) -> Float[Tensor, "*batch latents latents"]:
-        """Of the best joint q: Σ̃⁻¹ = M Wᵀ D⁻¹ W + I, M = 1/β (B.2)."""
+        """Precision of the best joint q, Σ̃⁻¹ = M Wᵀ D⁻¹ W + I, M = 1/β (B.2)."""
         identity = torch.eye(self.weights.shape[-1], dtype=self.weights.dtype)
         return self._scaled_transpose(beta) @ self.weights + identity
 
     def posterior_covariance(
         self, beta: float = 1.0, mean_field: bool = True
     ) -> Float[Tensor, "*batch latents latents"]:
-        """Of the best q: the inverse of the precision, or of its diagonal alone if mean-field."""
+        """Covariance of the best q: the inverse of the precision, or of its diagonal."""
         precision = self.precision(beta)
         if mean_field:
             return torch.diag_embed(1 / precision.diagonal(dim1=-2, dim2=-1))
@@ -91,7 +91,7 @@ class FactorAnalysis:
         Args:
             moment: S, the data's second moment.
             beta: Weight of the KL divergence.
-            mean_field: Whether q is a product over latents, or any normal law.
+            mean_field: Whether q is a product over latents, or any normal distribution.
         """
         recognition = self.recognition(beta)
         covariance = self.posterior_covariance(beta, mean_field)
@@ -115,7 +115,7 @@ class FactorAnalysis:
 
 
 def maximum_likelihood_weights(
-    moment: Float[Tensor, "data data"], noise: Float[Tensor, "data data"], latents: int
+    moment: Float[Tensor, "data data"], noise: Float[Tensor, "data data"], n_latents: int
 ) -> Float[Tensor, "data latents"]:
     """The W of largest likelihood for a given D, with columns orthogonal under D⁻¹.
 
@@ -125,19 +125,22 @@ def maximum_likelihood_weights(
     Args:
         moment: S, the data's second moment.
         noise: D, the covariance of x given z.
-        latents: How many columns W has, at most as many as rows.
+        n_latents: Number of columns of W, at most that of its rows.
+
+    Raises:
+        ValueError: If W would have no column, or more columns than rows.
     """
-    if not 1 <= latents <= len(moment):
+    if not 1 <= n_latents <= len(moment):
         raise ValueError(
-            f"latents must be between 1 and the {len(moment)} dimensions of the data, not "
-            f"{latents}; further columns would be zero"
+            f"n_latents must be between 1 and the {len(moment)} dimensions of the data, not "
+            f"{n_latents}: further columns of W would be zero"
         )
     root = torch.linalg.cholesky(noise)
     half = torch.linalg.solve_triangular(root, moment, upper=False)
     white = torch.linalg.solve_triangular(root, half.mT, upper=False)
     values, vectors = torch.linalg.eigh(white)
-    largest = values.flip(0)[:latents].sub(1).clamp_min(0).sqrt()
-    return root @ (vectors.flip(1)[:, :latents] * largest)
+    largest = values.flip(0)[:n_latents].sub(1).clamp_min(0).sqrt()
+    return root @ (vectors.flip(1)[:, :n_latents] * largest)
 
 
 def rotation(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 2 2"]:

@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+# The trapezoidal rule of E_q log p(z_k) spans ±7 s_nk. Under a normal weight its error falls like
+# exp(-2π d / spacing), d = √ν s / s_nk the distance of the integrand's singularity from the real
+# line: 1e-7 nats at s_nk = 2 s. The widest q, the best fit to the prior, has s_nk = 1.1 s.
 REACH, NODES = 7.0, 41
-"""The trapezoidal rule of E_q log p(z_k) spans ±7 s_nk. Under a normal weight its error falls
-like exp(-2π d / spacing), d = √ν s / s_nk the distance of the integrand's singularity from the real
-line: 1e-7 nats at s_nk = 2 s; the widest q of all, the best fit to the prior, has s_nk = 1.1 s."""
 
 
 @final
@@ -44,7 +44,7 @@ class StudentICA:
         dof: ν, degrees of freedom; the paper's experiment has 3.5.
 
     Raises:
-        ValueError: noise, scale or dof is not positive.
+        ValueError: Noise, scale or dof is not positive.
 
     Examples:
         >>> model = StudentICA(directions(0, 60, 120), noise=0.3)
@@ -134,7 +134,7 @@ class StudentICA:
         return Factors(mean, std)
 
     def gradient(self, x: Float[Tensor, "n data"], q: Factors) -> Float[Tensor, "data components"]:
-        """Of the average F_β in W; at its best q also that of max_q F_β."""
+        """Gradient in W of the average F_β; at the best q also that of max_q F_β."""
         return (x.mT @ q.mean / len(x) - self.weights @ _moment(q)) / self.noise**2
 
     def _normal_start(self, x: Float[Tensor, "n data"]) -> Factors:
@@ -161,18 +161,18 @@ def ascend(
     magnitudes: bool = True,
     tolerance: float = 1e-7,
 ) -> Iterator[Step]:
-    """Learns W by variational inference: yields the start and then every step, each one higher.
+    """Learn W by variational inference: yield the start, then steps of increasing free energy.
 
     Quasi-Newton (BFGS) ascent of max_q F_β(q, W), first along the step of variational EM. Every
     trial infers the factors anew from the last accepted ones; a trial that does not raise the
     free energy is halved, and given up after twenty times.
 
     Args:
-        model: Where to start; the paper starts at the truth.
+        model: The model to start from; the paper starts from the true one.
         x: Data.
         beta: Weight of the KL divergence.
-        magnitudes: Whether the length of W's columns is learned too, or only their direction.
-        tolerance: Ends when ten steps together raise the free energy by less, in nats per datum.
+        magnitudes: Whether the lengths of the columns of W are learned, or only their directions.
+        tolerance: The ascent ends when ten steps raise the free energy by less, in nats per datum.
     """
     lengths = None if magnitudes else model.weights.norm(dim=0)
     step = _step(model, x, beta, None)
@@ -200,9 +200,10 @@ def ascend(
 def directions(*degrees: float | int) -> Float[Tensor, "2 components"]:
     """Unit vectors of the plane as columns.
 
-    >>> directions(0, 90).round(decimals=3)
-    tensor([[1., 0.],
-            [0., 1.]], dtype=torch.float64)
+    Examples:
+        >>> directions(0, 90).round(decimals=3)
+        tensor([[1., 0.],
+                [0., 1.]], dtype=torch.float64)
     """
     angles = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     return torch.stack([angles.cos(), angles.sin()])
@@ -211,8 +212,9 @@ def directions(*degrees: float | int) -> Float[Tensor, "2 components"]:
 def overlap(weights: Float[Tensor, "data components"]) -> float:
     """How far columns are from orthogonal: Σ_{i≠j} (w_i · w_j)² / (Σ_i |w_i|²)², 0 if they are.
 
-    >>> round(overlap(directions(0, 90)), 12), round(overlap(directions(0, 0)), 12)
-    (0.0, 0.5)
+    Examples:
+        >>> round(overlap(directions(0, 90)), 12), round(overlap(directions(0, 0)), 12)
+        (0.0, 0.5)
     """
     gram = weights.mT @ weights
     crossed = gram.square().sum() - gram.diagonal().square().sum()

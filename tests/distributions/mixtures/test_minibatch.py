@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from isavae.distributions.mixtures import minibatch
+from isavae.distributions.mixtures import minibatch, pairs
 from isavae.distributions.mixtures.minibatch import MinibatchWeights, log_densities, log_marginals
 from tests.largest_tensor import LargestTensor
 
@@ -119,19 +119,19 @@ def dense_weights(name: str, batch: int, n: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("groups", [[slice(0, 4)], [slice(0, 1), slice(1, 4)]])
 def test_densities_are_their_formula(name, groups, monkeypatch):
-    monkeypatch.setattr(minibatch, "_BLOCK", 21)  # blocks of three rows
+    monkeypatch.setattr(pairs, "_BLOCK", 21)  # blocks of three rows
     z, mean, log_std = posterior_batch("active", 7, latents=4)
     weights = ESTIMATORS[name](7, 50)
     densities = log_densities(z, mean, log_std.exp(), weights, groups)
-    pairs = Normal(mean, log_std.exp()).log_prob(z[:, None])
-    expected = torch.stack([pairs[..., g].sum(-1) for g in groups], -1)
+    by_pair = Normal(mean, log_std.exp()).log_prob(z[:, None])
+    expected = torch.stack([by_pair[..., g].sum(-1) for g in groups], -1)
     expected = (expected + dense_weights(name, 7, 50).log()[..., None]).logsumexp(1)
     torch.testing.assert_close(densities, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("groups", [[slice(0, 3)], [slice(0, 1), slice(1, 3)]])
 def test_density_gradients(groups, monkeypatch):
-    monkeypatch.setattr(minibatch, "_BLOCK", 10)  # blocks of two rows
+    monkeypatch.setattr(pairs, "_BLOCK", 10)  # blocks of two rows
     z, mean, log_std = posterior_batch("active", 5)
     weights = MinibatchWeights.stratified(5, 20)
     assert torch.autograd.gradcheck(
@@ -167,7 +167,7 @@ def test_no_tensor_holds_all_pairs_let_alone_those_of_every_latent(exact):
         std = log_std.exp()
         joint = log_densities(z, mean, std, weights, [slice(0, latents), slice(0, 2)])
         (joint.sum() + log_marginals(z, mean, std, weights, exact=exact).sum()).backward()
-    assert batch < largest.numbers <= minibatch._BLOCK < batch * batch
+    assert batch < largest.numbers <= pairs._BLOCK < batch * batch
 
 
 def test_float32_samples_of_narrow_posteriors_keep_their_precision():

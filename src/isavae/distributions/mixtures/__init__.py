@@ -1,1 +1,19 @@
-"""Mixtures of normals: entropies, minibatch estimates, sums in linear time."""
+"""Mixtures of normals: exact entropies, and log-densities of an aggregate posterior."""
+
+from isavae.distributions.mixtures.entropies import conditional_entropies, marginal_entropies
+from isavae.distributions.mixtures.minibatch import (
+    MinibatchWeights,
+    log_densities,
+    log_marginals,
+)
+from isavae.distributions.mixtures.pairs import QuadraticNormals, log_mixture
+
+__all__ = [
+    "MinibatchWeights",
+    "QuadraticNormals",
+    "conditional_entropies",
+    "log_densities",
+    "log_marginals",
+    "log_mixture",
+    "marginal_entropies",
+]

@@ -1,4 +1,7 @@
-"""The aggregate posterior q(z) = 1/N Σ_n N(z; μ_n, σ_n²): exact entropies of its marginals."""
+"""Exact entropies of one-dimensional mixtures 1/N Σ_n N(z_j; μ_n, σ_n²).
+
+They are those of the marginals of an aggregate posterior q(z), whole or given a class.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,12 +11,12 @@ from torch import Tensor
 
 from isavae.distributions.mixtures.spectra import SpectralGrid
 
-# Beyond this many stds from its mean a component holds 1e-12 of its mass.
+# The mass of a normal beyond so many stds from its mean is below 1e-11.
 _TAIL = 7.0
 # Largest histogram at once, in float64 numbers (32 MB).
 _BUDGET = 1 << 22
-# Range over narrowest std: gaps between components are closed beyond the first, the second is the
-# limit of memory.
+# Ranges in units of the narrowest std: beyond the first, gaps between components are closed; the
+# second is the limit of memory.
 _CROWDED, _FINEST = 1 << 13, 1 << 19
 
 
@@ -23,22 +26,23 @@ def marginal_entropies(
     labels: Int[Tensor, " n"] | None = None,
     n_labels: int | None = None,
 ) -> Float[Tensor, " latents"] | Float[Tensor, "labels latents"]:
-    """Return the entropies H(z_j), or H(z_j | label), of mixtures of one-dimensional normals.
+    """Entropies H(z_j), or H(z_j | label), of mixtures of one-dimensional normals.
 
     Exact to 1e-4 nats in O(n + G log G) per latent, G the grid points for the narrowest component.
 
     Args:
-        mean: component means.
-        log_std: logarithms of the components' stds.
-        labels: the conditional mixture that each component belongs to, -1 for none.
-        n_labels: number of labels; a label without components has the entropy nan.
+        mean: Component means.
+        log_std: Logarithms of the components' stds.
+        labels: The conditional mixture of each component, -1 for none.
+        n_labels: Number of labels; a label without components has the entropy nan.
 
     Returns:
         Entropies in nats, float64.
 
-    >>> mean, log_std = torch.zeros(3, 2), torch.tensor([[0.0, 1.0]]).expand(3, 2)
-    >>> marginal_entropies(mean, log_std)  # log sqrt(2πe), and one more
-    tensor([1.4189, 2.4189], dtype=torch.float64)
+    Examples:
+        >>> mean, log_std = torch.zeros(3, 2), torch.tensor([[0.0, 1.0]]).expand(3, 2)
+        >>> marginal_entropies(mean, log_std)  # log sqrt(2πe), and one more
+        tensor([1.4189, 2.4189], dtype=torch.float64)
     """
     if labels is None:
         whole = torch.zeros(len(mean), dtype=torch.int64)
@@ -52,14 +56,19 @@ def conditional_entropies(
     log_std: Float[Tensor, "n latents"],
     partitions: Sequence[tuple[Int[Tensor, " n"], int]],
 ) -> list[Float[Tensor, "labels latents"]]:
-    """Return `marginal_entropies` for several partitions (labels, n_labels) of the components.
+    """`marginal_entropies` for several partitions of the same components, in one pass.
 
-    Each component is placed on its latent's grid once, whatever the number of partitions.
+    Args:
+        mean: Component means.
+        log_std: Logarithms of the components' stds.
+        partitions: Pairs (labels, n_labels) as for `marginal_entropies`.
     """
     if len(mean) == 0:
-        raise ValueError("a mixture needs at least one component, got none; pass codes")
+        raise ValueError("a mixture must have at least one component, not none: pass codes")
     if not (torch.isfinite(mean).all() and torch.isfinite(log_std).all()):
-        raise ValueError("means and log-stds must be finite; drop or repair the codes that are not")
+        raise ValueError(
+            "means and log-stds must be finite, not NaN or infinite: drop the codes that are not"
+        )
     columns = zip(mean.detach().T, log_std.detach().T, strict=True)
     latents = [_entropies(m.double(), s.double().exp(), partitions) for m, s in columns]
     return [torch.stack(entropies, dim=-1) for entropies in zip(*latents, strict=True)]
@@ -70,13 +79,13 @@ def _entropies(
     std: Float[Tensor, " n"],
     partitions: Sequence[tuple[Int[Tensor, " n"], int]],
 ) -> list[Float[Tensor, " labels"]]:
-    """Return the entropies of one latent for every partition."""
+    """The entropies of one latent for every partition."""
     if _resolution(mean, std) > _CROWDED:
         mean = _without_gaps(mean, std)
     if _resolution(mean, std) > _FINEST:
         raise ValueError(
-            f"components must weights_on_grid over less than {_FINEST} of their narrowest std, got "
-            f"{_resolution(mean, std):.3g} in one latent; raise the smallest log_std"
+            f"the components must span less than {_FINEST} of their narrowest std, not "
+            f"{_resolution(mean, std):.3g} as in one latent: raise the smallest log_std"
         )
     low = (mean - _TAIL * std).min()
     period = (mean + _TAIL * std).max() - low
@@ -92,12 +101,12 @@ def _entropies(
 
 
 def _resolution(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> float:
-    """Return how many times the narrowest std fits into the interval of all components."""
+    """The range of all components in units of the narrowest std."""
     return float(((mean + _TAIL * std).max() - (mean - _TAIL * std).min()) / std.min())
 
 
 def _without_gaps(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Close the gaps between components that do not overlap, which leaves entropies as they are."""
+    """Close the gaps between components that do not overlap; entropies stay the same."""
     low, order = (mean - _TAIL * std).sort()
     reached = (mean + _TAIL * std)[order].cummax(0).values
     gaps = torch.zeros_like(mean)

@@ -1,4 +1,4 @@
-"""Convolution of several sums of normals on periodic grids of many sizes, and its transpose."""
+"""Convolutions on periodic grids of many sizes, and their transposes, for `ladder`."""
 
 import math
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from torch import Tensor
 # node: a density is within 6e-4 of its value up to 4.4 stds from its mean, and the spectrum has
 # fallen to 4e-14 at the Nyquist frequency.
 NODES, ORDER, POINTS = 4, 7, 2.5
-# Order of the Taylor series from a point of the finest grid to where the sum is wanted.
+# Order of the Taylor series from a point of the finest grid to the point of evaluation.
 STEPS = 6
 
 
@@ -34,14 +34,15 @@ class _Block:
 class Grids:
     """For each of several sums, one grid per octave of stds; a sum's grids have the same period.
 
-    A cell is one point of one node's grid; the finest grids' points are where sums are known.
+    A cell is one point of one node's grid; sums are computed at the points of the finest grids.
 
     Args:
-        sizes: points of each sum's grids, finest first.
+        sizes: Points of each sum's grids, finest first.
 
-    >>> grids = Grids(((32, 16), (16,)))
-    >>> [block.size for block in grids.blocks], grids.finest_sizes.flatten()
-    ([32, 16], tensor([32, 16]))
+    Examples:
+        >>> grids = Grids(((32, 16), (16,)))
+        >>> [block.size for block in grids.blocks], grids.finest_sizes.flatten()
+        ([32, 16], tensor([32, 16]))
     """
 
     sizes: tuple[tuple[int, ...], ...]

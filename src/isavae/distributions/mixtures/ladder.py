@@ -1,4 +1,7 @@
-"""Sums of normals of many widths, evaluated at points, linear in their number, with gradients.
+"""Sums of normals of many widths at arbitrary points, in linear time, with gradients.
+
+The engine of `minibatch.log_marginals` in training. `spectra` is its counterpart for scores, which
+need densities on a grid only, of many classes and without gradients.
 
 A normal N(μ, σ²) lies between two nodes of a ladder of stds. As a function of the variance v it is
 replaced by the quintic that agrees with it at both nodes to the second derivative, and as a
@@ -6,9 +9,9 @@ function of μ by its Taylor series around the nearest point b of the node's gri
 
     φ(x; μ, σ) ≈ Σ_nodes Σ_j c_j (-D)^j φ(x; b, σ_k),    c_j = Σ_m A_m(v) δ^(j-2m) / (j-2m)!,
 
-D the derivative in stds of the node and δ = (μ - b)/σ_k. All normals of a cell (b, σ_k) share one
-sum of coefficients, and node and derivatives are factors of a spectrum. Nodes, and points per std,
-are the same whatever the data, so that the factors of a grid depend on its size only and are kept.
+with D the derivative in stds of the node and δ = (μ - b)/σ_k. All normals of a cell (b, σ_k) share
+one sum of coefficients, and node and derivatives are factors of a spectrum. Nodes and points per
+std do not depend on the data, so that the factors of a grid depend on its size only and are cached.
 """
 
 import math
@@ -30,12 +33,12 @@ _RATIO = 2 ** (2 / NODES)
 @final
 @dataclass(frozen=True)
 class Ladder:
-    """The place of several sums of normals: where each begins, and its grids, one per octave.
+    """The grids of several sums of normals, one per octave of stds, and where they begin.
 
     Attributes:
-        low: where each sum's period begins.
-        finest: octave of each sum's narrowest std.
-        grids: the sums' grids.
+        low: Start of each sum's period.
+        finest: Octave of each sum's narrowest std.
+        grids: The sums' grids.
     """
 
     low: Float[Tensor, "sums 1"]
@@ -50,12 +53,12 @@ class Ladder:
         mean: Float[Tensor, "sums n"],
         std: Float[Tensor, "sums n"],
     ) -> "Ladder":
-        """Return the smallest grids for normals and the points where their sums are wanted."""
+        """The smallest grids for normals and for the points at which to evaluate their sums."""
         low = torch.minimum(x.amin(1), mean.amin(1))
         narrowest, widest = std.aminmax(dim=1)
         finest = _octave(_lower_node(narrowest))
         coarsest = _octave(_lower_node(widest) + 1)
-        # A period has room for the tails beyond samples and means: they come round again.
+        # A period has room for the tails beyond samples and means, since grids are periodic.
         length = torch.maximum(x.amax(1), mean.amax(1)) - low + _TAIL * widest
         points = (length / _spacing(coarsest)).tolist()
         octaves = (coarsest - finest + 1).tolist()
@@ -63,7 +66,7 @@ class Ladder:
         return cls(low[:, None], finest[:, None], grids)
 
     def part(self, sums: list[int]) -> "Ladder":
-        """The place of some of the sums."""
+        """The grids of some of the sums."""
         sizes = tuple(self.grids.sizes[k] for k in sums)
         return Ladder(self.low[sums], self.finest[sums], Grids(sizes))
 
@@ -100,13 +103,13 @@ def _spacing(octave: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class GridWeights:
-    """Normals weights_on_grid over two nodes of a ladder each.
+    """Normals as weights on two nodes of a ladder each.
 
     Attributes:
-        cell: where on the grids a normal's coefficients belong.
-        node: stds of the nodes.
+        cell: Cell of a normal's coefficients.
+        node: Stds of the nodes.
         offset: δ, how far the mean is beyond its point, in stds of the node.
-        fraction: of the variance between the node, 0, and the other one, 1.
+        fraction: Position of the variance between the node, 0, and the other one, 1.
     """
 
     cell: Int[Tensor, "two *n"]
@@ -118,7 +121,7 @@ class GridWeights:
     def from_normals(
         cls, ladder: Ladder, mean: Float[Tensor, "sums n"], std: Float[Tensor, "sums n"]
     ) -> "GridWeights":
-        """Spread normals over their nodes."""
+        """Place normals on their nodes."""
         lower = _lower_node(std.detach())
         nodes = torch.stack([lower, lower + 1])
         octave = _octave(nodes)
@@ -131,7 +134,7 @@ class GridWeights:
 
     @property
     def variance_step(self) -> Float[Tensor, "two *ones"]:
-        """From a node's variance to the other's, in units of its own."""
+        """The other node's variance minus the node's, in units of the latter."""
         change = torch.tensor([_RATIO - 1, 1 / _RATIO - 1], dtype=torch.float64)
         return change.view(2, *[1] * (self.node.ndim - 1))
 
@@ -174,7 +177,7 @@ class GridWeights:
     def at(
         self, deviation: Float[Tensor, "*points"], index: Int[Tensor, " points"]
     ) -> Float[Tensor, "*points"]:
-        """What the grids hold of the normals of an index, at deviations from their means."""
+        """The grids' approximation of single normals, at deviations from their means."""
         node, offset = self.node[..., index], self.offset[..., index]
         y = deviation / node + offset
         c = GridWeights(self.cell, node, offset, self.fraction[..., index]).coefficients()

@@ -1,4 +1,7 @@
-"""Sums of many normal densities with stds of their own, in time linear in their number.
+"""Sums of many normal densities with stds of their own, on a grid, in linear time.
+
+The engine of `entropies`: one histogram serves the mixtures of many labels, and no gradients are
+needed. `ladder` is its counterpart for training, with gradients and values at arbitrary points.
 
 A normal N(μ, σ²) is moved to the nearest point b of a grid and the nearest node σ_k of a geometric
 ladder of stds. What the move lost is itself a normal, N(μ - b, σ² - σ_k²), whose excess variance
@@ -27,16 +30,17 @@ class SpectralGrid:
     """A periodic grid on [0, 1) and a ladder of stds, for sums of normals.
 
     Args:
-        size: points of the finest grid, a power of two.
-        coarsest: points of the coarsest grid, a power of two.
-        narrowest: lower end of the ladder, in periods.
-        octaves: length of the ladder in factors of two.
-        nodes: nodes of the ladder per octave.
-        order: highest moment that is kept.
+        size: Points of the finest grid, a power of two.
+        coarsest: Points of the coarsest grid, a power of two.
+        narrowest: Lower end of the ladder, in periods.
+        octaves: Length of the ladder in factors of two.
+        nodes: Nodes of the ladder per octave.
+        order: Highest moment.
 
-    >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4, points_per_std=2)
-    >>> grid.size, grid.octaves
-    (256, 3)
+    Examples:
+        >>> grid = SpectralGrid.spanning(0.01, 0.05, nodes=4, order=4, points_per_std=2)
+        >>> grid.size, grid.octaves
+        (256, 3)
     """
 
     size: int
@@ -50,14 +54,14 @@ class SpectralGrid:
     def spanning(
         cls, narrowest: float, widest: float, *, nodes: int, order: int, points_per_std: int
     ) -> "SpectralGrid":
-        """Return the smallest grid for stds in [narrowest, widest], in periods.
+        """The smallest grid for stds in [narrowest, widest], in periods.
 
         Args:
-            narrowest: smallest std of a component.
-            widest: largest std of a component.
-            nodes: nodes of the ladder per octave.
-            order: highest moment that is kept.
-            points_per_std: grid points per std; a normal's spectrum falls to
+            narrowest: Smallest std of a component.
+            widest: Largest std of a component.
+            nodes: Nodes of the ladder per octave.
+            order: Highest moment.
+            points_per_std: Grid points per std; a normal's spectrum falls to
                 exp(-(π points_per_std)²/2) at the Nyquist frequency.
         """
         size, coarsest = (
@@ -86,11 +90,11 @@ class SpectralGrid:
     def place(
         self, mean: Float[Tensor, "*n"], std: Float[Tensor, "*n"]
     ) -> tuple[Int[Tensor, "*n"], Float[Tensor, "*n"], Float[Tensor, "*n"]]:
-        """Return each normal's cell and its offset and excess variance there, in stds of the node.
+        """Each normal's cell and its offset and excess variance there, in stds of the node.
 
         Args:
-            mean: means in periods.
-            std: stds in periods, within the ladder.
+            mean: Means in periods.
+            std: Stds in periods, within the ladder.
         """
         steps = torch.log2(std.detach() / self.narrowest) * self.nodes
         node = steps.round().long().clamp(0, len(self.stds) - 1)
@@ -106,7 +110,7 @@ class SpectralGrid:
     def moments(
         self, offset: Float[Tensor, "*n"], excess: Float[Tensor, "*n"]
     ) -> list[Float[Tensor, "*n"]]:
-        """Return the moments 0 to `order` of normals with mean `offset` and variance `excess`."""
+        """The moments 0 to `order` of normals with mean `offset` and variance `excess`."""
         moments = [torch.ones_like(offset), offset]
         for j in range(1, self.order):
             moments.append(offset * moments[j] + j * excess * moments[j - 1])
@@ -115,12 +119,12 @@ class SpectralGrid:
     def spectrum(
         self, index: Int[Tensor, " n"], moments: list[Float[Tensor, " n"]], sums: int
     ) -> Complex[Tensor, "sums frequencies"]:
-        """Return the Fourier coefficients of several sums of normals.
+        """The Fourier coefficients of several sums of normals.
 
         Args:
-            index: the normals' cells, plus `cells` times the number of each one's sum.
-            moments: the normals' moments in their cells.
-            sums: the number of sums.
+            index: The normals' cells, plus `cells` times the number of each one's sum.
+            moments: The normals' moments in their cells.
+            sums: The number of sums.
         """
         spectrum = torch.zeros(sums, self.size // 2 + 1, dtype=torch.complex128)
         for j, moment in enumerate(moments):
@@ -146,5 +150,5 @@ class SpectralGrid:
         return kernels
 
     def density(self, spectrum: Complex[Tensor, "sums frequencies"]) -> Float[Tensor, "sums size"]:
-        """Return the sums' densities per period at the points of the finest grid."""
+        """The sums' densities per period at the points of the finest grid."""
         return torch.fft.irfft(spectrum, n=self.size, norm="forward")

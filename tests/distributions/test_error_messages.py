@@ -1,10 +1,17 @@
-"""What bad input to the distributions is told: what must hold, what was given, what to do."""
+"""Error messages of the distributions: what must hold, what was given, what to do."""
 
 import pytest
 import torch
 from torch.distributions import Gamma, Independent, Normal, Poisson, Uniform
 
-from isavae.distributions import GeneralizedNormal, LpNested, LpTree, leaf_density, rotation_curve
+from isavae.distributions import (
+    GeneralizedNormal,
+    LpNested,
+    LpTree,
+    fit_lp_nested,
+    leaf_density,
+    rotation_curve,
+)
 
 NAN, INF = float("nan"), float("inf")
 TREE = "2[2*2, z]"
@@ -67,43 +74,43 @@ BAD = {
     "NaN as leaf": (
         lambda: LpNested(TREE).log_prob(samples(NAN)), "real number", "2 of 150", "look where",
     ),
-    "radial law on the line": (
+    "radial distribution on the line": (
         lambda: LpNested(TREE, radial=Normal(0.0, 1.0)), "positive numbers", "Normal(", "take",
     ),
-    "radial law partly below 0": (
+    "radial distribution partly below 0": (
         lambda: LpNested(TREE, radial=Uniform(-0.5, 2.0)), "positive numbers", "Uniform(", "take",
     ),
-    "discrete radial law": (
+    "discrete radial distribution": (
         lambda: LpNested(TREE, radial=Poisson(2.0)), "continuous", "Poisson(", "take",
     ),
-    "radial law of vectors": (
+    "radial distribution of vectors": (
         lambda: LpNested(TREE, radial=Independent(Gamma(torch.ones(2), 1.0), 1)),
         "one-dimensional", "Independent(", "take",
     ),
-    "radial law and scale": (
+    "radial distribution and scale": (
         lambda: LpNested(TREE, torch.tensor(1.0), radial=Gamma(2.0, 1.0)),
-        "belongs to the radial law of Eq. 11", "Gamma(", "pass one",
+        "belongs to the radial distribution of Eq. 11", "Gamma(", "pass one",
     ),
     "fit of a constant column": (
-        lambda: LpNested.fit(samples() * torch.tensor([1.0, 0.0, 1.0]), TREE),
+        lambda: fit_lp_nested(samples() * torch.tensor([1.0, 0.0, 1.0]), TREE),
         "every column must vary", "columns [1]", "leave them out",
     ),
     "fit of too few": (
-        lambda: LpNested.fit(samples()[:3], TREE),
+        lambda: fit_lp_nested(samples()[:3], TREE),
         "more samples than parameters, 3", "not 3", "bring",
     ),
-    "fit of none": (lambda: LpNested.fit(samples()[:0], TREE), "more samples", "not 0", "bring"),
+    "fit of none": (lambda: fit_lp_nested(samples()[:0], TREE), "more samples", "not 0", "bring"),
     "fit of NaN": (
-        lambda: LpNested.fit(samples(NAN), TREE), "finite", "2 of 50", "leave those out",
+        lambda: fit_lp_nested(samples(NAN), TREE), "finite", "2 of 50", "leave those out",
     ),
     "fit of infinity": (
-        lambda: LpNested.fit(samples(INF), TREE), "finite", "2 of 50", "leave those out",
+        lambda: fit_lp_nested(samples(INF), TREE), "finite", "2 of 50", "leave those out",
     ),
     "fit of wrong width": (
-        lambda: LpNested.fit(samples(n=4), TREE), "(samples, 3)", "(50, 4)", "fit the tree",
+        lambda: fit_lp_nested(samples(n=4), TREE), "(samples, 3)", "(50, 4)", "fit the tree",
     ),
     "fit with unknown exponents fixed": (
-        lambda: LpNested.fit(samples(), TREE, fixed=[2]), "positions below 2", "[2]", "count",
+        lambda: fit_lp_nested(samples(), TREE, fixed=[2]), "positions below 2", "[2]", "count",
     ),
     "no such leaf": (
         lambda: leaf_density(LpNested(TREE), 3, torch.zeros(1)), "below 3", "3", "count",
@@ -115,7 +122,7 @@ BAD = {
         lambda: rotation_curve(LpNested(TREE), (1, 1), torch.ones(1)),
         "different", "(1, 1)", "count",
     ),
-    "kurtosis": (lambda: GeneralizedNormal.from_kurtosis(-1.0), "above -1", "-1.0", "flattest"),
+    "kappa": (lambda: GeneralizedNormal.from_kappa(-1.0), "above -1", "-1.0", "raise"),
 }  # fmt: skip
 
 

@@ -1,0 +1,152 @@
+"""FactorVAE and its discriminator, which is trained beside the VAE (Kim & Mnih 2018)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from isavae.models.elbo import (
+    Adversary,
+    KLEstimator,
+    Objective,
+    ObjectiveValue,
+    check_nonnegative,
+    elbo_terms,
+    linear_ramp,
+)
+from isavae.models.vae import VAEOutput
+
+
+@final
+@dataclass(frozen=True)
+class FactorVAE(Objective):
+    """The ELBO minus γ times the total correlation by the density-ratio trick (Kim & Mnih 2018).
+
+    A discriminator learns to tell samples of q(z) from those of Π_j q(z_j), which are samples of a
+    second batch with every latent permuted on its own.
+
+    Args:
+        gamma: Weight of the total correlation.
+        kl_estimator: Estimator of the KL term, see `estimate_kl`.
+        warmup: Number of steps over which gamma rises from 0.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam, betas (0.5, 0.9).
+        discriminator_decay: Its learning rate is multiplied by this over every 1000 steps.
+        discriminator_width: Units of its five hidden layers.
+        discriminator_share: Share of a batch that the discriminator learns from in a step.
+    """
+
+    gamma: float = 6.0
+    kl_estimator: KLEstimator = "sampled"
+    warmup: int = 0
+    discriminator_learning_rate: float = 1e-4
+    discriminator_decay: float = 1.0
+    discriminator_width: int = 1000
+    discriminator_share: float = 0.5
+    name: Literal["factor-vae"] = "factor-vae"
+
+    def __post_init__(self):
+        check_nonnegative(gamma=self.gamma, warmup=self.warmup)
+        if not 0 < self.discriminator_share <= 1:
+            raise ValueError(
+                f"discriminator_share must be in (0, 1]; got {self.discriminator_share}"
+            )
+
+    def adversary(self, n_latents: int) -> Adversary:
+        return DensityRatio(
+            n_latents,
+            self.discriminator_width,
+            learning_rate=self.discriminator_learning_rate,
+            decay=self.discriminator_decay,
+            share=self.discriminator_share,
+        )
+
+    def __call__(
+        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+    ) -> ObjectiveValue:
+        if adversary is None:
+            raise ValueError("FactorVAE needs its adversary; pass objective.adversary(n_latents)")
+        terms = elbo_terms(output, self.kl_estimator)
+        terms["total_correlation"] = adversary.log_ratio(output.z).mean()
+        gamma = self.gamma * linear_ramp(step, self.warmup)
+        loss = terms["kl"] + gamma * terms["total_correlation"] - terms["reconstruction"]
+        return ObjectiveValue(loss, terms)
+
+
+@final
+class DensityRatio(Adversary):
+    """The discriminator of FactorVAE (Kim & Mnih 2018): six layers, leaky ReLU, two logits.
+
+    Args:
+        n_latents: Number of latents.
+        width: Units of the five hidden layers.
+        learning_rate: Learning rate of its Adam, betas (0.5, 0.9).
+        decay: The learning rate is multiplied by this over every 1000 steps.
+        share: Share of a batch that it learns from in a step.
+    """
+
+    def __init__(
+        self,
+        n_latents: int,
+        width: int = 1000,
+        *,
+        learning_rate: float = 1e-4,
+        decay: float = 1.0,
+        share: float = 0.5,
+    ):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs in (n_latents, width, width, width, width):
+            layers += [nn.Linear(inputs, width), nn.LeakyReLU(0.2)]
+        self.network = nn.Sequential(*layers, nn.Linear(width, 2))
+        self.learning_rate, self.decay, self.share = learning_rate, decay, share
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=learning_rate, betas=(0.5, 0.9)
+        )
+
+    def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
+        # The VAE's gradient passes through the discriminator and leaves nothing in it.
+        weights = {name: value.detach() for name, value in self.network.named_parameters()}
+        logits = torch.func.functional_call(self.network, weights, (z,))
+        return logits[:, 0] - logits[:, 1]
+
+    def learn(
+        self,
+        z: Float[Tensor, "batch latents"],
+        fresh: Callable[[int], Float[Tensor, "others latents"]],
+        step: int,
+        generator: torch.Generator,
+    ) -> dict[str, Float[Tensor, ""]]:
+        count = max(1, round(self.share * len(z)))
+        permuted = permuted_latents(fresh(count), generator)
+        of_joint = self.network(z[:count])
+        of_product = self.network(permuted)
+        loss = (_cross_entropy(of_joint, 0) + _cross_entropy(of_product, 1)) / 2
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay ** (step / 1000)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"discriminator": loss.detach()}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The optimiser's state, so that a resumed run is the same bit for bit."""
+        return self.optimizer.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore the state from `get_extra_state`."""
+        self.optimizer.load_state_dict(state)
+
+
+def permuted_latents(
+    z: Float[Tensor, "batch latents"], generator: torch.Generator
+) -> Float[Tensor, "batch latents"]:
+    """Samples of Π_j q(z_j): every latent permuted over the batch independently."""
+    order = torch.rand(z.shape, generator=generator, device=z.device).argsort(0)
+    return z.gather(0, order)
+
+
+def _cross_entropy(logits: Tensor, label: int) -> Tensor:
+    return F.cross_entropy(logits, logits.new_full((len(logits),), label, dtype=torch.int64))
