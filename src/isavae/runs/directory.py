@@ -12,48 +12,12 @@ import safetensors.torch
 import torch
 
 from isavae.files import atomic_write
-from isavae.models import VAE, Adversary, Prior, build_likelihood, build_networks, build_prior
+from isavae.models import VAE
+from isavae.runs.build import build_model
 from isavae.runs.config import RunConfig
 
 # What may change when a run goes on: its length and where it runs, never what is learned.
 RESUMABLE = {"steps", "epochs", "device"}
-
-
-def prior_of(config: RunConfig) -> Prior:
-    """The prior of a configuration."""
-    return build_prior(
-        config.prior,
-        config.n_latents,
-        config.prior_scale,
-        learn_exponents=config.learn_exponents,
-        learn_p0=config.learn_p0,
-        learn_scale=config.learn_scale,
-        lowest_exponent=config.lowest_exponent,
-    )
-
-
-def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
-    """The VAE of a configuration, freshly initialised from its seed; torch's global state is kept.
-
-    Args:
-        config: the run's configuration.
-        shape: (channels, height, width) of an image.
-    """
-    prior = prior_of(config)
-    likelihood = build_likelihood(config.likelihood)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        networks = build_networks(
-            config.network, shape, prior.n_latents, likelihood.parameters_per_pixel, config.width
-        )
-    return VAE(*networks, prior, likelihood)
-
-
-def build_adversary(config: RunConfig, n_latents: int) -> Adversary:
-    """The objective's adversary, freshly initialised from the run's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return config.objective.adversary(n_latents)
 
 
 @final

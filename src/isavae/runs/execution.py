@@ -7,21 +7,13 @@ from math import isfinite
 from typing import Any, final
 
 import torch
-from torch.distributions import Independent, Normal
 
 import isavae
 from isavae.data import ImageDataset, load
 from isavae.files import atomic_write
-from isavae.models import NETWORKS, Prior, VAEOutput, build_likelihood, estimate_kl
-from isavae.runs.config import RunConfig
-from isavae.runs.directory import Run, build_adversary, build_model, prior_of, save_model
-from isavae.training import (
-    StepReport,
-    TrainState,
-    resolve_device,
-    resolve_precision,
-    train,
-)
+from isavae.runs.build import fresh_state
+from isavae.runs.directory import Run, save_model
+from isavae.training import StepReport, TrainState, train
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -29,27 +21,6 @@ OnStep = Callable[[int, int, dict[str, float]], None]
 @final
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite."""
-
-
-def check_trainable(config: RunConfig) -> None:
-    """Check what can be checked before a data set is opened and a run directory exists.
-
-    Raises:
-        ValueError: if the device is missing, a name is unknown, or parts do not fit each other.
-    """
-    resolve_device(config.device)
-    _require_divergence(config, prior_of(config))
-    build_likelihood(config.likelihood)
-    if config.network not in NETWORKS:
-        raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
-
-
-def _require_divergence(config: RunConfig, prior: Prior) -> None:
-    """Try the objective's kind of KL: not every prior has a closed form."""
-    z = torch.zeros(1, prior.n_latents)
-    law = Independent(Normal(z, torch.ones_like(z)), 1)
-    single = VAEOutput(torch.zeros(1, 1, 1, 1), z, law, prior(), likelihood=law)
-    estimate_kl(single, getattr(config.objective, "kl_estimator", "sampled"))
 
 
 def execute(
@@ -98,20 +69,6 @@ def execute(
         if stop:
             break
     return state.step >= steps
-
-
-def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
-    """Model, optimiser and adversary of a run before its first step, on its device.
-
-    Args:
-        config: the run's configuration.
-        shape: (channels, height, width) of an image.
-    """
-    device = resolve_device(config.device)
-    model = build_model(config, shape).to(device)
-    model.network_dtype = resolve_precision(config.precision, device)
-    adversary = build_adversary(config, model.prior.n_latents)
-    return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
 
 
 def _resume(run: Run, state: TrainState) -> None:
