@@ -14,7 +14,7 @@ from isavae.fit.codes import codes_table, write_table
 from isavae.fit.pictures import decode_folder
 from isavae.fit.png import png, tiles
 from isavae.metrics import Codes
-from isavae.sharing import PortableModel, export_onnx, open_model, push_to_hub, save_pretrained
+from isavae.runs import TrainedModel, export_onnx, open_model, push_to_hub, save_pretrained
 
 
 def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("codes.csv")) -> None:
@@ -106,7 +106,7 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
     print(push_to_hub(open_model(model), repo, private=private))
 
 
-def _read_codes(path: Path, model: PortableModel) -> torch.Tensor:
+def _read_codes(path: Path, model: TrainedModel) -> torch.Tensor:
     """The columns of a table that hold the means, in the order of the model's latents."""
     if path.suffix not in (".csv", ".parquet") or not path.is_file():
         raise ValueError(f"codes must be a .csv or .parquet file; got {path}")

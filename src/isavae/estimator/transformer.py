@@ -62,7 +62,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         n_iter_: steps taken.
         shape_: (channels, height, width) as the networks see a sample.
         likelihood_: the likelihood's name.
-        settings_: the model as settings of a `RunConfig`, for `isavae.sharing.PortableModel`.
+        settings_: the model as settings of a `RunConfig`, for `isavae.TrainedModel`.
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
 
     Examples:

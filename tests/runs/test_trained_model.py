@@ -19,8 +19,17 @@ from isavae.cli import main
 from isavae.data import load
 from isavae.estimator import ISAVAE
 from isavae.models import NETWORKS
-from isavae.runs import Run, RunConfig, build_model, execute
-from isavae.sharing import PortableModel, export_onnx, from_pretrained, model_card, save_pretrained
+from isavae.runs import (
+    Run,
+    RunConfig,
+    TrainedModel,
+    build_model,
+    execute,
+    export_onnx,
+    from_pretrained,
+    model_card,
+    save_pretrained,
+)
 
 SHAPE = (1, 16, 16)
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
@@ -37,7 +46,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(run):
-    return PortableModel.from_run(run)
+    return TrainedModel.from_run(run)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +62,8 @@ def assert_same(a, b, images):
 
 def test_one_file_holds_everything(model, run, images, tmp_path):
     model.save(tmp_path / "one.safetensors")
-    assert_same(PortableModel.load(tmp_path / "one.safetensors"), model, images)
-    from_weights = PortableModel.load(run.model_path)  # what training itself wrote
+    assert_same(TrainedModel.load(tmp_path / "one.safetensors"), model, images)
+    from_weights = TrainedModel.load(run.model_path)  # what training itself wrote
     assert torch.equal(from_weights.encode(images)[0], model.encode(images)[0])
     with torch.no_grad():
         mean, log_std = run.load_model().moments(images)
@@ -76,8 +85,8 @@ def test_a_scikit_learn_model_travels_too(images, tmp_path):
     settings = {"width": 24, "max_steps": 3, "image_shape": SHAPE, "random_state": 0}
     estimator = ISAVAE((2, 3), p=(2.0, 3.0), **settings).fit(rows)
     config = RunConfig.parse(estimator.settings_)
-    PortableModel(estimator.model_, config, estimator.shape_).save(tmp_path / "one.safetensors")
-    mean, _ = PortableModel.load(tmp_path / "one.safetensors").encode(images)
+    TrainedModel(estimator.model_, config, estimator.shape_).save(tmp_path / "one.safetensors")
+    mean, _ = TrainedModel.load(tmp_path / "one.safetensors").encode(images)
     torch.testing.assert_close(mean, torch.from_numpy(estimator.transform(rows)))
 
 
@@ -99,8 +108,8 @@ class Without:
 refused = set(sys.argv[3].split())
 sys.meta_path[:] = [Without(finder, refused) for finder in sys.meta_path]
 import torch
-from isavae.sharing import PortableModel
-model = PortableModel.load(sys.argv[1])
+from isavae.runs import TrainedModel
+model = TrainedModel.load(sys.argv[1])
 torch.save(model.decode(torch.load(sys.argv[2])), sys.argv[2] + ".decoded")
 """
 
@@ -140,7 +149,7 @@ def test_another_environment_without_the_extras_loads_it(model, tmp_path):
 def test_onnx_gives_what_torch_gives(network, tmp_path):
     shape = SHAPE if network == "mlp" else (1, 32, 32)
     config = RunConfig(prior="2.1[2.2*2, 3*3]", width=24, network=network)
-    model = PortableModel(build_model(config, shape), config, shape)
+    model = TrainedModel(build_model(config, shape), config, shape)
     files = export_onnx(model, tmp_path)
     assert files.encoder.is_file()
     assert files.decoder.is_file()
@@ -148,7 +157,7 @@ def test_onnx_gives_what_torch_gives(network, tmp_path):
 
 
 def test_an_onnx_file_that_differs_is_refused(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("isavae.sharing.onnx.TOLERANCE", -1.0)
+    monkeypatch.setattr("isavae.runs.onnx.TOLERANCE", -1.0)
     with pytest.raises(ArithmeticError, match="what torch gives"):
         export_onnx(model, tmp_path)
 
@@ -245,8 +254,8 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     address, files, visibility = hub
     model.save(tmp_path / "one.safetensors")
     push = (
-        "from isavae.sharing import PortableModel, push_to_hub;"
-        "m = PortableModel.load('one.safetensors');"
+        "from isavae.runs import TrainedModel, push_to_hub;"
+        "m = TrainedModel.load('one.safetensors');"
         "print(push_to_hub(m, 'someone/hearts', private=True, token='hf_none'))"
     )
     pushed = visitor(push, tmp_path, HF_ENDPOINT=address)
@@ -254,7 +263,7 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     assert visibility == ["private"]
     assert sorted(files) == ["README.md", "model.safetensors"]
     assert b'from_pretrained("someone/hearts")' in files["README.md"]
-    pull = "from isavae.sharing import from_pretrained; from_pretrained({!r}).save('pulled')"
+    pull = "from isavae.runs import from_pretrained; from_pretrained({!r}).save('pulled')"
     offline = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "1"}
     before = visitor(pull.format("someone/hearts"), tmp_path, **offline)
     assert "must be a folder with a model.safetensors, or a model on the Hub" in before.stderr
@@ -267,7 +276,7 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     assert not (tmp_path / "pulled").exists()
     again = visitor(pull.format("someone/hearts"), tmp_path, **offline)
     assert again.returncode == 0, again.stderr
-    assert_same(PortableModel.load(tmp_path / "pulled"), model, images)
+    assert_same(TrainedModel.load(tmp_path / "pulled"), model, images)
     refused = visitor(push, tmp_path, **offline)
     assert "OSError: someone/hearts cannot be uploaded to the Hub" in refused.stderr
 
@@ -291,19 +300,19 @@ def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
     assert main(["export", str(tmp_path / "card"), "--out", str(again)]) == 0
     assert (tmp_path / "samples.png").is_file()
     assert (tmp_path / "card" / "README.md").is_file()
-    assert PortableModel.load(again).config == run.config
+    assert TrainedModel.load(again).config == run.config
 
 
 def test_bad_input_gets_a_sentence(model, tmp_path):
     with pytest.raises(ValueError, match="there is none at"):
-        PortableModel.load(tmp_path / "none.safetensors")
+        TrainedModel.load(tmp_path / "none.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
     with pytest.raises(ValueError, match="whole model file of isavae"):
         from_pretrained(tmp_path)
-    other = PortableModel(model.vae, model.config.model_copy(update={"width": 8}), model.shape)
+    other = TrainedModel(model.vae, model.config.model_copy(update={"width": 8}), model.shape)
     other.save(tmp_path / "misfit.safetensors")
     with pytest.raises(ValueError, match="must fit the configuration in it"):
-        PortableModel.load(tmp_path / "misfit.safetensors")
+        TrainedModel.load(tmp_path / "misfit.safetensors")
     with pytest.raises(ValueError, match="resize them"):
         model.encode(torch.zeros(1, 1, 8, 8))
     with pytest.raises(ValueError, match="one column per latent, 5; got 4"):

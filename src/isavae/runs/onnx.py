@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from isavae.files import atomic_write
 from isavae.models import VAE
-from isavae.sharing.portable import PortableModel
+from isavae.runs.trained_model import TrainedModel
 
 # Two implementations of the same float32 sums differ in their order of summation.
 TOLERANCE = 1e-4
@@ -65,7 +65,7 @@ class Decoder(nn.Module):
         return self.vae.decode(code).mean
 
 
-def export_onnx(model: PortableModel, folder: str | os.PathLike[str]) -> OnnxFiles:
+def export_onnx(model: TrainedModel, folder: str | os.PathLike[str]) -> OnnxFiles:
     """Write `encoder.onnx` and `decoder.onnx`, and check both in onnxruntime on random input.
 
     Args:

@@ -11,14 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.models import VAE
-from isavae.runs import Run, RunConfig, build_model, read_model_metadata, save_model
+from isavae.runs.build import build_model
+from isavae.runs.config import RunConfig
+from isavae.runs.directory import Run, read_model_metadata, save_model
 
 BATCH = 4096
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class PortableModel:
+class TrainedModel:
     """A trained VAE, the configuration that rebuilds it, and what is known of it.
 
     Args:
@@ -29,11 +31,11 @@ class PortableModel:
 
     Examples:
         >>> config = RunConfig(prior="2.1[2.2*2, 2.2*2]", width=16)
-        >>> model = PortableModel(build_model(config, (1, 8, 8)), config, (1, 8, 8))
+        >>> model = TrainedModel(build_model(config, (1, 8, 8)), config, (1, 8, 8))
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp(), "model.safetensors")
         >>> model.save(file)
-        >>> PortableModel.load(file).decode(torch.zeros(3, 4)).shape
+        >>> TrainedModel.load(file).decode(torch.zeros(3, 4)).shape
         torch.Size([3, 1, 8, 8])
     """
 
@@ -43,7 +45,7 @@ class PortableModel:
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_run(cls, run: Run) -> "PortableModel":
+    def from_run(cls, run: Run) -> "TrainedModel":
         """The model of a run directory, with its scores if it has some.
 
         Raises:
@@ -57,7 +59,7 @@ class PortableModel:
         return cls(run.load_model(), run.config, (channels, height, width), facts)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "PortableModel":
+    def load(cls, path: str | os.PathLike[str]) -> "TrainedModel":
         """Read what `save` wrote, or the `model.safetensors` of a run, with nothing else at hand.
 
         Raises:

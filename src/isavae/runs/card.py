@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from isavae.sharing.portable import PortableModel
+from isavae.runs.trained_model import TrainedModel
 
 _CARD = """\
 ---
@@ -20,7 +20,7 @@ A variational autoencoder with the prior `{prior}` over {latent} latents, for im
 {channels} channel{plural}, {height} × {width} pixels with values in [0, 1].
 
 ```python
-from isavae.sharing import from_pretrained
+from isavae.runs import from_pretrained
 
 model = from_pretrained("{repo}")
 mean, log_std = model.encode(images)  # (n, {channels}, {height}, {width}) -> (n, {latent}) twice
@@ -46,7 +46,7 @@ likelihood. Nothing is known of images unlike those that the model was trained o
 """
 
 
-def model_card(model: PortableModel, repo: str) -> str:
+def model_card(model: TrainedModel, repo: str) -> str:
     """The card in Markdown, with the Hub's YAML header.
 
     Args:
@@ -69,7 +69,7 @@ def model_card(model: PortableModel, repo: str) -> str:
     )
 
 
-def _subspaces(model: PortableModel) -> list[tuple[str, ...]]:
+def _subspaces(model: TrainedModel) -> list[tuple[str, ...]]:
     """One row per subspace: its number, its latents counted from 1, its exponent if it has one."""
     prior = model.vae.prior
     exponents = getattr(prior, "exponents", None)
@@ -83,7 +83,7 @@ def _subspaces(model: PortableModel) -> list[tuple[str, ...]]:
     ]
 
 
-def _settings(model: PortableModel) -> list[tuple[str, ...]]:
+def _settings(model: TrainedModel) -> list[tuple[str, ...]]:
     given = model.config.settings() | ({"step": step} if (step := model.facts.get("step")) else {})
     return [(name, f"`{value}`") for name, value in given.items() if value is not None]
 

@@ -5,15 +5,15 @@ import tempfile
 from pathlib import Path
 
 from isavae.files import atomic_write
-from isavae.runs import Run
-from isavae.sharing.card import model_card
-from isavae.sharing.portable import PortableModel
+from isavae.runs.card import model_card
+from isavae.runs.directory import Run
+from isavae.runs.trained_model import TrainedModel
 
 MODEL_FILE = "model.safetensors"
 
 
 def save_pretrained(
-    model: PortableModel, folder: str | os.PathLike[str], repo: str | None = None
+    model: TrainedModel, folder: str | os.PathLike[str], repo: str | None = None
 ) -> Path:
     """Write `model.safetensors` and `README.md`, the model card, as a Hub repository has them.
 
@@ -30,7 +30,7 @@ def save_pretrained(
 
 
 def push_to_hub(
-    model: PortableModel, repo: str, *, private: bool = False, token: str | None = None
+    model: TrainedModel, repo: str, *, private: bool = False, token: str | None = None
 ) -> str:
     """Upload the model file and its card, creating the repository where it is missing.
 
@@ -63,7 +63,7 @@ def push_to_hub(
 
 def from_pretrained(
     name: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None
-) -> PortableModel:
+) -> TrainedModel:
     """A model from a folder, or from the Hub or its cache.
 
     Args:
@@ -76,7 +76,7 @@ def from_pretrained(
         OSError: if the Hub cannot be reached, or has no such model.
     """
     if Path(name).is_dir():
-        return PortableModel.load(Path(name) / MODEL_FILE)
+        return TrainedModel.load(Path(name) / MODEL_FILE)
     from huggingface_hub import hf_hub_download
 
     try:
@@ -86,10 +86,10 @@ def from_pretrained(
             f"{name!r} must be a folder with a {MODEL_FILE}, or a model on the Hub that can be "
             f"reached: {_first_line(error)}"
         ) from error
-    return PortableModel.load(path)
+    return TrainedModel.load(path)
 
 
-def open_model(name: str | os.PathLike[str]) -> PortableModel:
+def open_model(name: str | os.PathLike[str]) -> TrainedModel:
     """A model from wherever it is: a run directory, a model file, a folder, or the Hub.
 
     Raises:
@@ -98,9 +98,9 @@ def open_model(name: str | os.PathLike[str]) -> PortableModel:
     """
     path = Path(name)
     if (path / "config.json").is_file():
-        return PortableModel.from_run(Run.open(path))
+        return TrainedModel.from_run(Run.open(path))
     if path.is_file():
-        return PortableModel.load(path)
+        return TrainedModel.load(path)
     return from_pretrained(name)
 
 
