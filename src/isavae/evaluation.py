@@ -1,6 +1,6 @@
 """A model on a data set: its codes, its reconstructions, and the standard table of scores."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -10,30 +10,53 @@ from torch import Tensor
 
 from isavae.data import ImageDataset
 from isavae.metrics import Codes, mig
-from isavae.models import VAE, LpNestedPrior, noise_generator
+from isavae.models import VAE, LpNestedPrior, estimate_kl, noise_generator
 
 Progress = Callable[[int, int], None]
 BATCH = 4096
 
 
-@torch.no_grad()
 def encode_all(model: VAE, data: ImageDataset, on_progress: Progress | None = None) -> Codes:
     """Mean and log-std of q(z|x) for every image, in the data set's order.
 
     Args:
-        model: a VAE; left in evaluation mode.
-        data: images of the shape that the model was built for.
-        on_progress: called with (images done, images in all) after every batch.
+        model: A VAE; left in evaluation mode.
+        data: Images of the shape that the model was built for.
+        on_progress: Called with (images done, images in all) after every batch.
     """
+    return Codes(*encode_blocks(model, _image_blocks(model, data, on_progress)), data.grid)
+
+
+@torch.no_grad()
+def encode_blocks(
+    model: VAE, blocks: Iterable[Float[Tensor, "batch channels height width"]]
+) -> tuple[Float[Tensor, "n latents"], Float[Tensor, "n latents"]]:
+    """Mean and log-std of q(z|x) of images that come in blocks, on the CPU."""
     model.eval()
     means, log_stds = [], []
-    for indices in _blocks(len(data)):
-        mean, log_std = model.moments(data.batch(indices, device=_device(model)))
+    for block in blocks:
+        mean, log_std = model.moments(block.to(model.device))
         means.append(mean.cpu())
         log_stds.append(log_std.cpu())
-        if on_progress:
-            on_progress(int(indices[-1]) + 1, len(data))
-    return Codes(torch.cat(means), torch.cat(log_stds), data.grid)
+    return torch.cat(means), torch.cat(log_stds)
+
+
+@torch.no_grad()
+def decode_means(
+    model: VAE, codes: Float[Tensor, "n latents"]
+) -> Float[Tensor, "n channels height width"]:
+    """Mean of p(x|z) at codes, on the CPU."""
+    model.eval()
+    blocks = [model.decode(block.to(model.device)).mean.cpu() for block in codes.split(BATCH)]
+    return torch.cat(blocks)
+
+
+@torch.no_grad()
+def sample_prior(model: VAE, n: int, seed: int = 0) -> Float[Tensor, "n latents"]:
+    """Draws from p(z), a function of the seed only: torch's global random state is kept."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model.prior().sample(torch.Size([n]))
 
 
 @final
@@ -46,7 +69,6 @@ class Estimate:
     n: int
 
 
-@torch.no_grad()
 def likelihood_terms(
     model: VAE,
     data: ImageDataset,
@@ -66,20 +88,24 @@ def likelihood_terms(
     Returns:
         "reconstruction" and "kl".
     """
-    model.eval()
     subset = data if n is None or n >= len(data) else data.sample(n, seed)
-    device = _device(model)
-    reconstruction, kl = [], []
-    for block, indices in enumerate(_blocks(len(subset))):
-        output = model(
-            subset.batch(indices, device=device), noise_generator(seed, block, device, stream=1)
-        )
-        reconstruction.append(output.likelihood.log_prob(output.x).cpu())
-        log_ratio = output.posterior.log_prob(output.z) - output.prior.log_prob(output.z)
-        kl.append(log_ratio.cpu())
-        if on_progress:
-            on_progress(int(indices[-1]) + 1, len(subset))
+    reconstruction, kl = elbo_blocks(model, _image_blocks(model, subset, on_progress), seed)
     return {"reconstruction": _estimate(reconstruction), "kl": _estimate(kl)}
+
+
+@torch.no_grad()
+def elbo_blocks(
+    model: VAE, blocks: Iterable[Float[Tensor, "batch channels height width"]], seed: int = 0
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """Log p(x|z) and log q(z|x) - log p(z) of each image, by one posterior sample, on the CPU."""
+    model.eval()
+    reconstruction, kl = [], []
+    for number, block in enumerate(blocks):
+        generator = noise_generator(seed, number, model.device, stream=1)
+        output = model(block.to(model.device), generator)
+        reconstruction.append(output.likelihood.log_prob(output.x).cpu())
+        kl.append(estimate_kl(output).cpu())
+    return torch.cat(reconstruction), torch.cat(kl)
 
 
 def evaluate(
@@ -115,7 +141,6 @@ def evaluate(
     return scores
 
 
-@torch.no_grad()
 def decode_traversals(
     model: VAE,
     start: Float[Tensor, "latents"],
@@ -130,32 +155,31 @@ def decode_traversals(
         latents: which latents move, one row each.
         values: what a moving latent is set to, one column each.
     """
-    model.eval()
     codes = start.expand(len(latents), len(values), -1).clone()
     for row, latent in enumerate(latents):
         codes[row, :, latent] = values
-    images = model.decode(codes.flatten(0, 1).to(_device(model))).mean
-    return images.unflatten(0, codes.shape[:2]).cpu()
+    return decode_means(model, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
 
-@torch.no_grad()
 def reconstruct(
     model: VAE, images: Float[Tensor, "n channels height width"]
 ) -> Float[Tensor, "n channels height width"]:
     """Mean of p(x|z) at the posterior mean of each image."""
-    model.eval()
-    mean, _ = model.moments(images.to(_device(model)))
-    return model.decode(mean).mean.cpu()
+    mean, _ = encode_blocks(model, images.split(BATCH))
+    return decode_means(model, mean)
 
 
-def _estimate(blocks: list[Tensor]) -> Estimate:
-    values = torch.cat(blocks).double()
+def _estimate(values: Tensor) -> Estimate:
+    values = values.double()
     return Estimate(values.mean().item(), (values.std() / len(values) ** 0.5).item(), len(values))
 
 
-def _blocks(n: int) -> Iterator[range]:
-    return (range(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
-
-
-def _device(model: VAE) -> torch.device:
-    return next(model.parameters()).device
+def _image_blocks(
+    model: VAE, data: ImageDataset, on_progress: Progress | None
+) -> Iterator[Float[Tensor, "batch channels height width"]]:
+    """All images in blocks on the model's device; progress is reported after each block's use."""
+    for start in range(0, len(data), BATCH):
+        stop = min(start + BATCH, len(data))
+        yield data.batch(range(start, stop), device=model.device)
+        if on_progress:
+            on_progress(stop, len(data))

@@ -26,9 +26,6 @@ from isavae.runs import (
     build_model,
     execute,
     export_onnx,
-    from_pretrained,
-    model_card,
-    save_pretrained,
 )
 
 SHAPE = (1, 16, 16)
@@ -82,10 +79,9 @@ def test_a_sample_is_decoded_draws_of_the_prior(model):
 
 def test_a_scikit_learn_model_travels_too(images, tmp_path):
     rows = images.flatten(1).numpy()
-    settings = {"width": 24, "max_steps": 3, "image_shape": SHAPE, "random_state": 0}
+    settings = {"width": 24, "max_iter": 3, "image_shape": SHAPE, "random_state": 0}
     estimator = ISAVAE((2, 3), p=(2.0, 3.0), **settings).fit(rows)
-    config = RunConfig.parse(estimator.settings_)
-    TrainedModel(estimator.model_, config, estimator.shape_).save(tmp_path / "one.safetensors")
+    estimator.trained_.save(tmp_path / "one.safetensors")
     mean, _ = TrainedModel.load(tmp_path / "one.safetensors").encode(images)
     torch.testing.assert_close(mean, torch.from_numpy(estimator.transform(rows)))
 
@@ -162,8 +158,9 @@ def test_an_onnx_file_that_differs_is_refused(model, tmp_path, monkeypatch):
         export_onnx(model, tmp_path)
 
 
-def test_the_card_says_what_the_model_is(model):
-    card = model_card(model, "someone/hearts")
+def test_the_card_says_what_the_model_is(model, tmp_path):
+    model.save_pretrained(tmp_path, "someone/hearts")
+    card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: isavae\n")
     assert "# hearts\n" in card
     assert 'from_pretrained("someone/hearts")' in card
@@ -174,9 +171,9 @@ def test_the_card_says_what_the_model_is(model):
 
 
 def test_a_folder_is_a_repository_without_the_hub(model, images, tmp_path):
-    folder = save_pretrained(model, tmp_path / "hearts")
+    folder = model.save_pretrained(tmp_path / "hearts")
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "model.safetensors"]
-    assert_same(from_pretrained(folder), model, images)
+    assert_same(TrainedModel.from_pretrained(folder), model, images)
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -254,19 +251,19 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     address, files, visibility = hub
     model.save(tmp_path / "one.safetensors")
     push = (
-        "from isavae.runs import TrainedModel, push_to_hub;"
+        "from isavae import TrainedModel;"
         "m = TrainedModel.load('one.safetensors');"
-        "print(push_to_hub(m, 'someone/hearts', private=True, token='hf_none'))"
+        "print(m.push_to_hub('someone/hearts', private=True, token='hf_none'))"
     )
     pushed = visitor(push, tmp_path, HF_ENDPOINT=address)
     assert pushed.stdout.strip() == f"{address}/someone/hearts/commit/{'c' * 40}", pushed.stderr
     assert visibility == ["private"]
     assert sorted(files) == ["README.md", "model.safetensors"]
     assert b'from_pretrained("someone/hearts")' in files["README.md"]
-    pull = "from isavae.runs import from_pretrained; from_pretrained({!r}).save('pulled')"
+    pull = "from isavae import TrainedModel as M; M.from_pretrained({!r}).save('pulled')"
     offline = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "1"}
     before = visitor(pull.format("someone/hearts"), tmp_path, **offline)
-    assert "must be a folder with a model.safetensors, or a model on the Hub" in before.stderr
+    assert "a folder with a model.safetensors, or a model on the Hub" in before.stderr
     pulled = visitor(pull.format("someone/hearts"), tmp_path, HF_ENDPOINT=address)
     assert pulled.returncode == 0, pulled.stderr
     (tmp_path / "pulled").unlink()
@@ -308,7 +305,7 @@ def test_bad_input_gets_a_sentence(model, tmp_path):
         TrainedModel.load(tmp_path / "none.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
     with pytest.raises(ValueError, match="whole model file of isavae"):
-        from_pretrained(tmp_path)
+        TrainedModel.from_pretrained(tmp_path)
     other = TrainedModel(model.vae, model.config.model_copy(update={"width": 8}), model.shape)
     other.save(tmp_path / "misfit.safetensors")
     with pytest.raises(ValueError, match="must fit the configuration in it"):

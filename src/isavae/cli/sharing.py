@@ -14,7 +14,7 @@ from isavae.fit.codes import codes_table, write_table
 from isavae.fit.pictures import decode_folder
 from isavae.fit.png import png, tiles
 from isavae.metrics import Codes
-from isavae.runs import TrainedModel, export_onnx, open_model, push_to_hub, save_pretrained
+from isavae.runs import TrainedModel, export_onnx
 
 
 def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("codes.csv")) -> None:
@@ -25,7 +25,7 @@ def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("c
         folder: the pictures; those in folders below it count.
         out: a .csv or .parquet file.
     """
-    opened = open_model(model)
+    opened = TrainedModel.from_pretrained(model)
     channels, height, width = opened.shape
     decoded = decode_folder(folder, channels, (height, width))
     for name, why in decoded.skipped.items():
@@ -46,7 +46,7 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
         codes: a .csv or .parquet file with a column per latent, named as by `encode`.
         out: a folder; pictures are numbered by row, from 0.
     """
-    opened = open_model(model)
+    opened = TrainedModel.from_pretrained(model)
     images = opened.decode(_read_codes(codes, opened))
     for row, image in enumerate(images):
         with atomic_write(out / f"{row:05d}.png") as file:
@@ -65,7 +65,7 @@ def sample(
         n: how many.
         seed: of the draws.
     """
-    images = open_model(model).sample(n, seed)
+    images = TrainedModel.from_pretrained(model).sample(n, seed)
     with atomic_write(out) as file:
         file.write(png(tiles(images, max(1, round(n**0.5)))))
     print(out)
@@ -83,12 +83,12 @@ def export(
         out: the file, or for the other formats the folder.
         format: safetensors, folder (model file and card), or onnx (encoder and decoder).
     """
-    opened = open_model(model)
+    opened = TrainedModel.from_pretrained(model)
     if format == "safetensors":
         opened.save(out)
         print(out)
     elif format == "folder":
-        print(save_pretrained(opened, out))
+        print(opened.save_pretrained(out))
     else:
         files = export_onnx(opened, out)
         print(f"{files.encoder}: differs from torch by at most {files.encoder_error:.1e}")
@@ -103,7 +103,7 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
         repo: "user/name".
         private: whether a new repository is private.
     """
-    print(push_to_hub(open_model(model), repo, private=private))
+    print(TrainedModel.from_pretrained(model).push_to_hub(repo, private=private))
 
 
 def _read_codes(path: Path, model: TrainedModel) -> torch.Tensor:

@@ -1,29 +1,11 @@
-"""A model for an estimator's rows, and its training."""
-
-from typing import Literal
+"""Training on an estimator's rows."""
 
 import numpy as np
 import torch
 
-from isavae.distributions import LpTree
 from isavae.estimator.rows import Rows
-from isavae.models import VAE, Objective, build_likelihood, build_networks, build_prior
+from isavae.models import Objective
 from isavae.training import TrainState, train
-
-
-def fresh_model(
-    tree: LpTree,
-    prior_scale: float | Literal["standardised"],
-    likelihood: str,
-    network: str,
-    width: int | None,
-    shape: tuple[int, int, int],
-) -> VAE:
-    """An untrained model of images of that shape."""
-    prior = build_prior(str(tree), None, prior_scale)
-    pixels = build_likelihood(likelihood)
-    networks = build_networks(network, shape, prior.n_latents, pixels.parameters_per_pixel, width)
-    return VAE(*networks, prior, pixels)
 
 
 def learn(

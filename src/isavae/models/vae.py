@@ -64,6 +64,10 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.network_dtype = torch.float32
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
     def moments(
         self, x: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch latents"], Float[Tensor, "batch latents"]]:

@@ -1,11 +1,10 @@
 """Runs: `RunConfig` to objects to a run directory, and back; the trained model by itself."""
 
 from isavae.runs.build import build_model, check_trainable, fresh_state
-from isavae.runs.card import model_card
 from isavae.runs.config import PRESETS, RunConfig, merge_settings, preset, read_settings
-from isavae.runs.directory import Run, read_model_metadata, save_model
+from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
-from isavae.runs.hub import from_pretrained, open_model, push_to_hub, save_pretrained
+from isavae.runs.model_file import save_model
 from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.trained_model import TrainedModel
 
@@ -21,14 +20,8 @@ __all__ = [
     "execute",
     "export_onnx",
     "fresh_state",
-    "from_pretrained",
     "merge_settings",
-    "model_card",
-    "open_model",
     "preset",
-    "push_to_hub",
-    "read_model_metadata",
     "read_settings",
     "save_model",
-    "save_pretrained",
 ]

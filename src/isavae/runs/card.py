@@ -1,8 +1,10 @@
-"""The model card: what a stranger needs to know of a model, from what the model knows of itself."""
+"""The model card: what others need to know about a model, from its configuration and facts."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from isavae.runs.trained_model import TrainedModel
+from isavae.models import Prior
+from isavae.runs.config import RunConfig
 
 _CARD = """\
 ---
@@ -16,14 +18,14 @@ tags:
 
 # {title}
 
-A variational autoencoder with the prior `{prior}` over {latent} latents, for images of
+A variational autoencoder with the prior `{prior}` over {n_latents} latents, for images of
 {channels} channel{plural}, {height} × {width} pixels with values in [0, 1].
 
 ```python
-from isavae.runs import from_pretrained
+import isavae
 
-model = from_pretrained("{repo}")
-mean, log_std = model.encode(images)  # (n, {channels}, {height}, {width}) -> (n, {latent}) twice
+model = isavae.TrainedModel.from_pretrained("{repo}")
+mean, log_std = model.encode(images)  # (n, {channels}, {height}, {width}) -> (n, {n_latents}) twice
 images = model.decode(mean)
 ```
 
@@ -46,35 +48,43 @@ likelihood. Nothing is known of images unlike those that the model was trained o
 """
 
 
-def model_card(model: TrainedModel, repo: str) -> str:
+def model_card(
+    config: RunConfig,
+    prior: Prior,
+    shape: tuple[int, int, int],
+    facts: Mapping[str, Any],
+    repo: str,
+) -> str:
     """The card in Markdown, with the Hub's YAML header.
 
     Args:
-        model: what is described.
-        repo: what `from_pretrained` would be given.
+        config: The configuration of the model.
+        prior: Its prior.
+        shape: (channels, height, width) of an image.
+        facts: What else is known; "step" and "scores" are shown.
+        repo: The name that `TrainedModel.from_pretrained` takes.
     """
-    channels, height, width = model.shape
+    channels, height, width = shape
     return _CARD.format(
         title=repo.rstrip("/").rsplit("/", 1)[-1],
         repo=repo,
-        prior=model.config.prior,
-        latent=model.vae.prior.n_latents,
+        prior=config.prior,
+        n_latents=prior.n_latents,
         channels=channels,
         plural="" if channels == 1 else "s",
         height=height,
         width=width,
-        subspaces=_rows(_subspaces(model)),
-        settings=_rows(_settings(model)),
-        scores=_scores(model.facts.get("scores", {})),
+        subspaces=_rows(_subspaces(prior)),
+        settings=_rows(_settings(config, facts.get("step"))),
+        scores=_scores(facts.get("scores", {})),
     )
 
 
-def _subspaces(model: TrainedModel) -> list[tuple[str, ...]]:
+def _subspaces(prior: Prior) -> list[tuple[str, ...]]:
     """One row per subspace: its number, its latents counted from 1, its exponent if it has one."""
-    prior = model.vae.prior
     exponents = getattr(prior, "exponents", None)
     slices = prior.subspaces
-    # The tree's root comes first; a deeper tree has more nodes than subspaces, and no one exponent.
+    # The root's exponent comes first. A deeper tree has several exponents per subspace.
     known = exponents is not None and len(exponents) == len(slices) + 1
     shown = [f"{p:.3g}" for p in exponents[1:].tolist()] if known else ["-"] * len(slices)
     return [
@@ -83,8 +93,8 @@ def _subspaces(model: TrainedModel) -> list[tuple[str, ...]]:
     ]
 
 
-def _settings(model: TrainedModel) -> list[tuple[str, ...]]:
-    given = model.config.settings() | ({"step": step} if (step := model.facts.get("step")) else {})
+def _settings(config: RunConfig, step: int | None) -> list[tuple[str, ...]]:
+    given = config.settings() | {"step": step}
     return [(name, f"`{value}`") for name, value in given.items() if value is not None]
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import safetensors
-import safetensors.torch
 import torch
 
-from isavae.files import atomic_write
+from isavae.files import write_json
 from isavae.models import VAE
-from isavae.runs.build import build_model
 from isavae.runs.config import RunConfig
+from isavae.runs.model_file import read_model, read_model_metadata
 
 # What may change when a run goes on: its length and where it runs, never what is learned.
 RESUMABLE = {"steps", "epochs", "device"}
@@ -47,8 +45,7 @@ class Run:
                 "resume it or choose another name"
             )
         try:
-            with atomic_write(path / "config.json") as file:
-                file.write(config.to_json().encode())
+            write_json(path / "config.json", config.settings())
         except OSError as error:
             raise ValueError(
                 f"a run's directory must be writable; {path}: {error.strerror}"
@@ -82,7 +79,7 @@ class Run:
                     f"got {value}: start a new run instead"
                 )
         if config != self.config:
-            _write_config(config, self.path)
+            write_json(self.path / "config.json", config.settings())
         return Run(self.path, config)
 
     @property
@@ -109,11 +106,15 @@ class Run:
         Raises:
             ValueError: if there are no weights yet, or the file is corrupt.
         """
+        self.check_trained()
+        return read_model_metadata(self.model_path)
+
+    def check_trained(self) -> None:
+        """Raise a ValueError if there are no weights yet."""
         if not self.model_path.is_file():
             raise ValueError(
                 f"{self.path} must hold trained weights; it holds none yet: train first"
             )
-        return read_model_metadata(self.model_path)
 
     def finished(self) -> bool:
         """Whether the last step has been taken."""
@@ -124,20 +125,13 @@ class Run:
 
     def load_model(self, device: str | torch.device = "cpu") -> VAE:
         """The trained model, in evaluation mode."""
-        metadata = self.metadata()
-        model = build_model(self.config, tuple(metadata["shape"]))
-        try:
-            model.load_state_dict(safetensors.torch.load_file(self.model_path))
-        except RuntimeError as error:
-            raise ValueError(
-                f"{self.model_path} must fit its configuration: {str(error).splitlines()[0]}"
-            ) from None
-        return model.to(device).eval()
+        self.check_trained()
+        model, _ = read_model(self.model_path)
+        return model.to(device)
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
         """Write `scores.json`."""
-        with atomic_write(self.path / "scores.json") as file:
-            file.write(json.dumps(scores, indent=2).encode())
+        write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:
         """What `scores.json` holds, or None."""
@@ -145,30 +139,3 @@ class Run:
             return json.loads((self.path / "scores.json").read_text())
         except FileNotFoundError:
             return None
-
-
-def _write_config(config: RunConfig, path: Path) -> None:
-    with atomic_write(path / "config.json") as file:
-        file.write(config.to_json().encode())
-
-
-def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the weights as one safetensors file, with `metadata` as JSON inside."""
-    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
-    with atomic_write(path) as file:
-        file.write(safetensors.torch.save(tensors, {"isavae": json.dumps(metadata)}))
-
-
-def read_model_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a model file.
-
-    Raises:
-        ValueError: if the file is no model of ours, or is corrupt.
-    """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["isavae"])
-    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} must be a whole model file of isavae; it cannot be read ({error})"
-        ) from None

@@ -10,9 +10,11 @@ import torch
 
 import isavae
 from isavae.data import ImageDataset, load
+from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.runs.build import fresh_state
-from isavae.runs.directory import Run, save_model
+from isavae.runs.directory import Run
+from isavae.runs.model_file import save_model
 from isavae.training import StepReport, TrainState, train
 
 OnStep = Callable[[int, int, dict[str, float]], None]
@@ -54,7 +56,7 @@ def execute(
     state = fresh_state(config, data.shape)
     _resume(run, state)
     steps = config.total_steps(len(data))
-    metadata = {"steps": steps, "shape": data.shape, "config": json.loads(config.to_json())}
+    metadata = {"steps": steps, "shape": data.shape, "config": config.settings()}
     recorder = _Recorder(run, state, metadata, on_step, log_every, checkpoint_seconds)
     for report in train(
         state,
@@ -80,7 +82,7 @@ def _resume(run: Run, state: TrainState) -> None:
     except Exception as error:
         raise ValueError(
             f"a checkpoint must be whole and fit its run; {run.state_path} does not "
-            f"({str(error).splitlines()[0]}): delete it to start the run again from step 0"
+            f"({first_line(error)}): delete it to start the run again from step 0"
         ) from error
 
 
@@ -100,7 +102,7 @@ class _Recorder:
         self._run, self._state, self._metadata = run, state, metadata
         self._on_step, self._log_every = on_step, log_every
         self._checkpoint_seconds = checkpoint_seconds
-        self._device = next(state.model.parameters()).device
+        self._device = state.model.device
         self._unchecked: list[StepReport] = []
         self._started = self._saved = time.monotonic()
         self._log_path = run.path / "log.jsonl"
