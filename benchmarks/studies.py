@@ -147,14 +147,16 @@ def _write_runs(folder: Path, runs: int) -> None:
 
 def _made_up_scores(config: RunConfig, chance: random.Random) -> dict[str, object]:
     factors = ["scale", "orientation", "posX", "posY"]
-    terms = {"standard_error": 0.1, "n": 10_000, "subset_seed": 0}
+    terms = {"standard_error": 0.1, "n_images": 10_000, "subset_seed": 0}
     return {
         "data": config.data,
-        "images": 737_280,
+        "n_images": 737_280,
         "reconstruction": {"value": -chance.random()} | terms,
         "kl": {"value": chance.random()} | terms,
-        "mig": chance.random(),
-        "mig_gaps": {factor: chance.random() for factor in factors},
+        "mig": {
+            "value": chance.random(),
+            "per_factor": {factor: chance.random() for factor in factors},
+        },
         "factors": factors,
         "mutual_information": [[chance.random() for _ in range(20)] for _ in factors],
         "exponents": [2.1] + [2.2] * 5,

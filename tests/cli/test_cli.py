@@ -39,7 +39,7 @@ def test_train_evaluate_and_pictures(trained, capsys):
     assert "posX" in printed
     scores = json.loads((trained / "scores.json").read_text())
     assert scores["factors"] == ["posX", "posY"]
-    assert scores["reconstruction"]["n"] == 100
+    assert scores["reconstruction"]["n_images"] == 100
     for name in ("latents", "traversals", "reconstructions"):
         assert main(["figure", name, str(trained)]) == 0
         assert (trained / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -53,9 +53,9 @@ def test_evaluate_with_any_metrics(trained, capsys):
     printed = capsys.readouterr().out
     assert "elbo_decomposition" in printed
     scores = json.loads((trained / "scores.json").read_text())
-    assert scores["metrics"]["mig"]["score"] == pytest.approx(scores["mig"], abs=1e-6)
-    assert scores["metrics"]["subspace_mig"]["settings"]["subspaces"] == [[0, 1], [2, 3]]
-    assert scores["metrics"]["udr"]["settings"]["runs"] == 2
+    assert 0 <= scores["mig"]["value"] <= 1
+    assert scores["subspace_mig"]["settings"]["subspaces"] == [[0, 1], [2, 3]]
+    assert scores["udr"]["settings"]["runs"] == 2
     assert (trained / "information.png").read_bytes().startswith(b"\x89PNG")
     assert "did you mean mig" in complaint(capsys, "evaluate", str(trained), "--metrics", "migg")
 
@@ -73,7 +73,7 @@ def test_existing_runs_are_not_overwritten_but_resumed(trained, capsys):
 
 def test_flags_override_the_file_which_overrides_the_model(tmp_path):
     file = tmp_path / "config.yaml"
-    file.write_text(f"data: '{DATA}'\nprior: normal\nlatent: 3\nsteps: 4\nbatch_size: 32\n")
+    file.write_text(f"data: '{DATA}'\nprior: normal\nn_latents: 3\nsteps: 4\nbatch_size: 32\n")
     words = ["train", "--model", "isa-vae", "--config", str(file), "--steps", "2", "--beta", "3"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     config = Run.open(tmp_path / "run").config

@@ -37,7 +37,9 @@ def run(tmp_path_factory):
     config = RunConfig(data=DATA, prior="2.1[2.2*2, 3*3]", width=24, steps=5, batch_size=32)
     run = Run.create(config, tmp_path_factory.mktemp("sharing") / "run")
     execute(run)
-    run.write_scores({"mig": 0.25, "reconstruction": {"value": -9.5, "standard_error": 0.25}})
+    run.write_scores(
+        {"mig": {"value": 0.25}, "reconstruction": {"value": -9.5, "standard_error": 0.25}}
+    )
     return run
 
 
@@ -66,7 +68,7 @@ def test_one_file_holds_everything(model, run, images, tmp_path):
         mean, log_std = run.load_model().moments(images)
     assert torch.equal(model.encode(images)[0], mean)
     assert torch.equal(model.encode(images)[1], log_std)
-    assert model.facts["scores"]["mig"] == 0.25
+    assert model.scores["mig"]["value"] == 0.25
 
 
 def test_a_sample_is_decoded_draws_of_the_prior(model):

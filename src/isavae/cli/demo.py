@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from isavae.cli.evaluation import encode_with_progress, score_run, show
+from isavae.cli.evaluation import encode_with_progress, score_with_progress, show
 from isavae.cli.training import train_with_progress
 from isavae.data import load
 from isavae.figures import save
@@ -42,7 +42,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> int:
         return code
     seconds = time.monotonic() - started
     model, codes = encode_with_progress(run, data)
-    scores = score_run(run, model, data, codes)
+    scores = score_with_progress(run, model, data, codes)
     print()
     show(scores)
     rate = run.metadata()["steps"] * run.config.batch_size / seconds

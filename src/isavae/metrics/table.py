@@ -58,12 +58,7 @@ class ScoreTable:
         """Plain numbers, texts and lists, by score: what `scores.json` holds."""
         return {
             row.name: _plain(row.score)
-            | {
-                "range": row.metric.range,
-                "better": row.metric.better,
-                "source": row.metric.source,
-                "seconds": round(row.seconds, 3),
-            }
+            | {"range": row.metric.range, "better": row.metric.better, "source": row.metric.source}
             for row in self.rows
         }
 

@@ -100,20 +100,20 @@ def _settings(config: RunConfig, step: int | None) -> list[tuple[str, ...]]:
 
 def _scores(scores: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]]
-    rows = [(name, _number(value)) for name, value in scores.items() if _number(value)]
+    rows = [
+        (name, _score(name, score))
+        for name, score in scores.items()
+        if isinstance(score, dict) and "value" in score
+    ]
     return f"\n## Scores\n\n| score | value |\n|---|---|\n{_rows(rows)}\n" if rows else ""
 
 
-def _number(value: Any) -> str:
-    """A score as text: a number, or an estimate with its standard error; "" for what is neither."""
-    match value:
-        case bool():
-            return ""
-        case int() | float():
-            return f"{value:.4g}"
-        case {"value": float(mean), "standard_error": float(error)}:
-            return f"{mean:.2f} ± {error:.2f} nats"
-    return ""
+def _score(name: str, score: Mapping[str, Any]) -> str:
+    """A score with its standard error, if it has one; the terms of the ELBO are in nats."""
+    if name in ("reconstruction", "kl"):
+        return f"{score['value']:.2f} ± {score['standard_error']:.2f} nats"
+    error = score.get("standard_error")
+    return f"{score['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 def _rows(rows: list[tuple[str, ...]]) -> str:

@@ -95,7 +95,7 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
     outcome = run_job(quick, None, lambda: False)
     scores = json.loads((directory.run_path(quick.run) / "scores.json").read_text())
     assert (outcome.kind, outcome.mig) == ("done", scores["mig"])
-    assert scores["reconstruction"]["n"] == quick.images
+    assert scores["reconstruction"]["n_images"] == quick.images
     assert directory.work(quick.run).seconds > 0
     before = {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()}
     assert run_job(quick, None, lambda: False).kind == "done"

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 import torch
 
 from isavae.data import ImageDataset
-from isavae.evaluation import encode_all, evaluate
+from isavae.evaluation import evaluate
 from isavae.runs import Run, RunConfig, execute
 from isavae.studies.directory import RunRecord, StudyDirectory
 from isavae.studies.grid import run_id
@@ -128,7 +128,7 @@ def _train_and_score(
     if not finished:
         return Outcome("stopped")
     model = run.load_model()
-    scores = evaluate(model, data, encode_all(model, data), job.images)
+    scores = evaluate(model, data, n_images=job.images)
     work = RunRecord(
         steps=run.metadata()["steps"],
         seconds=round(time.monotonic() - started, 3),
@@ -137,7 +137,7 @@ def _train_and_score(
     )
     directory.write_work(job.run, work)
     run.write_scores(scores)
-    return Outcome("done", mig=scores.get("mig"))
+    return Outcome("done", mig=scores["mig"]["value"] if "mig" in scores else None)
 
 
 def _open_run(directory: StudyDirectory, job: Job) -> tuple[Run, bool]:
