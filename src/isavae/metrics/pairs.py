@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 
 # A block of sample x component densities: 4 MB of float64, so that it stays in the cache.
 SAMPLES_AT_ONCE, COMPONENTS_AT_ONCE = 256, 2048
@@ -80,7 +80,7 @@ def log_mixture(
         for block in components.split(COMPONENTS_AT_ONCE):
             total[some] += torch.addmm(shift, features, block.T).exp_().sum(dim=1)
     if not torch.isfinite(total).all():
-        raise ValueError(
+        raise NotApplicable(
             "log q(z) needs posteriors of comparable widths, but one is more than e^700 times as "
             "dense as another: look for latents with vanishing standard deviations."
         )

@@ -11,7 +11,7 @@ from typing import Any, final
 from torch.distributions import Distribution
 
 from isavae.metrics.catalog import METRICS, Metric
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace
 
@@ -90,7 +90,8 @@ def evaluate(
         on_progress: Called with a score's name before it is computed.
 
     Raises:
-        ValueError: If there is no such score, or a score that was named cannot be computed.
+        NotApplicable: If the codes do not allow a score that was named.
+        ValueError: If there is no such score.
 
     Examples:
         >>> import torch
@@ -115,10 +116,10 @@ def evaluate(
     for name in names:
         try:
             rows.append(_row(name, codes, given, repeats, on_progress))
-        except ValueError as refusal:
+        except NotApplicable as reason:
             if name in named:
                 raise
-            skipped[name] = str(refusal)
+            skipped[name] = str(reason)
     return ScoreTable(tuple(rows), skipped)
 
 
@@ -153,7 +154,7 @@ def _row(
 ) -> ScoreRow:
     metric = METRICS[name]
     if missing := _missing(metric, codes, given):
-        raise ValueError(f"{name} needs {missing}.")
+        raise NotApplicable(f"{name} needs {missing}.")
     if on_progress:
         on_progress(name)
     start = time.perf_counter()

@@ -4,12 +4,13 @@ from isavae.runs.build import build_model, check_trainable, fresh_state
 from isavae.runs.config import PRESETS, RunConfig, merge_settings, preset, read_settings
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
-from isavae.runs.model_file import save_model
+from isavae.runs.model_file import CorruptCheckpoint, save_model
 from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
     "PRESETS",
+    "CorruptCheckpoint",
     "NonFiniteLossError",
     "OnnxFiles",
     "Run",

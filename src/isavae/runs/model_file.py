@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import safetensors
 import safetensors.torch
@@ -13,6 +13,11 @@ from isavae.files import atomic_write
 from isavae.models import VAE
 from isavae.runs.build import build_model
 from isavae.runs.config import RunConfig
+
+
+@final
+class CorruptCheckpoint(ValueError):  # noqa: N818 - a condition of the files, not a fault
+    """The weights or the training state of a run cannot be read, or do not fit the run."""
 
 
 def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -26,7 +31,8 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
     """The metadata of a model file.
 
     Raises:
-        ValueError: If there is no such file, or it is no model file of isavae, or is corrupt.
+        CorruptCheckpoint: If the file is no whole model file of isavae.
+        ValueError: If there is no such file, or another version of isavae wrote it.
     """
     if not path.is_file():
         raise ValueError(f"a model must be a .safetensors file; there is none at {path}")
@@ -34,7 +40,7 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
         with safetensors.safe_open(path, framework="pt") as file:
             return json.loads((file.metadata() or {})["isavae"])
     except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
+        raise CorruptCheckpoint(
             f"{path} must be a whole model file of isavae; it cannot be read "
             f"({first_line(error)}): export or train the model again"
         ) from None
@@ -44,14 +50,15 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
     """The model in a file, in evaluation mode on the CPU, and the metadata beside it.
 
     Raises:
-        ValueError: If there is no such file, or it is no model file of isavae, or is corrupt.
+        CorruptCheckpoint: If the file is no whole model file of isavae.
+        ValueError: If there is no such file, or another version of isavae wrote it.
     """
     metadata = read_model_metadata(path)
     model = build_model(RunConfig.parse(metadata["config"]), tuple(metadata["shape"]))
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, safetensors.SafetensorError) as error:
-        raise ValueError(
+        raise CorruptCheckpoint(
             f"the weights in {path} must fit the configuration in it: "
             f"{' '.join(str(error).split())[:200]}"
         ) from None
