@@ -24,7 +24,7 @@ from statistics import median
 
 import yaml
 
-from isavae.runs import RunConfig
+from isavae.runs import FORMAT, RunConfig
 from isavae.studies import Study, StudyDirectory, plan, results, run_id
 from isavae.studies.driver import StudyProgress, run_study
 from isavae.studies.engines.engine import Engine
@@ -140,7 +140,8 @@ def _write_runs(folder: Path, runs: int) -> None:
         config = templates[seed % len(templates)].config.model_copy(update={"seed": seed})
         path = folder / "runs" / run_id(config)
         path.mkdir(parents=True)
-        (path / "config.json").write_text(config.to_json())
+        written = {"version": FORMAT} | config.settings()
+        (path / "config.json").write_text(json.dumps(written, indent=2))
         (path / "work.json").write_text(json.dumps({"steps": 7200, "seconds": 900.0}, indent=2))
         (path / "scores.json").write_text(json.dumps(_made_up_scores(config, chance), indent=2))
 

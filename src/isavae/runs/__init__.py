@@ -1,7 +1,15 @@
 """Runs: `RunConfig` to objects to a run directory, and back; the trained model by itself."""
 
 from isavae.runs.build import build_model, check_trainable, fresh_state
-from isavae.runs.config import PRESETS, RunConfig, merge_settings, preset, read_settings
+from isavae.runs.config import (
+    FORMAT,
+    PRESETS,
+    RunConfig,
+    check_format,
+    merge_settings,
+    preset,
+    read_settings,
+)
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
 from isavae.runs.model_file import CorruptCheckpoint, save_model
@@ -9,6 +17,7 @@ from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
+    "FORMAT",
     "PRESETS",
     "CorruptCheckpoint",
     "NonFiniteLossError",
@@ -17,6 +26,7 @@ __all__ = [
     "RunConfig",
     "TrainedModel",
     "build_model",
+    "check_format",
     "check_trainable",
     "execute",
     "export_onnx",

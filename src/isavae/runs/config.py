@@ -8,9 +8,13 @@ from typing import Any, Literal, final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from isavae.errors import first_line
 from isavae.models import AnyObjective, BetaVAE
 
 PAPER_EPOCHS = 20.0
+
+# The format of run directories and model files, written into both as "version".
+FORMAT = 2
 
 # The paper's models, as settings.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -90,10 +94,6 @@ class RunConfig(BaseModel):
         """The configuration as plain values that `parse` reads back."""
         return self.model_dump(mode="json")
 
-    def to_json(self) -> str:
-        """The configuration as JSON text that `parse` reads back."""
-        return self.model_dump_json(indent=2)
-
     def total_steps(self, n_data: int) -> int:
         """Optimiser steps in all; an epoch is `n_data // batch_size` of them (at least one)."""
         if self.steps is not None:
@@ -148,11 +148,43 @@ def _merged_objective(before: dict[str, Any] | None, layer: Mapping[str, Any]) -
     return kept | changes if changes else before
 
 
+def check_format(version: object, kind: str, path: str | os.PathLike[str]) -> None:
+    """Raise a ValueError unless this version of isavae reads that format.
+
+    Args:
+        version: What the file says.
+        kind: What the file is, such as "a model file".
+        path: The file or directory that is named in the message.
+    """
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(
+            f"{kind} must be of format {FORMAT} (isavae 0.2); {path} is of format {version}: "
+            "upgrade isavae"
+        )
+    if version != FORMAT:
+        raise ValueError(
+            f"{kind} must be of format {FORMAT} (isavae 0.2); {path} was written by an earlier "
+            "version: train again, or use isavae 0.1"
+        )
+
+
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a YAML or JSON file, unvalidated.
+    """The settings in a YAML or JSON file, such as the `config.json` of a run; not validated.
 
     Raises:
-        ValueError: if the file is missing or is no mapping of names to values.
+        ValueError: If the file is missing, does not map names to values, or has another format.
+    """
+    settings = read_mapping(path)
+    if "version" in settings:
+        check_format(settings.pop("version"), "a configuration", path)
+    return settings
+
+
+def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The contents of a YAML or JSON file that maps names to values.
+
+    Raises:
+        ValueError: If the file is missing or is no such file.
     """
     try:
         settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -161,7 +193,9 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"a configuration file must be readable; {path} is not ({error.strerror})"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"a configuration must be YAML or JSON; {path} is not: {error}") from None
+        raise ValueError(
+            f"a configuration must be YAML or JSON; {path} is not: {first_line(error)}"
+        ) from None
     if not isinstance(settings, dict):
         raise ValueError(f"a configuration must map names to values; {path} holds {settings!r}")
     return settings

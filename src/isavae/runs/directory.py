@@ -11,7 +11,7 @@ import torch
 
 from isavae.files import write_json
 from isavae.models import VAE
-from isavae.runs.config import RunConfig
+from isavae.runs.config import FORMAT, RunConfig, check_format, read_mapping
 from isavae.runs.model_file import read_model, read_model_metadata
 
 # What may change when a run goes on: its length and where it runs, never what is learned.
@@ -45,7 +45,7 @@ class Run:
                 "resume it or choose another name"
             )
         try:
-            write_json(path / "config.json", config.settings())
+            _write_config(config, path)
         except OSError as error:
             raise ValueError(
                 f"a run's directory must be writable; {path}: {error.strerror}"
@@ -57,12 +57,15 @@ class Run:
         """Open an existing run directory.
 
         Raises:
-            ValueError: if it is not one.
+            ValueError: If it is not one, or another version of isavae wrote it.
         """
         path = Path(path)
-        if not (path / "config.json").is_file():
+        file = path / "config.json"
+        if not file.is_file():
             raise ValueError(f"a run directory must hold a config.json; {path} does not")
-        return cls(path, RunConfig.from_file(path / "config.json"))
+        settings = read_mapping(file)
+        check_format(settings.pop("version", None), "a run directory", path)
+        return cls(path, RunConfig.parse(settings))
 
     def extended(self, settings: Mapping[str, Any]) -> "Run":
         """The run with another length or device, written to its `config.json`.
@@ -79,7 +82,7 @@ class Run:
                     f"got {value}: start a new run instead"
                 )
         if config != self.config:
-            write_json(self.path / "config.json", config.settings())
+            _write_config(config, self.path)
         return Run(self.path, config)
 
     @property
@@ -139,3 +142,7 @@ class Run:
             return json.loads((self.path / "scores.json").read_text())
         except FileNotFoundError:
             return None
+
+
+def _write_config(config: RunConfig, path: Path) -> None:
+    write_json(path / "config.json", {"version": FORMAT} | config.settings())

@@ -12,7 +12,7 @@ from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.models import VAE
 from isavae.runs.build import build_model
-from isavae.runs.config import RunConfig
+from isavae.runs.config import FORMAT, RunConfig, check_format
 
 
 @final
@@ -24,7 +24,11 @@ def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write the weights as one safetensors file, with `metadata` as JSON inside."""
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
     with atomic_write(path) as file:
-        file.write(safetensors.torch.save(tensors, {"isavae": json.dumps(metadata)}))
+        file.write(
+            safetensors.torch.save(
+                tensors, {"isavae": json.dumps({"version": FORMAT} | {**metadata})}
+            )
+        )
 
 
 def read_model_metadata(path: Path) -> dict[str, Any]:
@@ -38,12 +42,14 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
         raise ValueError(f"a model must be a .safetensors file; there is none at {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["isavae"])
+            metadata = json.loads((file.metadata() or {})["isavae"])
     except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CorruptCheckpoint(
             f"{path} must be a whole model file of isavae; it cannot be read "
             f"({first_line(error)}): export or train the model again"
         ) from None
+    check_format(metadata.pop("version", None), "a model file", path)
+    return metadata
 
 
 def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:

@@ -31,7 +31,7 @@ import polars as pl
 from pydantic_core import from_json
 
 from isavae.files import atomic_write
-from isavae.runs import PRESETS, RunConfig
+from isavae.runs import PRESETS, RunConfig, check_format
 
 NEEDED: dict[str, Any] = (
     dict.fromkeys("run path status model data prior prior_scale objective error".split(), pl.String)
@@ -118,6 +118,7 @@ def _row(directory: str) -> dict[str, Any]:
         work = _read(f"{directory}/work.json") or {}
         row |= {"error": work.get("error"), "seconds": work.get("seconds")}
         if settings is not None:
+            check_format(settings.pop("version", None), "a run directory", directory)
             row |= _settings_columns(settings)
         if scores is not None:
             row |= {"status": "done"} | _score_columns(scores)
