@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from isavae.cli import main
-from isavae.runs import Run
+from isavae.models import OBJECTIVES
+from isavae.runs import Run, RunConfig
 
 pytestmark = pytest.mark.system
 
@@ -78,6 +80,30 @@ def test_flags_override_the_file_which_overrides_the_model(tmp_path):
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     config = Run.open(tmp_path / "run").config
     assert (config.prior, config.steps, config.objective.beta) == ("normal", 2, 3.0)
+
+
+def test_a_flag_of_a_switch_overrides_the_file_only_where_it_is_given(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("learn_exponents: true\nlearn_p0: true\nsteps: 1\n")
+    words = ["train", "--config", str(file), *SMALL, "--no-learn-p0"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    config = Run.open(tmp_path / "run").config
+    assert (config.learn_exponents, config.learn_p0) == (True, False)
+
+
+def test_every_setting_and_parameter_is_a_flag_with_its_own_description(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["train", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    text = " ".join(printed.replace("│", " ").split())
+    settings = RunConfig.model_fields
+    for name in settings.keys() - {"objective"}:
+        assert f"--{name.replace('_', '-')}" in text
+        assert settings[name].description in text
+    parameters = {field.name for made in OBJECTIVES.values() for field in fields(made)}
+    assert all(f"--objective.{name.replace('_', '-')}" in text for name in parameters)
+    assert "(beta-vae 1.0)" in text
 
 
 @pytest.mark.parametrize(

@@ -41,26 +41,55 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str = "dsprites"
-    prior: str = "isa"
-    prior_scale: float | Literal["standardised"] = 1.0
-    n_latents: int | None = Field(None, ge=1)
-    learn_exponents: bool = False
-    learn_p0: bool = False
-    learn_scale: bool = False
-    lowest_exponent: float = Field(1.0, gt=0)
-    prior_learning_rate: float = Field(5e-4, gt=0)
+    data: str = Field(
+        "dsprites", description="Data set: a name that `isavae data list` shows, or a path."
+    )
+    prior: str = Field(
+        "isa",
+        description='Prior: "isa" (5 subspaces of 4, p0 = 2.1, p = 2.2), a tree such as '
+        '"2.1[2.2*4, 2.2*4]", "normal", "laplace", "student-t(3.5)" or "gennorm(4)".',
+    )
+    prior_scale: float | Literal["standardised"] = Field(
+        1.0, description='s of Eq. 11, or "standardised" for unit mean variance.'
+    )
+    n_latents: int | None = Field(
+        None, ge=1, description="Number of latents, where the prior does not say it."
+    )
+    learn_exponents: bool = Field(
+        False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
+    )
+    learn_p0: bool = Field(False, description="Learn p0 too.")
+    learn_scale: bool = Field(False, description="Learn the scale of the prior.")
+    lowest_exponent: float = Field(1.0, gt=0, description="Lower bound of learned exponents.")
+    prior_learning_rate: float = Field(
+        5e-4, gt=0, description="Learning rate of what the prior learns."
+    )
     objective: AnyObjective = Field(BetaVAE(), discriminator="name")
-    likelihood: str = "bernoulli"
-    network: str = "mlp"
-    width: int | None = Field(None, ge=1)
-    steps: int | None = Field(None, ge=1)
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int = Field(2048, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    seed: int = Field(0, ge=0)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: str = "auto"
+    likelihood: str = Field(
+        "bernoulli",
+        description="Distribution of pixels: bernoulli, continuous-bernoulli, gaussian or laplace "
+        "(learned spread), gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.",
+    )
+    network: str = Field("mlp", description="Architecture of encoder and decoder: mlp or conv.")
+    width: int | None = Field(
+        None,
+        ge=1,
+        description="Units of the hidden layers, or channels of the first convolution, where not "
+        "the paper's.",
+    )
+    steps: int | None = Field(None, ge=1, description="Optimiser steps in all.")
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over the data, instead of steps; 20 if neither is given."
+    )
+    batch_size: int = Field(2048, ge=1, description="Number of images per step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
+    seed: int = Field(0, ge=0, description="Seed of weights, batches and noise.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Precision of the networks; auto is bfloat16 where the hardware computes it "
+        "natively.",
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":
