@@ -162,7 +162,7 @@ def test_bfloat16_networks_leave_the_distributions_in_float32(data):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"stepz": 3}, "'stepz' is no setting"),
+        ({"stepz": 3}, "'stepz' is not a setting"),
         ({"steps": 0}, "steps"),
         ({"steps": 3, "epochs": 2}, "not both"),
         ({"objective": {"name": "beta-vae", "beta": -1}}, "beta must be at least 0"),

@@ -37,7 +37,7 @@ def evaluate(
             Also draws information.png, the mutual information of latents and factors.
         compare: Other runs on the same data set, for scores of agreement between runs.
         seed: Of the subset of images and of everything else that is random.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: Auto, cpu, cuda, cuda:N or mps.
     """
     scored_names(metrics)  # refuse unknown ones before the images are encoded
     opened = Run.open(run)

@@ -21,16 +21,16 @@ def learn(
     """Train until a step; returns the losses of the new steps.
 
     Args:
-        state: what is trained.
-        rows: the samples.
-        objective: what is minimised.
-        steps: the step to train until, counted from the start of training.
-        batch_size: samples per step; at most all of them are taken.
-        seed: of the order of samples and of the noise.
-        verbose: print the loss a hundred times.
+        state: What is trained.
+        rows: The samples.
+        objective: What is minimised.
+        steps: The step to train until, counted from the start of training.
+        batch_size: Samples per step; at most all of them are taken.
+        seed: Of the order of samples and of the noise.
+        verbose: Print the loss a hundred times.
 
     Raises:
-        ArithmeticError: if the loss becomes NaN or infinite.
+        ArithmeticError: If the loss becomes NaN or infinite.
     """
     start = state.step
     report_every = max(1, (steps - start) // 100)

@@ -37,11 +37,11 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         subspaces: Number of latents of each subspace.
         p0: Exponent between subspaces (Eq. 6).
         p: Exponent within subspaces, one number or one per subspace.
-        prior_scale: s of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
+        prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
         beta: Weight of the objective's regulariser, where `objective` is a name.
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
             `FactorVAE(gamma=6.0)`.
-        likelihood: p(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
+        likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
             values lie in [0, 1], "gaussian" otherwise.
         network: A key of `isavae.models.NETWORKS`.
         width: Units of a hidden layer; None takes the paper's 1200.

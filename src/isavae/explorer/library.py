@@ -68,9 +68,9 @@ class Library:
     """The models that a server may show, and nothing else of the file system.
 
     Args:
-        models: run directories or model files by id; an iterable is asked anew for ids that are
+        models: Run directories or model files by id; an iterable is asked anew for ids that are
             not known, so that runs which a study adds appear.
-        data: a data set to use instead of the one that a model was trained on.
+        data: A data set to use instead of the one that a model was trained on.
     """
 
     def __init__(self, models: Callable[[], Iterable[tuple[str, Path]]], data: str | None = None):
@@ -84,7 +84,7 @@ class Library:
         """Where a model is.
 
         Raises:
-            LookupError: if none is called so.
+            LookupError: If none is called so.
         """
         if id not in self._paths:
             self._paths = dict(self._list())
@@ -102,7 +102,7 @@ class Library:
         """The images that a model was trained on.
 
         Raises:
-            ValueError: if they cannot be opened, or are not of the model's shape.
+            ValueError: If they cannot be opened, or are not of the model's shape.
         """
         name = self._override or shown.trained.config.data
         images = self._data.get(name, lambda: load(name))

@@ -35,7 +35,7 @@ def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
     """The VAE of a configuration, freshly initialised from its seed; torch's global state is kept.
 
     Args:
-        config: the run's configuration.
+        config: The run's configuration.
         shape: (channels, height, width) of an image.
     """
     prior = prior_of(config)
@@ -59,7 +59,7 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     """Model, optimiser and adversary of a run before its first step, on its device.
 
     Args:
-        config: the run's configuration.
+        config: The run's configuration.
         shape: (channels, height, width) of an image.
     """
     device = resolve_device(config.device)
@@ -70,10 +70,10 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
 
 
 def check_trainable(config: RunConfig) -> None:
-    """Check what can be checked before a data set is opened and a run directory exists.
+    """Validate a configuration before its data set is opened and its directory is created.
 
     Raises:
-        ValueError: if the device is missing, a name is unknown, or parts do not fit each other.
+        ValueError: If the device is missing, a name is unknown, or parts do not fit each other.
     """
     resolve_device(config.device)
     _check_kl(config, prior_of(config))
@@ -83,7 +83,7 @@ def check_trainable(config: RunConfig) -> None:
 
 
 def _check_kl(config: RunConfig, prior: Prior) -> None:
-    """Try the objective's kind of KL: not every prior has a closed form."""
+    """Try the objective's KL estimator: not every prior has a closed form."""
     z = torch.zeros(1, prior.n_latents)
     posterior = Independent(Normal(z, torch.ones_like(z)), 1)
     single = VAEOutput(torch.zeros(1, 1, 1, 1), z, posterior, prior(), likelihood=posterior)

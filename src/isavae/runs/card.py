@@ -43,8 +43,8 @@ images = model.decode(mean)
 {scores}
 ## Limits
 
-Axes of latent space that look meaningful need not be: other seeds may give other axes at the same
-likelihood. Nothing is known of images unlike those that the model was trained on.
+Axes of latent space that look meaningful need not be: another seed may give other axes at the same
+likelihood. Nothing is known about images unlike those that the model was trained on.
 """
 
 

@@ -1,4 +1,4 @@
-"""What determines a run, as names and numbers."""
+"""`RunConfig`: everything that determines a run, as names and numbers."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ PAPER_EPOCHS = 20.0
 # The format of run directories and model files, written into both as "version".
 FORMAT = 2
 
-# The paper's models, as settings.
+# Settings of the paper's models.
 PRESETS: dict[str, dict[str, Any]] = {
     "vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 1.0}},
     "beta-vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 4.0}},
@@ -104,10 +104,11 @@ class RunConfig(BaseModel):
         """A configuration from plain values.
 
         Raises:
-            ValueError: one sentence about the first setting that is wrong.
+            ValueError: In one sentence, about the first setting that is wrong.
 
-        >>> RunConfig.parse({"objective": {"name": "beta-vae", "beta": 4}, "steps": 100}).steps
-        100
+        Examples:
+            >>> RunConfig.parse({"objective": {"name": "beta-vae", "beta": 4}, "steps": 100}).steps
+            100
         """
         try:
             return cls.model_validate(dict(settings))
@@ -123,19 +124,19 @@ class RunConfig(BaseModel):
         """The configuration as plain values that `parse` reads back."""
         return self.model_dump(mode="json")
 
-    def total_steps(self, n_data: int) -> int:
-        """Optimiser steps in all; an epoch is `n_data // batch_size` of them (at least one)."""
+    def total_steps(self, n_images: int) -> int:
+        """Optimiser steps in all; an epoch is `n_images // batch_size` steps (at least one)."""
         if self.steps is not None:
             return self.steps
         epochs = PAPER_EPOCHS if self.epochs is None else self.epochs
-        return max(1, round(epochs * max(1, n_data // self.batch_size)))
+        return max(1, round(epochs * max(1, n_images // self.batch_size)))
 
 
 def preset(name: str) -> dict[str, Any]:
     """The settings of one of the paper's models.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: For an unknown name.
     """
     if name not in PRESETS:
         raise ValueError(f"a model must be one of {', '.join(PRESETS)}; got {name!r}")
@@ -143,13 +144,14 @@ def preset(name: str) -> dict[str, Any]:
 
 
 def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings layer over layer, later ones winning.
+    """Merge layers of settings; later ones override earlier ones.
 
     `objective` may be a name or a mapping; `beta` beside it is the objective's. Parameters of an
     objective are kept as long as its name stays; giving `steps` drops `epochs`, and vice versa.
 
-    >>> merge_settings({"objective": {"name": "beta-vae", "beta": 4}}, {"steps": 10, "beta": 2})
-    {'objective': {'name': 'beta-vae', 'beta': 2}, 'steps': 10}
+    Examples:
+        >>> merge_settings({"objective": {"name": "beta-vae", "beta": 4}}, {"steps": 10, "beta": 2})
+        {'objective': {'name': 'beta-vae', 'beta': 2}, 'steps': 10}
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -167,7 +169,7 @@ def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
 def _merged_objective(before: dict[str, Any] | None, layer: Mapping[str, Any]) -> Any:
     given = layer.get("objective", {})
     if given is not None and not isinstance(given, str | Mapping):
-        return given  # no objective at all: `parse` complains
+        return given  # not an objective: `parse` says so
     changes = {"name": given} if isinstance(given, str) else dict(given or {})
     if "beta" in layer:
         changes["beta"] = layer["beta"]
@@ -231,11 +233,11 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """Pydantic's first complaint as one sentence."""
+    """Pydantic's first error as one sentence."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{name!r} is no setting; the settings are {', '.join(model.model_fields)}"
+        return f"{name!r} is not a setting; the settings are {', '.join(model.model_fields)}"
     if first["type"] == "value_error":
         message = str(first["ctx"]["error"])
         return f"{name}: {message}" if name else message

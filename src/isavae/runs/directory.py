@@ -14,7 +14,7 @@ from isavae.models import VAE
 from isavae.runs.config import FORMAT, RunConfig, check_format, read_mapping
 from isavae.runs.model_file import read_model, read_model_metadata
 
-# What may change when a run goes on: its length and where it runs, never what is learned.
+# Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
 
 
@@ -24,8 +24,8 @@ class Run:
     """A run directory and the configuration in it.
 
     Attributes:
-        path: the directory.
-        config: what `config.json` in it holds.
+        path: The directory.
+        config: What `config.json` in it holds.
     """
 
     path: Path
@@ -33,10 +33,10 @@ class Run:
 
     @classmethod
     def create(cls, config: RunConfig, path: str | os.PathLike[str]) -> "Run":
-        """Start a run directory.
+        """Create a run directory.
 
         Raises:
-            ValueError: if the directory holds something already, or cannot be written.
+            ValueError: If the directory holds something already, or cannot be written.
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -71,7 +71,7 @@ class Run:
         """The run with another length or device, written to its `config.json`.
 
         Raises:
-            ValueError: if anything else differs from the run's own settings.
+            ValueError: If anything else differs from the run's own settings.
         """
         config = RunConfig.parse(settings)
         for name, value in config:
@@ -96,7 +96,7 @@ class Run:
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:
-        """The records of `log.jsonl`; a last line cut by a kill is left out."""
+        """The records of `log.jsonl`, without an incomplete last line."""
         try:
             lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         except FileNotFoundError:
@@ -104,10 +104,10 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def metadata(self) -> dict[str, Any]:
-        """What the weights' file says of itself: step, steps, image shape.
+        """The metadata of the model file: step, steps, shape and config.
 
         Raises:
-            ValueError: if there are no weights yet, or the file is corrupt.
+            ValueError: If there are no weights yet, or the file is corrupt.
         """
         self.check_trained()
         return read_model_metadata(self.model_path)

@@ -1,4 +1,4 @@
-"""Training in a run directory, so that a kill at any moment loses a minute at most."""
+"""Training in a run directory, with checkpoints: a kill loses at most a minute of work."""
 
 import json
 import time
@@ -37,18 +37,18 @@ def execute(
     """Train a run to its end, from its last checkpoint if it has one.
 
     Args:
-        run: an open run directory.
-        data: its data set, if the caller has it at hand; loaded by name otherwise.
-        on_step: called with (step, steps, values) whenever values are logged.
-        should_stop: asked after every step; True checkpoints and ends.
-        log_every: steps between two lines of `log.jsonl`.
-        checkpoint_seconds: time between two checkpoints; the result does not depend on it.
+        run: An open run directory.
+        data: The data set; loaded by name if left out.
+        on_step: Called with (step, steps, values) whenever values are logged.
+        should_stop: Called after every step; True writes a checkpoint and ends.
+        log_every: Number of steps between lines of `log.jsonl`.
+        checkpoint_seconds: Time between checkpoints in seconds; the result does not depend on it.
 
     Returns:
         Whether the run is finished.
 
     Raises:
-        NonFiniteLossError: if the loss is not finite; names step, term and last good checkpoint.
+        NonFiniteLossError: If the loss is not finite.
         CorruptCheckpoint: If the checkpoint cannot be read or does not fit the run.
         ValueError: If the data do not fit.
     """
@@ -89,7 +89,7 @@ def _resume(run: Run, state: TrainState) -> None:
 
 @final
 class _Recorder:
-    """Checks, logs and checkpoints the steps of one process's share of a run."""
+    """Checks, logs and checkpoints the steps that one process takes."""
 
     def __init__(
         self,
@@ -108,14 +108,14 @@ class _Recorder:
         self._started = self._saved = time.monotonic()
         self._log_path = run.path / "log.jsonl"
         self._start_log()
-        if state.step:  # a kill may have come between the two files of the checkpoint
+        if state.step:  # a kill between the two files of a checkpoint leaves an old one
             self._save_model()
 
     def take(self, report: StepReport, last: bool) -> None:
-        """Note one step; `last` writes a checkpoint whatever the time."""
+        """Record one step; `last` forces a checkpoint."""
         self._unchecked.append(report)
         due = last or time.monotonic() - self._saved > self._checkpoint_seconds
-        # Reading a value waits for the device: on the CPU that costs nothing.
+        # Reading a value waits for the device, which is free on the CPU.
         if due or self._device.type == "cpu" or report.step % self._log_every == 0:
             self._require_finite()
         if report.step % self._log_every == 0 or report.step == self._metadata["steps"]:
@@ -129,7 +129,7 @@ class _Recorder:
     def _require_finite(self) -> None:
         for report in self._unchecked:
             values = report.to_floats()
-            # The loss comes first and sums up the others: the term to name is the last bad one.
+            # The loss comes first and is the sum of the others: the last bad term is the cause.
             bad = [name for name, value in values.items() if not isfinite(value)]
             if bad:
                 raise NonFiniteLossError(
@@ -157,7 +157,7 @@ class _Recorder:
         )
 
     def _start_log(self) -> None:
-        """Drop what lies beyond the step that was resumed from; note where the work is done."""
+        """Drop records beyond the step that was resumed from; record where the run continues."""
         kept = [record for record in self._run.log() if record["step"] <= self._state.step]
         with atomic_write(self._log_path) as file:
             file.write("".join(json.dumps(record) + "\n" for record in kept).encode())
