@@ -10,7 +10,7 @@ from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.models import BetaVAE
 from isavae.runs import (
-    CorruptCheckpoint,
+    CorruptCheckpointError,
     NonFiniteLossError,
     Run,
     RunConfig,
@@ -188,10 +188,10 @@ def test_bad_directories_get_a_sentence(undisturbed, data, tmp_path):
     with pytest.raises(ValueError, match="train first"):
         run.load_model()
     run.state_path.write_bytes(undisturbed.state_path.read_bytes()[:1000])
-    with pytest.raises(CorruptCheckpoint, match="checkpoint must be whole"):
+    with pytest.raises(CorruptCheckpointError, match="checkpoint must be whole"):
         execute(run, data)
     run.model_path.write_bytes(undisturbed.model_path.read_bytes()[:1000])
-    with pytest.raises(CorruptCheckpoint, match="whole model file"):
+    with pytest.raises(CorruptCheckpointError, match="whole model file"):
         run.load_model()
 
 

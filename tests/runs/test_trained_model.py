@@ -79,6 +79,23 @@ def test_a_sample_is_decoded_draws_of_the_prior(model):
     assert not torch.equal(model.sample(4, seed=1), model.sample(4, seed=2))
 
 
+def test_the_preprocessing_stays_with_the_model(model, tmp_path):
+    assert model.preprocessing is None
+    how = {"fit": "pad", "size": [16, 16]}
+    told = TrainedModel(model.vae, model.config, model.shape, {"preprocessing": how})
+    told.save(tmp_path / "one.safetensors")
+    TrainedModel.load(tmp_path / "one.safetensors").save(tmp_path / "two.safetensors")
+    assert TrainedModel.load(tmp_path / "two.safetensors").preprocessing == how
+
+
+def test_images_and_codes_may_be_arrays_of_floats_or_bytes(model, images):
+    as_bytes = (images * 255).to(torch.uint8)  # dSprites is black and white
+    for given in (images.numpy(), images.double().numpy(), as_bytes, as_bytes.numpy()):
+        assert torch.equal(model.encode(given)[0], model.encode(images)[0])
+    codes = model.encode(images)[0]
+    assert torch.equal(model.decode(codes.double().numpy()), model.decode(codes))
+
+
 def test_a_scikit_learn_model_travels_too(images, tmp_path):
     rows = images.flatten(1).numpy()
     settings = {"width": 24, "max_iter": 3, "image_shape": SHAPE, "random_state": 0}

@@ -12,14 +12,14 @@ from isavae.runs.config import (
 )
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
-from isavae.runs.model_file import CorruptCheckpoint, save_model
+from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
     "FORMAT",
     "PRESETS",
-    "CorruptCheckpoint",
+    "CorruptCheckpointError",
     "NonFiniteLossError",
     "OnnxFiles",
     "Run",

@@ -14,7 +14,7 @@ from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.runs.build import fresh_state
 from isavae.runs.directory import Run
-from isavae.runs.model_file import CorruptCheckpoint, save_model
+from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.training import StepReport, TrainState, train
 
 OnStep = Callable[[int, int, dict[str, float]], None]
@@ -49,7 +49,7 @@ def execute(
 
     Raises:
         NonFiniteLossError: If the loss is not finite.
-        CorruptCheckpoint: If the checkpoint cannot be read or does not fit the run.
+        CorruptCheckpointError: If the checkpoint cannot be read or does not fit the run.
         ValueError: If the data do not fit.
     """
     config = run.config
@@ -81,7 +81,7 @@ def _resume(run: Run, state: TrainState) -> None:
     try:
         state.load_state_dict(torch.load(run.state_path, weights_only=True))
     except Exception as error:
-        raise CorruptCheckpoint(
+        raise CorruptCheckpointError(
             f"a checkpoint must be whole and fit its run; {run.state_path} does not "
             f"({first_line(error)}): delete it to start the run again from step 0"
         ) from error

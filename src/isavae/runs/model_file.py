@@ -16,7 +16,7 @@ from isavae.runs.config import FORMAT, RunConfig, check_format
 
 
 @final
-class CorruptCheckpoint(ValueError):  # noqa: N818 - a condition of the files, not a fault
+class CorruptCheckpointError(ValueError):
     """The weights or the training state of a run cannot be read, or do not fit the run."""
 
 
@@ -35,7 +35,7 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
     """The metadata of a model file.
 
     Raises:
-        CorruptCheckpoint: If the file is no whole model file of isavae.
+        CorruptCheckpointError: If the file is no whole model file of isavae.
         ValueError: If there is no such file, or another version of isavae wrote it.
     """
     if not path.is_file():
@@ -44,7 +44,7 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})["isavae"])
     except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise CorruptCheckpoint(
+        raise CorruptCheckpointError(
             f"{path} must be a whole model file of isavae; it cannot be read "
             f"({first_line(error)}): export or train the model again"
         ) from None
@@ -56,7 +56,7 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
     """The model in a file, in evaluation mode on the CPU, and the metadata beside it.
 
     Raises:
-        CorruptCheckpoint: If the file is no whole model file of isavae.
+        CorruptCheckpointError: If the file is no whole model file of isavae.
         ValueError: If there is no such file, or another version of isavae wrote it.
     """
     metadata = read_model_metadata(path)
@@ -64,7 +64,7 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, safetensors.SafetensorError) as error:
-        raise CorruptCheckpoint(
+        raise CorruptCheckpointError(
             f"the weights in {path} must fit the configuration in it: "
             f"{' '.join(str(error).split())[:200]}"
         ) from None

@@ -15,7 +15,7 @@ import torch
 from isavae.data import ImageDataset
 from isavae.errors import first_line
 from isavae.evaluation import evaluate
-from isavae.runs import CorruptCheckpoint, Run, RunConfig, execute
+from isavae.runs import CorruptCheckpointError, Run, RunConfig, execute
 from isavae.studies.directory import RunRecord, StudyDirectory
 from isavae.studies.grid import run_id
 from isavae.studies.remote import Remote, with_uploads
@@ -120,7 +120,7 @@ def _train_and_score(
     run, is_fresh = _open_run(directory, job)
     try:
         finished = _train(run, data, job, on_step, should_stop)
-    except CorruptCheckpoint:
+    except CorruptCheckpointError:
         if is_fresh:
             raise
         directory.quarantine(job.run)
