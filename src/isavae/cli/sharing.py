@@ -1,4 +1,4 @@
-"""`isavae encode`, `decode`, `sample`, `export` and `push`: a model, wherever it is."""
+"""`isavae encode`, `decode`, `sample`, `export` and `push`: use and share a trained model."""
 
 from pathlib import Path
 from typing import Literal
@@ -39,31 +39,31 @@ def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("c
 
 
 def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:
-    """Decode a table of codes, as `isavae encode` writes it, to pictures.
+    """Decode a table of codes, as `isavae encode` writes it, to images.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        codes: a .csv or .parquet file with a column per latent, named as by `encode`.
-        out: a folder; pictures are numbered by row, from 0.
+        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        codes: A .csv or .parquet file with a column per latent, named as by `encode`.
+        out: A folder; images are numbered by row, from 0.
     """
     opened = TrainedModel.from_pretrained(model)
     images = opened.decode(_read_codes(codes, opened))
     for row, image in enumerate(images):
         with atomic_write(out / f"{row:05d}.png") as file:
             file.write(png(tiles(image[None], 1)))
-    print(f"{out}: {len(images):,} pictures")
+    print(f"{out}: {len(images):,} images")
 
 
 def sample(
     model: Positional[str], out: Path = Path("samples.png"), n: int = 64, seed: int = 0
 ) -> None:
-    """Decode draws of the prior, side by side in one picture.
+    """Decode draws from the prior, side by side in one image file.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        out: the PNG file.
-        n: how many.
-        seed: of the draws.
+        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        out: The PNG file.
+        n: Number of draws.
+        seed: Seed of the draws.
     """
     images = TrainedModel.from_pretrained(model).sample(n, seed)
     with atomic_write(out) as file:
@@ -79,8 +79,8 @@ def export(
     """Write a model as one file, as a folder with its card, or as ONNX.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        out: the file, or for the other formats the folder.
+        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        out: The file, or for the other formats the folder.
         format: safetensors, folder (model file and card), or onnx (encoder and decoder).
     """
     opened = TrainedModel.from_pretrained(model)
@@ -99,9 +99,9 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
     """Upload a model and its card to the Hugging Face Hub.
 
     Args:
-        model: a run, a model file, or a folder of `isavae fit`.
+        model: A run, a model file, or a folder of `isavae fit`.
         repo: "user/name".
-        private: whether a new repository is private.
+        private: Whether a new repository is private.
     """
     print(TrainedModel.from_pretrained(model).push_to_hub(repo, private=private))
 
