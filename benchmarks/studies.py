@@ -24,7 +24,7 @@ from statistics import median
 
 import yaml
 
-from isavae.runs import RunConfig
+from isavae.runs import FORMAT, RunConfig
 from isavae.studies import Study, StudyDirectory, plan, results, run_id
 from isavae.studies.driver import StudyProgress, run_study
 from isavae.studies.engines.engine import Engine
@@ -140,21 +140,24 @@ def _write_runs(folder: Path, runs: int) -> None:
         config = templates[seed % len(templates)].config.model_copy(update={"seed": seed})
         path = folder / "runs" / run_id(config)
         path.mkdir(parents=True)
-        (path / "config.json").write_text(config.to_json())
+        written = {"version": FORMAT} | config.settings()
+        (path / "config.json").write_text(json.dumps(written, indent=2))
         (path / "work.json").write_text(json.dumps({"steps": 7200, "seconds": 900.0}, indent=2))
         (path / "scores.json").write_text(json.dumps(_made_up_scores(config, chance), indent=2))
 
 
 def _made_up_scores(config: RunConfig, chance: random.Random) -> dict[str, object]:
     factors = ["scale", "orientation", "posX", "posY"]
-    terms = {"standard_error": 0.1, "n": 10_000, "subset_seed": 0}
+    terms = {"standard_error": 0.1, "n_images": 10_000, "subset_seed": 0}
     return {
         "data": config.data,
-        "images": 737_280,
+        "n_images": 737_280,
         "reconstruction": {"value": -chance.random()} | terms,
         "kl": {"value": chance.random()} | terms,
-        "mig": chance.random(),
-        "mig_gaps": {factor: chance.random() for factor in factors},
+        "mig": {
+            "value": chance.random(),
+            "per_factor": {factor: chance.random() for factor in factors},
+        },
         "factors": factors,
         "mutual_information": [[chance.random() for _ in range(20)] for _ in factors],
         "exponents": [2.1] + [2.2] * 5,

@@ -34,8 +34,8 @@ def settle(run: Path, when: int = LONG_AGO) -> None:
 def scored(mig: float, reconstruction: float = -20.0, kl: float = 5.0) -> dict[str, Any]:
     """Scores as `evaluate` gives them."""
     return {
-        "mig": mig,
-        "reconstruction": {"value": reconstruction, "standard_error": 0.1, "n": 10},
-        "kl": {"value": kl, "standard_error": 0.2, "n": 10},
+        "mig": {"value": mig},
+        "reconstruction": {"value": reconstruction, "standard_error": 0.1, "n_images": 10},
+        "kl": {"value": kl, "standard_error": 0.2, "n_images": 10},
         "exponents": [2.1, 2.2],
     }

@@ -1,5 +1,7 @@
 """A model on a data set: its estimates against scipy and closed forms, its subsets, its sweeps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -44,27 +46,27 @@ def test_estimates_are_those_of_closed_form_and_of_many_samples(model, data):
         values.append(scipy.stats.bernoulli.logpmf(pixels, shares).sum(1).mean())
     error = found["reconstruction"].standard_error
     assert found["reconstruction"].value == pytest.approx(np.mean(values), abs=5 * error)
-    assert found["reconstruction"].n == len(data)
+    assert found["reconstruction"].n_images == len(data)
 
 
 def test_standard_errors_shrink_with_the_images(model, data):
     few, all_ = (likelihood_terms(model, data, n)["reconstruction"] for n in (64, None))
-    assert few.n == 64
+    assert few.n_images == 64
     assert few.standard_error / all_.standard_error == pytest.approx(4, rel=0.4)
 
 
 def test_a_subset_is_named_and_does_not_depend_on_the_state_of_chance(model, data):
     codes = encode_all(model, data)
     before = torch.get_rng_state()
-    scores = evaluate(model, data, codes, n=64, seed=5)
+    scores = evaluate(model, data, codes, n_images=64, seed=5)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(7)
-    assert evaluate(model, data, codes, n=64, seed=5) == scores
+    assert evaluate(model, data, codes, n_images=64, seed=5) == scores
     assert scores["kl"]["subset_seed"] == 5
-    assert scores["kl"]["n"] == 64
+    assert scores["kl"]["n_images"] == 64
     alone = likelihood_terms(model, data.sample(64, 5), seed=5)
     assert scores["kl"]["value"] == alone["kl"].value
-    assert evaluate(model, data, codes, n=None)["kl"]["subset_seed"] is None
+    assert evaluate(model, data, codes, n_images=None)["kl"]["subset_seed"] is None
 
 
 def test_a_sweep_moves_one_latent_and_leaves_the_others(model):
@@ -82,8 +84,36 @@ def test_scores_hold_the_exponents_as_they_were_learned(model, data):
     shaped = build_model(RunConfig.parse(SETTINGS | learned), data.shape)
     with torch.no_grad():
         next(shaped.prior.parameters()).add_(0.5)
-    scores = evaluate(shaped, data, encode_all(shaped, data), n=8)
+    scores = evaluate(shaped, data, encode_all(shaped, data), n_images=8)
     assert scores["exponents"] == shaped.prior.exponents.tolist()
     assert scores["exponents"][0] == pytest.approx(2.1)
     assert scores["exponents"][1] > 2.1
-    assert "exponents" not in evaluate(model, data, encode_all(model, data), n=8)
+    assert "exponents" not in evaluate(model, data, encode_all(model, data), n_images=8)
+
+
+def test_codes_are_computed_where_they_are_not_given(model, data):
+    codes = encode_all(model, data)
+    assert evaluate(model, data, n_images=8) == evaluate(model, data, codes, n_images=8)
+
+
+def test_every_score_stands_once_in_one_shape(model, data):
+    names = ["binned_mig", "elbo_decomposition"]
+    scores = evaluate(model, data, metrics=names, n_images=8)
+    assert {"reconstruction", "kl", "mig", *names} == {
+        name for name, score in scores.items() if isinstance(score, dict)
+    }
+    mig = scores["mig"]
+    assert mig["value"] == pytest.approx(np.mean([*mig["per_factor"].values()]))
+    assert np.shape(scores["mutual_information"]) == (3, len(scores["factors"]))
+    assert "skipped" not in scores
+    everything = evaluate(model, data, metrics="unsupervised", n_images=8)
+    assert everything["skipped"].keys() == {"udr", "agreement"}
+    unlabelled = evaluate(model, replace(data, grid=None), n_images=8)
+    assert not {"mig", "factors", "mutual_information"} & set(unlabelled)
+
+
+def test_progress_names_every_stage(model, data):
+    heard = []
+    evaluate(model, data, n_images=8, on_progress=lambda *told: heard.append(told))
+    n = len(data)
+    assert heard == [("encoding", n, n), ("likelihood", 8, 8), ("scoring mig", 0, 1)]

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from isavae.files import atomic_write
+from isavae.files import atomic_write, write_json
 
 pytestmark = pytest.mark.system
 
@@ -20,3 +22,12 @@ def test_file_gets_the_usual_permissions(tmp_path):
         file.write(b"x")
     (tmp_path / "usual").touch()
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_json_that_cannot_be_written_leaves_the_previous_file(tmp_path):
+    path = tmp_path / "scores.json"
+    write_json(path, {"mig": 0.5})
+    with pytest.raises(TypeError):
+        write_json(path, {"mig": object()})
+    assert json.loads(path.read_text()) == {"mig": 0.5}
+    assert list(tmp_path.iterdir()) == [path]

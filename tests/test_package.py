@@ -36,6 +36,7 @@ def test_wheel_requires_the_base_dependencies_only(wheel):
     metadata = Parser().parsestr(wheel.read(name).decode())
     base = {r.split(">")[0] for r in metadata.get_all("Requires-Dist") if "extra ==" not in r}
     assert base == {
+        "docstring-parser",
         "filelock",
         "jaxtyping",
         "numpy",

@@ -1,7 +1,8 @@
-"""A model on a data set: its codes, its reconstructions, and the standard table of scores."""
+"""A model on a data set: its codes, reconstructions, traversals and scores."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -9,111 +10,181 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data import ImageDataset
-from isavae.metrics import Codes, mig
+from isavae.metrics import Codes, ScoreTable, scored_names
+from isavae.metrics import evaluate as metrics_of
 from isavae.models import VAE, LpNestedPrior, NoiseStream, estimate_kl, noise_generator
 
 Progress = Callable[[int, int], None]
+StageProgress = Callable[[str, int, int], None]
 BATCH = 4096
 
 
-@torch.no_grad()
 def encode_all(model: VAE, data: ImageDataset, on_progress: Progress | None = None) -> Codes:
     """Mean and log-std of q(z|x) for every image, in the data set's order.
 
     Args:
-        model: a VAE; left in evaluation mode.
-        data: images of the shape that the model was built for.
-        on_progress: called with (images done, images in all) after every batch.
+        model: A VAE; left in evaluation mode.
+        data: Images of the shape that the model was built for.
+        on_progress: Called with (images done, images in all) after every batch.
     """
+    return Codes(*encode_blocks(model, _image_blocks(model, data, on_progress)), data.grid)
+
+
+@torch.no_grad()
+def encode_blocks(
+    model: VAE, blocks: Iterable[Float[Tensor, "batch channels height width"]]
+) -> tuple[Float[Tensor, "n latents"], Float[Tensor, "n latents"]]:
+    """Mean and log-std of q(z|x) of images that come in blocks, on the CPU."""
     model.eval()
     means, log_stds = [], []
-    for indices in _blocks(len(data)):
-        mean, log_std = model.moments(data.batch(indices, device=model.device))
+    for block in blocks:
+        mean, log_std = model.moments(block.to(model.device))
         means.append(mean.cpu())
         log_stds.append(log_std.cpu())
-        if on_progress:
-            on_progress(int(indices[-1]) + 1, len(data))
-    return Codes(torch.cat(means), torch.cat(log_stds), data.grid)
+    return torch.cat(means), torch.cat(log_stds)
+
+
+@torch.no_grad()
+def decode_means(
+    model: VAE, codes: Float[Tensor, "n latents"]
+) -> Float[Tensor, "n channels height width"]:
+    """Mean of p(x|z) at codes, on the CPU."""
+    model.eval()
+    blocks = [model.decode(block.to(model.device)).mean.cpu() for block in codes.split(BATCH)]
+    return torch.cat(blocks)
+
+
+@torch.no_grad()
+def sample_prior(model: VAE, n: int, seed: int = 0) -> Float[Tensor, "n latents"]:
+    """Draws from p(z), a function of the seed only: torch's global random state is kept."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model.prior().sample(torch.Size([n]))
 
 
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over images in nats, its standard error, and how many images it is over."""
+    """A mean over images in nats, its standard error, and the number of images."""
 
     value: float
     standard_error: float
-    n: int
+    n_images: int
 
 
-@torch.no_grad()
 def likelihood_terms(
     model: VAE,
     data: ImageDataset,
-    n: int | None = None,
+    n_images: int | None = None,
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> dict[str, Estimate]:
     """E_q log p(x|z) and KL(q(z|x) || p(z)) by one posterior sample per image, as means.
 
     Args:
-        model: a VAE; left in evaluation mode.
-        data: where the images come from.
-        n: how many of them: a seeded random subset without replacement; None takes all.
-        seed: of the subset and of the posterior samples.
-        on_progress: called with (images done, images in all) after every batch.
+        model: A VAE; left in evaluation mode.
+        data: The data set.
+        n_images: Number of images, a seeded random subset without replacement; None takes all.
+        seed: Of the subset and of the posterior samples.
+        on_progress: Called with (images done, images in all) after every batch.
 
     Returns:
         "reconstruction" and "kl".
     """
+    everything = n_images is None or n_images >= len(data)
+    subset = data if everything else data.sample(n_images, seed)
+    reconstruction, kl = elbo_blocks(model, _image_blocks(model, subset, on_progress), seed)
+    return {"reconstruction": _estimate(reconstruction), "kl": _estimate(kl)}
+
+
+@torch.no_grad()
+def elbo_blocks(
+    model: VAE, blocks: Iterable[Float[Tensor, "batch channels height width"]], seed: int = 0
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """Log p(x|z) and log q(z|x) - log p(z) of each image, by one posterior sample, on the CPU."""
     model.eval()
-    subset = data if n is None or n >= len(data) else data.sample(n, seed)
-    device = model.device
     reconstruction, kl = [], []
-    for block, indices in enumerate(_blocks(len(subset))):
-        generator = noise_generator(seed, block, device, NoiseStream.EVALUATION)
-        output = model(subset.batch(indices, device=device), generator)
+    for number, block in enumerate(blocks):
+        generator = noise_generator(seed, number, model.device, NoiseStream.EVALUATION)
+        output = model(block.to(model.device), generator)
         reconstruction.append(output.likelihood.log_prob(output.x).cpu())
         kl.append(estimate_kl(output).cpu())
-        if on_progress:
-            on_progress(int(indices[-1]) + 1, len(subset))
-    return {"reconstruction": _estimate(reconstruction), "kl": _estimate(kl)}
+    return torch.cat(reconstruction), torch.cat(kl)
 
 
 def evaluate(
     model: VAE,
     data: ImageDataset,
-    codes: Codes,
-    n: int | None = 10_000,
+    codes: Codes | None = None,
+    metrics: str | Sequence[str] = (),
+    *,
+    n_images: int | None = 10_000,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    others: Sequence[Codes] = (),
+    on_progress: StageProgress | None = None,
 ) -> dict[str, Any]:
-    """The standard scores of a model as plain numbers, with what they were computed on.
+    """The scores of a model as plain values: what `scores.json` holds.
 
     Args:
-        model: a VAE.
-        data: the data set it is scored on.
-        codes: `encode_all(model, data)`.
-        n: images for the likelihood terms (a seeded random subset); None takes all.
-        seed: of the subset and of the posterior samples.
-        on_progress: as in `likelihood_terms`.
+        model: A VAE.
+        data: The data set it is scored on.
+        codes: `encode_all(model, data)`, if at hand; computed otherwise.
+        metrics: Scores besides "reconstruction", "kl" and, where factors vary, "mig": names,
+            families or "all", as in `isavae.metrics.evaluate`.
+        n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
+        seed: Of the subset and of everything else that is random.
+        others: Codes of the same images by other models, for scores that compare models.
+        on_progress: Called with (stage, steps done, steps in all).
+
+    Returns:
+        Every score under its name, as a dict with "value" and, where known, "standard_error",
+        "per_factor", "terms" and "settings"; beside them "data" and "n_images"; "factors" and
+        "mutual_information" (latents x factors, nats) where factors vary; "exponents" of an
+        Lp-nested prior; "skipped", the reasons for scores that the codes do not allow.
     """
-    scores: dict[str, Any] = {"data": data.name, "images": len(data)}
-    for name, estimate in likelihood_terms(model, data, n, seed, on_progress).items():
-        scores[name] = asdict(estimate) | {"subset_seed": seed if estimate.n < len(data) else None}
-    if data.grid is not None:
-        gap = mig(codes)
-        assert gap.information is not None  # mig always has one
-        scores["mig"] = gap.value
-        scores["mig_gaps"] = dict(gap.per_factor)
-        scores["factors"] = list(gap.information.factors)
-        scores["mutual_information"] = gap.information.mutual.tolist()
+    report = on_progress or _no_progress
+    if codes is None:
+        codes = encode_all(model, data, partial(report, "encoding"))
+    terms = likelihood_terms(model, data, n_images, seed, partial(report, "likelihood"))
+    scores: dict[str, Any] = {"data": data.name, "n_images": len(data)}
+    for name, estimate in terms.items():
+        subset_seed = seed if estimate.n_images < len(data) else None
+        scores[name] = asdict(estimate) | {"subset_seed": subset_seed}
+    table = _score_codes(model, codes, metrics, seed, others, report)
+    scores |= table.to_dict()
+    if "mig" in scores and (information := table["mig"].information) is not None:
+        scores["factors"] = list(information.factors)
+        scores["mutual_information"] = information.mutual.tolist()
     if isinstance(model.prior, LpNestedPrior):
         scores["exponents"] = model.prior.exponents.tolist()
-    return scores
+    return scores | ({"skipped": dict(table.skipped)} if table.skipped else {})
 
 
 @torch.no_grad()
+def _score_codes(
+    model: VAE,
+    codes: Codes,
+    metrics: str | Sequence[str],
+    seed: int,
+    others: Sequence[Codes],
+    report: StageProgress,
+) -> ScoreTable:
+    """Scores of `isavae.metrics`, with the model's prior and subspaces."""
+    wanted = {metrics} if isinstance(metrics, str) else set(metrics)
+    wanted |= {"mig"} if codes.has_factors() else set()
+    names = scored_names(sorted(wanted))
+    subspaces = model.prior.subspaces
+    return metrics_of(
+        codes,
+        sorted(wanted),
+        prior=model.prior().expand(()),
+        subspaces=subspaces if any(s.stop - s.start > 1 for s in subspaces) else None,
+        others=others,
+        seed=seed,
+        on_progress=lambda name: report(f"scoring {name}", names.index(name), len(names)),
+    )
+
+
 def decode_traversals(
     model: VAE,
     start: Float[Tensor, "latents"],
@@ -123,33 +194,40 @@ def decode_traversals(
     """Mean images along straight lines in latent space: one latent moves, the others stay.
 
     Args:
-        model: a VAE.
-        start: the code that every line goes through.
-        latents: which latents move, one row each.
-        values: what a moving latent is set to, one column each.
+        model: A VAE.
+        start: The code that every line passes through.
+        latents: Indices of the latents that move, one row each.
+        values: Values that a moving latent takes, one column each.
     """
-    model.eval()
     codes = start.expand(len(latents), len(values), -1).clone()
     for row, latent in enumerate(latents):
         codes[row, :, latent] = values
-    images = model.decode(codes.flatten(0, 1).to(model.device)).mean
-    return images.unflatten(0, codes.shape[:2]).cpu()
+    return decode_means(model, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
 
-@torch.no_grad()
 def reconstruct(
     model: VAE, images: Float[Tensor, "n channels height width"]
 ) -> Float[Tensor, "n channels height width"]:
     """Mean of p(x|z) at the posterior mean of each image."""
-    model.eval()
-    mean, _ = model.moments(images.to(model.device))
-    return model.decode(mean).mean.cpu()
+    mean, _ = encode_blocks(model, images.split(BATCH))
+    return decode_means(model, mean)
 
 
-def _estimate(blocks: list[Tensor]) -> Estimate:
-    values = torch.cat(blocks).double()
+def _estimate(values: Tensor) -> Estimate:
+    values = values.double()
     return Estimate(values.mean().item(), (values.std() / len(values) ** 0.5).item(), len(values))
 
 
-def _blocks(n: int) -> Iterator[range]:
-    return (range(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
+def _image_blocks(
+    model: VAE, data: ImageDataset, on_progress: Progress | None
+) -> Iterator[Float[Tensor, "batch channels height width"]]:
+    """All images in blocks on the model's device; progress is reported after each block's use."""
+    for start in range(0, len(data), BATCH):
+        stop = min(start + BATCH, len(data))
+        yield data.batch(range(start, stop), device=model.device)
+        if on_progress:
+            on_progress(stop, len(data))
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Ignore the progress of an evaluation that nobody watches."""

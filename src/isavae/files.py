@@ -1,14 +1,15 @@
-"""Writes that a kill cannot tear: to a temporary name in the same folder, flushed, then renamed.
+"""Atomic writes: to a temporary name in the same folder, flushed, then renamed.
 
-And where temporary files of this user go.
+And the folder for this user's temporary files.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -16,13 +17,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open `path` for writing bytes; it appears, whole, when the block ends without error.
 
     Args:
-        path: the file to create or replace; its folder is created.
+        path: The file to create or replace; its folder is created.
 
-    >>> folder = tempfile.mkdtemp()
-    >>> with atomic_write(Path(folder, "deep", "note.txt")) as file:
-    ...     written = file.write(b"whole")
-    >>> Path(folder, "deep", "note.txt").read_bytes()
-    b'whole'
+    Examples:
+        >>> folder = tempfile.mkdtemp()
+        >>> with atomic_write(Path(folder, "deep", "note.txt")) as file:
+        ...     written = file.write(b"whole")
+        >>> Path(folder, "deep", "note.txt").read_bytes()
+        b'whole'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +41,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON-like value as indented JSON, atomically."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(value, indent=2).encode())
+
+
 def scratch_folder() -> Path:
-    """This user's folder for what may be lost, whether or not it exists."""
-    # Windows has no numbers of users, and a folder of temporary files for each of them.
+    """This user's folder for temporary files, whether or not it exists."""
+    # Windows has no user ids, but a temporary folder for each user.
     user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
     return Path(tempfile.gettempdir()) / f"isavae{user}"
 

@@ -290,16 +290,20 @@ def test_description_names_every_subspace_with_its_exponent(site):
 
 
 def test_scores_of_any_metric_come_with_their_definition():
-    rows = {
-        "mig": {"score": 0.5},  # shown already
-        "sap": {"score": 0.25, "standard_error": 0.01},
-        "elbo_decomposition": {"score": 8.0},
-        "of another version": {"score": 1.0},
-    }
-    mig, sap, kl = score_lines({"mig": 0.5, "metrics": rows})
+    mig, sap, kl, unknown = score_lines(
+        {
+            "data": "dsprites",
+            "n_images": 64,
+            "mig": {"value": 0.5},
+            "sap": {"value": 0.25, "standard_error": 0.01},
+            "elbo_decomposition": {"value": 8.0},
+            "of_another_version": {"value": 1.0},
+        }
+    )
+    assert (unknown["title"], unknown["meaning"]) == ("of another version", "")
     assert mig["meaning"].startswith("Mutual information gap")
     assert sap == {"title": "sap", "unit": "", "value": 0.25, "error": 0.01} | {
-        "meaning": f"[0, 1], higher is better. {METRICS['sap'].source}; {METRICS['sap'].is_not}."
+        "meaning": f"[0, 1], higher is better. {METRICS['sap'].source}; {METRICS['sap'].caveat}."
     }
     assert (kl["title"], kl["unit"], kl["error"]) == ("elbo decomposition", "nats", None)
     assert "better" not in kl["meaning"]
@@ -482,7 +486,7 @@ def test_a_study_is_a_table_of_runs_that_may_vanish(run, tmp_path):
         assert overview["kind"] == "study"
         assert overview["first"] in ("r0", "r1")
         assert [rows[name]["trained"] for name in ("r0", "r1", "untrained")] == [True, True, False]
-        assert rows["r0"]["mig"] == pytest.approx(run.scores()["mig"])
+        assert rows["r0"]["mig"] == pytest.approx(run.scores()["mig"]["value"])
         assert site.json("/api/runs/r1")["id"] == "r1"
         assert site.ask("GET", "/api/runs/untrained")[0].status == 410
         assert site.ask("GET", "/api/runs/r2")[0].status == 404

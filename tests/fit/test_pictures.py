@@ -27,8 +27,7 @@ from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate, candidates, peers_of
 from isavae.metrics import Codes, mig, udr
 from isavae.models import BetaVAE
-from isavae.runs import Run, RunConfig
-from isavae.sharing import PortableModel
+from isavae.runs import Run, RunConfig, TrainedModel
 from isavae.studies import StudyDirectory
 
 pytestmark = pytest.mark.system
@@ -67,7 +66,7 @@ def complaint(capsys, *words):
 
 def test_fit_leaves_model_report_and_codes(fitted):
     out = fitted / "out"
-    model = PortableModel.load(out / "model.safetensors")
+    model = TrainedModel.load(out / "model.safetensors")
     assert model.shape == (1, 16, 16)
     table = polars.read_csv(out / "codes.csv")
     assert table.columns == ["picture", "s1_z1", "s1_z2", "s1_z1_std", "s1_z2_std"]
@@ -83,7 +82,7 @@ def test_fit_leaves_model_report_and_codes(fitted):
 
 
 def test_the_codes_in_the_table_are_the_models(fitted):
-    model = PortableModel.load(fitted / "out" / "model.safetensors")
+    model = TrainedModel.load(fitted / "out" / "model.safetensors")
     pictures = read_pictures(fitted / "pictures", 16)
     mean, log_std = model.encode(torch.from_numpy(pictures.images).float() / 255)
     table = polars.read_parquet(fitted / "out" / "codes.parquet")
@@ -119,7 +118,7 @@ def test_encode_decode_sample_export(fitted, capsys, tmp_path):
     assert size_of(tmp_path / "s.png") == (3 * 17 - 1, 3 * 17 - 1)
     again = tmp_path / "again.safetensors"
     assert main(["export", str(fitted / "out"), "--out", str(again)]) == 0
-    assert PortableModel.load(again).config == PortableModel.load(model).config
+    assert TrainedModel.load(again).config == TrainedModel.load(model).config
     codes.write_text("s1_z1\n0.5\n")
     assert "it lacks s1_z2" in complaint(capsys, "decode", model, codes, "--out", decoded)
     codes.write_text("s1_z1,s1_z2\n0.5,much\n")

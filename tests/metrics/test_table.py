@@ -1,6 +1,7 @@
 """The table of scores: what holds for all of them, and what `evaluate` promises."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch.distributions import Normal
 
 from isavae.data import FactorGrid
-from isavae.metrics import METRICS, Codes, Score, evaluate
+from isavae.metrics import METRICS, Codes, NotApplicable, Score, evaluate
 from tests import hand_made
 
 # Scores of unit-free definitions; the rest depends on the latents' scale and says so.
@@ -135,3 +136,16 @@ def test_the_page_of_scores_has_every_score_as_the_table_has_it():
         for part in (metric.range, metric.better, metric.source, metric.caveat):
             assert part in row
         assert f"**{name}" in page or f", {name}" in page
+
+
+def test_only_what_the_codes_do_not_allow_is_skipped(monkeypatch):
+    def broken(codes):
+        raise ValueError("a fault in the score, not in the codes")
+
+    monkeypatch.setitem(METRICS, "irs", replace(METRICS["irs"], function=broken))
+    with pytest.raises(ValueError, match="a fault in the score"):
+        evaluate(hand_made.overlapping(), "supervised")
+    unlabelled = replace(hand_made.overlapping(), grid=None)
+    assert "irs" in evaluate(unlabelled, "supervised").skipped
+    with pytest.raises(NotApplicable, match="irs needs labels"):
+        evaluate(unlabelled, "irs")

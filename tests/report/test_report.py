@@ -31,7 +31,7 @@ def train(path, prior, beta, seed):
     run = Run.create(RunConfig.parse(settings), path)
     execute(run)
     model, data = run.load_model(), run_data()
-    run.write_scores(evaluate(model, data, encode_all(model, data), 50))
+    run.write_scores(evaluate(model, data, encode_all(model, data), n_images=50))
 
 
 def run_data():

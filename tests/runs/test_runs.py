@@ -4,12 +4,21 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.models import BetaVAE
-from isavae.runs import NonFiniteLossError, Run, RunConfig, build_model, execute, merge_settings
+from isavae.runs import (
+    CorruptCheckpointError,
+    NonFiniteLossError,
+    Run,
+    RunConfig,
+    TrainedModel,
+    build_model,
+    execute,
+    merge_settings,
+)
 from isavae.training import TrainState, resolve_device, resolve_precision, train
 
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
@@ -96,7 +105,7 @@ def test_divergence_names_step_term_and_checkpoint(data, tmp_path):
 
 def test_config_round_trips_through_json_and_yaml(tmp_path):
     config = RunConfig.parse(TINY | {"objective": {"name": "beta-vae", "beta": 4}})
-    assert RunConfig.parse(json.loads(config.to_json())) == config
+    assert RunConfig.parse(json.loads(json.dumps(config.settings()))) == config
     path = tmp_path / "config.yaml"
     path.write_text("data: dsprites\nobjective: {name: beta-vae, beta: 2.5}\nsteps: 3\n")
     assert RunConfig.from_file(path).objective == BetaVAE(2.5)
@@ -153,7 +162,7 @@ def test_bfloat16_networks_leave_the_distributions_in_float32(data):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"stepz": 3}, "'stepz' is no setting"),
+        ({"stepz": 3}, "'stepz' is not a setting"),
         ({"steps": 0}, "steps"),
         ({"steps": 3, "epochs": 2}, "not both"),
         ({"objective": {"name": "beta-vae", "beta": -1}}, "beta must be at least 0"),
@@ -179,10 +188,10 @@ def test_bad_directories_get_a_sentence(undisturbed, data, tmp_path):
     with pytest.raises(ValueError, match="train first"):
         run.load_model()
     run.state_path.write_bytes(undisturbed.state_path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="checkpoint must be whole"):
+    with pytest.raises(CorruptCheckpointError, match="checkpoint must be whole"):
         execute(run, data)
     run.model_path.write_bytes(undisturbed.model_path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="whole model file"):
+    with pytest.raises(CorruptCheckpointError, match="whole model file"):
         run.load_model()
 
 
@@ -196,3 +205,42 @@ def test_loaded_model_is_the_trained_one(undisturbed, data):
     model = undisturbed.load_model()
     assert_same_bits(model.state_dict(), weights(undisturbed))
     assert not model.training
+
+
+# As isavae 0.1 wrote it.
+OLD_CONFIG = {
+    "data": "dsprites",
+    "prior": "isa",
+    "prior_scale": 1.0,
+    "latent": None,
+    "learn_exponents": False,
+    "objective": {"beta": 6.0, "kl": "sampled", "name": "tcvae"},
+    "likelihood": "bernoulli",
+    "network": "mlp",
+    "steps": 7200,
+    "batch_size": 2048,
+    "lr": 0.001,
+    "prior_lr": 0.0005,
+    "seed": 0,
+}
+
+
+def test_runs_and_models_of_another_format_are_refused(undisturbed, tmp_path):
+    earlier = "of format 2 .*was written by an earlier version: train again, or use isavae 0.1"
+    path = tmp_path / "old"
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(OLD_CONFIG))
+    with pytest.raises(ValueError, match=f"a run directory must be {earlier}"):
+        Run.open(path)
+    (path / "config.json").write_text(json.dumps(OLD_CONFIG | {"version": 3}))
+    with pytest.raises(ValueError, match="is of format 3: upgrade isavae"):
+        Run.open(path)
+    metadata = json.dumps({"config": OLD_CONFIG, "shape": [1, 16, 16], "step": 1, "steps": 1})
+    save_file(weights(undisturbed), path / "old.safetensors", {"isavae": metadata})
+    with pytest.raises(ValueError, match=f"a model file must be {earlier}"):
+        TrainedModel.load(path / "old.safetensors")
+
+
+def test_the_config_of_a_run_is_a_configuration_file(undisturbed):
+    assert json.loads((undisturbed.path / "config.json").read_text())["version"] == 2
+    assert RunConfig.from_file(undisturbed.path / "config.json") == undisturbed.config

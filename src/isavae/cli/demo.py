@@ -1,18 +1,18 @@
-"""`isavae demo`, which `make demo` runs: the whole path on dSprites in a few minutes."""
+"""`isavae demo`: train, evaluate and draw an ISA-VAE on dSprites in a few minutes."""
 
 import time
 from pathlib import Path
 
-from isavae.cli.evaluation import encode_with_progress, score_run, show
+from isavae.cli.evaluation import encode_with_progress, score_with_progress, show
 from isavae.cli.training import train_with_progress
 from isavae.data import load
 from isavae.figures import save
 from isavae.report import RunFigures
 from isavae.runs import Run, RunConfig
 
-# A part of dSprites on which position finds its axes within minutes on two cores: strongly
-# platykurtic exponents, whose prior is nearly a cube, since the positions fill a square. How far
-# it gets, over several seeds, is in docs/demo.md.
+# A part of dSprites on which latents align with position within minutes on two cores. The exponents
+# are strongly platykurtic: the prior is nearly a cube, as the positions fill a square. Results over
+# several seeds are in docs/demo.md.
 SETTINGS = {
     "data": "dsprites[scale=5, orientation=0]",
     "prior": "6[6*3, 6*3]",
@@ -21,16 +21,16 @@ SETTINGS = {
     "width": 512,
     "steps": 2500,
     "batch_size": 128,
-    "precision": "float32",  # what docs/demo.md was measured with: bfloat16 finds other axes
+    "precision": "float32",  # as measured in docs/demo.md; bfloat16 finds other axes
 }
 
 
 def demo(out: Path = Path("demo"), seed: int = 0) -> int:
-    """Train an ISA-VAE on large shapes of dSprites, score it, leave pictures; resumes if cut off.
+    """Train an ISA-VAE on large shapes of dSprites, evaluate it, draw figures; or resume.
 
     Args:
-        out: the directory to write.
-        seed: of weights, batches and noise.
+        out: The run directory to write.
+        seed: Seed of weights, batches and noise.
     """
     load("dsprites")  # all 737,280 images, drawn the first time
     config = RunConfig.parse(SETTINGS | {"seed": seed})
@@ -42,13 +42,13 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> int:
         return code
     seconds = time.monotonic() - started
     model, codes = encode_with_progress(run, data)
-    scores = score_run(run, model, data, codes)
+    scores = score_with_progress(run, model, data, codes)
     print()
     show(scores)
     rate = run.metadata()["steps"] * run.config.batch_size / seconds
     print(f"\ntrained in {seconds:.0f} s, {rate:,.0f} images/s")
-    pictured = RunFigures.of(model, data, codes)
+    figures = RunFigures.of(model, data, codes)
     for name in ("latents", "traversals", "reconstructions"):
-        print(save(getattr(pictured, name)(), out / f"{name}.png"))
-    print(f"touch it: isavae explore {out}")
+        print(save(getattr(figures, name)(), out / f"{name}.png"))
+    print(f"explore it: isavae explore {out}")
     return 0

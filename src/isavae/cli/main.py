@@ -1,4 +1,4 @@
-"""Find the verb, import it, parse its flags, and turn bad input into one line and exit code 2."""
+"""Find the command, import it, parse its flags; report bad input in one line with exit code 2."""
 
 import os
 import sys
@@ -12,13 +12,13 @@ from isavae import __version__
 
 
 class Verb(NamedTuple):
-    """Where a verb's function is, as "module:function", and its line in the overview."""
+    """A command: its function as "module:function", and its line in the overview."""
 
     function: str
     summary: str
 
     def load(self) -> Callable[..., int | None]:
-        """The function: its signature is the verb's flags, its docstring their help."""
+        """The function; its signature and docstring are the flags and their help."""
         module, name = self.function.split(":")
         return getattr(import_module(f"isavae.cli.{module}"), name)
 
@@ -26,33 +26,33 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("training:train", "train a VAE on a data set, or resume"),
     "evaluate": Verb("evaluation:evaluate", "score a trained run"),
-    "figure latents": Verb("figures:latents", "what each latent of a run follows"),
-    "figure traversals": Verb("figures:traversals", "decoded sweeps along each latent"),
+    "figure latents": Verb("figures:latents", "the mean of each latent over the factors"),
+    "figure traversals": Verb("figures:traversals", "decoded traversals of each latent"),
     "figure reconstructions": Verb("figures:reconstructions", "images and their reconstructions"),
     "figure": Verb("paper:figure", "a figure of the paper by its number, or all"),
-    "toy fa": Verb("paper:fa", "factor analysis of Appendix B: what beta does, exactly"),
+    "toy fa": Verb("paper:fa", "factor analysis of Appendix B, exactly"),
     "toy ica": Verb("paper:ica", "over-complete ICA of Appendix B, and Fig. 1"),
-    "explore": Verb("explore:explore", "look at a run or a study in the browser, and touch it"),
-    "study run": Verb("studies:run", "run, or go on with, the many runs of a study"),
-    "study plan": Verb("study_plan:show_plan", "how long a study will take, and how much disk"),
-    "study status": Verb("studies:status", "how far a study is"),
+    "explore": Verb("explore:explore", "explore a run, a model or a study in the browser"),
+    "study run": Verb("studies:run", "run or continue a study"),
+    "study plan": Verb("study_plan:show_plan", "the time and disk space that a study needs"),
+    "study status": Verb("studies:status", "the progress of a study"),
     "study results": Verb("studies:show_results", "scores by model and beta"),
     "study select": Verb("studies:select", "choose a run, with or without labels"),
     "study report": Verb("paper:report", "a study as one HTML page"),
-    "study stop": Verb("studies:stop", "checkpoint and end all work on a study"),
-    "data list": Verb("data:list_", "the data sets, and what is present"),
+    "study stop": Verb("studies:stop", "write checkpoints and stop all work on a study"),
+    "data list": Verb("data:list_", "the data sets, and which are present"),
     "data draw": Verb("data:draw", "draw a data set into the cache"),
-    "data download": Verb("data:download", "fetch a published data set, and import it"),
-    "data import": Verb("data:import_", "import a published file that you have"),
-    "data verify": Verb("data:verify", "the published dSprites file against the drawn images"),
-    "data inspect": Verb("data:inspect", "what a folder or file of your own images holds"),
-    "fit": Verb("fit:fit", "latent axes in a folder of your pictures"),
-    "encode": Verb("sharing:encode", "a folder of pictures to codes"),
-    "decode": Verb("sharing:decode", "codes to pictures"),
-    "sample": Verb("sharing:sample", "pictures that a model makes up"),
-    "export": Verb("sharing:export", "a model as one file, or as ONNX"),
-    "push": Verb("sharing:push", "a model to the Hugging Face Hub"),
-    "demo": Verb("demo:demo", "an ISA-VAE on dSprites in minutes"),
+    "data download": Verb("data:download", "download a published data set and import it"),
+    "data import": Verb("data:import_", "import a published file from disk"),
+    "data verify": Verb("data:verify", "compare published dSprites with the drawn images"),
+    "data inspect": Verb("data:inspect", "describe a folder or file of your own images"),
+    "fit": Verb("fit:fit", "find latent axes in a folder of your images"),
+    "encode": Verb("sharing:encode", "encode a folder of images"),
+    "decode": Verb("sharing:decode", "decode codes to images"),
+    "sample": Verb("sharing:sample", "decode samples of the prior to images"),
+    "export": Verb("sharing:export", "write a model as one file, or as ONNX"),
+    "push": Verb("sharing:push", "upload a model to the Hugging Face Hub"),
+    "demo": Verb("demo:demo", "train and evaluate an ISA-VAE on dSprites in minutes"),
 }
 
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: the words after `isavae`; those of the process if left out.
+        argv: The arguments after `isavae`; by default those of the process.
 
     Returns:
         The exit code: 0, or 2 for bad input, or 130 when interrupted.
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"isavae {name}: {said}", file=sys.stderr
             )
             return tyro.cli(VERBS[name].load(), args=flags, prog=f"isavae {name}") or 0
-    except SystemExit as end:  # tyro has printed its help or its complaint
+    except SystemExit as end:  # tyro has printed its help or its error
         return int(end.code or 0)
     except KeyboardInterrupt:
         return 130
@@ -96,7 +96,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _verb_name(words: list[str]) -> str | None:
-    """The longest verb that the words begin with."""
+    """The longest command that the words begin with."""
     for length in (2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in VERBS:
@@ -105,7 +105,7 @@ def _verb_name(words: list[str]) -> str | None:
 
 
 def _overview(words: list[str]) -> int:
-    """Print the verbs, all or those of a group; complain about a word that is none."""
+    """Print all commands or those of a group; report an unknown word."""
     group = words[0] if words and not words[0].startswith("-") else ""
     listed = {n: verb for n, verb in VERBS.items() if not group or n.split()[0] == group}
     if words in (["--version"], ["-V"]):
@@ -115,10 +115,10 @@ def _overview(words: list[str]) -> int:
     if listed and set(asked) <= {"-h", "--help"}:
         print(_table(listed))
         return 0
-    spoken = " ".join(words)
-    near = get_close_matches(spoken, VERBS) or get_close_matches(words[0], VERBS)
+    typed = " ".join(words)
+    near = get_close_matches(typed, VERBS) or get_close_matches(words[0], VERBS)
     hint = f"did you mean {' or '.join(near)}?" if near else "see isavae --help"
-    print(f"isavae: {spoken!r} is no command; {hint}", file=sys.stderr)
+    print(f"isavae: {typed!r} is not a command; {hint}", file=sys.stderr)
     return 2
 
 

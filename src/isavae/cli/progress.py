@@ -1,7 +1,8 @@
-"""Progress that people can read: a bar on a terminal, plain lines elsewhere."""
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
+from contextlib import ExitStack
 from typing import final
 
 from rich.console import Console
@@ -10,12 +11,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @final
 class StepProgress:
-    """Steps done of steps in all, with a few values, a rate and the time left.
+    """Show progress, a few values, rate and time remaining.
 
     Args:
-        label: what is going on.
-        unit: what the rate counts, e.g. "images".
-        units_per_step: how many of them a step handles.
+        label: The name of the work.
+        unit: The unit of the rate, such as "images".
+        units_per_step: Number of units that a step handles.
     """
 
     def __init__(self, label: str, unit: str = "images", units_per_step: int = 1):
@@ -59,3 +60,24 @@ class StepProgress:
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""
             print(f"{self._label}: {step}/{steps} {shown.strip()}{remaining}", file=sys.stderr)
+
+
+@final
+class StageProgress:
+    """Show the progress of work in several stages, one `StepProgress` after another."""
+
+    def __init__(self):
+        self._stage, self._open = "", ExitStack()
+
+    def __enter__(self) -> "StageProgress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    def __call__(self, stage: str, step: int, steps: int) -> None:
+        """Show that `step` of the `steps` of a stage are done."""
+        if stage != self._stage:
+            self._open.close()
+            self._stage, self._progress = stage, self._open.enter_context(StepProgress(stage))
+        self._progress(step, steps)

@@ -1,4 +1,4 @@
-"""`isavae encode`, `decode`, `sample`, `export` and `push`: a model, wherever it is."""
+"""`isavae encode`, `decode`, `sample`, `export` and `push`: use and share a trained model."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from isavae.fit.codes import codes_table, write_table
 from isavae.fit.pictures import decode_folder
 from isavae.fit.png import png, tiles
 from isavae.metrics import Codes
-from isavae.sharing import PortableModel, export_onnx, open_model, push_to_hub, save_pretrained
+from isavae.runs import TrainedModel, export_onnx
 
 
 def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("codes.csv")) -> None:
@@ -25,7 +25,7 @@ def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("c
         folder: the pictures; those in folders below it count.
         out: a .csv or .parquet file.
     """
-    opened = open_model(model)
+    opened = TrainedModel.from_pretrained(model)
     channels, height, width = opened.shape
     decoded = decode_folder(folder, channels, (height, width))
     for name, why in decoded.skipped.items():
@@ -39,33 +39,33 @@ def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("c
 
 
 def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:
-    """Decode a table of codes, as `isavae encode` writes it, to pictures.
+    """Decode a table of codes, as `isavae encode` writes it, to images.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        codes: a .csv or .parquet file with a column per latent, named as by `encode`.
-        out: a folder; pictures are numbered by row, from 0.
+        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        codes: A .csv or .parquet file with a column per latent, named as by `encode`.
+        out: A folder; images are numbered by row, from 0.
     """
-    opened = open_model(model)
+    opened = TrainedModel.from_pretrained(model)
     images = opened.decode(_read_codes(codes, opened))
     for row, image in enumerate(images):
         with atomic_write(out / f"{row:05d}.png") as file:
             file.write(png(tiles(image[None], 1)))
-    print(f"{out}: {len(images):,} pictures")
+    print(f"{out}: {len(images):,} images")
 
 
 def sample(
     model: Positional[str], out: Path = Path("samples.png"), n: int = 64, seed: int = 0
 ) -> None:
-    """Decode draws of the prior, side by side in one picture.
+    """Decode draws from the prior, side by side in one image file.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        out: the PNG file.
-        n: how many.
-        seed: of the draws.
+        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        out: The PNG file.
+        n: Number of draws.
+        seed: Seed of the draws.
     """
-    images = open_model(model).sample(n, seed)
+    images = TrainedModel.from_pretrained(model).sample(n, seed)
     with atomic_write(out) as file:
         file.write(png(tiles(images, max(1, round(n**0.5)))))
     print(out)
@@ -79,16 +79,16 @@ def export(
     """Write a model as one file, as a folder with its card, or as ONNX.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        out: the file, or for the other formats the folder.
+        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        out: The file, or for the other formats the folder.
         format: safetensors, folder (model file and card), or onnx (encoder and decoder).
     """
-    opened = open_model(model)
+    opened = TrainedModel.from_pretrained(model)
     if format == "safetensors":
         opened.save(out)
         print(out)
     elif format == "folder":
-        print(save_pretrained(opened, out))
+        print(opened.save_pretrained(out))
     else:
         files = export_onnx(opened, out)
         print(f"{files.encoder}: differs from torch by at most {files.encoder_error:.1e}")
@@ -99,14 +99,14 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
     """Upload a model and its card to the Hugging Face Hub.
 
     Args:
-        model: a run, a model file, or a folder of `isavae fit`.
+        model: A run, a model file, or a folder of `isavae fit`.
         repo: "user/name".
-        private: whether a new repository is private.
+        private: Whether a new repository is private.
     """
-    print(push_to_hub(open_model(model), repo, private=private))
+    print(TrainedModel.from_pretrained(model).push_to_hub(repo, private=private))
 
 
-def _read_codes(path: Path, model: PortableModel) -> torch.Tensor:
+def _read_codes(path: Path, model: TrainedModel) -> torch.Tensor:
     """The columns of a table that hold the means, in the order of the model's latents."""
     if path.suffix not in (".csv", ".parquet") or not path.is_file():
         raise ValueError(f"codes must be a .csv or .parquet file; got {path}")

@@ -18,6 +18,7 @@ from isavae.distributions.marginals import leaf_density
 from isavae.distributions.mixtures import (
     MinibatchWeights,
     QuadraticNormals,
+    UnresolvedMixtureError,
     conditional_entropies,
     log_densities,
     log_marginals,
@@ -34,6 +35,7 @@ __all__ = [
     "LpTree",
     "MinibatchWeights",
     "QuadraticNormals",
+    "UnresolvedMixtureError",
     "compare_trees",
     "conditional_entropies",
     "fit_lp_nested",

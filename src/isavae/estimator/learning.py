@@ -1,29 +1,11 @@
-"""A model for an estimator's rows, and its training."""
-
-from typing import Literal
+"""Training on an estimator's rows."""
 
 import numpy as np
 import torch
 
-from isavae.distributions import LpTree
 from isavae.estimator.rows import Rows
-from isavae.models import VAE, Objective, build_likelihood, build_networks, build_prior
+from isavae.models import Objective
 from isavae.training import TrainState, train
-
-
-def fresh_model(
-    tree: LpTree,
-    prior_scale: float | Literal["standardised"],
-    likelihood: str,
-    network: str,
-    width: int | None,
-    shape: tuple[int, int, int],
-) -> VAE:
-    """An untrained model of images of that shape."""
-    prior = build_prior(str(tree), None, prior_scale)
-    pixels = build_likelihood(likelihood)
-    networks = build_networks(network, shape, prior.n_latents, pixels.parameters_per_pixel, width)
-    return VAE(*networks, prior, pixels)
 
 
 def learn(
@@ -39,16 +21,16 @@ def learn(
     """Train until a step; returns the losses of the new steps.
 
     Args:
-        state: what is trained.
-        rows: the samples.
-        objective: what is minimised.
-        steps: the step to train until, counted from the start of training.
-        batch_size: samples per step; at most all of them are taken.
-        seed: of the order of samples and of the noise.
-        verbose: print the loss a hundred times.
+        state: What is trained.
+        rows: The samples.
+        objective: What is minimised.
+        steps: The step to train until, counted from the start of training.
+        batch_size: Samples per step; at most all of them are taken.
+        seed: Of the order of samples and of the noise.
+        verbose: Print the loss a hundred times.
 
     Raises:
-        ArithmeticError: if the loss becomes NaN or infinite.
+        ArithmeticError: If the loss becomes NaN or infinite.
     """
     start = state.step
     report_every = max(1, (steps - start) // 100)

@@ -1,4 +1,4 @@
-"""Flat rows of an array as images, for the networks and for the training loop."""
+"""Flat rows of an array as images, for the networks and the training loop."""
 
 from dataclasses import dataclass
 from math import prod
@@ -11,24 +11,25 @@ from isavae.data.order import epoch_order
 
 
 def image_shape(
-    layout: tuple[int, ...], wanted: tuple[int, int, int] | None = None
+    axes: tuple[int, ...], wanted: tuple[int, int, int] | None = None
 ) -> tuple[int, int, int]:
-    """(channels, height, width) of a sample with that layout.
+    """(channels, height, width) of a sample.
 
     Args:
-        layout: (features,), (height, width) or (channels, height, width).
-        wanted: the shape, if it is not to be read from the layout.
+        axes: The sample's own shape: (features,), (height, width) or (channels, height, width).
+        wanted: The shape, where the axes do not say it.
 
     Raises:
-        ValueError: if the wanted shape has another number of pixels.
+        ValueError: If the wanted shape has another number of pixels.
 
-    >>> image_shape((8, 8)), image_shape((64,), (1, 8, 8))
-    ((1, 8, 8), (1, 8, 8))
+    Examples:
+        >>> image_shape((8, 8)), image_shape((64,), (1, 8, 8))
+        ((1, 8, 8), (1, 8, 8))
     """
-    channels, height, width = wanted or (1,) * (3 - len(layout)) + layout
-    if channels * height * width != prod(layout):
+    channels, height, width = wanted or (1,) * (3 - len(axes)) + axes
+    if channels * height * width != prod(axes):
         raise ValueError(
-            f"image_shape must have as many pixels as a sample has values, {prod(layout)}; "
+            f"image_shape must have as many pixels as a sample has values, {prod(axes)}; "
             f"got {(channels, height, width)}"
         )
     return channels, height, width

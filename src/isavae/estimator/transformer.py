@@ -17,13 +17,12 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from isavae.estimator.learning import fresh_model, learn
+from isavae.estimator.learning import learn
 from isavae.estimator.rows import Rows, image_shape
 from isavae.estimator.settings import likelihood_of, objective_of, tree_of
-from isavae.models import VAE, NoiseStream, Objective, estimate_kl, noise_generator
-from isavae.training import TrainState, resolve_device
-
-BATCH = 4096
+from isavae.evaluation import BATCH, elbo_blocks
+from isavae.models import AnyObjective
+from isavae.runs import RunConfig, TrainedModel, fresh_state
 
 
 @final
@@ -35,35 +34,35 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     networks compute in float32, and so are the results. Arrays of uint8 are pixels in 0..255.
 
     Args:
-        subspaces: latents of each subspace.
-        p0: exponent between subspaces (Eq. 6).
-        p: exponent within subspaces, one number or one per subspace.
-        prior_scale: s of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
-        beta: weight of the objective's regulariser, where `objective` is a name.
-        objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models` as it is, for
-            example `FactorVAE(gamma=6.0)`.
-        likelihood: p(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
+        subspaces: Number of latents of each subspace.
+        p0: Exponent between subspaces (Eq. 6).
+        p: Exponent within subspaces, one number or one per subspace.
+        prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
+        beta: Weight of the objective's regulariser, where `objective` is a name.
+        objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
+            `FactorVAE(gamma=6.0)`.
+        likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
             values lie in [0, 1], "gaussian" otherwise.
-        network: a key of `isavae.models.NETWORKS`.
-        width: units of a hidden layer; None takes the paper's 1200.
+        network: A key of `isavae.models.NETWORKS`.
+        width: Units of a hidden layer; None takes the paper's 1200.
         image_shape: (channels, height, width) of images whose pixels are the columns of X;
             None takes the rows as they come.
-        max_iter: optimiser steps of `fit`.
-        batch_size: samples per step; at most all of them are taken.
-        learning_rate: of Adam.
-        random_state: an int makes every result reproducible.
+        max_iter: Optimiser steps of `fit`.
+        batch_size: Samples per step; at most all of them are taken.
+        learning_rate: Learning rate of Adam.
+        random_state: An int makes every result reproducible.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        verbose: print the loss a hundred times in a fit.
+        verbose: Print the loss a hundred times in a fit.
 
     Attributes:
-        model_: the trained `isavae.models.VAE`.
-        tree_: layout and exponents of the prior that training started from.
-        loss_curve_: the loss of every step (nats per sample).
-        n_iter_: steps taken.
+        model_: The trained `isavae.models.VAE`.
+        trained_: The same as an `isavae.TrainedModel`, with `save` and `push_to_hub`.
+        tree_: Subspaces and exponents of the prior.
+        loss_curve_: The loss of every step (nats per sample).
+        n_iter_: Steps taken.
         shape_: (channels, height, width) as the networks see a sample.
-        likelihood_: the likelihood's name.
-        settings_: the model as settings of a `RunConfig`, for `isavae.sharing.PortableModel`.
-        n_features_in_, feature_names_in_: as everywhere in scikit-learn.
+        likelihood_: The likelihood's name.
+        n_features_in_, feature_names_in_: As everywhere in scikit-learn.
 
     Examples:
         >>> from sklearn.datasets import load_digits
@@ -83,7 +82,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: float | Sequence[float] = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
         beta: float = 1.0,
-        objective: str | Objective = "beta-vae",
+        objective: str | AnyObjective = "beta-vae",
         likelihood: str = "auto",
         network: str = "mlp",
         width: int | None = 256,
@@ -117,22 +116,22 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
         Args:
             X: (n, features), or images (n, h, w) or (n, channels, h, w).
-            y: ignored.
+            y: Ignored.
 
         Raises:
-            ValueError: if X or a setting is not as described.
-            ArithmeticError: if the loss becomes NaN or infinite.
+            ValueError: If X or a parameter is not as described.
+            ArithmeticError: If the loss becomes NaN or infinite.
         """
         rows = self._rows(X, reset=True)
         self._start(rows)
         return self._train(rows, self.max_iter)
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
-        """Go on training by one pass over X; the first call decides shape and likelihood.
+        """Continue training by one pass over X; the first call decides shape and likelihood.
 
         Args:
-            X: as for `fit`.
-            y: ignored.
+            X: As for `fit`.
+            y: Ignored.
         """
         first = not hasattr(self, "model_")
         rows = self._rows(X, reset=first)
@@ -140,44 +139,30 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             self._start(rows)
         return self._train(rows, self._state.step + -(-len(rows) // self.batch_size))
 
-    @torch.no_grad()
     def transform(self, X: ArrayLike) -> np.ndarray:
         """The mean of q(z|x) of every sample: (n, latents)."""
         check_is_fitted(self)
-        rows = self._rows(X, reset=False)
-        means = [self._eval().moments(self._images(block))[0].cpu() for block in rows.split(BATCH)]
-        return torch.cat(means).numpy()
+        return self.trained_.encode(self._images(X))[0].numpy()
 
-    @torch.no_grad()
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
-        """The mean of p(x|z) of every code, in the layout that `fit` was given.
+        """The mean of p(x|z) of every code, with the axes of the samples that `fit` was given.
 
         Raises:
-            ValueError: if Z does not have one column per latent.
+            ValueError: If Z does not have one column per latent.
         """
         check_is_fitted(self)
-        codes = torch.from_numpy(check_array(Z, dtype=np.float32))
-        if codes.shape[1] != self.model_.prior.n_latents:
-            raise ValueError(
-                f"codes must have one column per latent, {self.model_.prior.n_latents}; "
-                f"got {codes.shape[1]}: pass what `transform` gives"
-            )
-        return self._decode(codes)
+        return self._samples(self.trained_.decode(check_array(Z, dtype=np.float32)))
 
-    @torch.no_grad()
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """The mean ELBO of a sample, log p(x|z) - KL(q(z|x) || p(z)), in nats; by one draw each."""
         check_is_fitted(self)
-        rows = self._rows(X, reset=False)
-        return float(np.mean(np.concatenate([*self._elbos(rows)]), dtype=np.float64))
+        reconstruction, kl = elbo_blocks(self.model_, self._images(X).split(BATCH), self._seed)
+        return (reconstruction - kl).double().mean().item()
 
-    @torch.no_grad()
     def sample(self, n_samples: int = 1) -> np.ndarray:
-        """Means of p(x|z) at draws of the prior, in the layout that `fit` was given."""
+        """Means of p(x|z) at draws from the prior, with the axes of what `fit` was given."""
         check_is_fitted(self)
-        with torch.random.fork_rng():
-            torch.manual_seed(self._draw_seed())
-            return self._decode(self.model_.prior().sample((n_samples,)))
+        return self._samples(self.trained_.sample(n_samples, self._draw_seed()))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the latents with their subspaces, both counted from 1: "s2_z5"."""
@@ -195,17 +180,17 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     def _rows(self, X: ArrayLike, reset: bool) -> Tensor:
         """X checked, flat, as float32."""
         pixels = getattr(X, "dtype", None) == np.uint8
-        layout = np.shape(X)[1:] if getattr(X, "ndim", 2) in (3, 4) else None
-        if not reset and layout not in (None, self.layout_):
+        axes = np.shape(X)[1:] if getattr(X, "ndim", 2) in (3, 4) else None
+        if not reset and axes not in (None, self.axes_):
             raise ValueError(
-                f"images must have the shape that the model was fitted on, {self.layout_}; "
-                f"got {layout}: resize them"
+                f"images must have the shape that the model was fitted on, {self.axes_}; "
+                f"got {axes}: resize them"
             )
-        X = X if layout is None else np.reshape(X, (-1, prod(layout)))
+        X = X if axes is None else np.reshape(X, (-1, prod(axes)))
         rows = validate_data(self, X, dtype=np.float32, reset=reset)
         if reset:
-            self.layout_ = layout or (rows.shape[1],)
-            self.shape_ = image_shape(self.layout_, self.image_shape)
+            self.axes_ = axes or (rows.shape[1],)
+            self.shape_ = image_shape(self.axes_, self.image_shape)
         return torch.from_numpy(rows / 255 if pixels else rows)
 
     def _start(self, rows: Tensor) -> None:
@@ -214,33 +199,26 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.likelihood_ = likelihood_of(self.likelihood, rows)
         self.tree_ = tree_of(self.subspaces, self.p0, self.p)
         objective = objective_of(self.objective, self.beta)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
-            model = fresh_model(
-                self.tree_,
-                self.prior_scale,
-                self.likelihood_,
-                self.network,
-                self.width,
-                self.shape_,
-            )
-            torch.manual_seed(self._seed)
-            adversary = objective.adversary(model.prior.n_latents)
-        self.model_ = model.to(resolve_device(self.device))
-        self.settings_ = {
-            "data": "arrays",
-            "prior": str(self.tree_),
-            "prior_scale": self.prior_scale,
-            "objective": asdict(objective),  # pyrefly: ignore[bad-argument-type]
-            "likelihood": self.likelihood_,
-            "network": self.network,
-            "width": self.width,
-            "steps": self.max_iter,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "seed": self._seed,
-        }
-        self._state = TrainState(self.model_, self.learning_rate, adversary=adversary)
+        config = RunConfig.parse(
+            {
+                "data": "arrays",
+                "prior": str(self.tree_),
+                "prior_scale": self.prior_scale,
+                "objective": asdict(objective),
+                "likelihood": self.likelihood_,
+                "network": self.network,
+                "width": self.width,
+                "steps": self.max_iter,
+                "batch_size": self.batch_size,
+                "learning_rate": self.learning_rate,
+                "seed": self._seed,
+                "precision": "float32",
+                "device": self.device,
+            }
+        )
+        self._state = fresh_state(config, self.shape_)
+        self.model_ = self._state.model
+        self.trained_ = TrainedModel(self.model_, config, self.shape_)
         self.loss_curve_: list[float] = []
 
     def _train(self, rows: Tensor, steps: int) -> "ISAVAE":
@@ -256,24 +234,11 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.n_iter_ = self._state.step
         return self
 
-    def _elbos(self, rows: Tensor):
-        for index, block in enumerate(rows.split(BATCH)):
-            x = self._images(block)
-            generator = noise_generator(self._seed, index, x.device, NoiseStream.EVALUATION)
-            output = self._eval()(x, generator)
-            elbos = output.likelihood.log_prob(output.x) - estimate_kl(output)
-            yield elbos.cpu().numpy()
+    def _images(self, X: ArrayLike) -> Tensor:
+        return self._rows(X, reset=False).unflatten(1, self.shape_)
 
-    def _decode(self, codes: Tensor) -> np.ndarray:
-        device = self.model_.device
-        blocks = [self._eval().decode(z.to(device)).mean.cpu() for z in codes.split(BATCH)]
-        return torch.cat(blocks).numpy().reshape(-1, *self.layout_)
-
-    def _images(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(1, self.shape_).to(self.model_.device)
-
-    def _eval(self) -> VAE:
-        return self.model_.eval()
+    def _samples(self, images: Tensor) -> np.ndarray:
+        return images.numpy().reshape(-1, *self.axes_)
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

@@ -78,7 +78,7 @@ class Api:
         def respond(request: Request, body: bytes) -> Response:
             shown = self._library.show(request.path_params["run"])
             response = handler(shown, request, body)
-            response.headers["X-Run-Version"] = shown.trained.version
+            response.headers["X-Run-Version"] = shown.version
             response.headers["X-Run-State"] = shown.state
             return response
 
@@ -143,7 +143,7 @@ class Api:
         return _json({"curves": insight.curves(latent), "plane": plane})
 
     def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        prior = shown.trained.model.prior
+        prior = shown.trained.vae.prior
         x, y = (_integer(request, name, prior.n_latents) for name in ("x", "y"))
         if x == y:
             raise ValueError(f"a plane needs two latents; both are {x}")
@@ -156,7 +156,7 @@ class Api:
         seed = _integer(request, "seed", 1 << 31)
         with self._sampling, torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            code = shown.trained.model.prior().sample()
+            code = shown.trained.vae.prior().sample()
         return _json({"code": code.tolist()})
 
     def _decode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
@@ -174,7 +174,7 @@ class Api:
 @torch.no_grad()
 def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     """Mean images of the codes in a body of little-endian float32, all in one pass."""
-    model, (channels, height, width) = shown.trained.model, shown.trained.shape
+    model, (channels, height, width) = shown.trained.vae, shown.trained.shape
     latents = model.prior.n_latents
     most = min(MOST_CODES, MOST_PIXELS // (channels * height * width))
     count, rest = divmod(len(body), 4 * latents)

@@ -22,31 +22,29 @@ DEFINITIONS = {
 
 
 def score_lines(scores: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The numbers of a `scores.json`, each with its title, unit, definition and standard error."""
-    scores = scores or {}
+    """The scores in a `scores.json`, each with its title, unit, definition and standard error."""
     lines = []
-    for name, value in scores.items():
-        number = value.get("value") if isinstance(value, dict) else value
-        if isinstance(number, bool) or not isinstance(number, float):
+    for name, score in (scores or {}).items():
+        if not isinstance(score, dict) or "value" not in score:
             continue
-        title, unit, meaning = DEFINITIONS.get(name, (_words(name), "", ""))
-        error = value.get("standard_error") if isinstance(value, dict) else None
-        lines.append(_line(title, unit, number, error, meaning))
-    for name, found in scores.get("metrics", {}).items():
-        if name not in scores and name in METRICS:  # the standard scores are above already
-            metric = METRICS[name]
-            unit = "nats" if "nats" in metric.range else ""
-            better = "" if metric.better == "neither" else f", {metric.better} is better"
-            meaning = f"{metric.range}{better}. {metric.source}; {metric.caveat}."
-            lines.append(
-                _line(_words(name), unit, found["score"], found.get("standard_error"), meaning)
-            )
+        title, unit, meaning = DEFINITIONS.get(name) or _metric_definition(name)
+        lines.append(
+            {
+                "title": title,
+                "unit": unit,
+                "value": score["value"],
+                "error": score.get("standard_error"),
+                "meaning": meaning,
+            }
+        )
     return lines
 
 
-def _line(title: str, unit: str, value: float, error: float | None, meaning: str) -> dict[str, Any]:
-    return {"title": title, "unit": unit, "value": value, "error": error, "meaning": meaning}
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _metric_definition(name: str) -> tuple[str, str, str]:
+    title = name.replace("_", " ")
+    if name not in METRICS:
+        return title, "", ""
+    metric = METRICS[name]
+    unit = "nats" if "nats" in metric.range else ""
+    better = "" if metric.better == "neither" else f", {metric.better} is better"
+    return title, unit, f"{metric.range}{better}. {metric.source}; {metric.caveat}."

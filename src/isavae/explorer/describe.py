@@ -22,14 +22,14 @@ POINTS = 1_500
 def describe_model(shown: ServedModel) -> dict[str, Any]:
     """Everything about a model that can be said without its images."""
     trained = shown.trained
-    config, prior = trained.config, trained.model.prior
+    config, prior = trained.config, trained.vae.prior
     std = float(_law(prior).variance.sqrt().max())
     return {
         "id": shown.id,
         "state": shown.state,
-        "version": trained.version,
-        "step": trained.step,
-        "steps": trained.steps,
+        "version": shown.version,
+        "step": trained.facts["step"],
+        "steps": trained.facts["steps"],
         "shape": trained.shape,
         "latents": prior.n_latents,
         "prior": config.prior,
@@ -134,7 +134,7 @@ def describe_insight(insight: LatentSummary) -> dict[str, Any]:
 def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) -> dict[str, Any]:
     """One image with its posterior."""
     with torch.no_grad():
-        mean, log_std = shown.trained.model.moments(image)
+        mean, log_std = shown.trained.vae.moments(image)
     return {
         **known,
         "mean": mean[0].tolist(),

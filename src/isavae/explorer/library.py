@@ -9,7 +9,8 @@ from typing import Generic, TypeVar, final
 
 from isavae.data import ImageDataset, load
 from isavae.explorer.insight import LatentSummary
-from isavae.explorer.model_file import ModelFile, State, Trained
+from isavae.explorer.model_file import ModelFile, State
+from isavae.runs import TrainedModel
 
 KEPT_MODELS = 4
 KEPT_DATA = 2
@@ -50,13 +51,15 @@ class ServedModel:
     """A model at the moment of one request.
 
     Attributes:
-        id: what the page calls it.
-        trained: the model and its configuration.
-        state: whether its file is still there.
+        id: The id that the page knows it by.
+        trained: The model.
+        version: Changes whenever its files do.
+        state: Whether its file is still what was read.
     """
 
     id: str
-    trained: Trained
+    trained: TrainedModel
+    version: str
     state: State
 
 
@@ -65,9 +68,9 @@ class Library:
     """The models that a server may show, and nothing else of the file system.
 
     Args:
-        models: run directories or model files by id; an iterable is asked anew for ids that are
+        models: Run directories or model files by id; an iterable is asked anew for ids that are
             not known, so that runs which a study adds appear.
-        data: a data set to use instead of the one that a model was trained on.
+        data: A data set to use instead of the one that a model was trained on.
     """
 
     def __init__(self, models: Callable[[], Iterable[tuple[str, Path]]], data: str | None = None):
@@ -81,7 +84,7 @@ class Library:
         """Where a model is.
 
         Raises:
-            LookupError: if none is called so.
+            LookupError: If none is called so.
         """
         if id not in self._paths:
             self._paths = dict(self._list())
@@ -92,14 +95,14 @@ class Library:
     def show(self, id: str) -> ServedModel:
         """The newest readable version of a model."""
         path = self.path(id)
-        trained, state = self._files.get(id, lambda: ModelFile(path)).read()
-        return ServedModel(id, trained, state)
+        read = self._files.get(id, lambda: ModelFile(path)).read()
+        return ServedModel(id, read.trained, read.version, read.state)
 
     def images(self, shown: ServedModel) -> ImageDataset:
         """The images that a model was trained on.
 
         Raises:
-            ValueError: if they cannot be opened, or are not of the model's shape.
+            ValueError: If they cannot be opened, or are not of the model's shape.
         """
         name = self._override or shown.trained.config.data
         images = self._data.get(name, lambda: load(name))
@@ -112,7 +115,7 @@ class Library:
 
     def insight(self, shown: ServedModel) -> LatentSummary:
         """What the model's latents do on a sample of its images."""
-        key = f"{shown.id} {shown.trained.version}"
+        key = f"{shown.id} {shown.version}"
         return self._insights.get(
-            key, lambda: LatentSummary.gather(shown.trained.model, self.images(shown))
+            key, lambda: LatentSummary.gather(shown.trained.vae, self.images(shown))
         )

@@ -1,15 +1,11 @@
-"""A trained model on disk, which may change or disappear while somebody looks at it."""
+"""A trained model on disk, which may change or disappear while it is shown."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, final
+from typing import Literal, final
 
-import safetensors.torch
-
-from isavae.models import VAE
-from isavae.runs import RunConfig, build_model, read_model_metadata
+from isavae.runs import Run, TrainedModel
 
 State = Literal["present", "gone", "unreadable"]
 
@@ -20,24 +16,18 @@ class GoneError(LookupError):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Trained:
+class ReadModel:
     """A model as it was when its file was read.
 
     Attributes:
-        model: the VAE, in evaluation mode.
-        config: what it was trained by.
-        step: optimiser steps done, of `steps`.
-        scores: what `scores.json` beside it held, or None.
-        version: changes whenever the files do.
+        trained: The model, with its scores where it is in a run directory.
+        version: Changes whenever the files do.
+        state: Whether the file is still what was read.
     """
 
-    model: VAE
-    config: RunConfig
-    shape: tuple[int, int, int]
-    step: int
-    steps: int
-    scores: dict[str, Any] | None
+    trained: TrainedModel
     version: str
+    state: State = "present"
 
 
 @final
@@ -45,39 +35,40 @@ class ModelFile:
     """The weights of a run directory, or one model file, read again whenever they change.
 
     Args:
-        path: a run directory or a `.safetensors` file of isavae.
+        path: A run directory or a `.safetensors` file of isavae.
     """
 
     def __init__(self, path: Path):
+        self.path = path
         self.weights = path / "model.safetensors" if path.is_dir() else path
         self.scores = self.weights.parent / "scores.json" if path.is_dir() else None
         self._lock = Lock()
-        self._read: Trained | None = None
+        self._read: ReadModel | None = None
 
-    def read(self) -> tuple[Trained, State]:
-        """The newest model that could be read, and whether the file still is what it was.
+    def read(self) -> ReadModel:
+        """The newest model that could be read.
 
         Raises:
-            GoneError: if there is no file, and never was one here.
-            ValueError: if the first file that is met cannot be read.
+            GoneError: If there is no file, and there was none at the first look.
+            ValueError: If the first file that is found cannot be read.
         """
         with self._lock:
             try:
                 version = self._version()
                 if self._read is None or self._read.version != version:
-                    self._read = self._load(version)
+                    self._read = ReadModel(self._load(), version)
             except FileNotFoundError:
                 if self._read is None:
                     raise GoneError(
-                        f"a run must hold trained weights; {self.weights} is not there (any more): "
-                        "train it, or open another run"
+                        f"a run must hold trained weights; {self.weights} does not exist (any "
+                        "more): train the run, or open another one"
                     ) from None
-                return self._read, "gone"
+                return replace(self._read, state="gone")
             except (ValueError, OSError):
                 if self._read is None:
                     raise
-                return self._read, "unreadable"
-            return self._read, "present"
+                return replace(self._read, state="unreadable")
+            return self._read
 
     def _version(self) -> str:
         stats = [self.weights.stat()]
@@ -85,29 +76,7 @@ class ModelFile:
             stats.append(self.scores.stat())
         return "-".join(f"{stat.st_mtime_ns:x}.{stat.st_ino:x}.{stat.st_size:x}" for stat in stats)
 
-    def _load(self, version: str) -> Trained:
-        metadata = read_model_metadata(self.weights)
-        config, shape = RunConfig.parse(metadata["config"]), tuple(metadata["shape"])
-        model = build_model(config, shape)
-        try:
-            model.load_state_dict(safetensors.torch.load_file(self.weights))
-        except (RuntimeError, safetensors.SafetensorError) as error:
-            raise ValueError(
-                f"{self.weights} must fit its configuration: {str(error).splitlines()[0]}"
-            ) from None
-        return Trained(
-            model.eval(),
-            config,
-            shape,
-            metadata["step"],
-            metadata["steps"],
-            _scores(self.scores),
-            version,
-        )
-
-
-def _scores(path: Path | None) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text()) if path else None
-    except (OSError, json.JSONDecodeError):
-        return None
+    def _load(self) -> TrainedModel:
+        if self.scores is None:
+            return TrainedModel.load(self.weights)
+        return TrainedModel.from_run(Run.open(self.path))

@@ -28,7 +28,7 @@ from isavae.fit.proposal import propose
 from isavae.fit.schedule import Budget, schedule
 from isavae.fit.selection import Candidate, candidates, choose, peers_of
 from isavae.metrics import Codes
-from isavae.sharing import PortableModel
+from isavae.runs import TrainedModel
 from isavae.studies import Study, StudyDirectory
 from isavae.studies.driver import StudyProgress, run_study
 from isavae.studies.engines.local import LocalEngine, available_cores
@@ -50,7 +50,7 @@ class Fitted:
         unfinished: runs that the budget did not allow to finish.
     """
 
-    model: PortableModel
+    model: TrainedModel
     axes: list[Axis]
     codes: Codes
     names: tuple[str, ...]
@@ -187,7 +187,7 @@ def _conclude(
             + ": start again to go on, or give a longer --budget"
         )
     chosen = choose(found)
-    model = PortableModel.from_run(chosen.run)
+    model = TrainedModel.from_run(chosen.run)
     codes = encode_all(model.vae, data)
     fitted = Fitted(
         model,

@@ -20,7 +20,7 @@ from isavae.fit.axes import Axis
 from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate
 from isavae.metrics import Codes
-from isavae.sharing import PortableModel
+from isavae.runs import TrainedModel
 
 STEPS = 9
 COLUMNS = 6  # so that each picture of a sheet can be told on a phone
@@ -32,7 +32,7 @@ SHEETS = 2  # one below the other on a phone, side by side elsewhere
 class Findings:
     """All that the page shows."""
 
-    model: PortableModel
+    model: TrainedModel
     data: ImageDataset
     codes: Codes
     axes: Sequence[Axis]
@@ -103,7 +103,7 @@ def _reconstructions(findings: Findings) -> str:
     return _sheets([(tiles(torch.cat(pair), len(pair[0])), said) for pair in pairs])
 
 
-def _samples(model: PortableModel) -> str:
+def _samples(model: TrainedModel) -> str:
     draws = model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)
     return _sheets([(tiles(some, COLUMNS), "decoded draws of the prior") for some in draws])
 

@@ -1,7 +1,7 @@
 """Scores of codes: exact definitions, on anybody's codes, without a model in sight."""
 
 from isavae.metrics.catalog import METRICS, Metric
-from isavae.metrics.codes import Codes, Factor
+from isavae.metrics.codes import Codes, Factor, NotApplicable
 from isavae.metrics.decomposition import elbo_decomposition
 from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
 from isavae.metrics.information import (
@@ -34,6 +34,7 @@ __all__ = [
     "Factor",
     "Information",
     "Metric",
+    "NotApplicable",
     "Score",
     "ScoreRow",
     "ScoreTable",

@@ -14,6 +14,11 @@ from isavae.data import FactorGrid
 
 
 @final
+class NotApplicable(ValueError):  # noqa: N818 - a condition of the codes, not a fault
+    """The codes do not allow a score: no labels, no stds, one factor, too few images."""
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Factor:
     """One factor's labels over the rows of some codes, with the classes that occur in them.
@@ -115,10 +120,10 @@ class Codes:
         """Means and log-stds, for scores that make sense only with both.
 
         Raises:
-            ValueError: If the codes are deterministic.
+            NotApplicable: If the codes are deterministic.
         """
         if self.log_std is None:
-            raise ValueError(
+            raise NotApplicable(
                 "This score needs posterior standard deviations, but the codes are deterministic "
                 "(log_std is None): pass log_std, or use a score of the means such as binned_mig."
             )
@@ -143,10 +148,11 @@ class Codes:
         """Labels of one factor.
 
         Raises:
-            ValueError: If the codes have no such factor.
+            NotApplicable: If the codes have no factors.
+            ValueError: If they have no factor of that name.
         """
         if self.grid is None:
-            raise ValueError(
+            raise NotApplicable(
                 "This score needs factor labels, but the codes have none: "
                 "pass a grid, or factors= to Codes.from_arrays."
             )
@@ -174,10 +180,11 @@ class Codes:
             factors: Names; by default the grid's `scored` factors that vary over these codes.
 
         Raises:
-            ValueError: If a factor is unknown, named twice or takes fewer than two values here.
+            NotApplicable: If the codes have no factors, or a factor takes fewer than two values.
+            ValueError: If a factor is unknown or named twice.
         """
         if self.grid is None:
-            raise ValueError(
+            raise NotApplicable(
                 "This score needs factor labels, but the codes have none: "
                 "pass a grid, or factors= to Codes.from_arrays."
             )
@@ -185,9 +192,11 @@ class Codes:
         varying = tuple(name for name in names if len(self.factor(name).counts) > 1)
         if factors is None and varying:
             return varying
-        if not names or varying != names or len(set(names)) != len(names):
-            raise ValueError(
-                "A score needs one or more distinct factors that take at least two values each, "
+        if len(set(names)) != len(names):
+            raise ValueError(f"Factors must be distinct, but are {names}: name each of them once.")
+        if not names or varying != names:
+            raise NotApplicable(
+                "A score needs one or more factors that take at least two values each, "
                 f"but of {names} only {varying} do: name others with factors=."
             )
         return names

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.predictors import logistic_regression
 from isavae.metrics.samples import ClassSampler
 from isavae.metrics.score import Score
@@ -99,7 +99,7 @@ def beta_vae_metric(
     """
     names = codes.factor_names(factors)
     if len(names) < 2:
-        raise ValueError(
+        raise NotApplicable(
             f"The beta-VAE metric tells factors apart, so it needs two or more, but has {names}."
         )
     draws = [ClassSampler(codes.factor(name)) for name in names]

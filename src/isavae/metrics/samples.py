@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
-from isavae.metrics.codes import Codes, Factor
+from isavae.metrics.codes import Codes, Factor, NotApplicable
 
 
 @final
@@ -53,10 +53,10 @@ def fitting(available: int, train: int, test: int) -> tuple[int, int]:
     """Sizes of the two parts of a split of so many images.
 
     Raises:
-        ValueError: If there are fewer than two images.
+        NotApplicable: If there are fewer than two images.
     """
     if available < 2:
-        raise ValueError(
+        raise NotApplicable(
             f"A split needs two or more labelled images, but there are {available}: label more."
         )
     if train + test <= available:

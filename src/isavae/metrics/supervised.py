@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.importance import completeness, disentanglement
 from isavae.metrics.predictors import (
     IMPORTANCES,
@@ -171,7 +171,7 @@ def few_label_accuracy(
     fewest = min(len(codes.factor(name).known) for name in names)
     labels = tuple(count for count in labels if count <= fewest // 2)
     if not labels:
-        raise ValueError(
+        raise NotApplicable(
             f"Few-label accuracy needs twice as many labelled images as labels, but there are only "
             f"{fewest}: pass smaller numbers."
         )

@@ -10,8 +10,9 @@ from typing import Any, final
 
 from torch.distributions import Distribution
 
+from isavae.distributions import UnresolvedMixtureError
 from isavae.metrics.catalog import METRICS, Metric
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace
 
@@ -58,12 +59,7 @@ class ScoreTable:
         """Plain numbers, texts and lists, by score: what `scores.json` holds."""
         return {
             row.name: _plain(row.score)
-            | {
-                "range": row.metric.range,
-                "better": row.metric.better,
-                "source": row.metric.source,
-                "seconds": round(row.seconds, 3),
-            }
+            | {"range": row.metric.range, "better": row.metric.better, "source": row.metric.source}
             for row in self.rows
         }
 
@@ -95,7 +91,8 @@ def evaluate(
         on_progress: Called with a score's name before it is computed.
 
     Raises:
-        ValueError: If there is no such score, or a score that was named cannot be computed.
+        NotApplicable: If the codes do not allow a score that was named.
+        ValueError: If there is no such score.
 
     Examples:
         >>> import torch
@@ -120,10 +117,10 @@ def evaluate(
     for name in names:
         try:
             rows.append(_row(name, codes, given, repeats, on_progress))
-        except ValueError as refusal:
+        except (NotApplicable, UnresolvedMixtureError) as reason:
             if name in named:
                 raise
-            skipped[name] = str(refusal)
+            skipped[name] = str(reason)
     return ScoreTable(tuple(rows), skipped)
 
 
@@ -158,7 +155,7 @@ def _row(
 ) -> ScoreRow:
     metric = METRICS[name]
     if missing := _missing(metric, codes, given):
-        raise ValueError(f"{name} needs {missing}.")
+        raise NotApplicable(f"{name} needs {missing}.")
     if on_progress:
         on_progress(name)
     start = time.perf_counter()

@@ -1,21 +1,38 @@
-"""Runs: `RunConfig` to objects to a run directory, and back."""
+"""Runs: `RunConfig` to objects to a run directory, and back; the trained model by itself."""
 
-from isavae.runs.config import PRESETS, RunConfig, merge_settings, preset, read_settings
-from isavae.runs.directory import Run, build_model, read_model_metadata, save_model
-from isavae.runs.execution import NonFiniteLossError, check_trainable, execute, fresh_state
+from isavae.runs.build import build_model, check_trainable, fresh_state
+from isavae.runs.config import (
+    FORMAT,
+    PRESETS,
+    RunConfig,
+    check_format,
+    merge_settings,
+    preset,
+    read_settings,
+)
+from isavae.runs.directory import Run
+from isavae.runs.execution import NonFiniteLossError, execute
+from isavae.runs.model_file import CorruptCheckpointError, save_model
+from isavae.runs.onnx import OnnxFiles, export_onnx
+from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
+    "FORMAT",
     "PRESETS",
+    "CorruptCheckpointError",
     "NonFiniteLossError",
+    "OnnxFiles",
     "Run",
     "RunConfig",
+    "TrainedModel",
     "build_model",
+    "check_format",
     "check_trainable",
     "execute",
+    "export_onnx",
     "fresh_state",
     "merge_settings",
     "preset",
-    "read_model_metadata",
     "read_settings",
     "save_model",
 ]

@@ -1,4 +1,4 @@
-"""What determines a run, as names and numbers."""
+"""`RunConfig`: everything that determines a run, as names and numbers."""
 
 import os
 from collections.abc import Mapping
@@ -8,11 +8,15 @@ from typing import Any, Literal, final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from isavae.errors import first_line
 from isavae.models import AnyObjective, BetaVAE
 
 PAPER_EPOCHS = 20.0
 
-# The paper's models, as settings.
+# The format of run directories and model files, written into both as "version".
+FORMAT = 2
+
+# Settings of the paper's models.
 PRESETS: dict[str, dict[str, Any]] = {
     "vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 1.0}},
     "beta-vae": {"prior": "normal", "objective": {"name": "beta-vae", "beta": 4.0}},
@@ -37,26 +41,55 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str = "dsprites"
-    prior: str = "isa"
-    prior_scale: float | Literal["standardised"] = 1.0
-    n_latents: int | None = Field(None, ge=1)
-    learn_exponents: bool = False
-    learn_p0: bool = False
-    learn_scale: bool = False
-    lowest_exponent: float = Field(1.0, gt=0)
-    prior_learning_rate: float = Field(5e-4, gt=0)
+    data: str = Field(
+        "dsprites", description="Data set: a name that `isavae data list` shows, or a path."
+    )
+    prior: str = Field(
+        "isa",
+        description='Prior: "isa" (5 subspaces of 4, p0 = 2.1, p = 2.2), a tree such as '
+        '"2.1[2.2*4, 2.2*4]", "normal", "laplace", "student-t(3.5)" or "gennorm(4)".',
+    )
+    prior_scale: float | Literal["standardised"] = Field(
+        1.0, description='s of Eq. 11, or "standardised" for unit mean variance.'
+    )
+    n_latents: int | None = Field(
+        None, ge=1, description="Number of latents, where the prior does not say it."
+    )
+    learn_exponents: bool = Field(
+        False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
+    )
+    learn_p0: bool = Field(False, description="Learn p0 too.")
+    learn_scale: bool = Field(False, description="Learn the scale of the prior.")
+    lowest_exponent: float = Field(1.0, gt=0, description="Lower bound of learned exponents.")
+    prior_learning_rate: float = Field(
+        5e-4, gt=0, description="Learning rate of what the prior learns."
+    )
     objective: AnyObjective = Field(BetaVAE(), discriminator="name")
-    likelihood: str = "bernoulli"
-    network: str = "mlp"
-    width: int | None = Field(None, ge=1)
-    steps: int | None = Field(None, ge=1)
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int = Field(2048, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    seed: int = Field(0, ge=0)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: str = "auto"
+    likelihood: str = Field(
+        "bernoulli",
+        description="Distribution of pixels: bernoulli, continuous-bernoulli, gaussian or laplace "
+        "(learned spread), gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.",
+    )
+    network: str = Field("mlp", description="Architecture of encoder and decoder: mlp or conv.")
+    width: int | None = Field(
+        None,
+        ge=1,
+        description="Units of the hidden layers, or channels of the first convolution, where not "
+        "the paper's.",
+    )
+    steps: int | None = Field(None, ge=1, description="Optimiser steps in all.")
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over the data, instead of steps; 20 if neither is given."
+    )
+    batch_size: int = Field(2048, ge=1, description="Number of images per step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
+    seed: int = Field(0, ge=0, description="Seed of weights, batches and noise.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Precision of the networks; auto is bfloat16 where the hardware computes it "
+        "natively.",
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":
@@ -71,10 +104,11 @@ class RunConfig(BaseModel):
         """A configuration from plain values.
 
         Raises:
-            ValueError: one sentence about the first setting that is wrong.
+            ValueError: In one sentence, about the first setting that is wrong.
 
-        >>> RunConfig.parse({"objective": {"name": "beta-vae", "beta": 4}, "steps": 100}).steps
-        100
+        Examples:
+            >>> RunConfig.parse({"objective": {"name": "beta-vae", "beta": 4}, "steps": 100}).steps
+            100
         """
         try:
             return cls.model_validate(dict(settings))
@@ -90,23 +124,19 @@ class RunConfig(BaseModel):
         """The configuration as plain values that `parse` reads back."""
         return self.model_dump(mode="json")
 
-    def to_json(self) -> str:
-        """The configuration as JSON text that `parse` reads back."""
-        return self.model_dump_json(indent=2)
-
-    def total_steps(self, n_data: int) -> int:
-        """Optimiser steps in all; an epoch is `n_data // batch_size` of them (at least one)."""
+    def total_steps(self, n_images: int) -> int:
+        """Optimiser steps in all; an epoch is `n_images // batch_size` steps (at least one)."""
         if self.steps is not None:
             return self.steps
         epochs = PAPER_EPOCHS if self.epochs is None else self.epochs
-        return max(1, round(epochs * max(1, n_data // self.batch_size)))
+        return max(1, round(epochs * max(1, n_images // self.batch_size)))
 
 
 def preset(name: str) -> dict[str, Any]:
     """The settings of one of the paper's models.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: For an unknown name.
     """
     if name not in PRESETS:
         raise ValueError(f"a model must be one of {', '.join(PRESETS)}; got {name!r}")
@@ -114,13 +144,14 @@ def preset(name: str) -> dict[str, Any]:
 
 
 def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings layer over layer, later ones winning.
+    """Merge layers of settings; later ones override earlier ones.
 
     `objective` may be a name or a mapping; `beta` beside it is the objective's. Parameters of an
     objective are kept as long as its name stays; giving `steps` drops `epochs`, and vice versa.
 
-    >>> merge_settings({"objective": {"name": "beta-vae", "beta": 4}}, {"steps": 10, "beta": 2})
-    {'objective': {'name': 'beta-vae', 'beta': 2}, 'steps': 10}
+    Examples:
+        >>> merge_settings({"objective": {"name": "beta-vae", "beta": 4}}, {"steps": 10, "beta": 2})
+        {'objective': {'name': 'beta-vae', 'beta': 2}, 'steps': 10}
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -138,7 +169,7 @@ def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
 def _merged_objective(before: dict[str, Any] | None, layer: Mapping[str, Any]) -> Any:
     given = layer.get("objective", {})
     if given is not None and not isinstance(given, str | Mapping):
-        return given  # no objective at all: `parse` complains
+        return given  # not an objective: `parse` says so
     changes = {"name": given} if isinstance(given, str) else dict(given or {})
     if "beta" in layer:
         changes["beta"] = layer["beta"]
@@ -148,11 +179,43 @@ def _merged_objective(before: dict[str, Any] | None, layer: Mapping[str, Any]) -
     return kept | changes if changes else before
 
 
+def check_format(version: object, kind: str, path: str | os.PathLike[str]) -> None:
+    """Raise a ValueError unless this version of isavae reads that format.
+
+    Args:
+        version: What the file says.
+        kind: What the file is, such as "a model file".
+        path: The file or directory that is named in the message.
+    """
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(
+            f"{kind} must be of format {FORMAT} (isavae 0.2); {path} is of format {version}: "
+            "upgrade isavae"
+        )
+    if version != FORMAT:
+        raise ValueError(
+            f"{kind} must be of format {FORMAT} (isavae 0.2); {path} was written by an earlier "
+            "version: train again, or use isavae 0.1"
+        )
+
+
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a YAML or JSON file, unvalidated.
+    """The settings in a YAML or JSON file, such as the `config.json` of a run; not validated.
 
     Raises:
-        ValueError: if the file is missing or is no mapping of names to values.
+        ValueError: If the file is missing, does not map names to values, or has another format.
+    """
+    settings = read_mapping(path)
+    if "version" in settings:
+        check_format(settings.pop("version"), "a configuration", path)
+    return settings
+
+
+def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The contents of a YAML or JSON file that maps names to values.
+
+    Raises:
+        ValueError: If the file is missing or is no such file.
     """
     try:
         settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -161,18 +224,20 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"a configuration file must be readable; {path} is not ({error.strerror})"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"a configuration must be YAML or JSON; {path} is not: {error}") from None
+        raise ValueError(
+            f"a configuration must be YAML or JSON; {path} is not: {first_line(error)}"
+        ) from None
     if not isinstance(settings, dict):
         raise ValueError(f"a configuration must map names to values; {path} holds {settings!r}")
     return settings
 
 
 def _one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """Pydantic's first complaint as one sentence."""
+    """Pydantic's first error as one sentence."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{name!r} is no setting; the settings are {', '.join(model.model_fields)}"
+        return f"{name!r} is not a setting; the settings are {', '.join(model.model_fields)}"
     if first["type"] == "value_error":
         message = str(first["ctx"]["error"])
         return f"{name}: {message}" if name else message

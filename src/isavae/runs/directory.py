@@ -7,53 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import safetensors
-import safetensors.torch
 import torch
 
-from isavae.files import atomic_write
-from isavae.models import VAE, Adversary, Prior, build_likelihood, build_networks, build_prior
-from isavae.runs.config import RunConfig
+from isavae.files import write_json
+from isavae.models import VAE
+from isavae.runs.config import FORMAT, RunConfig, check_format, read_mapping
+from isavae.runs.model_file import read_model, read_model_metadata
 
-# What may change when a run goes on: its length and where it runs, never what is learned.
+# Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
-
-
-def prior_of(config: RunConfig) -> Prior:
-    """The prior of a configuration."""
-    return build_prior(
-        config.prior,
-        config.n_latents,
-        config.prior_scale,
-        learn_exponents=config.learn_exponents,
-        learn_p0=config.learn_p0,
-        learn_scale=config.learn_scale,
-        lowest_exponent=config.lowest_exponent,
-    )
-
-
-def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
-    """The VAE of a configuration, freshly initialised from its seed; torch's global state is kept.
-
-    Args:
-        config: the run's configuration.
-        shape: (channels, height, width) of an image.
-    """
-    prior = prior_of(config)
-    likelihood = build_likelihood(config.likelihood)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        networks = build_networks(
-            config.network, shape, prior.n_latents, likelihood.parameters_per_pixel, config.width
-        )
-    return VAE(*networks, prior, likelihood)
-
-
-def build_adversary(config: RunConfig, n_latents: int) -> Adversary | None:
-    """The objective's adversary, if it has one, freshly initialised from the run's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return config.objective.adversary(n_latents)
 
 
 @final
@@ -62,8 +24,8 @@ class Run:
     """A run directory and the configuration in it.
 
     Attributes:
-        path: the directory.
-        config: what `config.json` in it holds.
+        path: The directory.
+        config: What `config.json` in it holds.
     """
 
     path: Path
@@ -71,10 +33,10 @@ class Run:
 
     @classmethod
     def create(cls, config: RunConfig, path: str | os.PathLike[str]) -> "Run":
-        """Start a run directory.
+        """Create a run directory.
 
         Raises:
-            ValueError: if the directory holds something already, or cannot be written.
+            ValueError: If the directory holds something already, or cannot be written.
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -83,8 +45,7 @@ class Run:
                 "resume it or choose another name"
             )
         try:
-            with atomic_write(path / "config.json") as file:
-                file.write(config.to_json().encode())
+            _write_config(config, path)
         except OSError as error:
             raise ValueError(
                 f"a run's directory must be writable; {path}: {error.strerror}"
@@ -96,18 +57,21 @@ class Run:
         """Open an existing run directory.
 
         Raises:
-            ValueError: if it is not one.
+            ValueError: If it is not one, or another version of isavae wrote it.
         """
         path = Path(path)
-        if not (path / "config.json").is_file():
+        file = path / "config.json"
+        if not file.is_file():
             raise ValueError(f"a run directory must hold a config.json; {path} does not")
-        return cls(path, RunConfig.from_file(path / "config.json"))
+        settings = read_mapping(file)
+        check_format(settings.pop("version", None), "a run directory", path)
+        return cls(path, RunConfig.parse(settings))
 
     def extended(self, settings: Mapping[str, Any]) -> "Run":
         """The run with another length or device, written to its `config.json`.
 
         Raises:
-            ValueError: if anything else differs from the run's own settings.
+            ValueError: If anything else differs from the run's own settings.
         """
         config = RunConfig.parse(settings)
         for name, value in config:
@@ -132,7 +96,7 @@ class Run:
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:
-        """The records of `log.jsonl`; a last line cut by a kill is left out."""
+        """The records of `log.jsonl`, without an incomplete last line."""
         try:
             lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         except FileNotFoundError:
@@ -140,16 +104,20 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def metadata(self) -> dict[str, Any]:
-        """What the weights' file says of itself: step, steps, image shape.
+        """The metadata of the model file: step, steps, shape and config.
 
         Raises:
-            ValueError: if there are no weights yet, or the file is corrupt.
+            ValueError: If there are no weights yet, or the file is corrupt.
         """
+        self.check_trained()
+        return read_model_metadata(self.model_path)
+
+    def check_trained(self) -> None:
+        """Raise a ValueError if there are no weights yet."""
         if not self.model_path.is_file():
             raise ValueError(
                 f"{self.path} must hold trained weights; it holds none yet: train first"
             )
-        return read_model_metadata(self.model_path)
 
     def finished(self) -> bool:
         """Whether the last step has been taken."""
@@ -160,20 +128,13 @@ class Run:
 
     def load_model(self, device: str | torch.device = "cpu") -> VAE:
         """The trained model, in evaluation mode."""
-        metadata = self.metadata()
-        model = build_model(self.config, tuple(metadata["shape"]))
-        try:
-            model.load_state_dict(safetensors.torch.load_file(self.model_path))
-        except RuntimeError as error:
-            raise ValueError(
-                f"{self.model_path} must fit its configuration: {str(error).splitlines()[0]}"
-            ) from None
-        return model.to(device).eval()
+        self.check_trained()
+        model, _ = read_model(self.model_path)
+        return model.to(device)
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
         """Write `scores.json`."""
-        with atomic_write(self.path / "scores.json") as file:
-            file.write(json.dumps(scores, indent=2).encode())
+        write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:
         """What `scores.json` holds, or None."""
@@ -184,27 +145,4 @@ class Run:
 
 
 def _write_config(config: RunConfig, path: Path) -> None:
-    with atomic_write(path / "config.json") as file:
-        file.write(config.to_json().encode())
-
-
-def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the weights as one safetensors file, with `metadata` as JSON inside."""
-    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
-    with atomic_write(path) as file:
-        file.write(safetensors.torch.save(tensors, {"isavae": json.dumps(metadata)}))
-
-
-def read_model_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a model file.
-
-    Raises:
-        ValueError: if the file is no model of ours, or is corrupt.
-    """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["isavae"])
-    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} must be a whole model file of isavae; it cannot be read ({error})"
-        ) from None
+    write_json(path / "config.json", {"version": FORMAT} | config.settings())

@@ -1,4 +1,4 @@
-"""Training in a run directory, so that a kill at any moment loses a minute at most."""
+"""Training in a run directory, with checkpoints: a kill loses at most a minute of work."""
 
 import json
 import time
@@ -7,21 +7,15 @@ from math import isfinite
 from typing import Any, final
 
 import torch
-from torch.distributions import Independent, Normal
 
 import isavae
 from isavae.data import ImageDataset, load
+from isavae.errors import first_line
 from isavae.files import atomic_write
-from isavae.models import NETWORKS, Prior, VAEOutput, build_likelihood, estimate_kl
-from isavae.runs.config import RunConfig
-from isavae.runs.directory import Run, build_adversary, build_model, prior_of, save_model
-from isavae.training import (
-    StepReport,
-    TrainState,
-    resolve_device,
-    resolve_precision,
-    train,
-)
+from isavae.runs.build import fresh_state
+from isavae.runs.directory import Run
+from isavae.runs.model_file import CorruptCheckpointError, save_model
+from isavae.training import StepReport, TrainState, train
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -29,27 +23,6 @@ OnStep = Callable[[int, int, dict[str, float]], None]
 @final
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite."""
-
-
-def check_trainable(config: RunConfig) -> None:
-    """Check what can be checked before a data set is opened and a run directory exists.
-
-    Raises:
-        ValueError: if the device is missing, a name is unknown, or parts do not fit each other.
-    """
-    resolve_device(config.device)
-    _require_divergence(config, prior_of(config))
-    build_likelihood(config.likelihood)
-    if config.network not in NETWORKS:
-        raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
-
-
-def _require_divergence(config: RunConfig, prior: Prior) -> None:
-    """Try the objective's kind of KL: not every prior has a closed form."""
-    z = torch.zeros(1, prior.n_latents)
-    law = Independent(Normal(z, torch.ones_like(z)), 1)
-    single = VAEOutput(torch.zeros(1, 1, 1, 1), z, law, prior(), likelihood=law)
-    estimate_kl(single, getattr(config.objective, "kl_estimator", "sampled"))
 
 
 def execute(
@@ -64,26 +37,27 @@ def execute(
     """Train a run to its end, from its last checkpoint if it has one.
 
     Args:
-        run: an open run directory.
-        data: its data set, if the caller has it at hand; loaded by name otherwise.
-        on_step: called with (step, steps, values) whenever values are logged.
-        should_stop: asked after every step; True checkpoints and ends.
-        log_every: steps between two lines of `log.jsonl`.
-        checkpoint_seconds: time between two checkpoints; the result does not depend on it.
+        run: An open run directory.
+        data: The data set; loaded by name if left out.
+        on_step: Called with (step, steps, values) whenever values are logged.
+        should_stop: Called after every step; True writes a checkpoint and ends.
+        log_every: Number of steps between lines of `log.jsonl`.
+        checkpoint_seconds: Time between checkpoints in seconds; the result does not depend on it.
 
     Returns:
         Whether the run is finished.
 
     Raises:
-        NonFiniteLossError: if the loss is not finite; names step, term and last good checkpoint.
-        ValueError: if the checkpoint cannot be read or the data do not fit.
+        NonFiniteLossError: If the loss is not finite.
+        CorruptCheckpointError: If the checkpoint cannot be read or does not fit the run.
+        ValueError: If the data do not fit.
     """
     config = run.config
     data = load(config.data) if data is None else data
     state = fresh_state(config, data.shape)
     _resume(run, state)
     steps = config.total_steps(len(data))
-    metadata = {"steps": steps, "shape": data.shape, "config": json.loads(config.to_json())}
+    metadata = {"steps": steps, "shape": data.shape, "config": config.settings()}
     recorder = _Recorder(run, state, metadata, on_step, log_every, checkpoint_seconds)
     for report in train(
         state,
@@ -100,20 +74,6 @@ def execute(
     return state.step >= steps
 
 
-def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
-    """Model, optimiser and adversary of a run before its first step, on its device.
-
-    Args:
-        config: the run's configuration.
-        shape: (channels, height, width) of an image.
-    """
-    device = resolve_device(config.device)
-    model = build_model(config, shape).to(device)
-    model.network_dtype = resolve_precision(config.precision, device)
-    adversary = build_adversary(config, model.prior.n_latents)
-    return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
-
-
 def _resume(run: Run, state: TrainState) -> None:
     """Restore the state from the run's checkpoint, if there is one."""
     if not run.state_path.exists():
@@ -121,15 +81,15 @@ def _resume(run: Run, state: TrainState) -> None:
     try:
         state.load_state_dict(torch.load(run.state_path, weights_only=True))
     except Exception as error:
-        raise ValueError(
+        raise CorruptCheckpointError(
             f"a checkpoint must be whole and fit its run; {run.state_path} does not "
-            f"({str(error).splitlines()[0]}): delete it to start the run again from step 0"
+            f"({first_line(error)}): delete it to start the run again from step 0"
         ) from error
 
 
 @final
 class _Recorder:
-    """Checks, logs and checkpoints the steps of one process's share of a run."""
+    """Checks, logs and checkpoints the steps that one process takes."""
 
     def __init__(
         self,
@@ -148,14 +108,14 @@ class _Recorder:
         self._started = self._saved = time.monotonic()
         self._log_path = run.path / "log.jsonl"
         self._start_log()
-        if state.step:  # a kill may have come between the two files of the checkpoint
+        if state.step:  # a kill between the two files of a checkpoint leaves an old one
             self._save_model()
 
     def take(self, report: StepReport, last: bool) -> None:
-        """Note one step; `last` writes a checkpoint whatever the time."""
+        """Record one step; `last` forces a checkpoint."""
         self._unchecked.append(report)
         due = last or time.monotonic() - self._saved > self._checkpoint_seconds
-        # Reading a value waits for the device: on the CPU that costs nothing.
+        # Reading a value waits for the device, which is free on the CPU.
         if due or self._device.type == "cpu" or report.step % self._log_every == 0:
             self._require_finite()
         if report.step % self._log_every == 0 or report.step == self._metadata["steps"]:
@@ -169,7 +129,7 @@ class _Recorder:
     def _require_finite(self) -> None:
         for report in self._unchecked:
             values = report.to_floats()
-            # The loss comes first and sums up the others: the term to name is the last bad one.
+            # The loss comes first and is the sum of the others: the last bad term is the cause.
             bad = [name for name, value in values.items() if not isfinite(value)]
             if bad:
                 raise NonFiniteLossError(
@@ -197,7 +157,7 @@ class _Recorder:
         )
 
     def _start_log(self) -> None:
-        """Drop what lies beyond the step that was resumed from; note where the work is done."""
+        """Drop records beyond the step that was resumed from; record where the run continues."""
         kept = [record for record in self._run.log() if record["step"] <= self._state.step]
         with atomic_write(self._log_path) as file:
             file.write("".join(json.dumps(record) + "\n" for record in kept).encode())

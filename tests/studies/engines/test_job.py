@@ -94,8 +94,8 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
     assert not directory.run_path(quick.run).exists()
     outcome = run_job(quick, None, lambda: False)
     scores = json.loads((directory.run_path(quick.run) / "scores.json").read_text())
-    assert (outcome.kind, outcome.mig) == ("done", scores["mig"])
-    assert scores["reconstruction"]["n"] == quick.images
+    assert (outcome.kind, outcome.mig) == ("done", scores["mig"]["value"])
+    assert scores["reconstruction"]["n_images"] == quick.images
     assert directory.work(quick.run).seconds > 0
     before = {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()}
     assert run_job(quick, None, lambda: False).kind == "done"
@@ -112,6 +112,21 @@ def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
     (path / ".state.pt.x1~").write_text("half writ")
     assert run_job(quick, None, lambda: False).kind == "done"
     assert not list(path.glob(".*"))
+    assert len(list(directory.path.glob("corrupt/*"))) == 1
+
+
+def test_only_a_corrupt_checkpoint_starts_a_run_again(quick, monkeypatch):
+    def execute(*given, **how):
+        raise ValueError("the data do not fit")
+
+    directory = StudyDirectory.at(quick.root)
+    assert run_job(quick, None, stop_after(2)).kind == "stopped"
+    monkeypatch.setattr("isavae.studies.engines.job.execute", execute)
+    assert run_job(quick, None, lambda: False).error == "ValueError: the data do not fit"
+    assert not list(directory.path.glob("corrupt/*"))
+    monkeypatch.undo()
+    (directory.run_path(quick.run) / "state.pt").write_bytes(b"no checkpoint")
+    assert run_job(quick, None, lambda: False).kind == "done"
     assert len(list(directory.path.glob("corrupt/*"))) == 1
 
 

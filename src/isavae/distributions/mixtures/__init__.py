@@ -7,10 +7,12 @@ from isavae.distributions.mixtures.minibatch import (
     log_marginals,
 )
 from isavae.distributions.mixtures.pairs import QuadraticNormals, log_mixture
+from isavae.distributions.mixtures.spectra import UnresolvedMixtureError
 
 __all__ = [
     "MinibatchWeights",
     "QuadraticNormals",
+    "UnresolvedMixtureError",
     "conditional_entropies",
     "log_densities",
     "log_marginals",

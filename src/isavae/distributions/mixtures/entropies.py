@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isavae.distributions.mixtures.spectra import SpectralGrid
+from isavae.distributions.mixtures.spectra import SpectralGrid, UnresolvedMixtureError
 
 # The mass of a normal beyond so many stds from its mean is below 1e-11.
 _TAIL = 7.0
@@ -83,7 +83,7 @@ def _entropies(
     if _resolution(mean, std) > _CROWDED:
         mean = _without_gaps(mean, std)
     if _resolution(mean, std) > _FINEST:
-        raise ValueError(
+        raise UnresolvedMixtureError(
             f"the components must span less than {_FINEST} of their narrowest std, not "
             f"{_resolution(mean, std):.3g} as in one latent: raise the smallest log_std"
         )

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.distributions.mixtures.spectra import UnresolvedMixtureError
+
 _LOG_2PI = math.log(2 * math.pi)
 # Pairs per block with gradients (16 MB in float64).
 _BLOCK = 1 << 21
@@ -92,7 +94,7 @@ def log_mixture(
             component that z was drawn from; it replaces a search for the largest.
 
     Raises:
-        ValueError: If a component is more than e^700 times as dense as the reference.
+        UnresolvedMixtureError: If a component is more than e^700 times as dense as the reference.
 
     Examples:
         >>> normals = QuadraticNormals.from_normals(torch.zeros(3, 1), torch.ones(3, 1))
@@ -108,7 +110,7 @@ def log_mixture(
             block = components[first : first + _COMPONENTS_AT_ONCE]
             total[some] += log_ratios(features[some], block, reference[some, None]).exp_().sum(1)
     if not torch.isfinite(total).all():
-        raise ValueError(
+        raise UnresolvedMixtureError(
             "log q(z) needs posteriors of comparable widths, but one is more than e^700 times as "
             "dense as another: look for latents with vanishing standard deviations."
         )

@@ -24,6 +24,10 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 
+class UnresolvedMixtureError(ValueError):
+    """The components' widths differ by more than a computation in bounded memory resolves."""
+
+
 @final
 @dataclass(frozen=True)
 class SpectralGrid:

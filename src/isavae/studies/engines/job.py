@@ -13,8 +13,9 @@ from typing import Any, Literal, final
 import torch
 
 from isavae.data import ImageDataset
-from isavae.evaluation import encode_all, evaluate
-from isavae.runs import Run, RunConfig, execute
+from isavae.errors import first_line
+from isavae.evaluation import evaluate
+from isavae.runs import CorruptCheckpointError, Run, RunConfig, execute
 from isavae.studies.directory import RunRecord, StudyDirectory
 from isavae.studies.grid import run_id
 from isavae.studies.remote import Remote, with_uploads
@@ -119,7 +120,7 @@ def _train_and_score(
     run, is_fresh = _open_run(directory, job)
     try:
         finished = _train(run, data, job, on_step, should_stop)
-    except (ValueError, KeyError):  # a file in it is corrupt, or the settings are wrong
+    except CorruptCheckpointError:
         if is_fresh:
             raise
         directory.quarantine(job.run)
@@ -128,7 +129,7 @@ def _train_and_score(
     if not finished:
         return Outcome("stopped")
     model = run.load_model()
-    scores = evaluate(model, data, encode_all(model, data), job.images)
+    scores = evaluate(model, data, n_images=job.images)
     work = RunRecord(
         steps=run.metadata()["steps"],
         seconds=round(time.monotonic() - started, 3),
@@ -137,7 +138,7 @@ def _train_and_score(
     )
     directory.write_work(job.run, work)
     run.write_scores(scores)
-    return Outcome("done", mig=scores.get("mig"))
+    return Outcome("done", mig=scores["mig"]["value"] if "mig" in scores else None)
 
 
 def _open_run(directory: StudyDirectory, job: Job) -> tuple[Run, bool]:
@@ -191,8 +192,8 @@ def _tracked(run: Run, track: bool, on_step: OnStep | None) -> Iterator[OnStep |
 
 
 def _sentence(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"
 
 
 def _is_full(error: BaseException, path: Path) -> bool:

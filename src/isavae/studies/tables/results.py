@@ -10,7 +10,7 @@ Columns, in this order:
   `precision`, `device`, …, where `objective` is the objective's name and its parameters are columns
   of their own (`beta`, `gamma`, …; null where an objective has no such parameter). `steps` is the
   number of optimiser steps, also where `epochs` determined it, once a run is done.
-- every score that is one number, under its name in `scores.json`: `mig`, `reconstruction` and `kl`
+- every score under its name in `scores.json`: `mig`, `reconstruction` and `kl`
   (nats) with `reconstruction_se` and `kl_se`, … ; null until the run is done.
 - `exponents`: list of numbers, preorder; null for priors that have none.
 - `seconds`: time that the finishing process spent; `error`: why it failed, one sentence.
@@ -31,7 +31,7 @@ import polars as pl
 from pydantic_core import from_json
 
 from isavae.files import atomic_write
-from isavae.runs import PRESETS, RunConfig
+from isavae.runs import PRESETS, RunConfig, check_format
 
 NEEDED: dict[str, Any] = (
     dict.fromkeys("run path status model data prior prior_scale objective error".split(), pl.String)
@@ -42,7 +42,7 @@ NEEDED: dict[str, Any] = (
 FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
 LAST = ("exponents", "seconds", "error")
 INDEX = "results.arrow"
-INDEX_VERSION = "3"
+INDEX_VERSION = "4"
 # A directory that changed this shortly before it was read may have changed again unnoticed, for
 # file systems count time in ticks: it is read again next time.
 SETTLED_NS = 2_000_000_000
@@ -118,6 +118,7 @@ def _row(directory: str) -> dict[str, Any]:
         work = _read(f"{directory}/work.json") or {}
         row |= {"error": work.get("error"), "seconds": work.get("seconds")}
         if settings is not None:
+            check_format(settings.pop("version", None), "a run directory", directory)
             row |= _settings_columns(settings)
         if scores is not None:
             row |= {"status": "done"} | _score_columns(scores)
@@ -164,7 +165,8 @@ def _score_columns(scores: dict[str, Any]) -> dict[str, Any]:
     for name, value in scores.items():
         if isinstance(value, dict) and "value" in value:
             columns[name] = float(value["value"])
-            columns[f"{name}_se"] = value.get("standard_error")
+            if "standard_error" in value:
+                columns[f"{name}_se"] = value["standard_error"]
         elif name == "exponents" and isinstance(value, list):
             columns[name] = [float(each) for each in value]
         elif isinstance(value, int | float) and not isinstance(value, bool):

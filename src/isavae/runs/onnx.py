@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from isavae.files import atomic_write
 from isavae.models import VAE
-from isavae.sharing.portable import PortableModel
+from isavae.runs.trained_model import TrainedModel
 
-# Two implementations of the same float32 sums differ in their order of summation.
+# Two implementations of the same float32 sums add in different orders.
 TOLERANCE = 1e-4
 
 
@@ -31,8 +31,8 @@ class OnnxFiles:
     Attributes:
         encoder: "image" (batch, channels, height, width) -> "mean", "log_std" (batch, latents).
         decoder: "code" (batch, latents) -> "image" (batch, channels, height, width).
-        encoder_error: the largest absolute difference of the encoder's outputs.
-        decoder_error: the same of the decoder's.
+        encoder_error: The largest absolute difference of the encoder's outputs.
+        decoder_error: The same of the decoder's.
     """
 
     encoder: Path
@@ -43,7 +43,7 @@ class OnnxFiles:
 
 @final
 class Encoder(nn.Module):
-    """Images to mean and log-std of q(z|x), as `torch.export` wants it."""
+    """Images to mean and log-std of q(z|x), for `torch.export`."""
 
     def __init__(self, vae: VAE):
         super().__init__()
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
 
 @final
 class Decoder(nn.Module):
-    """Codes to the mean of p(x|z), as `torch.export` wants it."""
+    """Codes to the mean of p(x|z), for `torch.export`."""
 
     def __init__(self, vae: VAE):
         super().__init__()
@@ -65,15 +65,15 @@ class Decoder(nn.Module):
         return self.vae.decode(code).mean
 
 
-def export_onnx(model: PortableModel, folder: str | os.PathLike[str]) -> OnnxFiles:
+def export_onnx(model: TrainedModel, folder: str | os.PathLike[str]) -> OnnxFiles:
     """Write `encoder.onnx` and `decoder.onnx`, and check both in onnxruntime on random input.
 
     Args:
-        model: what is exported; any batch size will do at run time.
-        folder: where to.
+        model: The model; the files take batches of any size.
+        folder: The folder to write to.
 
     Raises:
-        ArithmeticError: if onnxruntime gives other numbers than torch.
+        ArithmeticError: If onnxruntime gives other numbers than torch.
     """
     folder = Path(folder)
     vae = model.vae.cpu().eval()
@@ -132,7 +132,7 @@ def _error(module: nn.Module, source: str, example: Tensor, path: Path) -> float
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's own warnings: of its internals, and of packages that we do not use."""
+    """Silence the exporter's warnings about its internals and about packages that are not used."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

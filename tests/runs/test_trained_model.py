@@ -19,8 +19,14 @@ from isavae.cli import main
 from isavae.data import load
 from isavae.estimator import ISAVAE
 from isavae.models import NETWORKS
-from isavae.runs import Run, RunConfig, build_model, execute
-from isavae.sharing import PortableModel, export_onnx, from_pretrained, model_card, save_pretrained
+from isavae.runs import (
+    Run,
+    RunConfig,
+    TrainedModel,
+    build_model,
+    execute,
+    export_onnx,
+)
 
 SHAPE = (1, 16, 16)
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
@@ -31,13 +37,15 @@ def run(tmp_path_factory):
     config = RunConfig(data=DATA, prior="2.1[2.2*2, 3*3]", width=24, steps=5, batch_size=32)
     run = Run.create(config, tmp_path_factory.mktemp("sharing") / "run")
     execute(run)
-    run.write_scores({"mig": 0.25, "reconstruction": {"value": -9.5, "standard_error": 0.25}})
+    run.write_scores(
+        {"mig": {"value": 0.25}, "reconstruction": {"value": -9.5, "standard_error": 0.25}}
+    )
     return run
 
 
 @pytest.fixture(scope="module")
 def model(run):
-    return PortableModel.from_run(run)
+    return TrainedModel.from_run(run)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +61,14 @@ def assert_same(a, b, images):
 
 def test_one_file_holds_everything(model, run, images, tmp_path):
     model.save(tmp_path / "one.safetensors")
-    assert_same(PortableModel.load(tmp_path / "one.safetensors"), model, images)
-    from_weights = PortableModel.load(run.model_path)  # what training itself wrote
+    assert_same(TrainedModel.load(tmp_path / "one.safetensors"), model, images)
+    from_weights = TrainedModel.load(run.model_path)  # what training itself wrote
     assert torch.equal(from_weights.encode(images)[0], model.encode(images)[0])
     with torch.no_grad():
         mean, log_std = run.load_model().moments(images)
     assert torch.equal(model.encode(images)[0], mean)
     assert torch.equal(model.encode(images)[1], log_std)
-    assert model.facts["scores"]["mig"] == 0.25
+    assert model.scores["mig"]["value"] == 0.25
 
 
 def test_a_sample_is_decoded_draws_of_the_prior(model):
@@ -71,13 +79,29 @@ def test_a_sample_is_decoded_draws_of_the_prior(model):
     assert not torch.equal(model.sample(4, seed=1), model.sample(4, seed=2))
 
 
+def test_the_preprocessing_stays_with_the_model(model, tmp_path):
+    assert model.preprocessing is None
+    how = {"fit": "pad", "size": [16, 16]}
+    told = TrainedModel(model.vae, model.config, model.shape, {"preprocessing": how})
+    told.save(tmp_path / "one.safetensors")
+    TrainedModel.load(tmp_path / "one.safetensors").save(tmp_path / "two.safetensors")
+    assert TrainedModel.load(tmp_path / "two.safetensors").preprocessing == how
+
+
+def test_images_and_codes_may_be_arrays_of_floats_or_bytes(model, images):
+    as_bytes = (images * 255).to(torch.uint8)  # dSprites is black and white
+    for given in (images.numpy(), images.double().numpy(), as_bytes, as_bytes.numpy()):
+        assert torch.equal(model.encode(given)[0], model.encode(images)[0])
+    codes = model.encode(images)[0]
+    assert torch.equal(model.decode(codes.double().numpy()), model.decode(codes))
+
+
 def test_a_scikit_learn_model_travels_too(images, tmp_path):
     rows = images.flatten(1).numpy()
-    settings = {"width": 24, "max_steps": 3, "image_shape": SHAPE, "random_state": 0}
+    settings = {"width": 24, "max_iter": 3, "image_shape": SHAPE, "random_state": 0}
     estimator = ISAVAE((2, 3), p=(2.0, 3.0), **settings).fit(rows)
-    config = RunConfig.parse(estimator.settings_)
-    PortableModel(estimator.model_, config, estimator.shape_).save(tmp_path / "one.safetensors")
-    mean, _ = PortableModel.load(tmp_path / "one.safetensors").encode(images)
+    estimator.trained_.save(tmp_path / "one.safetensors")
+    mean, _ = TrainedModel.load(tmp_path / "one.safetensors").encode(images)
     torch.testing.assert_close(mean, torch.from_numpy(estimator.transform(rows)))
 
 
@@ -99,8 +123,8 @@ class Without:
 refused = set(sys.argv[3].split())
 sys.meta_path[:] = [Without(finder, refused) for finder in sys.meta_path]
 import torch
-from isavae.sharing import PortableModel
-model = PortableModel.load(sys.argv[1])
+from isavae.runs import TrainedModel
+model = TrainedModel.load(sys.argv[1])
 torch.save(model.decode(torch.load(sys.argv[2])), sys.argv[2] + ".decoded")
 """
 
@@ -140,7 +164,7 @@ def test_another_environment_without_the_extras_loads_it(model, tmp_path):
 def test_onnx_gives_what_torch_gives(network, tmp_path):
     shape = SHAPE if network == "mlp" else (1, 32, 32)
     config = RunConfig(prior="2.1[2.2*2, 3*3]", width=24, network=network)
-    model = PortableModel(build_model(config, shape), config, shape)
+    model = TrainedModel(build_model(config, shape), config, shape)
     files = export_onnx(model, tmp_path)
     assert files.encoder.is_file()
     assert files.decoder.is_file()
@@ -148,13 +172,14 @@ def test_onnx_gives_what_torch_gives(network, tmp_path):
 
 
 def test_an_onnx_file_that_differs_is_refused(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("isavae.sharing.onnx.TOLERANCE", -1.0)
+    monkeypatch.setattr("isavae.runs.onnx.TOLERANCE", -1.0)
     with pytest.raises(ArithmeticError, match="what torch gives"):
         export_onnx(model, tmp_path)
 
 
-def test_the_card_says_what_the_model_is(model):
-    card = model_card(model, "someone/hearts")
+def test_the_card_says_what_the_model_is(model, tmp_path):
+    model.save_pretrained(tmp_path, "someone/hearts")
+    card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: isavae\n")
     assert "# hearts\n" in card
     assert 'from_pretrained("someone/hearts")' in card
@@ -165,9 +190,9 @@ def test_the_card_says_what_the_model_is(model):
 
 
 def test_a_folder_is_a_repository_without_the_hub(model, images, tmp_path):
-    folder = save_pretrained(model, tmp_path / "hearts")
+    folder = model.save_pretrained(tmp_path / "hearts")
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "model.safetensors"]
-    assert_same(from_pretrained(folder), model, images)
+    assert_same(TrainedModel.from_pretrained(folder), model, images)
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -245,19 +270,19 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     address, files, visibility = hub
     model.save(tmp_path / "one.safetensors")
     push = (
-        "from isavae.sharing import PortableModel, push_to_hub;"
-        "m = PortableModel.load('one.safetensors');"
-        "print(push_to_hub(m, 'someone/hearts', private=True, token='hf_none'))"
+        "from isavae import TrainedModel;"
+        "m = TrainedModel.load('one.safetensors');"
+        "print(m.push_to_hub('someone/hearts', private=True, token='hf_none'))"
     )
     pushed = visitor(push, tmp_path, HF_ENDPOINT=address)
     assert pushed.stdout.strip() == f"{address}/someone/hearts/commit/{'c' * 40}", pushed.stderr
     assert visibility == ["private"]
     assert sorted(files) == ["README.md", "model.safetensors"]
     assert b'from_pretrained("someone/hearts")' in files["README.md"]
-    pull = "from isavae.sharing import from_pretrained; from_pretrained({!r}).save('pulled')"
+    pull = "from isavae import TrainedModel as M; M.from_pretrained({!r}).save('pulled')"
     offline = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "1"}
     before = visitor(pull.format("someone/hearts"), tmp_path, **offline)
-    assert "must be a folder with a model.safetensors, or a model on the Hub" in before.stderr
+    assert "a folder with a model.safetensors, or a model on the Hub" in before.stderr
     pulled = visitor(pull.format("someone/hearts"), tmp_path, HF_ENDPOINT=address)
     assert pulled.returncode == 0, pulled.stderr
     (tmp_path / "pulled").unlink()
@@ -267,7 +292,7 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     assert not (tmp_path / "pulled").exists()
     again = visitor(pull.format("someone/hearts"), tmp_path, **offline)
     assert again.returncode == 0, again.stderr
-    assert_same(PortableModel.load(tmp_path / "pulled"), model, images)
+    assert_same(TrainedModel.load(tmp_path / "pulled"), model, images)
     refused = visitor(push, tmp_path, **offline)
     assert "OSError: someone/hearts cannot be uploaded to the Hub" in refused.stderr
 
@@ -291,19 +316,19 @@ def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
     assert main(["export", str(tmp_path / "card"), "--out", str(again)]) == 0
     assert (tmp_path / "samples.png").is_file()
     assert (tmp_path / "card" / "README.md").is_file()
-    assert PortableModel.load(again).config == run.config
+    assert TrainedModel.load(again).config == run.config
 
 
 def test_bad_input_gets_a_sentence(model, tmp_path):
     with pytest.raises(ValueError, match="there is none at"):
-        PortableModel.load(tmp_path / "none.safetensors")
+        TrainedModel.load(tmp_path / "none.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
     with pytest.raises(ValueError, match="whole model file of isavae"):
-        from_pretrained(tmp_path)
-    other = PortableModel(model.vae, model.config.model_copy(update={"width": 8}), model.shape)
+        TrainedModel.from_pretrained(tmp_path)
+    other = TrainedModel(model.vae, model.config.model_copy(update={"width": 8}), model.shape)
     other.save(tmp_path / "misfit.safetensors")
     with pytest.raises(ValueError, match="must fit the configuration in it"):
-        PortableModel.load(tmp_path / "misfit.safetensors")
+        TrainedModel.load(tmp_path / "misfit.safetensors")
     with pytest.raises(ValueError, match="resize them"):
         model.encode(torch.zeros(1, 1, 8, 8))
     with pytest.raises(ValueError, match="one column per latent, 5; got 4"):

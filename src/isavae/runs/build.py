@@ -1,0 +1,90 @@
+"""From a configuration to a model and its training state, seeded."""
+
+import torch
+from torch.distributions import Independent, Normal
+
+from isavae.models import (
+    NETWORKS,
+    VAE,
+    Adversary,
+    Prior,
+    VAEOutput,
+    build_likelihood,
+    build_networks,
+    build_prior,
+    estimate_kl,
+)
+from isavae.runs.config import RunConfig
+from isavae.training import TrainState, resolve_device, resolve_precision
+
+
+def prior_of(config: RunConfig) -> Prior:
+    """The prior of a configuration."""
+    return build_prior(
+        config.prior,
+        config.n_latents,
+        config.prior_scale,
+        learn_exponents=config.learn_exponents,
+        learn_p0=config.learn_p0,
+        learn_scale=config.learn_scale,
+        lowest_exponent=config.lowest_exponent,
+    )
+
+
+def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
+    """The VAE of a configuration, freshly initialised from its seed; torch's global state is kept.
+
+    Args:
+        config: The run's configuration.
+        shape: (channels, height, width) of an image.
+    """
+    prior = prior_of(config)
+    likelihood = build_likelihood(config.likelihood)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        networks = build_networks(
+            config.network, shape, prior.n_latents, likelihood.parameters_per_pixel, config.width
+        )
+    return VAE(*networks, prior, likelihood)
+
+
+def build_adversary(config: RunConfig, n_latents: int) -> Adversary | None:
+    """The objective's adversary, if it has one, freshly initialised from the run's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return config.objective.adversary(n_latents)
+
+
+def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
+    """Model, optimiser and adversary of a run before its first step, on its device.
+
+    Args:
+        config: The run's configuration.
+        shape: (channels, height, width) of an image.
+    """
+    device = resolve_device(config.device)
+    model = build_model(config, shape).to(device)
+    model.network_dtype = resolve_precision(config.precision, device)
+    adversary = build_adversary(config, model.prior.n_latents)
+    return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
+
+
+def check_trainable(config: RunConfig) -> None:
+    """Validate a configuration before its data set is opened and its directory is created.
+
+    Raises:
+        ValueError: If the device is missing, a name is unknown, or parts do not fit each other.
+    """
+    resolve_device(config.device)
+    _check_kl(config, prior_of(config))
+    build_likelihood(config.likelihood)
+    if config.network not in NETWORKS:
+        raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
+
+
+def _check_kl(config: RunConfig, prior: Prior) -> None:
+    """Try the objective's KL estimator: not every prior has a closed form."""
+    z = torch.zeros(1, prior.n_latents)
+    posterior = Independent(Normal(z, torch.ones_like(z)), 1)
+    single = VAEOutput(torch.zeros(1, 1, 1, 1), z, posterior, prior(), likelihood=posterior)
+    estimate_kl(single, getattr(config.objective, "kl_estimator", "sampled"))
