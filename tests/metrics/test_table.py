@@ -41,11 +41,11 @@ def test_every_score_lies_in_its_range_and_names_its_definition(whole):
     assert "twice as many" in table.skipped.pop("few_label_accuracy")
     assert not table.skipped
     for row in table:
-        assert isinstance(row.result, Score)
+        assert isinstance(row.score, Score)
         if row.metric.range.startswith("[0, 1]"):
-            assert 0 <= row.result.value <= 1, row.name
+            assert 0 <= row.score.value <= 1, row.name
         if {"factors", "two factors"} & set(row.metric.needs):
-            assert row.result.settings["factors"] == ("a", "b", "c"), row.name
+            assert row.score.settings["factors"] == ("a", "b", "c"), row.name
         assert row.metric.source, row.metric.caveat
 
 
@@ -58,8 +58,8 @@ def test_scores_do_not_depend_on_the_order_of_latents(whole):
     other = evaluate(permuted(codes, order), "all", **inputs)
     for row in table:
         # The draws of a score that samples are others; ties between splits break another way.
-        tolerance = 6 * (row.result.standard_error or 0) + (0.05 if row.name == "dci" else 1e-4)
-        assert other[row.name].value == pytest.approx(row.result.value, abs=tolerance), row.name
+        tolerance = 6 * (row.score.standard_error or 0) + (0.05 if row.name == "dci" else 1e-4)
+        assert other[row.name].value == pytest.approx(row.score.value, abs=tolerance), row.name
 
 
 def test_scale_free_scores_do_not_depend_on_scale_shift_and_sign(whole):
@@ -124,7 +124,7 @@ def test_partial_grids_with_unknown_labels_are_scored():
     codes = hand_made.unbalanced()
     table = evaluate(codes, ["information", "supervised"])
     assert not {"mig", "dci", "irs", "sap"} & set(table.skipped)
-    assert all(0 <= row.result.value <= 1 for row in table)
+    assert all(0 <= row.score.value <= 1 for row in table)
 
 
 def test_the_page_of_scores_has_every_score_as_the_table_has_it():

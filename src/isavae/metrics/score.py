@@ -30,3 +30,8 @@ class Score:
     term_errors: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     information: Information | None = None
+
+    @property
+    def score(self) -> float:
+        """The same number as `value`, for code that reads `.score`."""
+        return self.value
