@@ -20,11 +20,11 @@ from isavae.cli import main
 from isavae.data import FactorGrid, load
 from isavae.distributions import LpNested, LpTree
 from isavae.explorer.api import nearest_row
-from isavae.explorer.contours import iso_contours
+from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
-from isavae.explorer.insight import LatentSummary
-from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.explorer.latent_summary import LatentSummary
+from isavae.explorer.uploads import read_picture, to_bytes, to_gif
 from isavae.metrics import METRICS
 from isavae.models import build_prior
 from isavae.runs import save_model

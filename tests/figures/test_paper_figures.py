@@ -22,9 +22,9 @@ from isavae.figures import (
     summary,
     trade_off,
 )
-from isavae.figures.contours import unit_surface
 from isavae.figures.style import colour
 from isavae.figures.trees import node_places
+from isavae.figures.unit_balls import unit_surface
 
 
 def runs(count=4):

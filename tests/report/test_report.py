@@ -12,7 +12,7 @@ import pytest
 from isavae.cli import main
 from isavae.evaluation import encode_all, evaluate
 from isavae.report import NUMBERS, RunFigures, paper_figures, render, write_report
-from isavae.report.paper import learned_exponents
+from isavae.report.numbered_figures import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 
 pytestmark = pytest.mark.system

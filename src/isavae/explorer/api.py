@@ -15,10 +15,10 @@ from starlette.routing import Route
 
 from isavae.data import FactorGrid
 from isavae.explorer import describe
-from isavae.explorer.contours import DROPS, iso_contours
+from isavae.explorer.contour_lines import DROPS, iso_contours
 from isavae.explorer.library import Library, ServedModel
 from isavae.explorer.model_file import GoneError
-from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.explorer.uploads import read_picture, to_bytes, to_gif
 
 Handler = Callable[[ServedModel, Request, bytes], Response]
 

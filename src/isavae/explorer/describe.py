@@ -11,9 +11,9 @@ from torch.distributions import Distribution
 from isavae.data import ImageDataset
 from isavae.distributions import LpNested
 from isavae.explorer.definitions import score_lines
-from isavae.explorer.insight import LatentSummary, class_names
+from isavae.explorer.latent_summary import LatentSummary, class_names
 from isavae.explorer.library import ServedModel
-from isavae.explorer.pictures import to_bytes
+from isavae.explorer.uploads import to_bytes
 from isavae.models import Prior
 
 POINTS = 1_500

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from isavae.data import FactorGrid
-from isavae.figures.panels import Panel, class_names, conditional_means, panels
+from isavae.figures.factor_panels import Panel, class_names, conditional_means, panels
 from isavae.figures.style import (
     DIVERGING,
     FAINT,

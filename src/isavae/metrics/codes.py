@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from isavae.data import FactorGrid
-from isavae.metrics.tables import as_floats, as_grid
+from isavae.metrics.as_tables import as_floats, as_grid
 
 
 @final

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.metrics.codes import Codes
-from isavae.metrics.information import binned_information, exact_information
+from isavae.metrics.mutual_information import binned_information, exact_information
 from isavae.metrics.score import Score
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from isavae.metrics.information import Information
+from isavae.metrics.mutual_information import Information
 
 
 @final

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.metrics.codes import Codes, Factor
-from isavae.metrics.information import Information, factor_columns
-from isavae.metrics.mig import gaps
+from isavae.metrics.information_gaps import gaps
+from isavae.metrics.mutual_information import Information, factor_columns
 from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
 

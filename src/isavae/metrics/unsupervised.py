@@ -9,7 +9,7 @@ from torch import Tensor
 
 from isavae.distributions.mixtures.entropies import marginal_entropies
 from isavae.metrics.codes import Codes
-from isavae.metrics.information import bin_means, pairwise_information
+from isavae.metrics.mutual_information import bin_means, pairwise_information
 from isavae.metrics.predictors import lasso_coefficients
 from isavae.metrics.score import Score
 

@@ -10,7 +10,7 @@ from typing import Any, final
 
 from torch.distributions import Distribution
 
-from isavae.metrics.catalog import METRICS, Metric
+from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.codes import Codes
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace

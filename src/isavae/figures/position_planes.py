@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from isavae.data import FactorGrid
-from isavae.figures.panels import conditional_means, panels
+from isavae.figures.factor_panels import conditional_means, panels
 from isavae.figures.style import BLUE, DATA, PAGE, RED, in_style, latent_name, new_figure
 from isavae.metrics import Codes, Information
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.metrics.codes import Codes
-from isavae.metrics.information import (
+from isavae.metrics.mutual_information import (
     Information,
     binned_information,
     exact_information,

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from isavae import __version__
 from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
 from isavae.files import atomic_write
-from isavae.report.paper import learned_exponents, with_series
-from isavae.report.pictures import RunFigures
+from isavae.report.numbered_figures import learned_exponents, with_series
+from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import results
 from isavae.studies.tables.selection import select
@@ -81,7 +81,7 @@ def render(study: Path, pictures: Pictures = "auto") -> str:
     )
     environment.filters |= {"fixed": fixed, "anchor": anchor}
     varying, shared = _settings(table)
-    return environment.get_template("page.html").render(
+    return environment.get_template("study_report.html").render(
         title=study.resolve().name,
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -24,7 +24,7 @@ from isavae.figures import (
     trade_off,
 )
 from isavae.models.priors import PAPER_TREE
-from isavae.report.pictures import RunFigures
+from isavae.report.run_figures import RunFigures
 from isavae.runs import Run
 from isavae.studies import results
 from isavae.studies.tables.selection import select
