@@ -8,15 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data import FactorGrid, ImageDataset
-from isavae.distributions import marginal_entropies
 from isavae.evaluation import encode_all
-from isavae.metrics import Codes, Information, exact_information
+from isavae.metrics import (
+    MIN_INFORMATION,
+    Codes,
+    Information,
+    exact_information,
+    latent_information,
+)
 from isavae.models import VAE
 
 SAMPLE = 10_000
-# Below this a latent is as good as its prior: nobody sees it move.
-ACTIVE_NATS = 0.05
-_LOG_NORMAL = 0.5 * float(np.log(2 * np.pi * np.e))
 
 
 @final
@@ -39,18 +41,15 @@ class LatentSummary:
     @classmethod
     def gather(cls, model: VAE, data: ImageDataset, n: int = SAMPLE) -> "LatentSummary":
         """Encode `n` images drawn with seed 0 (or all, if there are fewer)."""
-        codes = encode_all(model, data if n >= len(data) else data.sample(0, n))
-        assert codes.log_std is not None  # a VAE's posterior has stds
-        given_image = codes.log_std.double().mean(0) + _LOG_NORMAL
-        about_images = marginal_entropies(codes.mean, codes.log_std) - given_image
+        codes = encode_all(model, data if n >= len(data) else data.sample(n, seed=0))
         varying = varying_factors(codes)
         about_factors = exact_information(codes, varying) if varying else None
-        return cls(codes, len(data), about_images.clamp_min(0), about_factors)
+        return cls(codes, len(data), latent_information(codes), about_factors)
 
     @property
     def active(self) -> list[bool]:
-        """Whether each latent says anything about the image."""
-        return (self.about_images > ACTIVE_NATS).tolist()
+        """Whether each latent is in use."""
+        return (self.about_images > MIN_INFORMATION).tolist()
 
     def curves(self, latent: int) -> list[dict[str, Any]]:
         """Mean and standard deviation of a latent's codes at every class of every factor.

@@ -7,9 +7,11 @@ from isavae.metrics.importance import completeness, disentanglement, med, mig_su
 from isavae.metrics.information_gaps import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
 from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
 from isavae.metrics.mutual_information import (
+    MIN_INFORMATION,
     Information,
     binned_information,
     exact_information,
+    latent_information,
     quantised_information,
 )
 from isavae.metrics.score import Score
@@ -26,10 +28,12 @@ from isavae.metrics.unsupervised import (
     relative_strength,
     spearman,
     udr,
+    udr_ranking,
 )
 
 __all__ = [
     "METRICS",
+    "MIN_INFORMATION",
     "Codes",
     "Factor",
     "Information",
@@ -58,6 +62,7 @@ __all__ = [
     "informative",
     "irs",
     "jemmig",
+    "latent_information",
     "latent_mutual_information",
     "med",
     "mig",
@@ -72,4 +77,5 @@ __all__ = [
     "subspace_information",
     "subspace_mig",
     "udr",
+    "udr_ranking",
 ]

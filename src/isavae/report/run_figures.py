@@ -53,7 +53,7 @@ class RunFigures:
         run = Run.open(Path(path))
         data = load(run.config.data)
         if most is not None and len(data) > most:
-            data = data.sample(0, most)
+            data = data.sample(most, seed=0)
         model = run.load_model()
         return cls.of(model, data, encode_all(model, data))
 
@@ -93,7 +93,7 @@ class RunFigures:
 
     def reconstructions(self, n: int = 16) -> Figure:
         """A seeded random sample of images, and their reconstructions below them."""
-        images = self.data.sample(0, min(n, len(self.data))).batch(range(min(n, len(self.data))))
+        images = self.data.sample(min(n, len(self.data)), seed=0).batch(slice(None))
         return reconstructions(images, reconstruct(self.model, images))
 
     def plane(self, draws: int = 4000) -> PositionPlane:
