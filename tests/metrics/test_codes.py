@@ -127,3 +127,15 @@ def test_bad_codes_are_refused():
         Codes([[0.0], [float("nan")]])
     with pytest.raises(ValueError, match="one value per image"):
         Codes(np.zeros((2, 1)), factors={"a": [1, 2], "b": [1, 2, 3]})
+
+
+def test_conditional_moments_leave_out_unknown_classes_and_have_nan_where_no_row_is():
+    table = pl.DataFrame({"a": [0, 0, 0, 1, -1], "b": ["u", "u", "v", "v", "u"]})
+    codes = Codes([[1.0, 0.0], [3.0, 0.0], [9.0, 5.0], [7.0, 6.0], [100.0, 100.0]], factors=table)
+    means, stds = codes.conditional_means(["b", "a"]), codes.conditional_stds(["b", "a"])
+    nan = pytest.approx(float("nan"), nan_ok=True)
+    assert means.tolist() == [[[2.0, 0.0], [nan, nan]], [[9.0, 5.0], [7.0, 6.0]]]
+    assert stds.tolist() == [[[1.0, 0.0], [nan, nan]], [[0.0, 0.0], [0.0, 0.0]]]
+    assert codes.conditional_stds(["a"])[0, 0].item() == pytest.approx(np.std([1, 3, 9]))
+    with pytest.raises(ValueError, match="needs factor labels"):
+        Codes(codes.mean).conditional_means(["a"])

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from isavae.data import ImageDataset
 from isavae.distributions import LpNested
 from isavae.explorer.definitions import score_lines
-from isavae.explorer.latent_summary import LatentSummary, class_names
+from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.library import ServedModel
 from isavae.explorer.uploads import to_bytes
 from isavae.models import Prior
@@ -102,7 +102,7 @@ def describe_images(images: ImageDataset) -> dict[str, Any]:
             {
                 "name": name,
                 "size": size,
-                "classes": class_names(grid, name) if grid else [],
+                "classes": grid.class_names(name) if grid else [],
                 "ordered": name in (grid.ordered or ()) if grid else False,
             }
             for name, size in factors

@@ -1,7 +1,7 @@
 """Every figure is a function: data in, matplotlib `Figure` out; `save` writes it."""
 
 from isavae.figures.exponents import exponent_histograms
-from isavae.figures.factor_panels import Panel, conditional_means, panels
+from isavae.figures.factor_panels import Panel, panels
 from isavae.figures.heatmap import information_matrix
 from isavae.figures.image_pairs import reconstructions
 from isavae.figures.latent_rows import traversals
@@ -22,7 +22,6 @@ __all__ = [
     "Panel",
     "PositionPlane",
     "bias_by_magnitude",
-    "conditional_means",
     "draw_tree",
     "encode",
     "exponent_histograms",

@@ -1,5 +1,6 @@
 """`Codes`: posterior means and log-stds with the factors of their images; all that a score sees."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -136,17 +137,38 @@ class Codes:
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
         return torch.addcmul(self.mean, noise, self.log_std.exp())
 
+    def conditional_means(self, factors: Sequence[str]) -> Float[Tensor, "... latents"]:
+        """Mean code of every combination of some factors' classes, over all other factors.
+
+        Args:
+            factors: Names; one axis of the result for each.
+
+        Returns:
+            Float64; NaN for combinations without a row. Rows with an unknown class are left out.
+
+        Raises:
+            ValueError: If the codes have no such factor.
+
+        Examples:
+            >>> codes = Codes(torch.arange(6.0)[:, None], factors=FactorGrid(("a", "b"), (2, 3)))
+            >>> codes.conditional_means(["b"]).flatten()
+            tensor([1.5000, 2.5000, 3.5000], dtype=torch.float64)
+        """
+        return self._conditional(factors, self.mean.double())
+
+    def conditional_stds(self, factors: Sequence[str]) -> Float[Tensor, "... latents"]:
+        """Standard deviation of the mean codes about `conditional_means(factors)`, like these."""
+        means = self.conditional_means(factors).flatten(0, -2)
+        offsets = self.mean.double() - means[self._grid.combinations(factors)]
+        return self._conditional(factors, offsets.square()).sqrt()
+
     def factor(self, name: str) -> Factor:
         """Labels of one factor.
 
         Raises:
             ValueError: If the codes have no such factor.
         """
-        if self.grid is None:
-            raise ValueError(
-                "This score needs factor labels, but the codes have none: pass factors= to Codes."
-            )
-        column = self.grid.column(name)
+        column = self._grid.column(name)
         counts = np.bincount(column[column >= 0], minlength=1)
         occurs = counts > 0
         renumbered = np.append(
@@ -172,10 +194,6 @@ class Codes:
         Raises:
             ValueError: If a factor is unknown, named twice or takes fewer than two values here.
         """
-        if self.grid is None:
-            raise ValueError(
-                "This score needs factor labels, but the codes have none: pass factors= to Codes."
-            )
         names = self._asked(factors)
         varying = tuple(name for name in names if len(self.factor(name).counts) > 1)
         if factors is None and varying:
@@ -187,10 +205,29 @@ class Codes:
             )
         return names
 
+    @property
+    def _grid(self) -> FactorGrid:
+        if self.grid is None:
+            raise ValueError(
+                "This needs factor labels, but the codes have none: pass factors= to Codes."
+            )
+        return self.grid
+
     def _asked(self, factors: Sequence[str] | None) -> tuple[str, ...]:
-        assert self.grid is not None
-        scored = self.grid.names if self.grid.scored is None else self.grid.scored
+        scored = self._grid.names if self._grid.scored is None else self._grid.scored
         return tuple(scored if factors is None else factors)
+
+    def _conditional(
+        self, factors: Sequence[str], values: Float[Tensor, "n latents"]
+    ) -> Float[Tensor, "... latents"]:
+        """Mean of some values of every row, for every combination of classes."""
+        sizes = [self._grid.sizes[self._grid.position(factor)] for factor in factors]
+        cells = torch.from_numpy(self._grid.combinations(factors))
+        known = cells >= 0
+        counts = torch.bincount(cells[known], minlength=math.prod(sizes))
+        total = torch.zeros(len(counts), self.latents, dtype=torch.float64)
+        total.index_add_(0, cells[known], values[known])
+        return (total / counts[:, None]).unflatten(0, sizes)
 
 
 def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:
