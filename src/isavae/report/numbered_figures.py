@@ -28,6 +28,7 @@ from isavae.report.run_figures import RunFigures
 from isavae.runs import Run
 from isavae.studies import results
 from isavae.studies.tables.selection import select
+from isavae.studies.tables.summary import finished
 from isavae.toys import (
     FactorAnalysis,
     StudentICA,
@@ -133,7 +134,7 @@ def learned_exponents(table: pl.DataFrame) -> np.ndarray:
 
     Learned are exponents that differ between runs of one model.
     """
-    known = table.filter(pl.col("status") == "done", pl.col("exponents").list.len() > 1)
+    known = finished(table).filter(pl.col("exponents").list.len() > 1)
     learned = known.filter(pl.col("exponents").n_unique().over("model") > 1)
     rows = learned["exponents"].to_list()
     width = min(map(len, rows), default=1)

@@ -21,7 +21,7 @@ from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import results
 from isavae.studies.tables.selection import select
-from isavae.studies.tables.summary import summarise
+from isavae.studies.tables.summary import finished, summarise
 
 FEW = 12
 """A study of at most this many finished runs has pictures of each; a larger one, of the chosen."""
@@ -70,8 +70,7 @@ def render(study: Path, pictures: Pictures = "auto") -> str:
     table = results(study)
     if table.is_empty():
         raise ValueError(f"a report needs a study with runs, but {study} has none; run it first")
-    done = table.filter(pl.col("status") == "done")
-    scored = done.filter(pl.col("mig").is_finite(), pl.col("reconstruction").is_finite())
+    done, scored = finished(table), finished(table, ("mig", "reconstruction"))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("isavae.report", "."),
         autoescape=True,
