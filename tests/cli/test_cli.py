@@ -53,9 +53,9 @@ def test_evaluate_with_any_metrics(trained, capsys):
     printed = capsys.readouterr().out
     assert "elbo_decomposition" in printed
     scores = json.loads((trained / "scores.json").read_text())
-    assert scores["metrics"]["mig"]["score"] == pytest.approx(scores["mig"], abs=1e-6)
-    assert scores["metrics"]["subspace_mig"]["settings"]["subspaces"] == [[0, 1], [2, 3]]
-    assert scores["metrics"]["udr"]["settings"]["runs"] == 2
+    assert scores["metrics"]["mig"]["value"] == pytest.approx(scores["mig"], abs=1e-6)
+    assert scores["metrics"]["subspace_mig"]["parameters"]["subspaces"] == [[0, 1], [2, 3]]
+    assert scores["metrics"]["udr"]["parameters"]["runs"] == 2
     assert (trained / "information.png").read_bytes().startswith(b"\x89PNG")
     assert "did you mean mig" in complaint(capsys, "evaluate", str(trained), "--metrics", "migg")
 

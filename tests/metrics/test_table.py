@@ -45,7 +45,7 @@ def test_every_score_lies_in_its_range_and_names_its_definition(whole):
         if row.metric.range.startswith("[0, 1]"):
             assert 0 <= row.score.value <= 1, row.name
         if {"factors", "two factors"} & set(row.metric.needs):
-            assert row.score.settings["factors"] == ("a", "b", "c"), row.name
+            assert row.score.parameters["factors"] == ("a", "b", "c"), row.name
         assert row.metric.source, row.metric.caveat
 
 
@@ -104,17 +104,19 @@ def test_named_scores_are_refused_not_skipped():
 def test_repeats_give_a_standard_error_to_what_has_none():
     table = evaluate(hand_made.overlapping(), ["dci", "mig"], repeats=3)
     assert table["dci"].standard_error > 0
-    assert table["dci"].settings["repeats"] == 3
+    assert table["dci"].parameters["repeats"] == 3
     assert table["mig"].standard_error is None
 
 
 def test_the_table_is_plain_json_with_every_definition(whole):
     _, table = whole
     stored = json.loads(json.dumps(table.to_dict()))
-    assert stored["mig"]["settings"] == {"factors": ["a", "b", "c"], "information": "exact"}
+    assert stored["mig"]["parameters"] == {"factors": ["a", "b", "c"], "information": "exact"}
     assert stored["mig"]["per_factor"].keys() == {"a", "b", "c"}
-    assert stored["binned_mig"]["settings"]["bins"] == 20
-    assert stored["robust_mig"]["settings"]["bins"] == stored["jemmig"]["settings"]["bins"] == 100
+    assert stored["binned_mig"]["parameters"]["bins"] == 20
+    assert (
+        stored["robust_mig"]["parameters"]["bins"] == stored["jemmig"]["parameters"]["bins"] == 100
+    )
     assert stored["subspace_mig"]["standard_error"] > 0
     assert stored["dci"]["terms"].keys() == {"completeness", "informativeness"}
     assert str(table).splitlines()[0].split()[0] == "mig"

@@ -39,7 +39,7 @@ def score_lines(scores: dict[str, Any] | None) -> list[dict[str, Any]]:
             better = "" if metric.better == "neither" else f", {metric.better} is better"
             meaning = f"{metric.range}{better}. {metric.source}; {metric.caveat}."
             lines.append(
-                _line(_words(name), unit, found["score"], found.get("standard_error"), meaning)
+                _line(_words(name), unit, found["value"], found.get("standard_error"), meaning)
             )
     return lines
 

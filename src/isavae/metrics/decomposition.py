@@ -12,7 +12,7 @@ from isavae.distributions.mixtures.entropies import marginal_entropies
 from isavae.metrics.codes import Codes
 from isavae.metrics.pairs import components, draw, log_mixture, log_posterior
 from isavae.metrics.score import Score
-from isavae.metrics.subspaces import Subspace, positions
+from isavae.metrics.subspaces import Subspace, latent_indices
 
 ROWS_AT_ONCE, LEAST_DRAWS = 1 << 15, 1 << 16
 
@@ -82,7 +82,7 @@ def elbo_decomposition(
         terms=terms,
         standard_error=kl_error,
         term_errors=errors,
-        settings={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
+        parameters={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
     )
 
 
@@ -137,7 +137,7 @@ def _error(values: Float[Tensor, "samples"]) -> float:
 
 
 def _partition(subspaces: Sequence[Subspace], latents: int) -> list[list[int]]:
-    chosen = [positions(subspace, latents) for subspace in subspaces]
+    chosen = [latent_indices(subspace, latents) for subspace in subspaces]
     if sorted(j for subspace in chosen for j in subspace) != list(range(latents)):
         raise ValueError(
             f"The subspaces must hold every latent of 0..{latents - 1} once, but are {chosen}."

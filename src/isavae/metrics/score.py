@@ -19,7 +19,7 @@ class Score:
         standard_error: Of `value`, where it is an estimate from samples; None where it is exact or
             where no honest one is known.
         term_errors: Standard errors of `terms`.
-        settings: Factors, bins, sample sizes, seed, predictor: what the number depends on.
+        parameters: Factors, bins, sample sizes, seed, predictor: what the number depends on.
         information: The mutual-information matrix behind the score, where there is one.
     """
 
@@ -28,7 +28,7 @@ class Score:
     terms: Mapping[str, float] = field(default_factory=dict)
     standard_error: float | None = None
     term_errors: Mapping[str, float] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     information: Information | None = None
 
     @property

@@ -182,13 +182,12 @@ def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | No
 
 
 def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: int) -> Score:
-    parameters = inspect.signature(metric.function).parameters
-    settings = {name: value for name, value in given.items() if name in parameters}
-    if "seed" not in parameters or repeats == 1:
-        return metric.function(codes, **settings)
-    runs = [
-        metric.function(codes, **(settings | {"seed": given["seed"] + r})) for r in range(repeats)
-    ]
+    accepted = inspect.signature(metric.function).parameters
+    parameters = {name: value for name, value in given.items() if name in accepted}
+    if "seed" not in accepted or repeats == 1:
+        return metric.function(codes, **parameters)
+    seeds = range(given["seed"], given["seed"] + repeats)
+    runs = [metric.function(codes, **(parameters | {"seed": seed})) for seed in seeds]
     return _mean(runs)
 
 
@@ -210,7 +209,7 @@ def _mean(runs: list[Score]) -> Score:
         },
         terms={name: statistics.fmean(values) for name, values in terms.items()},
         term_errors={name: error(values) for name, values in terms.items()},
-        settings={**runs[0].settings, "repeats": len(runs)},
+        parameters={**runs[0].parameters, "repeats": len(runs)},
     )
 
 
@@ -227,6 +226,6 @@ def _plain(score: Score) -> dict[str, Any]:
         "per_factor": dict(score.per_factor),
         "terms": dict(score.terms),
         "term_errors": dict(score.term_errors),
-        "settings": dict(score.settings),
+        "parameters": dict(score.parameters),
     }
     return {name: value for name, value in parts.items() if value not in (None, {})}

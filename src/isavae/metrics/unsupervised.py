@@ -29,7 +29,7 @@ def active_units(codes: Codes, threshold: float = 0.01) -> Score:
     return Score(
         value=float((variances > threshold).sum()),
         terms={f"latent_{j}": v for j, v in enumerate(variances.tolist())},
-        settings={"threshold": threshold},
+        parameters={"threshold": threshold},
     )
 
 
@@ -63,7 +63,7 @@ def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
     """Mean mutual information, in nats, of two different latents' binned means."""
     pairs = pairwise_information(bin_means(codes.mean, bins), bins).fill_diagonal_(0)
     count = max(1, codes.latents * (codes.latents - 1))
-    return Score(value=float(pairs.sum() / count), settings={"bins": bins})
+    return Score(value=float(pairs.sum() / count), parameters={"bins": bins})
 
 
 def udr(
@@ -143,7 +143,7 @@ def _udr(
             for j in others
         ]
         terms = {f"run_{n}": strength for n, strength in enumerate(strengths)}
-        scores.append(Score(float(np.median(strengths)), terms=terms, settings=parameters))
+        scores.append(Score(float(np.median(strengths)), terms=terms, parameters=parameters))
     return scores
 
 
@@ -167,6 +167,7 @@ def agreement(codes: Codes, others: Sequence[Codes], threshold: float = MIN_INFO
         threshold: Least information I(x; z_j) of a latent, in nats.
     """
     from scipy.optimize import linear_sum_assignment
+    from scipy.stats import sem
 
     _check_same_images([codes, *others])
     active = informative(codes, threshold)
@@ -178,11 +179,9 @@ def agreement(codes: Codes, others: Sequence[Codes], threshold: float = MIN_INFO
         values.append(float(matched / max(1, *similarity.shape)))
     return Score(
         value=float(np.mean(values)),
-        standard_error=float(np.std(values, ddof=1) / len(values) ** 0.5)
-        if len(values) > 1
-        else None,
+        standard_error=float(sem(values)) if len(values) > 1 else None,
         terms={f"run_{i}": value for i, value in enumerate(values)},
-        settings={"threshold": threshold, "runs": len(others) + 1},
+        parameters={"threshold": threshold, "runs": len(others) + 1},
     )
 
 
@@ -211,7 +210,11 @@ def spearman(
     x: Float[Tensor, "n left"], y: Float[Tensor, "n right"]
 ) -> Float[Tensor, "left right"]:
     """|Spearman correlation| of every pair of columns; 0 for constant columns."""
-    left, right = (_standardised(_ranks(values)) for values in (x, y))
+    from scipy.stats import rankdata
+
+    left, right = (
+        _standardised(torch.from_numpy(rankdata(values.numpy(), axis=0))) for values in (x, y)
+    )
     return (left.T @ right / len(x)).abs()
 
 
@@ -232,15 +235,6 @@ def _standardised(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latent
     centered = values.double() - values.double().mean(dim=0)
     std = centered.square().mean(dim=0).sqrt()
     return centered / torch.where(std > 0, std, 1.0)
-
-
-def _ranks(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latents"]:
-    """Ranks of every column, ties averaged."""
-    columns = []
-    for column in values.T:
-        _, inverse, counts = column.unique(return_inverse=True, return_counts=True)
-        columns.append((counts.cumsum(0) - (counts - 1) / 2)[inverse])
-    return torch.stack(columns, dim=1).double() if columns else values.double()
 
 
 def _check_same_images(runs: Sequence[Codes]) -> None:

@@ -43,7 +43,7 @@ SERIES = {"5b": ("beta-vae", "isa-vae"), "5c": ("beta-tcvae", "isa-tcvae"), "6":
 """Which models a trade-off shows; nothing means all of the study."""
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
-NUMBERS = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
+FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
 Named = Iterator[tuple[str, Figure]]
 
 
@@ -51,7 +51,7 @@ def paper_figures(number: str, *sources: Path) -> Named:
     """A figure of the paper, with the name of the file it would be saved as; some have two parts.
 
     Args:
-        number: One of `NUMBERS`; "5" draws 5a-c.
+        number: One of `FIGURES`; "5" draws 5a-c.
         *sources: What to draw it from: nothing for 1, 2 and 4; run directories (or a study, for
             its first two models) for 3; a study for 5-7; a run or a study for 8-16, where the k-th
             of these figures shows the study's k-th model and β, by its representative run. For 4,
@@ -64,8 +64,8 @@ def paper_figures(number: str, *sources: Path) -> Named:
         for part in ("5a", "5b", "5c"):
             yield from paper_figures(part, *sources)
         return
-    if number not in NUMBERS:
-        raise ValueError(f"the paper has figures {', '.join(NUMBERS)}, not {number!r}")
+    if number not in FIGURES:
+        raise ValueError(f"the paper has figures {', '.join(FIGURES)}, not {number!r}")
     if number in DRAWN_FROM_NOTHING:
         yield f"figure{number}", DRAWN_FROM_NOTHING[number]()
     elif number == "4":
