@@ -73,8 +73,8 @@ def main(metrics: list[str]) -> None:
         others=[Codes(codes.mean.flip(1), codes.log_std.flip(1), codes.grid)],
     )
     for row in table:
-        error = row.result.standard_error
-        value = f"{row.result.value:.4f}" + (f" ± {error:.4f}" if error else "")
+        error = row.score.standard_error
+        value = f"{row.score.value:.4f}" + (f" ± {error:.4f}" if error else "")
         print(f"| {row.name} | {value} | {row.seconds:.1f} | <= {PROMISES[row.name]:.0f} |")
     families = {row.metric.family for row in table}
     for family in sorted(families):

@@ -56,8 +56,8 @@ def test_evaluate_with_any_metrics(trained, capsys):
     assert "elbo_decomposition" in printed
     scores = json.loads((trained / "scores.json").read_text())
     assert 0 <= scores["mig"]["value"] <= 1
-    assert scores["subspace_mig"]["settings"]["subspaces"] == [[0, 1], [2, 3]]
-    assert scores["udr"]["settings"]["runs"] == 2
+    assert scores["subspace_mig"]["parameters"]["subspaces"] == [[0, 1], [2, 3]]
+    assert scores["udr"]["parameters"]["runs"] == 2
     assert (trained / "information.png").read_bytes().startswith(b"\x89PNG")
     assert "did you mean mig" in complaint(capsys, "evaluate", str(trained), "--metrics", "migg")
 

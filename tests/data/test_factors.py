@@ -106,3 +106,22 @@ def test_equality():
 def test_bad_grids_and_choices_get_a_sentence(make, message):
     with pytest.raises((ValueError, IndexError), match=message):
         make()
+
+
+def test_combinations_with_an_unknown_class_are_unknown():
+    labels = np.array([[0, 1, 2], [-1, 1, 0], [1, -1, 0], [1, 0, -1], [1, 1, 2]])
+    grid = FactorGrid(("a", "b", "c"), (2, 2, 3), labels=labels)
+    assert grid.combinations(["a", "b", "c"]).tolist() == [5, -1, -1, -1, 11]
+    assert grid.combinations(["c", "a"]).tolist() == [4, -1, 1, -1, 5]
+    whole = FactorGrid(("a", "b", "c"), (2, 2, 3))
+    assert whole.combinations(whole.names).tolist() == list(range(12))
+
+
+def test_grouping_factors_are_unordered_and_small():
+    sizes, text = (
+        (5, 4, 2, 1),
+        {n: [*"vwxyz"[:size]] for n, size in zip("abd", (5, 4, 1), strict=True)},
+    )
+    grid = FactorGrid(("a", "b", "c", "d"), sizes, categories=text)
+    assert grid.grouping_factor(grid.names) == "b"
+    assert grid.grouping_factor(("a", "c", "d")) is None

@@ -18,13 +18,14 @@ from torch.distributions import Independent, Normal
 
 from isavae.cli import main
 from isavae.data import FactorGrid, load
+from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.explorer.api import nearest_row
-from isavae.explorer.contours import iso_contours
+from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
-from isavae.explorer.insight import LatentSummary
-from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.explorer.latent_summary import LatentSummary
+from isavae.explorer.uploads import read_picture, to_gif
 from isavae.metrics import METRICS
 from isavae.models import build_prior
 from isavae.runs import save_model
@@ -240,7 +241,7 @@ def test_an_image_of_the_data_set_has_the_models_posterior(site, run):
     assert answer["index"] == index
     assert answer["classes"] == [0, 2, 0, 5, 9]
     pixels = np.frombuffer(base64.b64decode(answer["pixels"]), np.uint8).reshape(1, 16, 16, 1)
-    assert np.array_equal(pixels, to_bytes(images.batch([index])))
+    assert np.array_equal(pixels, to_uint8(images.batch([index])))
     with torch.no_grad():
         mean, log_std = run.load_model().moments(images.batch([index]))
     assert answer["mean"] == pytest.approx(mean[0].tolist())
@@ -401,7 +402,7 @@ def test_groups_of_a_normal_prior_are_one_card():
 def test_two_hundred_requests_in_flight_are_all_answered_rightly(site, run):
     codes = torch.randn(200, 6, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        expected = to_bytes(run.load_model().decode(codes).mean)
+        expected = to_uint8(run.load_model().decode(codes).mean)
 
     async def all_at_once():
         pairs = [await asyncio.open_connection("127.0.0.1", site.port) for _ in codes]

@@ -22,9 +22,9 @@ from isavae.figures import (
     summary,
     trade_off,
 )
-from isavae.figures.contours import unit_surface
 from isavae.figures.style import colour
 from isavae.figures.trees import node_places
+from isavae.figures.unit_balls import unit_surface
 
 
 def runs(count=4):
@@ -59,8 +59,8 @@ def test_summary_is_mean_and_standard_error_over_seeds():
         by_predicate=(pl.col("model") == "isa-vae") & (pl.col("weight") == 4.0), named=True
     )
     mig = table.filter(model="isa-vae", beta=4.0)["mig"].to_numpy()
-    assert row["runs"] == 4
-    assert row["mig"] == pytest.approx(mig.mean())
+    assert row["done"] == 4
+    assert row["mig_mean"] == pytest.approx(mig.mean())
     assert row["mig_se"] == pytest.approx(mig.std(ddof=1) / 2)
     assert summary(runs(1).filter(status="done"))["mig_se"].null_count() == 5
 
@@ -71,8 +71,8 @@ def test_trade_off_draws_means_errors_weights_and_links():
     axes = figure.axes[0]
     means = summary(table.filter(status="done")).filter(model="isa-vae")
     container = next(c for c in axes.containers if c.get_label() == "isa-vae")
-    np.testing.assert_allclose(container[0].get_xdata(), means["reconstruction"])
-    np.testing.assert_allclose(container[0].get_ydata(), means["mig"])
+    np.testing.assert_allclose(container[0].get_xdata(), means["reconstruction_mean"])
+    np.testing.assert_allclose(container[0].get_ydata(), means["mig_mean"])
     segment = container[2][1].get_segments()[0]
     assert np.ptp(segment[:, 1]) == pytest.approx(2 * means["mig_se"][0])
     assert sorted(text.get_text() for text in axes.texts) == ["1", "1", "4", "4", "7"]

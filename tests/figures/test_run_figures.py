@@ -16,7 +16,6 @@ from isavae.figures import (
     traversals,
 )
 from isavae.figures.style import INK, SHAPES, colour
-from isavae.figures.tiles import mosaic
 from isavae.metrics import Codes, Information
 
 SPRITES = FactorGrid(
@@ -136,16 +135,18 @@ def test_sheet_of_unlabelled_or_foreign_codes_is_refused():
         latent_sheet(codes_on(SPRITES, latents=2), NATS)
 
 
-def test_mosaic_puts_each_image_in_its_place():
-    images = torch.rand(2, 3, 1, 5, 4)
-    sheet = mosaic(images, gap=2)
-    np.testing.assert_array_equal(sheet[7:12, 6:10], images[1, 1, 0])
-    assert (sheet[5:7] == 1).all()
-    assert (sheet[:, 4:6] == 1).all()
+def test_tiles_put_each_image_in_its_place():
+    pixels = torch.randint(255, (2, 3, 1, 5, 4))
+    figure = reconstructions(pixels[0] / 255, pixels[1] / 255)
+    sheet = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(sheet[7:12, 6:10], pixels[1, 1, 0])
+    assert (sheet[5:7] == 255).all()
+    assert (sheet[:, 4:6] == 255).all()
 
 
 def test_traversal_tiles_lie_around_their_ticks():
-    images = torch.rand(2, 3, 3, 5, 5)
+    pixels = torch.randint(256, (2, 3, 3, 5, 5))
+    images = pixels / 255
     figure = traversals(images, torch.tensor([-2.0, 0.0, 2.0]), [7, 0], (slice(0, 4), slice(4, 8)))
     axes = figure.axes[0]
     picture = axes.images[0]
@@ -154,7 +155,7 @@ def test_traversal_tiles_lie_around_their_ticks():
     for row, column in np.ndindex(2, 3):
         down = int((row - top) / (bottom - top) * height)
         across = int((column - left) / (right - left) * width)
-        middle = images[row, column, :, 2, 2]
+        middle = pixels[row, column, :, 2, 2]
         np.testing.assert_array_equal(picture.get_array()[down, across], middle)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["−2", "0", "2"]
     labels = axes.get_yticklabels()

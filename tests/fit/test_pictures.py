@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 
 from isavae.cli import main
 from isavae.data import load
+from isavae.data.tiles import png, tile
 from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
-from isavae.fit.axes import information, with_minimum_std
+from isavae.fit.axes import with_minimum_std
 from isavae.fit.pictures import size_of
-from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate, candidates, peers_of
-from isavae.metrics import Codes, mig, udr
+from isavae.metrics import Codes, latent_information, mig, udr
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
 from isavae.studies import StudyDirectory
@@ -41,7 +41,7 @@ def draw(folder, n=60):
     data = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(n)
     folder.mkdir(parents=True)
     for row in range(n):
-        (folder / f"{row:03d}.png").write_bytes(png(tiles(data.batch([row]), 1)))
+        (folder / f"{row:03d}.png").write_bytes(png(tile(data.batch([row]), 1)))
     return data
 
 
@@ -228,16 +228,16 @@ def test_one_picture_coded_far_finer_than_all_others_is_no_obstacle():
     generator = torch.Generator().manual_seed(0)
     mean = torch.randn(500, 2, generator=generator)
     log_std = torch.full_like(mean, -2.0)
-    plain = information(with_minimum_std(Codes(mean, log_std)))
-    torch.testing.assert_close(plain, information(Codes(mean, log_std)))
+    plain = latent_information(with_minimum_std(Codes(mean, log_std)))
+    torch.testing.assert_close(plain, latent_information(Codes(mean, log_std)))
     # Its neighbours leave no gap at which the finest could be set apart.
     odd = log_std.index_put((torch.tensor([0]), torch.tensor([0])), torch.tensor(-20.0))
     with pytest.raises(ValueError, match="narrowest"):
-        information(Codes(mean, odd))
-    found = information(with_minimum_std(Codes(mean, odd)))
+        latent_information(Codes(mean, odd))
+    found = latent_information(with_minimum_std(Codes(mean, odd)))
     assert plain[0] < found[0] < plain[0] + 20 / 500
     assert found[1] == plain[1]
-    assert information(with_minimum_std(Codes(torch.zeros_like(mean), odd))).isfinite().all()
+    assert latent_information(with_minimum_std(Codes(torch.zeros_like(mean), odd))).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     for pair in (found[:2], found[2:]):
         for one, other in (pair, pair[::-1]):
-            settings = {"correlation": "spearman", "threshold": 0.05}
+            settings = {"rule": "spearman", "threshold": 0.05}
             assert one.udr == udr(one.codes, [other.codes], **settings).value
     shutil.rmtree(found[0].run.path)
     left = candidates(StudyDirectory(out / "study"), load(f"{out / 'pictures.npy'}[axes=chw]"))

@@ -1,16 +1,18 @@
 """Codes from anywhere: arrays, tables with gaps, partial grids."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 
 from isavae.data import FactorGrid
-from isavae.metrics import Codes
+from isavae.metrics import Codes, mig
 from tests import hand_made
 
 
-def test_from_arrays_takes_text_numbers_and_unknown_values():
-    codes = Codes.from_arrays(
+def test_factors_take_text_numbers_and_unknown_values():
+    codes = Codes(
         np.arange(10).reshape(5, 2),
         factors={
             "kind": np.array(["b", "a", None, "b", "c"], dtype=object),
@@ -25,6 +27,67 @@ def test_from_arrays_takes_text_numbers_and_unknown_values():
     assert codes.factor("count").labels.tolist() == [0, -1, 0, 1, 1]
     assert codes.factor("count").known.tolist() == [0, 2, 3, 4]
     assert codes.grid.ordered == ("size", "count")
+
+
+COLUMNS = {
+    "kind": ["b", None, "a", "b"],
+    "size": [2.5, 0.5, float("nan"), 0.5],
+    "count": [10, 9, None, 9],
+    "lit": [True, False, True, True],
+}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame(COLUMNS, strict=False),
+        pd.DataFrame(COLUMNS),
+        pd.DataFrame(COLUMNS).convert_dtypes(),
+        pd.DataFrame(COLUMNS).astype({"kind": "category"}),
+    ],
+    ids=["polars", "pandas", "pandas nullable", "pandas categories"],
+)
+def test_factors_may_be_a_data_frame(frame):
+    codes = Codes(np.eye(4), factors=frame)
+    labels = {name: codes.factor(name).labels.tolist() for name in codes.grid.names}
+    assert labels == {
+        "kind": [1, -1, 0, 1],
+        "size": [1, 0, -1, 0],
+        "count": [1, 0, -1, 0],
+        "lit": [1, 0, 1, 1],
+    }
+    assert codes.grid.ordered == ("size", "count")
+    assert codes.grid.categories["kind"] == ("a", "b")
+    assert codes.grid.categories["count"] == (9, 10)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_means_and_stds_may_be_data_frames(frame):
+    values = {"z1": [0.0, 1.0, 2.0], "z2": [3.0, 4.0, 5.0]}
+    codes = Codes(frame(values), frame(values), frame({"a": [0, 1, 1]}))
+    assert codes.mean.tolist() == codes.log_std.tolist() == [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
+    assert codes.factor_names() == ("a",)
+    with pytest.raises(ValueError, match="`mean` must hold numbers"):
+        Codes(frame({"name": ["x", "y"]}))
+
+
+def test_factors_may_be_a_matrix_of_classes():
+    codes = Codes(torch.zeros(3, 1), factors=torch.tensor([[0, 7], [1, -1], [0, 5]]))
+    assert codes.grid.names == ("factor_0", "factor_1")
+    assert codes.factor("factor_1").labels.tolist() == [1, -1, 0]
+    with pytest.raises(ValueError, match="one column per factor"):
+        Codes(torch.zeros(3, 1), factors=[0, 1, 0])
+
+
+def test_codes_can_be_given_by_position_and_their_score_read_as_score():
+    codes = hand_made.perfect()
+    found = mig(Codes(codes.mean, codes.log_std, codes.grid), factors=None)
+    assert found.score == found.value > 0.99
+
+
+def test_tensors_are_not_copied():
+    mean = torch.zeros(3, 2)
+    assert Codes(mean).mean.data_ptr() == mean.data_ptr()
 
 
 def test_labels_are_those_of_the_grid():
@@ -59,8 +122,20 @@ def test_bad_codes_are_refused():
     with pytest.raises(ValueError, match="6 rows for 5 codes"):
         Codes(torch.zeros(5, 2), None, FactorGrid(("a",), (6,)))
     with pytest.raises(ValueError, match=r"`log_std` must have the shape"):
-        Codes.from_arrays(np.zeros((4, 2)), np.zeros((4, 3)))
+        Codes(np.zeros((4, 2)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match="`mean` is not in row 1"):
-        Codes.from_arrays([[0.0], [float("nan")]])
-    with pytest.raises(ValueError, match="one value an image"):
-        Codes.from_arrays(np.zeros((2, 1)), factors={"a": [1, 2], "b": [1, 2, 3]})
+        Codes([[0.0], [float("nan")]])
+    with pytest.raises(ValueError, match="one value per image"):
+        Codes(np.zeros((2, 1)), factors={"a": [1, 2], "b": [1, 2, 3]})
+
+
+def test_conditional_moments_leave_out_unknown_classes_and_have_nan_where_no_row_is():
+    table = pl.DataFrame({"a": [0, 0, 0, 1, -1], "b": ["u", "u", "v", "v", "u"]})
+    codes = Codes([[1.0, 0.0], [3.0, 0.0], [9.0, 5.0], [7.0, 6.0], [100.0, 100.0]], factors=table)
+    means, stds = codes.conditional_means(["b", "a"]), codes.conditional_stds(["b", "a"])
+    nan = pytest.approx(float("nan"), nan_ok=True)
+    assert means.tolist() == [[[2.0, 0.0], [nan, nan]], [[9.0, 5.0], [7.0, 6.0]]]
+    assert stds.tolist() == [[[1.0, 0.0], [nan, nan]], [[0.0, 0.0], [0.0, 0.0]]]
+    assert codes.conditional_stds(["a"])[0, 0].item() == pytest.approx(np.std([1, 3, 9]))
+    with pytest.raises(ValueError, match="needs factor labels"):
+        Codes(codes.mean).conditional_means(["a"])

@@ -162,13 +162,13 @@ def test_same_class_draws_each_image_of_the_class_equally_often():
     factor = hand_made.unbalanced().factor("b")
     draws = ClassSampler(factor)
     row = factor.known[:1].numpy()
-    like = draws.like(np.repeat(row, 20_000), np.random.default_rng(0))
+    like = draws.same_class(np.repeat(row, 20_000), np.random.default_rng(0))
     members = np.flatnonzero(factor.labels.numpy() == factor.labels[row].numpy())
     counts = np.bincount(like, minlength=len(factor.labels))
     assert counts.sum() == counts[members].sum()
     assert scipy.stats.chisquare(counts[members]).pvalue > 1e-4
     anywhere = np.bincount(
-        draws.any(40_000, np.random.default_rng(1)), minlength=len(factor.labels)
+        draws.any_labelled(40_000, np.random.default_rng(1)), minlength=len(factor.labels)
     )
     assert scipy.stats.chisquare(anywhere[factor.known.numpy()]).pvalue > 1e-4
     assert anywhere.sum() == anywhere[factor.known.numpy()].sum()

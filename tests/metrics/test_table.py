@@ -42,11 +42,11 @@ def test_every_score_lies_in_its_range_and_names_its_definition(whole):
     assert "twice as many" in table.skipped.pop("few_label_accuracy")
     assert not table.skipped
     for row in table:
-        assert isinstance(row.result, Score)
+        assert isinstance(row.score, Score)
         if row.metric.range.startswith("[0, 1]"):
-            assert 0 <= row.result.value <= 1, row.name
+            assert 0 <= row.score.value <= 1, row.name
         if {"factors", "two factors"} & set(row.metric.needs):
-            assert row.result.settings["factors"] == ("a", "b", "c"), row.name
+            assert row.score.parameters["factors"] == ("a", "b", "c"), row.name
         assert row.metric.source, row.metric.caveat
 
 
@@ -59,8 +59,8 @@ def test_scores_do_not_depend_on_the_order_of_latents(whole):
     other = evaluate(permuted(codes, order), "all", **inputs)
     for row in table:
         # The draws of a score that samples are others; ties between splits break another way.
-        tolerance = 6 * (row.result.standard_error or 0) + (0.05 if row.name == "dci" else 1e-4)
-        assert other[row.name].value == pytest.approx(row.result.value, abs=tolerance), row.name
+        tolerance = 6 * (row.score.standard_error or 0) + (0.05 if row.name == "dci" else 1e-4)
+        assert other[row.name].value == pytest.approx(row.score.value, abs=tolerance), row.name
 
 
 def test_scale_free_scores_do_not_depend_on_scale_shift_and_sign(whole):
@@ -105,17 +105,19 @@ def test_named_scores_are_refused_not_skipped():
 def test_repeats_give_a_standard_error_to_what_has_none():
     table = evaluate(hand_made.overlapping(), ["dci", "mig"], repeats=3)
     assert table["dci"].standard_error > 0
-    assert table["dci"].settings["repeats"] == 3
+    assert table["dci"].parameters["repeats"] == 3
     assert table["mig"].standard_error is None
 
 
 def test_the_table_is_plain_json_with_every_definition(whole):
     _, table = whole
     stored = json.loads(json.dumps(table.to_dict()))
-    assert stored["mig"]["settings"] == {"factors": ["a", "b", "c"], "information": "exact"}
+    assert stored["mig"]["parameters"] == {"factors": ["a", "b", "c"], "information": "exact"}
     assert stored["mig"]["per_factor"].keys() == {"a", "b", "c"}
-    assert stored["binned_mig"]["settings"]["bins"] == 20
-    assert stored["robust_mig"]["settings"]["bins"] == stored["jemmig"]["settings"]["bins"] == 100
+    assert stored["binned_mig"]["parameters"]["bins"] == 20
+    assert (
+        stored["robust_mig"]["parameters"]["bins"] == stored["jemmig"]["parameters"]["bins"] == 100
+    )
     assert stored["subspace_mig"]["standard_error"] > 0
     assert stored["dci"]["terms"].keys() == {"completeness", "informativeness"}
     assert str(table).splitlines()[0].split()[0] == "mig"
@@ -125,7 +127,7 @@ def test_partial_grids_with_unknown_labels_are_scored():
     codes = hand_made.unbalanced()
     table = evaluate(codes, ["information", "supervised"])
     assert not {"mig", "dci", "irs", "sap"} & set(table.skipped)
-    assert all(0 <= row.result.value <= 1 for row in table)
+    assert all(0 <= row.score.value <= 1 for row in table)
 
 
 def test_the_page_of_scores_has_every_score_as_the_table_has_it():

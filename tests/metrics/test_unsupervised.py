@@ -18,10 +18,12 @@ from isavae.metrics import (
     gaussian_total_correlation,
     gaussian_wasserstein_correlation,
     informative,
+    latent_information,
     latent_mutual_information,
     relative_strength,
     spearman,
     udr,
+    udr_ranking,
 )
 from tests import hand_made
 
@@ -94,8 +96,8 @@ def strength_as_published(matrix):
     return (column + row) / 2
 
 
-@pytest.mark.parametrize("correlation", ["lasso", "spearman"])
-def test_udr_is_that_of_disentanglement_lib(correlation):
+@pytest.mark.parametrize("rule", ["lasso", "spearman"])
+def test_udr_is_that_of_disentanglement_lib(rule):
     every = runs()
     masks = [informative(codes).numpy() for codes in every]
     assert [mask.sum() for mask in masks] == [3] * 4
@@ -105,7 +107,7 @@ def test_udr_is_that_of_disentanglement_lib(correlation):
         for j in range(len(every)):
             if i == j:
                 continue
-            if correlation == "lasso":
+            if rule == "lasso":
                 model = Lasso(alpha=0.1).fit(scaled[j], scaled[i])
                 matrix = np.abs(model.coef_).T
             else:
@@ -113,13 +115,14 @@ def test_udr_is_that_of_disentanglement_lib(correlation):
                     scipy.stats.spearmanr(scaled[j][:, masks[j]], scaled[i][:, masks[i]])[0]
                 )
                 matrix = matrix[:3, 3:]
-            if correlation == "lasso":
+            if rule == "lasso":
                 matrix = matrix[masks[j]][:, masks[i]]
             strengths.append(strength_as_published(matrix))
         others = every[:i] + every[i + 1 :]
-        found = udr(codes, others, correlation)
+        found = udr(codes, others, rule)
         assert list(found.terms.values()) == pytest.approx(strengths, abs=1e-3)
         assert found.value == pytest.approx(np.median(strengths), abs=1e-3)
+        assert udr_ranking(every, rule)[i].terms == found.terms
 
 
 def test_runs_that_agree_up_to_order_and_sign_agree_fully():
@@ -136,6 +139,18 @@ def test_a_latent_without_a_partner_counts_as_no_agreement():
     active = int(torch.nonzero(informative(codes))[0, 0])
     blind.mean[:, active], blind.log_std[:, active] = 0.0, 0.0
     assert agreement(codes, [blind]).value == pytest.approx(2 / 3)
+
+
+def test_information_of_a_normal_channel_and_of_a_pruned_latent():
+    """I(x; z) = log(1 + signal / noise) / 2 nats for normal means of known noise."""
+    signal = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0)).double()
+    faint = math.sqrt(math.exp(0.08) - 1)  # 0.04 nats: below the threshold
+    clear = math.sqrt(math.exp(0.12) - 1)  # 0.06 nats
+    codes = Codes(signal * torch.tensor([faint, clear, 0.0]), torch.zeros(20_000, 3))
+    assert latent_information(codes).tolist() == pytest.approx([0.04, 0.06, 0.0], abs=2e-3)
+    assert informative(codes).tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="deterministic"):
+        latent_information(Codes(codes.mean))
 
 
 def test_runs_of_other_images_are_refused():

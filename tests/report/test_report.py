@@ -11,8 +11,8 @@ import pytest
 
 from isavae.cli import main
 from isavae.evaluation import encode_all, evaluate
-from isavae.report import NUMBERS, RunFigures, paper_figures, render, write_report
-from isavae.report.paper import learned_exponents
+from isavae.report import FIGURES, RunFigures, paper_figures, render, write_report
+from isavae.report.numbered_figures import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 
 pytestmark = pytest.mark.system
@@ -171,7 +171,7 @@ def test_figures_of_a_run(study):
     ]
     ((_, tree),) = paper_figures("4", run)
     assert sum("$z" in text.get_text() for text in tree.axes[0].texts) == 20
-    assert len(NUMBERS) == len(set(NUMBERS)) == 18
+    assert len(FIGURES) == len(set(FIGURES)) == 18
 
 
 def test_pictures_do_not_depend_on_how_the_run_is_opened(study):

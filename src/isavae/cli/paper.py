@@ -8,7 +8,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from isavae.figures import save
-from isavae.report import NUMBERS, factor_analysis_toy, ica_toy, paper_figures, write_report
+from isavae.report import FIGURES, factor_analysis_toy, ica_toy, paper_figures, write_report
 
 Format = Literal["png", "pdf", "svg"]
 
@@ -32,7 +32,7 @@ def figure(
     """
     if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
         raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
-    for each in NUMBERS if number == "all" else [number]:
+    for each in FIGURES if number == "all" else [number]:
         try:
             for name, drawn in paper_figures(each, *sources):
                 print(save(drawn, out / f"{name}.{format}"))

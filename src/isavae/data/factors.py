@@ -7,6 +7,7 @@ from typing import TypeAlias, final
 
 import numpy as np
 
+MAX_GROUPS = 4  # an unordered factor of more classes would crowd a figure with lines
 Choice: TypeAlias = int | str | float | slice | Sequence[int | str | float] | np.ndarray
 
 
@@ -232,6 +233,49 @@ class FactorGrid:
             self.ordered,
             self.categories,
         )
+
+    def class_names(self, factor: str | int) -> tuple[str, ...]:
+        """Names of a factor's classes: its categories, else the numbers from 0.
+
+        Examples:
+            >>> FactorGrid(("x",), (2,), categories={"x": (0.1 + 0.2, 1)}).class_names("x")
+            ('0.3', '1')
+        """
+        k = self.position(factor)
+        classes = self.categories.get(self.names[k], range(self.sizes[k]))
+        return tuple(f"{c:.3g}" if isinstance(c, float) else str(c) for c in classes)
+
+    def grouping_factor(self, among: Sequence[str]) -> str | None:
+        """The first unordered factor of two to four classes; figures draw a line per class of it.
+
+        Examples:
+            >>> grid = FactorGrid(("shape", "x"), (2, 9), categories={"shape": ("disc", "ring")})
+            >>> grid.grouping_factor(grid.names), grid.grouping_factor(["x"])
+            ('shape', None)
+        """
+        sizes = dict(zip(self.names, self.sizes, strict=True))
+        few = (n for n in among if n not in (self.ordered or ()) and 1 < sizes[n] <= MAX_GROUPS)
+        return next(few, None)
+
+    def combinations(self, factors: Sequence[str]) -> np.ndarray:
+        """Which combination of some factors' classes each row shows.
+
+        Args:
+            factors: Names; the last varies fastest.
+
+        Returns:
+            Row-major numbers of the combinations, int64; -1 where a class is unknown.
+
+        Examples:
+            >>> FactorGrid(("a", "b"), (2, 2)).combinations(["b", "a"])
+            array([0, 2, 1, 3])
+        """
+        cells = np.zeros(len(self), dtype=np.int64)
+        for factor in factors:
+            column = self.column(factor)
+            cells = cells * self.sizes[self.position(factor)] + column
+            cells[column < 0] = -1  # further factors leave it negative
+        return np.maximum(cells, -1)
 
     def _class(self, k: int, one: int | str | float) -> int:
         """One class of factor k, from its category name or its number."""

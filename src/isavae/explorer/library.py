@@ -8,7 +8,7 @@ from threading import Lock, RLock
 from typing import Generic, TypeVar, final
 
 from isavae.data import ImageDataset, load
-from isavae.explorer.insight import LatentSummary
+from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.model_file import ModelFile, State
 from isavae.runs import TrainedModel
 

@@ -4,7 +4,16 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from isavae.figures.style import COLUMN, INK, MUTED, PAGE, colour, in_style, new_figure, number
+from isavae.figures.style import (
+    COLUMN,
+    INK,
+    MUTED,
+    PAGE,
+    colour,
+    format_number,
+    in_style,
+    new_figure,
+)
 
 
 @in_style
@@ -31,7 +40,7 @@ def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: in
         axes.hist(values, edges, color=colour(k), alpha=0.85)
         axes.axvline(2, color=MUTED, lw=0.8, ls=(0, (4, 3)))
         axes.axvline(np.median(values), color=INK, lw=1)
-        axes.set_title(f"$p_{{({k + 1})}}$, median {number(float(np.median(values)))}")
+        axes.set_title(f"$p_{{({k + 1})}}$, median {format_number(float(np.median(values)))}")
         axes.set_xlabel("exponent $p_k$")
     panels[0].set_ylabel(f"runs (of {runs})")
     return figure

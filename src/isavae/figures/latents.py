@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from isavae.data import FactorGrid
-from isavae.figures.panels import Panel, class_names, conditional_means, panels
+from isavae.figures.factor_panels import Panel, panels
 from isavae.figures.style import (
     DIVERGING,
     FAINT,
@@ -69,7 +69,7 @@ def latent_sheet(
         )
     order = nats.sum(1).argsort(descending=True, stable=True).tolist()
     shown, hidden, drawn = order[:rows], order[rows:], panels(grid)
-    surfaces = [_surface(codes.mean, grid, panel)[..., shown].numpy() for panel in drawn]
+    surfaces = [_surface(codes, panel)[..., shown].numpy() for panel in drawn]
     limit = max(float(np.nanmax(abs(surface))) for surface in surfaces) or 1.0
     figure, axes = _layout(len(shown), drawn)
     for row, latent in enumerate(shown):
@@ -89,10 +89,10 @@ def latent_sheet(
     return figure
 
 
-def _surface(means: Tensor, grid: FactorGrid, panel: Panel) -> Tensor:
+def _surface(codes: Codes, panel: Panel) -> Tensor:
     """Mean codes over a panel's axes; for lines, the class that has a line comes first."""
     lines = () if panel.lines is None else (panel.lines,)
-    return conditional_means(means, grid, (*lines, *panel.factors))
+    return codes.conditional_means((*lines, *panel.factors))
 
 
 def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
@@ -145,7 +145,7 @@ def _curve(axes: Axes, codes: np.ndarray, limit: float, panel: Panel, grid: Fact
     if panel.lines is None:
         axes.plot(codes, color=INK, ls=dash, marker=marker, ms=2.5)
     else:
-        for position, name in enumerate(class_names(grid, panel.lines)):
+        for position, name in enumerate(grid.class_names(panel.lines)):
             shade = SHAPES.get(name, colour(position))
             axes.plot(codes[position], color=shade, label=name, ls=dash, marker=marker, ms=2.5)
     axes.set_ylim(-1.06 * limit, 1.06 * limit)
@@ -182,7 +182,7 @@ def _explain(
                 place.set_ylabel(f"$\\leftarrow$ {panel.factors[1]}", fontsize=7, labelpad=2)
             _scale(first, limit)
         else:
-            names = class_names(grid, panel.factors[0])
+            names = grid.class_names(panel.factors[0])
             last.set_xlabel(panel.factors[0])
             for place in axes[:, list(axes[0]).index(first)]:
                 place.set_xticks([0, len(names) - 1], [names[0], names[-1]])

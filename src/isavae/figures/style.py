@@ -88,7 +88,7 @@ def new_figure(
     return figure
 
 
-def bare(axes: Axes) -> None:
+def hide_axes(axes: Axes) -> None:
     """Removes frame and ticks from axes that hold a picture."""
     axes.set_xticks([])
     axes.set_yticks([])
@@ -105,7 +105,7 @@ def latent_name(latent: int) -> str:
     return f"$z_{{{latent + 1}}}$"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three digits and a true minus sign, for labels."""
     return f"{value:.3g}".replace("-", "−")
 

@@ -9,17 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isavae.figures.style import INK, MARKERS, MUTED, PAGE, colour, in_style, new_figure
+from isavae.studies.tables.summary import finished, summarise
+
+SCORES = ("mig", "reconstruction")
 
 
-def finished(runs: pl.DataFrame) -> pl.DataFrame:
+def drawable(runs: pl.DataFrame) -> pl.DataFrame:
     """The rows that can be drawn: done, with a MIG and a reconstruction.
 
     Raises:
         ValueError: There is none.
     """
-    drawn = runs.filter(
-        pl.col("status") == "done", pl.col("mig").is_finite(), pl.col("reconstruction").is_finite()
-    )
+    drawn = finished(runs, SCORES)
     if drawn.is_empty():
         raise ValueError(
             f"a figure of a study needs runs with scores, but none of {len(runs)} is done with a "
@@ -36,20 +37,12 @@ def summary(runs: pl.DataFrame, by: str = "model") -> pl.DataFrame:
         by: The column whose values are the series.
 
     Returns:
-        Columns `by`, `weight` (β; γ where there is no β), `runs`, and mean and standard error of
-        both scores: `mig`, `mig_se`, `reconstruction`, `reconstruction_se`; null for one run.
+        The columns of `isavae.studies.tables.summary.summarise`, by `by` and `weight` (β; γ where
+        there is no β).
     """
     given = [pl.col(name) for name in ("beta", "gamma") if name in runs.columns]
-    scores = [pl.col(name) for name in ("mig", "reconstruction")]
-    return (
-        runs.group_by(pl.col(by), pl.coalesce(given).alias("weight"))
-        .agg(
-            pl.len().alias("runs"),
-            *(score.mean() for score in scores),
-            *((score.std() / pl.len().sqrt()).name.suffix("_se") for score in scores),
-        )
-        .sort(by, "weight", nulls_last=True)
-    )
+    weighted = runs.with_columns(pl.coalesce(given).alias("weight"))
+    return summarise(weighted, SCORES, (by, "weight")).sort(by, "weight", nulls_last=True)
 
 
 def pareto(
@@ -79,7 +72,7 @@ def trade_off(
         by: The column whose values are the series.
         link: For a run's name, where its point leads in an SVG.
     """
-    runs = finished(runs)
+    runs = drawable(runs)
     table = summary(runs, by)
     figure = new_figure(PAGE, 3.8)
     axes = figure.subplots()
@@ -92,8 +85,8 @@ def trade_off(
         )
         if link is not None:
             dots.set_urls([link(run) for run in single["run"]])
-        columns = means.select("reconstruction", "mig", "reconstruction_se", "mig_se")
-        x, y, dx, dy = columns.fill_null(0.0).to_numpy().T
+        names = ("reconstruction_mean", "mig_mean", "reconstruction_se", "mig_se")
+        x, y, dx, dy = means.select(names).fill_null(0.0).to_numpy().T
         axes.errorbar(x, y, dy, dx, color=shade, marker=marker, label=str(name), lw=1,
                       elinewidth=0.9, capsize=1.5, zorder=3)  # fmt: skip
         for place, beta in zip(zip(x, y, strict=True), means["weight"], strict=True):
@@ -106,9 +99,10 @@ def trade_off(
 
 
 def _front(axes: Axes, table: pl.DataFrame) -> None:
-    best = pareto(table["reconstruction"].to_numpy(), table["mig"].to_numpy())
-    front = table.filter(pl.Series(best)).sort("reconstruction")
-    axes.plot(front["reconstruction"], front["mig"], color=MUTED, lw=5, alpha=0.25, zorder=1,
+    x, y = table["reconstruction_mean"].to_numpy(), table["mig_mean"].to_numpy()
+    best = np.flatnonzero(pareto(x, y))
+    front = best[np.argsort(x[best])]
+    axes.plot(x[front], y[front], color=MUTED, lw=5, alpha=0.25, zorder=1,
               solid_capstyle="round", label="Pareto front")  # fmt: skip
 
 
@@ -124,7 +118,7 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
     Raises:
         ValueError: No run has this β.
     """
-    runs = finished(runs)
+    runs = drawable(runs)
     if beta is not None:
         kept = runs.filter(pl.col("beta") == beta)
         if kept.is_empty():

@@ -1,20 +1,14 @@
 """How much each latent says about the pictures, and how far to trust it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import e, log, pi
+from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from isavae.distributions import marginal_entropies
-from isavae.metrics import Codes
-from isavae.metrics.unsupervised import spearman
+from isavae.metrics import MIN_INFORMATION, Codes, latent_information, spearman
 
-LEAST_INFORMATION = 0.05  # nats: below it, a latent is not in use
 FINEST = 2**18  # spread over std; the entropies take twice that
 STABLE, PARTLY = 0.8, 0.6
 Verdict = Literal["stable", "partly stable", "not stable"]
@@ -70,14 +64,8 @@ def with_minimum_std(codes: Codes) -> Codes:
     assert codes.log_std is not None  # ours are posteriors
     std = codes.log_std.double().exp()
     spread = codes.mean.double().amax(0) - codes.mean.double().amin(0) + 14 * std.amax(0)
-    return replace(codes, log_std=torch.maximum(std, spread / FINEST).log().to(codes.mean.dtype))
-
-
-def information(codes: Codes) -> Float[Tensor, "latents"]:
-    """I(x; z_j) = H(z_j) - H(z_j|x) of every latent, in nats, whatever the prior."""
-    assert codes.log_std is not None  # ours are posteriors
-    noise = codes.log_std.double().mean(0) + 0.5 * log(2 * pi * e)
-    return marginal_entropies(codes.mean, codes.log_std) - noise
+    log_std = torch.maximum(std, spread / FINEST).log().to(codes.mean.dtype)
+    return Codes(codes.mean, log_std, codes.grid)
 
 
 def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -> list[Axis]:
@@ -88,14 +76,14 @@ def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -
         others: of the same pictures, by the same model from other seeds.
         subspaces: of its prior.
     """
-    said = information(codes).tolist()
+    said = latent_information(codes).tolist()
     best = [spearman(codes.mean, other.mean).amax(1).numpy() for other in others]
     agreement = np.median(best, axis=0)
     found = [
         [
             Axis(j, k, said[j], float(agreement[j]))
             for j in range(subspace.start, subspace.stop)
-            if said[j] > LEAST_INFORMATION
+            if said[j] > MIN_INFORMATION
         ]
         for k, subspace in enumerate(subspaces)
     ]

@@ -8,8 +8,8 @@ from typing import final
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
-from isavae.fit.axes import LEAST_INFORMATION, information, with_minimum_std
-from isavae.metrics import Codes, udr
+from isavae.fit.axes import with_minimum_std
+from isavae.metrics import Codes, informative, udr_ranking
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
 
@@ -60,7 +60,8 @@ def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]
     for _, group in groupby(found, _beta):
         peers = [*group]
         if len(peers) > 1:
-            ranked += [replace(peer, udr=_agreement(peer, peers)) for peer in peers]
+            scores = udr_ranking([peer.codes for peer in peers], rule="spearman")
+            ranked += [replace(p, udr=s.value) for p, s in zip(peers, scores, strict=True)]
     return ranked
 
 
@@ -75,17 +76,10 @@ def _candidate(path: Path, data: ImageDataset) -> Candidate:
     return Candidate(
         run,
         codes,
-        used=int((information(codes) > LEAST_INFORMATION).sum()),
+        used=int(informative(codes).sum()),
         reconstruction=scores["reconstruction"]["value"],
         kl=scores["kl"]["value"],
     )
-
-
-def _agreement(candidate: Candidate, peers: Sequence[Candidate]) -> float:
-    """UDR among the latents in use: those that hardly say anything agree with nothing."""
-    others = [peer.codes for peer in peers if peer is not candidate]
-    found = udr(candidate.codes, others, correlation="spearman", threshold=LEAST_INFORMATION)
-    return float(found.value)
 
 
 def choose(found: Sequence[Candidate]) -> Candidate:

@@ -1,21 +1,23 @@
 """Scores of codes: exact definitions, on anybody's codes, without a model in sight."""
 
-from isavae.metrics.catalog import METRICS, Metric
+from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.codes import Codes, Factor, NotApplicable
 from isavae.metrics.decomposition import elbo_decomposition
 from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
-from isavae.metrics.information import (
+from isavae.metrics.information_gaps import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
+from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
+from isavae.metrics.mutual_information import (
+    MIN_INFORMATION,
     Information,
     binned_information,
     exact_information,
+    latent_information,
     quantised_information,
 )
-from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
-from isavae.metrics.mig import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
 from isavae.metrics.score import Score
+from isavae.metrics.score_table import ScoreRow, ScoreTable, evaluate, scored_names
 from isavae.metrics.subspaces import subspace_information, subspace_mig
 from isavae.metrics.supervised import dci, explicitness, few_label_accuracy, sap
-from isavae.metrics.table import ScoreRow, ScoreTable, evaluate, scored_names
 from isavae.metrics.unsupervised import (
     active_units,
     agreement,
@@ -26,10 +28,12 @@ from isavae.metrics.unsupervised import (
     relative_strength,
     spearman,
     udr,
+    udr_ranking,
 )
 
 __all__ = [
     "METRICS",
+    "MIN_INFORMATION",
     "Codes",
     "Factor",
     "Information",
@@ -59,6 +63,7 @@ __all__ = [
     "informative",
     "irs",
     "jemmig",
+    "latent_information",
     "latent_mutual_information",
     "med",
     "mig",
@@ -73,4 +78,5 @@ __all__ = [
     "subspace_information",
     "subspace_mig",
     "udr",
+    "udr_ranking",
 ]

@@ -1,8 +1,9 @@
 """`Codes`: posterior means and log-stds with the factors of their images; all that a score sees."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from isavae.data import FactorGrid
+from isavae.metrics.as_tables import as_floats, as_grid
 
 
 @final
@@ -50,14 +52,23 @@ class Factor:
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Codes:
-    """Diagonal normal posteriors q(z|x_n) = N(mean_n, diag exp(2 log_std_n)), one row an image.
+    """Diagonal normal posteriors q(z|x_n) = N(mean_n, diag exp(2 log_std_n)), one row per image.
+
+    Codes of any origin will do: those of a VAE, of PCA, of a foreign encoder, or a table.
 
     Args:
-        mean: Posterior means.
+        mean: Posterior means (or plain codes), shape (images, latents): a tensor, an array, nested
+            lists, or a pandas or polars DataFrame.
         log_std: Logarithms of the posterior standard deviations; None for deterministic codes.
-        grid: Factors of the images, one row each; None if nothing is known about them.
+        factors: Factors of the images: a `FactorGrid`; a mapping or a DataFrame with one value per
+            image for each factor's name; or an array of classes with one column per factor.
+            Values are numbers or text and are sorted into classes; None, NaN and negative integers
+            mean unknown. None if nothing is known about the images.
+
+    Attributes:
+        grid: The factors as a `FactorGrid`, or None.
 
     Raises:
         ValueError: If the shapes or row counts do not fit together or a value is not finite.
@@ -67,46 +78,33 @@ class Codes:
         >>> codes = Codes(torch.zeros(6, 4), torch.zeros(6, 4), grid)
         >>> len(codes), codes.latents, codes.factor_names()
         (6, 4, ('x', 'y'))
+        >>> factors = {"shape": ["disc", "ring", None], "size": [2.5, 1.0, float("nan")]}
+        >>> codes = Codes([[0.1], [0.2], [0.3]], factors=factors)
+        >>> codes.factor("size").labels, codes.factor("shape").counts
+        (tensor([ 1,  0, -1]), tensor([1, 1]))
     """
 
     mean: Float[Tensor, "n latents"]
     log_std: Float[Tensor, "n latents"] | None
-    grid: FactorGrid | None = None
+    grid: FactorGrid | None
 
-    def __post_init__(self) -> None:
-        _require_matrices(self.mean, self.log_std)
-        if self.grid is not None and len(self.grid) != len(self.mean):
-            raise ValueError(
-                f"The grid must describe every code, but has {len(self.grid)} rows for "
-                f"{len(self.mean)} codes: select the same images in both."
-            )
-
-    @classmethod
-    def from_arrays(
-        cls,
+    def __init__(
+        self,
         mean: ArrayLike | Tensor,
         log_std: ArrayLike | Tensor | None = None,
-        factors: FactorGrid | Mapping[str, Sequence | np.ndarray] | None = None,
-    ) -> "Codes":
-        """Codes of any origin: PCA, a foreign encoder, a table.
-
-        Args:
-            mean: Codes (or posterior means), shape (images, latents).
-            log_std: Logarithms of posterior standard deviations, or None for deterministic codes.
-            factors: A grid, or for each factor's name one value an image: numbers or text. Values
-                are sorted into classes; None, NaN and negative integers mean unknown.
-
-        Examples:
-            >>> factors = {"shape": ["disc", "ring", None], "size": [2.5, 1.0, float("nan")]}
-            >>> codes = Codes.from_arrays([[0.1], [0.2], [0.3]], factors=factors)
-            >>> codes.factor("size").labels, codes.factor("shape").counts
-            (tensor([ 1,  0, -1]), tensor([1, 1]))
-        """
-        if isinstance(factors, Mapping):
-            factors = _grid_of(factors)
-        mean, log_std = _floats(mean), None if log_std is None else _floats(log_std)
-        _require_matrices(mean, log_std)
-        return cls(mean, log_std, factors)
+        factors: FactorGrid | Mapping[str, Any] | ArrayLike | Tensor | None = None,
+    ) -> None:
+        means = as_floats("mean", mean)
+        log_stds = None if log_std is None else as_floats("log_std", log_std)
+        _check_matrices(means, log_stds)
+        grid = as_grid(factors)
+        if grid is not None and len(grid) != len(means):
+            raise ValueError(
+                f"The factors must describe every code, but have {len(grid)} rows for "
+                f"{len(means)} codes: select the same images in both."
+            )
+        for name, value in (("mean", means), ("log_std", log_stds), ("grid", grid)):
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -144,6 +142,31 @@ class Codes:
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
         return torch.addcmul(self.mean, noise, self.log_std.exp())
 
+    def conditional_means(self, factors: Sequence[str]) -> Float[Tensor, "... latents"]:
+        """Mean code of every combination of some factors' classes, over all other factors.
+
+        Args:
+            factors: Names; one axis of the result for each.
+
+        Returns:
+            Float64; NaN for combinations without a row. Rows with an unknown class are left out.
+
+        Raises:
+            ValueError: If the codes have no such factor.
+
+        Examples:
+            >>> codes = Codes(torch.arange(6.0)[:, None], factors=FactorGrid(("a", "b"), (2, 3)))
+            >>> codes.conditional_means(["b"]).flatten()
+            tensor([1.5000, 2.5000, 3.5000], dtype=torch.float64)
+        """
+        return self._conditional(factors, self.mean.double())
+
+    def conditional_stds(self, factors: Sequence[str]) -> Float[Tensor, "... latents"]:
+        """Standard deviation of the mean codes about `conditional_means(factors)`, like these."""
+        means = self.conditional_means(factors).flatten(0, -2)
+        offsets = self.mean.double() - means[self._grid.combinations(factors)]
+        return self._conditional(factors, offsets.square()).sqrt()
+
     def factor(self, name: str) -> Factor:
         """Labels of one factor.
 
@@ -151,12 +174,7 @@ class Codes:
             NotApplicable: If the codes have no factors.
             ValueError: If they have no factor of that name.
         """
-        if self.grid is None:
-            raise NotApplicable(
-                "This score needs factor labels, but the codes have none: "
-                "pass a grid, or factors= to Codes.from_arrays."
-            )
-        column = self.grid.column(name)
+        column = self._grid.column(name)
         counts = np.bincount(column[column >= 0], minlength=1)
         occurs = counts > 0
         renumbered = np.append(
@@ -183,11 +201,6 @@ class Codes:
             NotApplicable: If the codes have no factors, or a factor takes fewer than two values.
             ValueError: If a factor is unknown or named twice.
         """
-        if self.grid is None:
-            raise NotApplicable(
-                "This score needs factor labels, but the codes have none: "
-                "pass a grid, or factors= to Codes.from_arrays."
-            )
         names = self._asked(factors)
         varying = tuple(name for name in names if len(self.factor(name).counts) > 1)
         if factors is None and varying:
@@ -201,55 +214,42 @@ class Codes:
             )
         return names
 
+    @property
+    def _grid(self) -> FactorGrid:
+        if self.grid is None:
+            raise NotApplicable(
+                "This needs factor labels, but the codes have none: pass factors= to Codes."
+            )
+        return self.grid
+
     def _asked(self, factors: Sequence[str] | None) -> tuple[str, ...]:
-        assert self.grid is not None
-        scored = self.grid.names if self.grid.scored is None else self.grid.scored
+        scored = self._grid.names if self._grid.scored is None else self._grid.scored
         return tuple(scored if factors is None else factors)
 
+    def _conditional(
+        self, factors: Sequence[str], values: Float[Tensor, "n latents"]
+    ) -> Float[Tensor, "... latents"]:
+        """Mean of some values of every row, for every combination of classes."""
+        sizes = [self._grid.sizes[self._grid.position(factor)] for factor in factors]
+        cells = torch.from_numpy(self._grid.combinations(factors))
+        known = cells >= 0
+        counts = torch.bincount(cells[known], minlength=math.prod(sizes))
+        total = torch.zeros(len(counts), self.latents, dtype=torch.float64)
+        total.index_add_(0, cells[known], values[known])
+        return (total / counts[:, None]).unflatten(0, sizes)
 
-def _require_matrices(mean: Tensor, log_std: Tensor | None) -> None:
+
+def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:
     for name, values in (("mean", mean), ("log_std", log_std)):
         if values is None:
             continue
         if values.ndim != 2 or values.shape != mean.shape:
             raise ValueError(
                 f"`{name}` must have the shape (images, latents) of `mean`, but has "
-                f"{tuple(values.shape)} beside {tuple(mean.shape)}: pass one row an image."
+                f"{tuple(values.shape)} beside {tuple(mean.shape)}: pass one row per image."
             )
         if not torch.isfinite(values).all():
             row = int(torch.nonzero(~torch.isfinite(values))[0, 0])
             raise ValueError(
                 f"Codes must be finite, but `{name}` is not in row {row}: drop such rows first."
             )
-
-
-def _floats(values: ArrayLike | Tensor) -> Tensor:
-    tensor = torch.as_tensor(values).detach().cpu()
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
-
-
-def _grid_of(columns: Mapping[str, Sequence | np.ndarray]) -> FactorGrid:
-    """Any values to classes: sorted distinct values become 0, 1, ...; unknown ones -1."""
-    classes = {name: _classes_of(np.asarray(values)) for name, values in columns.items()}
-    if len({len(labels) for _, labels in classes.values()}) > 1:
-        lengths = {name: len(labels) for name, (_, labels) in classes.items()}
-        raise ValueError(f"Every factor must have one value an image, but lengths are {lengths}.")
-    return FactorGrid(
-        names=tuple(classes),
-        sizes=tuple(max(1, len(values)) for values, _ in classes.values()),
-        labels=np.stack([labels for _, labels in classes.values()], axis=1),
-        ordered=tuple(name for name, (values, _) in classes.items() if values.dtype.kind in "iuf"),
-    )
-
-
-def _classes_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if values.dtype.kind == "f":
-        known = ~np.isnan(values)
-    elif values.dtype.kind in "iu":
-        known = values >= 0
-    else:
-        known = np.array([value is not None and value == value for value in values], dtype=bool)
-        values = np.array([str(value) for value in values])
-    labels = np.full(len(values), -1, dtype=np.int64)
-    distinct, labels[known] = np.unique(values[known], return_inverse=True)
-    return distinct, labels

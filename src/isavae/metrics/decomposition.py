@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 from isavae.distributions import log_mixture, marginal_entropies
 from isavae.metrics.codes import Codes
 from isavae.metrics.score import Score
-from isavae.metrics.subspaces import Subspace, components, draw, log_posterior, positions
+from isavae.metrics.subspaces import Subspace, components, draw, latent_indices, log_posterior
 
 ROWS_AT_ONCE, LEAST_DRAWS = 1 << 15, 1 << 16
 
@@ -81,7 +81,7 @@ def elbo_decomposition(
         terms=terms,
         standard_error=kl_error,
         term_errors=errors,
-        settings={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
+        parameters={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
     )
 
 
@@ -136,7 +136,7 @@ def _error(values: Float[Tensor, "samples"]) -> float:
 
 
 def _partition(subspaces: Sequence[Subspace], latents: int) -> list[list[int]]:
-    chosen = [positions(subspace, latents) for subspace in subspaces]
+    chosen = [latent_indices(subspace, latents) for subspace in subspaces]
     if sorted(j for subspace in chosen for j in subspace) != list(range(latents)):
         raise ValueError(
             f"The subspaces must hold every latent of 0..{latents - 1} once, but are {chosen}."

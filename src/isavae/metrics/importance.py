@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.metrics.codes import Codes
-from isavae.metrics.information import binned_information, exact_information
+from isavae.metrics.mutual_information import binned_information, exact_information
 from isavae.metrics.score import Score
 
 
@@ -54,7 +54,7 @@ def med(codes: Codes, factors: Sequence[str] | None = None, bins: int = 20, top:
     return Score(
         value=disentanglement(importance),
         terms={"completeness": completeness(importance)},
-        settings={"factors": information.factors, "bins": bins, "top": top},
+        parameters={"factors": information.factors, "bins": bins, "top": top},
         information=information,
     )
 
@@ -81,7 +81,7 @@ def modularity(codes: Codes, factors: Sequence[str] | None = None, bins: int = 2
     return Score(
         value=float(per_latent.mean()),
         terms={"active": float(active)},
-        settings={"factors": information.factors, "bins": bins},
+        parameters={"factors": information.factors, "bins": bins},
         information=information,
     )
 
@@ -101,6 +101,6 @@ def mig_sup(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     top = shares[shares.max(dim=1).values > 0.01].topk(2, dim=1).values
     return Score(
         value=float((top[:, 0] - top[:, 1]).mean()) if len(top) else 0.0,
-        settings={"factors": information.factors, "information": "exact", "minimum": 0.01},
+        parameters={"factors": information.factors, "information": "exact", "minimum": 0.01},
         information=information,
     )

@@ -48,14 +48,14 @@ def factor_vae_metric(
         table = np.zeros((len(names), len(active)), dtype=np.int64)
         for k, draw in enumerate(draws):
             for size in _pieces(int(np.count_nonzero(held == k))):
-                first = draw.any(size, random)
-                rows = draw.like(np.repeat(first[:, None], batch_size, axis=1), random)
+                first = draw.any_labelled(size, random)
+                rows = draw.same_class(np.repeat(first[:, None], batch_size, axis=1), random)
                 batch = mean[rows][:, :, active]
                 spread = batch.var(axis=1, ddof=1, dtype=np.float64) / variances[active]
                 table[k] += np.bincount(spread.argmin(axis=1), minlength=len(active))
         return table
 
-    settings = {
+    parameters = {
         "factors": names,
         "train": train,
         "test": test,
@@ -64,7 +64,7 @@ def factor_vae_metric(
         "seed": seed,
     }
     if len(active) == 0:
-        return Score(value=0.0, terms={"active": 0.0}, settings=settings)
+        return Score(value=0.0, terms={"active": 0.0}, parameters=parameters)
     majority = votes(train).argmax(axis=0)
     tested = votes(test)
     accuracy = float(tested[majority, np.arange(len(active))].sum() / test)
@@ -72,7 +72,7 @@ def factor_vae_metric(
         value=accuracy,
         terms={"active": float(len(active))},
         standard_error=(accuracy * (1 - accuracy) / test) ** 0.5,
-        settings=settings,
+        parameters=parameters,
     )
 
 
@@ -111,14 +111,14 @@ def beta_vae_metric(
     for k, draw in enumerate(draws):
         chosen = np.flatnonzero(held == k)
         for some in np.split(chosen, np.cumsum(_pieces(len(chosen)))[:-1]):
-            first = draw.any((len(some), batch_size), random)
-            points[some] = np.abs(mean[first] - mean[draw.like(first, random)]).mean(axis=1)
+            first = draw.any_labelled((len(some), batch_size), random)
+            points[some] = np.abs(mean[first] - mean[draw.same_class(first, random)]).mean(axis=1)
     model = logistic_regression().fit(points[:train], held[:train])
     accuracy = float(np.mean(model.predict(points[train:]) == held[train:]))
     return Score(
         value=accuracy,
         standard_error=(accuracy * (1 - accuracy) / test) ** 0.5,
-        settings={
+        parameters={
             "factors": names,
             "train": train,
             "test": test,
@@ -155,7 +155,7 @@ def irs(codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.
     return Score(
         value=float(score),
         terms={"active": float(len(largest))},
-        settings={"factors": names, "quantile": quantile, "images": len(codes)},
+        parameters={"factors": names, "quantile": quantile, "images": len(codes)},
     )
 
 

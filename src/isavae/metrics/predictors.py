@@ -1,7 +1,8 @@
-"""The scikit-learn predictors behind the supervised scores, with every parameter explicit.
+"""The scikit-learn predictors behind the supervised scores.
 
-scikit-learn is imported where a predictor is made, so that `isavae.metrics` works without it. The
-defaults of scikit-learn change between versions; what is written here does not.
+scikit-learn is imported where a predictor is made, so that `isavae.metrics` works without it. What
+is not set here is scikit-learn's default; tests/metrics/test_predictors.py says which values these
+have, and fails with a version that changes one.
 """
 
 from typing import TYPE_CHECKING
@@ -30,140 +31,49 @@ def histogram_boosting(seed: int, images: int) -> "HistGradientBoostingClassifie
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        loss="log_loss",
-        learning_rate=0.1,
         max_iter=100,
         max_leaf_nodes=8,
         max_depth=3,
         min_samples_leaf=min(20, max(1, images // 15)),
-        l2_regularization=0.0,
-        max_features=1.0,
-        max_bins=255,
-        categorical_features=None,
-        monotonic_cst=None,
-        interaction_cst=None,
-        warm_start=False,
         early_stopping=False,
-        scoring=None,
-        validation_fraction=None,
-        n_iter_no_change=10,
-        tol=1e-7,
-        verbose=0,
         random_state=seed,
-        class_weight=None,
     )
 
 
 def exact_boosting(seed: int) -> "GradientBoostingClassifier":
-    """100 rounds of one depth-3 tree a class: the customary predictor of DCI, and very slow.
-
-    Its `criterion` is left out: newer versions of scikit-learn warn whatever its value.
-    """
+    """100 rounds of one depth-3 tree a class: the customary predictor of DCI, and very slow."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    return GradientBoostingClassifier(
-        loss="log_loss",
-        learning_rate=0.1,
-        n_estimators=100,
-        subsample=1.0,
-        min_samples_split=2,
-        min_samples_leaf=1,
-        min_weight_fraction_leaf=0.0,
-        max_depth=3,
-        min_impurity_decrease=0.0,
-        init=None,
-        random_state=seed,
-        max_features=None,
-        verbose=0,
-        max_leaf_nodes=None,
-        warm_start=False,
-        validation_fraction=0.1,
-        n_iter_no_change=None,
-        tol=1e-4,
-        ccp_alpha=0.0,
-    )
+    return GradientBoostingClassifier(n_estimators=100, max_depth=3, random_state=seed)
 
 
 def random_forest(seed: int) -> "RandomForestClassifier":
     """100 full trees on bootstrap samples, each split the best over all latents."""
     from sklearn.ensemble import RandomForestClassifier
 
-    return RandomForestClassifier(
-        n_estimators=100,
-        criterion="gini",
-        max_depth=None,
-        min_samples_split=2,
-        min_samples_leaf=1,
-        min_weight_fraction_leaf=0.0,
-        max_features=1.0,
-        max_leaf_nodes=None,
-        min_impurity_decrease=0.0,
-        bootstrap=True,
-        oob_score=False,
-        n_jobs=-1,
-        random_state=seed,
-        verbose=0,
-        warm_start=False,
-        class_weight=None,
-        ccp_alpha=0.0,
-        max_samples=None,
-        monotonic_cst=None,  # pyrefly: ignore  # its stubs are older than the parameter
-    )
+    return RandomForestClassifier(n_estimators=100, max_features=1.0, n_jobs=-1, random_state=seed)
 
 
 def lasso(alpha: float) -> "Lasso":
     """Least squares with an L1 penalty, by cyclic coordinate descent."""
     from sklearn.linear_model import Lasso
 
-    return Lasso(
-        alpha=alpha,
-        fit_intercept=True,
-        precompute=False,
-        copy_X=True,
-        max_iter=10_000,
-        tol=1e-4,
-        warm_start=False,
-        positive=False,
-        random_state=None,
-        selection="cyclic",
-    )
+    return Lasso(alpha=alpha, max_iter=10_000)
 
 
 def logistic_regression() -> "LogisticRegression":
     """Multinomial logistic regression with the L2 penalty of strength 1."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(
-        C=1.0,
-        tol=1e-4,
-        fit_intercept=True,
-        class_weight=None,
-        solver="lbfgs",
-        max_iter=10_000,
-        verbose=0,
-        warm_start=False,
-        random_state=None,
-    )
+    return LogisticRegression(C=1.0, max_iter=10_000)
 
 
 def support_vectors() -> "LinearSVC":
     """One-against-the-rest linear support vector machine with balanced classes."""
     from sklearn.svm import LinearSVC
 
-    return LinearSVC(
-        penalty="l2",
-        loss="squared_hinge",
-        dual=False,  # the same optimum as the dual, without its random order of coordinates
-        tol=1e-4,
-        C=0.01,
-        multi_class="ovr",
-        fit_intercept=True,
-        intercept_scaling=1.0,
-        class_weight="balanced",
-        verbose=0,
-        random_state=None,
-        max_iter=1000,
-    )
+    # The primal has the same optimum as the dual, without its random order of coordinates.
+    return LinearSVC(C=0.01, dual=False, class_weight="balanced")
 
 
 def importance_by_histogram_boosting(parts: Split, ordered: bool, seed: int):

@@ -22,9 +22,10 @@ class Split:
     @property
     def standardised(self) -> "Split":
         """Latents with mean 0 and variance 1 over the train images; constant ones stay constant."""
-        mean, std = self.train_x.mean(axis=0), self.train_x.std(axis=0)
-        std = np.where(std > 0, std, 1.0)
-        train, test = (self.train_x - mean) / std, (self.test_x - mean) / std
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(self.train_x)
+        train, test = scaler.transform(self.train_x), scaler.transform(self.test_x)
         return Split(train, self.train_y, test, self.test_y)
 
     def first(self, count: int) -> "Split":
@@ -39,7 +40,7 @@ def split(codes: Codes, factor: Factor, train: int, test: int, seed: int) -> Spl
     """
     known = factor.known.numpy()
     rows = np.random.default_rng(seed).permutation(known)
-    train, test = fitting(len(known), train, test)
+    train, test = split_sizes(len(known), train, test)
     first, second = rows[:train], rows[train : train + test]
 
     def means(chosen: np.ndarray) -> np.ndarray:
@@ -49,7 +50,7 @@ def split(codes: Codes, factor: Factor, train: int, test: int, seed: int) -> Spl
     return Split(means(first), labels[first], means(second), labels[second])
 
 
-def fitting(available: int, train: int, test: int) -> tuple[int, int]:
+def split_sizes(available: int, train: int, test: int) -> tuple[int, int]:
     """Sizes of the two parts of a split of so many images.
 
     Raises:
@@ -77,11 +78,11 @@ class ClassSampler:
         self.counts = factor.counts.numpy()
         self.starts = np.cumsum(self.counts) - self.counts
 
-    def any(self, size: tuple[int, ...] | int, random: np.random.Generator) -> np.ndarray:
+    def any_labelled(self, size: tuple[int, ...] | int, random: np.random.Generator) -> np.ndarray:
         """Images whose class is known."""
         return self.known[random.integers(len(self.known), size=size)]
 
-    def like(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def same_class(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """For each image, one of the same class (possibly itself)."""
         classes = self.labels[rows]
         within = (random.random(rows.shape) * self.counts[classes]).astype(np.int64)

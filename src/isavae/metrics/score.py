@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from isavae.metrics.information import Information
+from isavae.metrics.mutual_information import Information
 
 
 @final
@@ -19,7 +19,7 @@ class Score:
         standard_error: Of `value`, where it is an estimate from samples; None where it is exact or
             where no honest one is known.
         term_errors: Standard errors of `terms`.
-        settings: Factors, bins, sample sizes, seed, predictor: what the number depends on.
+        parameters: Factors, bins, sample sizes, seed, predictor: what the number depends on.
         information: The mutual-information matrix behind the score, where there is one.
     """
 
@@ -28,5 +28,10 @@ class Score:
     terms: Mapping[str, float] = field(default_factory=dict)
     standard_error: float | None = None
     term_errors: Mapping[str, float] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     information: Information | None = None
+
+    @property
+    def score(self) -> float:
+        """The same number as `value`, for code that reads `.score`."""
+        return self.value

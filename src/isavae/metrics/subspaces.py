@@ -9,8 +9,8 @@ from torch import Tensor
 
 from isavae.distributions import QuadraticNormals, log_mixture
 from isavae.metrics.codes import Codes, Factor
-from isavae.metrics.information import Information, factor_columns
-from isavae.metrics.mig import gaps
+from isavae.metrics.information_gaps import gaps
+from isavae.metrics.mutual_information import Information, factor_columns
 from isavae.metrics.score import Score
 
 Subspace = slice | Sequence[int]
@@ -63,7 +63,9 @@ def subspace_mig(
     """
     columns, pointwise = _pointwise(codes, subspaces, factors, samples, seed)
     if published:
-        extra = torch.tensor([len(positions(s, codes.latents)) - 1.0 for s in subspaces]).double()
+        extra = torch.tensor(
+            [len(latent_indices(s, codes.latents)) - 1.0 for s in subspaces]
+        ).double()
         entropy = torch.tensor([column.entropy for column in columns]).double()
         pointwise = pointwise + (extra[:, None] * entropy)[..., None]
     information = _summary(columns, pointwise)
@@ -72,9 +74,9 @@ def subspace_mig(
         value=float(values.mean()),
         per_factor=information.by_factor(values),
         standard_error=_gap_error(pointwise, information),
-        settings={
+        parameters={
             "factors": information.factors,
-            "subspaces": [positions(s, codes.latents) for s in subspaces],
+            "subspaces": [latent_indices(s, codes.latents) for s in subspaces],
             "samples": samples,
             "seed": seed,
             "published": published,
@@ -92,7 +94,7 @@ def _pointwise(
 ) -> tuple[list[Factor], Float[Tensor, "subspaces factors samples"]]:
     """Log q(z_S | v_k) - log q(z_S) for every draw."""
     columns = factor_columns(codes, factors)
-    chosen = [positions(subspace, codes.latents) for subspace in subspaces]
+    chosen = [latent_indices(subspace, codes.latents) for subspace in subspaces]
     values = torch.empty(len(chosen), len(columns), samples, dtype=torch.float64)
     for i, latents in enumerate(chosen):
         normals = components(codes, latents)
@@ -179,7 +181,7 @@ def components(codes: Codes, latents: Sequence[int]) -> QuadraticNormals:
     return QuadraticNormals.from_normals(mean, log_std.exp())
 
 
-def positions(subspace: Subspace, latents: int) -> list[int]:
+def latent_indices(subspace: Subspace, latents: int) -> list[int]:
     """Latents of a subspace, checked."""
     everything = range(latents)
     chosen = list(everything[subspace]) if isinstance(subspace, slice) else list(subspace)

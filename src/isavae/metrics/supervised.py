@@ -14,7 +14,7 @@ from isavae.metrics.predictors import (
     logistic_regression,
     support_vectors,
 )
-from isavae.metrics.samples import Split, fitting, split
+from isavae.metrics.samples import Split, split, split_sizes
 from isavae.metrics.score import Score
 
 
@@ -65,7 +65,7 @@ def dci(
         per_factor={name: float(r.mean()) for name, r in zip(names, right, strict=True)},
         terms={"completeness": completeness(matrix), "informativeness": mean},
         term_errors={"informativeness": error},
-        settings={**_sizes(codes, names, train, test, seed), "predictor": predictor},
+        parameters={**_sizes(codes, names, train, test, seed), "predictor": predictor},
     )
 
 
@@ -102,7 +102,7 @@ def sap(
         value=mean,
         per_factor={name: float(lead.mean()) for name, lead in zip(names, leads, strict=True)},
         standard_error=error,
-        settings=_sizes(codes, names, train, test, seed),
+        parameters=_sizes(codes, names, train, test, seed),
     )
 
 
@@ -136,7 +136,7 @@ def explicitness(
         value=mean,
         per_factor={name: float(i.mean()) for name, i in zip(names, influences, strict=True)},
         standard_error=error,
-        settings=_sizes(codes, names, train, test, seed),
+        parameters=_sizes(codes, names, train, test, seed),
     )
 
 
@@ -164,6 +164,8 @@ def few_label_accuracy(
     Raises:
         ValueError: If there is no such predictor, or too few images for any of the numbers.
     """
+    from scipy.stats import sem
+
     makers = {"logistic": lambda *_: logistic_regression(), "boosting": histogram_boosting}
     if predictor not in makers:
         raise ValueError(f"The predictor must be one of {list(makers)}, but is {predictor!r}.")
@@ -186,7 +188,7 @@ def few_label_accuracy(
     accuracy = np.array([[learned(name, seed + r) for name in names] for r in range(repeats)])
     means = dict(zip(labels, accuracy.mean(axis=1).T, strict=True))  # one a repeat
     spread = means if repeats > 1 else {}
-    errors = {n: float(values.std(ddof=1) / repeats**0.5) for n, values in spread.items()}
+    errors = {count: float(sem(values)) for count, values in spread.items()}
     of_most = accuracy[..., labels.index(most)]
     return Score(
         value=float(means[most].mean()),
@@ -194,7 +196,7 @@ def few_label_accuracy(
         terms={f"accuracy_{count}": float(values.mean()) for count, values in means.items()},
         standard_error=errors.get(most),
         term_errors={f"accuracy_{count}": error for count, error in errors.items()},
-        settings={
+        parameters={
             "factors": names,
             "labels": labels,
             "predictor": predictor,
@@ -230,6 +232,8 @@ def _auc(
     The mean's standard error is that of DeLong et al. (1988): each value is the area plus the
     image's influence on it.
     """
+    from scipy.stats import rankdata
+
     values = []
     for column, c in enumerate(classes):
         positive = labels == c
@@ -237,10 +241,10 @@ def _auc(
         if not 0 < share < 1:
             continue
         scores = probability[:, column]
-        above = _ranks(scores) - 0.5  # how many images score lower, ties half
+        above = rankdata(scores) - 0.5  # how many images score lower, ties half
         among_own = np.empty_like(above)
-        among_own[positive] = _ranks(scores[positive]) - 0.5
-        among_own[~positive] = _ranks(scores[~positive]) - 0.5
+        among_own[positive] = rankdata(scores[positive]) - 0.5
+        among_own[~positive] = rankdata(scores[~positive]) - 0.5
         beaten = (above - among_own) / np.where(
             positive, len(labels) * (1 - share), len(labels) * share
         )
@@ -250,13 +254,6 @@ def _auc(
     return np.mean(values, axis=0) if values else np.full(len(labels), np.nan)
 
 
-def _ranks(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Ranks 1..n, ties averaged."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
-
-
 def _mean_and_error(values: list[Float[np.ndarray, "_"]]) -> tuple[float, float]:
     """Mean over factors of means over test images, and its standard error."""
     errors = [v.var() / len(v) for v in values]
@@ -264,6 +261,6 @@ def _mean_and_error(values: list[Float[np.ndarray, "_"]]) -> tuple[float, float]
 
 
 def _sizes(codes: Codes, names: tuple[str, ...], train: int, test: int, seed: int) -> dict:
-    sizes = [fitting(len(codes.factor(name).known), train, test) for name in names]
+    sizes = [split_sizes(len(codes.factor(name).known), train, test) for name in names]
     used = dict(zip(names, sizes, strict=True)) if len(set(sizes)) > 1 else sizes[0]
     return {"factors": names, "train_and_test": used, "seed": seed}

@@ -7,9 +7,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from isavae.distributions import marginal_entropies
 from isavae.metrics.codes import Codes
-from isavae.metrics.information import bin_means, pairwise_information
+from isavae.metrics.mutual_information import (
+    MIN_INFORMATION,
+    bin_means,
+    latent_information,
+    pairwise_information,
+)
 from isavae.metrics.predictors import lasso_coefficients
 from isavae.metrics.score import Score
 
@@ -25,7 +29,7 @@ def active_units(codes: Codes, threshold: float = 0.01) -> Score:
     return Score(
         value=float((variances > threshold).sum()),
         terms={f"latent_{j}": v for j, v in enumerate(variances.tolist())},
-        settings={"threshold": threshold},
+        parameters={"threshold": threshold},
     )
 
 
@@ -59,15 +63,15 @@ def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
     """Mean mutual information, in nats, of two different latents' binned means."""
     pairs = pairwise_information(bin_means(codes.mean, bins), bins).fill_diagonal_(0)
     count = max(1, codes.latents * (codes.latents - 1))
-    return Score(value=float(pairs.sum() / count), settings={"bins": bins})
+    return Score(value=float(pairs.sum() / count), parameters={"bins": bins})
 
 
 def udr(
     codes: Codes,
     others: Sequence[Codes],
-    correlation: str = "lasso",
+    rule: str = "lasso",
     images: int = 1000,
-    threshold: float = 0.01,
+    threshold: float = MIN_INFORMATION,
     seed: int = 0,
 ) -> Score:
     """Unsupervised disentanglement ranking of one run among others (Duan et al. 2020).
@@ -75,49 +79,83 @@ def udr(
     Median over the other runs of the relative strength of the latents x latents matrix R of
     similarities: mean over rows of max^2 / sum, and over columns, averaged. Only informative
     latents count: those with I(x; z_j) > threshold nats (for any prior; the published code compares
-    KL(q(z_j|x) || N(0, 1)) with it), or, of deterministic codes, those that vary.
+    KL(q(z_j|x) || N(0, 1)) with 0.01), or, of deterministic codes, those that vary.
 
     Args:
         codes: Codes of the run.
         others: Codes of the same images by other runs: same data and settings, other seeds.
-        correlation: `lasso`: |coefficients| (penalty 0.1) that predict this run's standardised
-            latents from the other's; `spearman`: |rank correlation|.
+        rule: What similarity is. `lasso`: |coefficients| (penalty 0.1) that predict this run's
+            standardised latents from the other's; `spearman`: |rank correlation|.
         images: How many images to use.
         threshold: Least information of a latent, in nats.
-        seed: Of the choice of images.
+        seed: Seed of the choice of images.
 
     Raises:
-        ValueError: If there is no other run, an unknown correlation, or runs of different images.
+        ValueError: If there is no other run, an unknown rule, or runs of different images.
     """
-    if correlation not in ("lasso", "spearman"):
-        raise ValueError(f"The correlation must be 'lasso' or 'spearman', but is {correlation!r}.")
-    _require_same_images(codes, others)
-    rows = torch.from_numpy(np.random.default_rng(seed).permutation(len(codes))[:images])
-    mine, active = _standardised(codes.mean[rows]), informative(codes, threshold)
-    strengths = []
-    for other in others:
-        x, theirs = _standardised(other.mean[rows]), informative(other, threshold)
-        x, y = x * theirs, mine * active
-        similarity = (
-            torch.from_numpy(lasso_coefficients(x.numpy(), y.numpy(), alpha=0.1))
-            if correlation == "lasso"
-            else spearman(x, y)
-        )
-        strengths.append(relative_strength(similarity[theirs][:, active]))
-    return Score(
-        value=float(np.median(strengths)),
-        terms={f"run_{i}": strength for i, strength in enumerate(strengths)},
-        settings={
-            "correlation": correlation,
-            "images": len(rows),
-            "threshold": threshold,
-            "runs": len(others) + 1,
-            "seed": seed,
-        },
-    )
+    return _udr([codes, *others], 1, rule, images, threshold, seed)[0]
 
 
-def agreement(codes: Codes, others: Sequence[Codes], threshold: float = 0.01) -> Score:
+def udr_ranking(
+    runs: Sequence[Codes],
+    rule: str = "lasso",
+    images: int = 1000,
+    threshold: float = MIN_INFORMATION,
+    seed: int = 0,
+) -> list[Score]:
+    """The `udr` of every run among the others; the run with the highest is the one to choose.
+
+    Args:
+        runs: Codes of the same images by two or more runs.
+        rule: See `udr`.
+        images: See `udr`.
+        threshold: See `udr`.
+        seed: See `udr`.
+
+    Raises:
+        ValueError: If there is one run only, an unknown rule, or runs of different images.
+    """
+    return _udr(runs, len(runs), rule, images, threshold, seed)
+
+
+def _udr(
+    runs: Sequence[Codes], ranked: int, rule: str, images: int, threshold: float, seed: int
+) -> list[Score]:
+    """Scores of the first `ranked` runs, each among all others."""
+    if rule not in ("lasso", "spearman"):
+        raise ValueError(f"The rule must be 'lasso' or 'spearman', but is {rule!r}.")
+    _check_same_images(runs)
+    rows = torch.from_numpy(np.random.default_rng(seed).permutation(len(runs[0]))[:images])
+    active = [informative(run, threshold) for run in runs]
+    z = [_standardised(run.mean[rows]) * a for run, a in zip(runs, active, strict=True)]
+    parameters = {
+        "rule": rule,
+        "images": len(rows),
+        "threshold": threshold,
+        "runs": len(runs),
+        "seed": seed,
+    }
+    scores = []
+    for i in range(ranked):
+        others = [j for j in range(len(runs)) if j != i]
+        strengths = [
+            relative_strength(_similarity(rule, z[j], z[i])[active[j]][:, active[i]])
+            for j in others
+        ]
+        terms = {f"run_{n}": strength for n, strength in enumerate(strengths)}
+        scores.append(Score(float(np.median(strengths)), terms=terms, parameters=parameters))
+    return scores
+
+
+def _similarity(
+    rule: str, theirs: Float[Tensor, "n left"], mine: Float[Tensor, "n right"]
+) -> Float[Tensor, "left right"]:
+    if rule == "spearman":
+        return spearman(theirs, mine)
+    return torch.from_numpy(lasso_coefficients(theirs.numpy(), mine.numpy(), alpha=0.1))
+
+
+def agreement(codes: Codes, others: Sequence[Codes], threshold: float = MIN_INFORMATION) -> Score:
     """Mean |Spearman correlation| of latents matched one to one with those of other runs.
 
     Informative latents of two runs are matched so that the sum is largest; the sum is divided by
@@ -129,8 +167,9 @@ def agreement(codes: Codes, others: Sequence[Codes], threshold: float = 0.01) ->
         threshold: Least information I(x; z_j) of a latent, in nats.
     """
     from scipy.optimize import linear_sum_assignment
+    from scipy.stats import sem
 
-    _require_same_images(codes, others)
+    _check_same_images([codes, *others])
     active = informative(codes, threshold)
     values = []
     for other in others:
@@ -140,23 +179,20 @@ def agreement(codes: Codes, others: Sequence[Codes], threshold: float = 0.01) ->
         values.append(float(matched / max(1, *similarity.shape)))
     return Score(
         value=float(np.mean(values)),
-        standard_error=float(np.std(values, ddof=1) / len(values) ** 0.5)
-        if len(values) > 1
-        else None,
+        standard_error=float(sem(values)) if len(values) > 1 else None,
         terms={f"run_{i}": value for i, value in enumerate(values)},
-        settings={"threshold": threshold, "runs": len(others) + 1},
+        parameters={"threshold": threshold, "runs": len(others) + 1},
     )
 
 
-def informative(codes: Codes, threshold: float = 0.01) -> Bool[Tensor, "latents"]:
-    """Latents with I(x; z_j) = H(z_j) - H(z_j | x) above a threshold in nats, whatever the prior.
+def informative(codes: Codes, threshold: float = MIN_INFORMATION) -> Bool[Tensor, "latents"]:
+    """Latents in use: those with I(x; z_j) above a threshold in nats.
 
     Of deterministic codes, the latents that vary.
     """
     if codes.log_std is None:
         return codes.mean.max(dim=0).values > codes.mean.min(dim=0).values
-    noise = codes.log_std.double().mean(dim=0) + 0.5 * np.log(2 * np.pi * np.e)
-    return marginal_entropies(*codes.posteriors()) - noise > threshold
+    return latent_information(codes) > threshold
 
 
 def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
@@ -174,7 +210,11 @@ def spearman(
     x: Float[Tensor, "n left"], y: Float[Tensor, "n right"]
 ) -> Float[Tensor, "left right"]:
     """|Spearman correlation| of every pair of columns; 0 for constant columns."""
-    left, right = (_standardised(_ranks(values)) for values in (x, y))
+    from scipy.stats import rankdata
+
+    left, right = (
+        _standardised(torch.from_numpy(rankdata(values.numpy(), axis=0))) for values in (x, y)
+    )
     return (left.T @ right / len(x)).abs()
 
 
@@ -197,19 +237,10 @@ def _standardised(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latent
     return centered / torch.where(std > 0, std, 1.0)
 
 
-def _ranks(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latents"]:
-    """Ranks of every column, ties averaged."""
-    columns = []
-    for column in values.T:
-        _, inverse, counts = column.unique(return_inverse=True, return_counts=True)
-        columns.append((counts.cumsum(0) - (counts - 1) / 2)[inverse])
-    return torch.stack(columns, dim=1).double() if columns else values.double()
-
-
-def _require_same_images(codes: Codes, others: Sequence[Codes]) -> None:
-    if not others or any(len(other) != len(codes) for other in others):
-        sizes = [len(other) for other in others]
+def _check_same_images(runs: Sequence[Codes]) -> None:
+    first, *others = [len(run) for run in runs]
+    if set(others) != {first}:
         raise ValueError(
-            f"Agreement needs other runs' codes of the same {len(codes)} images, "
-            f"but got runs of {sizes} images: encode the same data set with every run."
+            f"Agreement needs other runs' codes of the same {first} images, "
+            f"but got runs of {others} images: encode the same data set with every run."
         )

@@ -1,11 +1,11 @@
 """From run and study directories to pictures: the paper's figures by number, and a study's page."""
 
-from isavae.report.page import render, write_report
-from isavae.report.paper import NUMBERS, factor_analysis_toy, ica_toy, paper_figures
-from isavae.report.pictures import RunFigures
+from isavae.report.numbered_figures import FIGURES, factor_analysis_toy, ica_toy, paper_figures
+from isavae.report.run_figures import RunFigures
+from isavae.report.study_report import render, write_report
 
 __all__ = [
-    "NUMBERS",
+    "FIGURES",
     "RunFigures",
     "factor_analysis_toy",
     "ica_toy",

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from isavae.evaluation import encode_all
-from isavae.metrics import Codes, udr
+from isavae.metrics import Codes, udr_ranking
 from isavae.runs import Run
 from isavae.studies.shared_data import open_shared
 from isavae.studies.tables.summary import group_columns, require_scores
@@ -61,9 +61,9 @@ def udr_scores(group: pl.DataFrame) -> pl.Series:
     """
     codes = {row: code for row, path in enumerate(group["path"]) if (code := _codes(path))}
     scores: list[float | None] = [None] * len(group)
-    for row, own in codes.items():
-        others = [code for other, code in codes.items() if other != row]
-        scores[row] = udr(own, others).value if others else None
+    if len(codes) > 1:
+        for row, score in zip(codes, udr_ranking([*codes.values()], rule="lasso"), strict=True):
+            scores[row] = score.value
     return pl.Series(scores, dtype=pl.Float64)
 
 

@@ -26,14 +26,22 @@ def group_columns(table: pl.DataFrame) -> list[str]:
     return ["model", *varying, "beta"]
 
 
+def finished(table: pl.DataFrame, scores: Sequence[str] = ()) -> pl.DataFrame:
+    """The rows of runs that are done, with a finite value of every given score."""
+    return table.filter(pl.col("status") == "done", *(pl.col(name).is_finite() for name in scores))
+
+
 def summarise(
-    table: pl.DataFrame, scores: Sequence[str] = ("mig", "reconstruction")
+    table: pl.DataFrame,
+    scores: Sequence[str] = ("mig", "reconstruction"),
+    by: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Mean, standard error, median and quartiles of scores by model, β, and what else varies.
 
     Args:
         table: `results(...)`.
         scores: columns of it; reconstruction and KL in nats.
+        by: Columns that distinguish the groups; by default those of `group_columns`.
 
     Returns:
         One row a group: its settings, `done` and `failed` runs, and per score `_mean`, `_se`,
@@ -43,7 +51,7 @@ def summarise(
         ValueError: for a score that the table does not have.
     """
     require_scores(table, scores)
-    groups = group_columns(table)
+    groups = group_columns(table) if by is None else list(by)
     is_done = pl.col("status") == "done"
     columns: list[pl.Expr] = [
         is_done.sum().alias("done"),

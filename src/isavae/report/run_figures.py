@@ -93,7 +93,7 @@ class RunFigures:
 
     def reconstructions(self, n: int = 16) -> Figure:
         """A seeded random sample of images, and their reconstructions below them."""
-        images = self.data.sample(min(n, len(self.data))).batch(range(min(n, len(self.data))))
+        images = self.data.sample(min(n, len(self.data))).batch(slice(None))
         return reconstructions(images, reconstruct(self.model, images))
 
     def plane(self, draws: int = 4000) -> PositionPlane:

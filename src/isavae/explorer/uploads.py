@@ -59,14 +59,6 @@ def _opaque(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", coloured.size, "black"), coloured).convert("RGB")
 
 
-def to_bytes(
-    images: Float[Tensor, "n channels height width"],
-) -> UInt8[np.ndarray, "n height width channels"]:
-    """Pixels in [0, 1] as 8 bits, channels last, as a canvas wants them."""
-    scaled = (images.clamp(0, 1) * 255).round().to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous().numpy()
-
-
 def to_gif(frames: UInt8[np.ndarray, "n height width channels"], milliseconds: int) -> bytes:
     """An endless animation there and back again, enlarged to be seen.
 

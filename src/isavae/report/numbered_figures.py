@@ -24,10 +24,11 @@ from isavae.figures import (
     trade_off,
 )
 from isavae.models import PAPER_TREE
-from isavae.report.pictures import RunFigures
+from isavae.report.run_figures import RunFigures
 from isavae.runs import Run
 from isavae.studies import results
 from isavae.studies.tables.selection import select
+from isavae.studies.tables.summary import finished
 from isavae.toys import (
     FactorAnalysis,
     StudentICA,
@@ -42,7 +43,7 @@ SERIES = {"5b": ("beta-vae", "isa-vae"), "5c": ("beta-tcvae", "isa-tcvae"), "6":
 """Which models a trade-off shows; nothing means all of the study."""
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
-NUMBERS = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
+FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
 Named = Iterator[tuple[str, Figure]]
 
 
@@ -50,7 +51,7 @@ def paper_figures(number: str, *sources: Path) -> Named:
     """A figure of the paper, with the name of the file it would be saved as; some have two parts.
 
     Args:
-        number: One of `NUMBERS`; "5" draws 5a-c.
+        number: One of `FIGURES`; "5" draws 5a-c.
         *sources: What to draw it from: nothing for 1, 2 and 4; run directories (or a study, for
             its first two models) for 3; a study for 5-7; a run or a study for 8-16, where the k-th
             of these figures shows the study's k-th model and β, by its representative run. For 4,
@@ -63,8 +64,8 @@ def paper_figures(number: str, *sources: Path) -> Named:
         for part in ("5a", "5b", "5c"):
             yield from paper_figures(part, *sources)
         return
-    if number not in NUMBERS:
-        raise ValueError(f"the paper has figures {', '.join(NUMBERS)}, not {number!r}")
+    if number not in FIGURES:
+        raise ValueError(f"the paper has figures {', '.join(FIGURES)}, not {number!r}")
     if number in DRAWN_FROM_NOTHING:
         yield f"figure{number}", DRAWN_FROM_NOTHING[number]()
     elif number == "4":
@@ -133,7 +134,7 @@ def learned_exponents(table: pl.DataFrame) -> np.ndarray:
 
     Learned are exponents that differ between runs of one model.
     """
-    known = table.filter(pl.col("status") == "done", pl.col("exponents").list.len() > 1)
+    known = finished(table).filter(pl.col("exponents").list.len() > 1)
     learned = known.filter(pl.col("exponents").n_unique().over("model") > 1)
     rows = learned["exponents"].to_list()
     width = min(map(len, rows), default=1)

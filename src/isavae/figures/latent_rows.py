@@ -10,11 +10,11 @@ from torch import Tensor
 from isavae.figures.style import (
     PAGE,
     colour,
+    format_number,
     in_style,
     latent_name,
     mark_subspaces,
     new_figure,
-    number,
     subspace_of,
 )
 from isavae.figures.tiles import show_tiles
@@ -51,7 +51,7 @@ def traversals(
     axes = figure.subplots()
     show_tiles(axes, images)
     ticks = range(0, steps, 2 if steps > 9 else 1)
-    axes.set_xticks(ticks, [number(float(values[step])) for step in ticks])
+    axes.set_xticks(ticks, [format_number(float(values[step])) for step in ticks])
     axes.tick_params(length=0)
     axes.set_xlabel("value of the latent; the others stay as encoded")
     mark_rows(axes, shown, subspaces)

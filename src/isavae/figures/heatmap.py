@@ -9,13 +9,13 @@ from isavae.figures.style import (
     INK,
     PAGE,
     SEQUENTIAL,
-    bare,
     colour,
+    format_number,
+    hide_axes,
     in_style,
     latent_name,
     mark_subspaces,
     new_figure,
-    number,
     subspace_of,
 )
 from isavae.metrics import Information
@@ -61,9 +61,12 @@ def information_matrix(
                 axes.text(k, j, f"{value:.2f}", ha="center", va="center", color=shade, size=7)
     for k, best in enumerate(information.mutual.argmax(dim=0).tolist()):
         axes.add_patch(Rectangle((k - 0.5, best - 0.5), 1, 1, fill=False, color=colour(1), lw=1.4))
-    bare(axes)
+    hide_axes(axes)
     entropies = information.factor_entropies.tolist()
-    heads = [f"{f}\n$H$ = {number(h)}" for f, h in zip(information.factors, entropies, strict=True)]
+    heads = [
+        f"{f}\n$H$ = {format_number(h)}"
+        for f, h in zip(information.factors, entropies, strict=True)
+    ]
     axes.set_xticks(range(columns), heads)
     axes.set_yticks(range(rows), names)
     axes.tick_params(length=0)

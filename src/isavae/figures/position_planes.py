@@ -11,8 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from isavae.data import FactorGrid
-from isavae.figures.panels import conditional_means, panels
+from isavae.figures.factor_panels import panels
 from isavae.figures.style import BLUE, DATA, PAGE, RED, in_style, latent_name, new_figure
 from isavae.metrics import Codes, Information
 
@@ -50,23 +49,23 @@ def position_plane(
     Raises:
         ValueError: The grid has no two factors to map, or the codes have one latent.
     """
-    grid, factors = _mapped(codes)
+    factors = _mapped(codes)
     if codes.latents < 2:
         raise ValueError("the orientation of a plane needs two latents, but the model has one")
     nats = information.mutual[:, [information.factors.index(name) for name in factors]]
     pairs = nats[:, :1] + nats[:, 1]  # I(z_a; first factor) + I(z_b; second factor)
     best = int(pairs.fill_diagonal_(-math.inf).argmax())
     first, second = divmod(best, codes.latents)
-    means = conditional_means(codes.mean, grid, factors)[..., [first, second]]
+    means = codes.conditional_means(factors)[..., [first, second]]
     return PositionPlane(factors, (first, second), means, prior[:, [first, second]])
 
 
-def _mapped(codes: Codes) -> tuple[FactorGrid, tuple[str, str]]:
+def _mapped(codes: Codes) -> tuple[str, str]:
     grid = codes.grid
     if grid is not None:
         for panel in panels(grid):
             if len(panel.factors) == 2:
-                return grid, (panel.factors[0], panel.factors[1])
+                return panel.factors[0], panel.factors[1]
     raise ValueError(
         "the orientation of a plane needs two ordered factors, such as posX and posY, but the data "
         f"set has {'none' if grid is None else grid.names}"

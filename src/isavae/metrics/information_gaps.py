@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.metrics.codes import Codes
-from isavae.metrics.information import (
+from isavae.metrics.mutual_information import (
     Information,
     binned_information,
     exact_information,
@@ -110,7 +110,7 @@ def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     return Score(
         value=float(largest.sum() / information.factor_entropies.sum()),
         per_factor=information.by_factor(largest / information.factor_entropies),
-        settings={"factors": information.factors, "information": "exact"},
+        parameters={"factors": information.factors, "information": "exact"},
         information=information,
     )
 
@@ -128,14 +128,14 @@ def _top_two(values: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
     return torch.topk(values, 2, dim=0)
 
 
-def _gap_score(information: Information, settings: dict[str, object]) -> Score:
-    return _score(gaps(information), information, settings)
+def _gap_score(information: Information, parameters: dict[str, object]) -> Score:
+    return _score(gaps(information), information, parameters)
 
 
-def _score(values: Tensor, information: Information, settings: dict[str, object]) -> Score:
+def _score(values: Tensor, information: Information, parameters: dict[str, object]) -> Score:
     return Score(
         value=float(values.mean()),
         per_factor=information.by_factor(values),
-        settings={"factors": information.factors, **settings},
+        parameters={"factors": information.factors, **parameters},
         information=information,
     )

@@ -11,7 +11,7 @@ from typing import Any, final
 from torch.distributions import Distribution
 
 from isavae.distributions import UnresolvedMixtureError
-from isavae.metrics.catalog import METRICS, Metric
+from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace
@@ -179,13 +179,12 @@ def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | No
 
 
 def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: int) -> Score:
-    parameters = inspect.signature(metric.function).parameters
-    settings = {name: value for name, value in given.items() if name in parameters}
-    if "seed" not in parameters or repeats == 1:
-        return metric.function(codes, **settings)
-    runs = [
-        metric.function(codes, **(settings | {"seed": given["seed"] + r})) for r in range(repeats)
-    ]
+    accepted = inspect.signature(metric.function).parameters
+    parameters = {name: value for name, value in given.items() if name in accepted}
+    if "seed" not in accepted or repeats == 1:
+        return metric.function(codes, **parameters)
+    seeds = range(given["seed"], given["seed"] + repeats)
+    runs = [metric.function(codes, **(parameters | {"seed": seed})) for seed in seeds]
     return _mean(runs)
 
 
@@ -207,7 +206,7 @@ def _mean(runs: list[Score]) -> Score:
         },
         terms={name: statistics.fmean(values) for name, values in terms.items()},
         term_errors={name: error(values) for name, values in terms.items()},
-        settings={**runs[0].settings, "repeats": len(runs)},
+        parameters={**runs[0].parameters, "repeats": len(runs)},
     )
 
 
@@ -224,6 +223,6 @@ def _plain(score: Score) -> dict[str, Any]:
         "per_factor": dict(score.per_factor),
         "terms": dict(score.terms),
         "term_errors": dict(score.term_errors),
-        "settings": dict(score.settings),
+        "parameters": dict(score.parameters),
     }
     return {name: value for name, value in parts.items() if value not in (None, {})}

@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from isavae import __version__
 from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
 from isavae.files import atomic_write
-from isavae.report.paper import learned_exponents, with_series
-from isavae.report.pictures import RunFigures
+from isavae.report.numbered_figures import learned_exponents, with_series
+from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import results
 from isavae.studies.tables.selection import select
-from isavae.studies.tables.summary import summarise
+from isavae.studies.tables.summary import finished, summarise
 
 FEW = 12
 """A study of at most this many finished runs has pictures of each; a larger one, of the chosen."""
@@ -70,8 +70,7 @@ def render(study: Path, pictures: Pictures = "auto") -> str:
     table = results(study)
     if table.is_empty():
         raise ValueError(f"a report needs a study with runs, but {study} has none; run it first")
-    done = table.filter(pl.col("status") == "done")
-    scored = done.filter(pl.col("mig").is_finite(), pl.col("reconstruction").is_finite())
+    done, scored = finished(table), finished(table, ("mig", "reconstruction"))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("isavae.report", "."),
         autoescape=True,
@@ -81,7 +80,7 @@ def render(study: Path, pictures: Pictures = "auto") -> str:
     )
     environment.filters |= {"fixed": fixed, "anchor": anchor}
     varying, shared = _settings(table)
-    return environment.get_template("page.html").render(
+    return environment.get_template("study_report.html").render(
         title=study.resolve().name,
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
