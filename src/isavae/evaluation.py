@@ -138,7 +138,7 @@ def evaluate(
 
     Returns:
         Every score under its name, as a dict with "value" and, where known, "standard_error",
-        "per_factor", "terms" and "settings"; beside them "data" and "n_images"; "factors" and
+        "per_factor", "terms" and "parameters"; beside them "data" and "n_images"; "factors" and
         "mutual_information" (latents x factors, nats) where factors vary; "exponents" of an
         Lp-nested prior; "skipped", the reasons for scores that the codes do not allow.
     """
