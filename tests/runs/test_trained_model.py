@@ -101,7 +101,9 @@ def test_a_scikit_learn_model_travels_too(images, tmp_path):
     settings = {"width": 24, "max_iter": 3, "image_shape": SHAPE, "random_state": 0}
     estimator = ISAVAE((2, 3), p=(2.0, 3.0), **settings).fit(rows)
     estimator.trained_.save(tmp_path / "one.safetensors")
-    mean, _ = TrainedModel.load(tmp_path / "one.safetensors").encode(images)
+    loaded = TrainedModel.load(tmp_path / "one.safetensors")
+    assert loaded.facts == {"step": 3, "steps": 3}
+    mean, _ = loaded.encode(images)
     torch.testing.assert_close(mean, torch.from_numpy(estimator.transform(rows)))
 
 

@@ -232,6 +232,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             verbose=self.verbose,
         )
         self.n_iter_ = self._state.step
+        self.trained_.facts.update(step=self.n_iter_, steps=self.n_iter_)
         return self
 
     def _images(self, X: ArrayLike) -> Tensor:
