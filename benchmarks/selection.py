@@ -16,9 +16,9 @@ import numpy as np
 from advice import heads, sprites, vehicles
 
 from isavae.data import ImageDataset
+from isavae.data.tiles import png, tile
 from isavae.files import atomic_write
 from isavae.fit import fit_folder
-from isavae.fit.png import png, tiles
 from isavae.metrics import Codes, mig
 
 KINDS = (sprites, heads, vehicles, sprites, heads)
@@ -29,7 +29,7 @@ def draw(data: ImageDataset, folder: Path) -> None:
     """Every image as a PNG file."""
     for row in range(len(data)):
         with atomic_write(folder / f"{row:05d}.png") as file:
-            file.write(png(tiles(data.batch([row]), 1)))
+            file.write(png(tile(data.batch([row]), 1)))
 
 
 def repeat(number: int, steps: int, out: Path) -> dict[str, Any]:

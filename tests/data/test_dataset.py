@@ -121,7 +121,7 @@ def test_a_split_parts_the_images():
     [
         (lambda: numbered(5).minibatch(0, 0, 6), "batch size must be in 1..5"),
         (lambda: numbered(5).minibatch(0, 0, 0), "but is 0"),
-        (lambda: numbered(5).sample(0, 6), "1..5"),
+        (lambda: numbered(5).sample(6, 0), "1..5"),
         (lambda: numbered(5).select(shape=1), "no factors"),
         (lambda: numbered(5).take([]), "no image is chosen"),
         (lambda: numbered(5).split(0, 0.0), "Both parts"),

@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 
 from isavae.cli import main
 from isavae.data import load
+from isavae.data.tiles import png, tile
 from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
 from isavae.fit.axes import information, with_minimum_std
 from isavae.fit.pictures import size_of
-from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate, candidates, peers_of
 from isavae.metrics import Codes, mig, udr
 from isavae.models import BetaVAE
@@ -39,10 +39,10 @@ SMALL += ["--workers", "2"]
 
 def draw(folder, n=60):
     """Hearts at places as PNG files; returns the places, hidden from the tool."""
-    data = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(0, n)
+    data = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(n, 0)
     folder.mkdir(parents=True)
     for row in range(n):
-        (folder / f"{row:03d}.png").write_bytes(png(tiles(data.batch([row]), 1)))
+        (folder / f"{row:03d}.png").write_bytes(png(tile(data.batch([row]), 1)))
     return data
 
 

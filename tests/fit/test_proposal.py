@@ -7,7 +7,7 @@ from isavae.fit import Pictures, propose
 from isavae.fit.inspection import inspect
 from isavae.fit.schedule import Budget, schedule
 from isavae.runs import RunConfig
-from isavae.studies.planning import Plan, RunEstimate
+from isavae.studies.planning import RunEstimate, StudyEstimate
 from isavae.studies.timing import Cost
 
 PLANTED = [0.12, 0.08, 0.05]  # standard deviations along directions of unit length per pixel
@@ -16,10 +16,10 @@ PLANTED = [0.12, 0.08, 0.05]  # standard deviations along directions of unit len
 def drawn(n=400, size=16, deviations=PLANTED, noise=0.0, channels=1):
     """Grey pictures that differ in a few smooth directions, and by noise: uint8."""
     rng = np.random.default_rng(0)
-    x = np.arange(edge) * np.pi / edge
-    waves = np.stack([np.sqrt(2) * np.cos((k + 1) * (x + 0.5 * np.pi / edge)) for k in range(4)])
+    x = np.arange(size) * np.pi / size
+    waves = np.stack([np.sqrt(2) * np.cos((k + 1) * (x + 0.5 * np.pi / size)) for k in range(4)])
     codes = rng.normal(size=(n, len(deviations))) * deviations
-    images = 0.5 + np.repeat(codes @ waves[: len(deviations)], edge, axis=0).reshape(n, edge, edge)
+    images = 0.5 + np.repeat(codes @ waves[: len(deviations)], size, axis=0).reshape(n, size, size)
     images = images + rng.normal(size=images.shape) * noise
     pixels = np.rint(images.clip(0, 1) * 255).astype(np.uint8)
     return np.repeat(pixels[:, None], channels, axis=1)
@@ -133,7 +133,7 @@ def test_pictures_are_described_as_they_are():
 
 def foreseen(configs, *, workers, images):
     cost = Cost(2.0, 0.01, 1.0, 0.0, 0.0, 0.0, 0.0)
-    return Plan(tuple(RunEstimate(RunConfig(), 1, cost) for _ in configs), workers, 1)
+    return StudyEstimate(tuple(RunEstimate(RunConfig(), 1, cost) for _ in configs), workers, 1)
 
 
 def test_the_length_is_what_the_budget_allows(monkeypatch):

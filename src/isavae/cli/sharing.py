@@ -8,11 +8,11 @@ import polars as pl
 import torch
 from tyro.conf import Positional
 
+from isavae.data.tiles import png, tile
 from isavae.files import atomic_write
 from isavae.fit.axes import axis_name
 from isavae.fit.codes import codes_table, write_table
 from isavae.fit.pictures import decode_folder
-from isavae.fit.png import png, tiles
 from isavae.metrics import Codes
 from isavae.sharing import PortableModel, export_onnx, open_model, push_to_hub, save_pretrained
 
@@ -50,7 +50,7 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
     images = opened.decode(_read_codes(codes, opened))
     for row, image in enumerate(images):
         with atomic_write(out / f"{row:05d}.png") as file:
-            file.write(png(tiles(image[None], 1)))
+            file.write(png(tile(image[None], 1)))
     print(f"{out}: {len(images):,} pictures")
 
 
@@ -67,7 +67,7 @@ def sample(
     """
     images = open_model(model).sample(n, seed)
     with atomic_write(out) as file:
-        file.write(png(tiles(images, max(1, round(n**0.5)))))
+        file.write(png(tile(images, max(1, round(n**0.5)))))
     print(out)
 
 

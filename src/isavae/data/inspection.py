@@ -11,6 +11,7 @@ from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
 from isavae.data.own.folder import picture_files
 from isavae.data.safe_reading import import_extra
+from isavae.data.tiles import png, tile
 
 
 @final
@@ -106,20 +107,12 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
         uint8, shape (height, width) for grey images and (height, width, 3) for others.
     """
     some = np.linspace(0, len(dataset) - 1, min(columns * rows, len(dataset))).astype(np.int64)
-    c, h, w = dataset.shape
-    cells = np.full((columns * rows, c, h, w), 255, dtype=np.uint8)
-    cells[: len(some)] = (dataset.batch(some) * 255).round().byte().numpy()
-    sheet = (
-        cells.reshape(rows, columns, c, h, w)
-        .transpose(0, 3, 1, 4, 2)
-        .reshape(rows * h, columns * w, c)
-    )
-    return sheet if c == 3 else sheet[..., 0]
+    return tile(dataset.batch(some), columns, gap=0)
 
 
 def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
     """Save a contact sheet as a picture file."""
-    import_extra("PIL.Image").fromarray(contact_sheet(dataset)).save(path)
+    path.write_bytes(png(contact_sheet(dataset)))
 
 
 def _sizes(folder: Path) -> dict[tuple[int, int], int]:

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data import ImageDataset
+from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
 from isavae.fit.axes import Axis
-from isavae.fit.png import png, tiles
 from isavae.fit.selection import Candidate
 from isavae.metrics import Codes
 from isavae.sharing import PortableModel
@@ -83,7 +83,7 @@ def _axis(findings: Findings, axis: Axis) -> str:
         f'<figure class="{kind}"><figcaption><b>{axis.name}</b> '
         f'<span class="verdict">{axis.verdict}</span> '
         f"agreement {axis.agreement:.2f}, says {axis.information:.2f} nats</figcaption>"
-        f"{picture(tiles(images, STEPS), f'{axis.name} from {low:.2f} to {high:.2f}')}</figure>"
+        f"{picture(tile(images, STEPS), f'{axis.name} from {low:.2f} to {high:.2f}')}</figure>"
     )
 
 
@@ -95,17 +95,17 @@ def _middle(codes: Codes) -> Float[Tensor, "latents"]:
 
 def _reconstructions(findings: Findings) -> str:
     data = findings.data
-    images = data.sample(0, min(SHEETS * COLUMNS, len(data))).batch(slice(None))
+    images = data.sample(min(SHEETS * COLUMNS, len(data)), 0).batch(slice(None))
     pairs = zip(
         images.split(COLUMNS), reconstruct(findings.model.vae, images).split(COLUMNS), strict=True
     )
     said = "pictures above, what the model makes of them below"
-    return _sheets([(tiles(torch.cat(pair), len(pair[0])), said) for pair in pairs])
+    return _sheets([(tile(torch.cat(pair), len(pair[0])), said) for pair in pairs])
 
 
 def _samples(model: PortableModel) -> str:
     draws = model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)
-    return _sheets([(tiles(some, COLUMNS), "decoded draws of the prior") for some in draws])
+    return _sheets([(tile(some, COLUMNS), "decoded draws of the prior") for some in draws])
 
 
 def _sheets(sheets: Sequence[tuple[np.ndarray, str]]) -> str:

@@ -53,7 +53,7 @@ def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]
 
     Runs whose β has no second finished seed are left out: nothing can be said of them.
     """
-    some = data if len(data) <= MOST_IMAGES else data.sample(0, MOST_IMAGES)
+    some = data if len(data) <= MOST_IMAGES else data.sample(MOST_IMAGES, 0)
     done = [run.id for run in directory.study().runs if directory.is_done(run.id)]
     found = sorted((_candidate(directory.run_path(run), some) for run in done), key=_beta)
     ranked: list[Candidate] = []

