@@ -17,14 +17,15 @@ from starlette.applications import Starlette
 from torch.distributions import Independent, Normal
 
 from isavae.cli import main
-from isavae.data import FactorGrid, load
+from isavae.data import FactorGrid, Preprocessing, load
+from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.explorer.api import nearest_row
 from isavae.explorer.contours import iso_contours
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.insight import LatentSummary
-from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.explorer.pictures import read_upload, to_gif
 from isavae.metrics import METRICS
 from isavae.models import build_prior
 from isavae.runs import save_model
@@ -240,7 +241,7 @@ def test_an_image_of_the_data_set_has_the_models_posterior(site, run):
     assert answer["index"] == index
     assert answer["classes"] == [0, 2, 0, 5, 9]
     pixels = np.frombuffer(base64.b64decode(answer["pixels"]), np.uint8).reshape(1, 16, 16, 1)
-    assert np.array_equal(pixels, to_bytes(images.batch([index])))
+    assert np.array_equal(pixels, to_uint8(images.batch([index])))
     with torch.no_grad():
         mean, log_std = run.load_model().moments(images.batch([index]))
     assert answer["mean"] == pytest.approx(mean[0].tolist())
@@ -357,24 +358,26 @@ def test_pictures_of_every_mode_become_what_the_model_wants(mode, channels):
         picture = Image.new("RGB", (40, 30), "white").convert(mode)
     file = io.BytesIO()
     picture.save(file, format="JPEG" if mode == "CMYK" else "PNG")
-    tensor = read_picture(file.getvalue(), (channels, 16, 16))
+    tensor = read_upload(file.getvalue(), Preprocessing((16, 16), channels=channels))
     assert tensor.shape == (1, channels, 16, 16)
     assert tensor.min() > 0.97
 
 
-def test_transparency_is_black_and_the_centre_is_kept():
+def test_transparency_is_white_as_in_training_and_the_centre_is_kept():
     wide = np.zeros((10, 30, 4), np.uint8)
-    wide[:, 10:20] = 255  # a white square in the middle, transparent beside it
-    inside = read_picture(png(wide), (1, 10, 10))
-    assert inside.min() == 1
-    assert read_picture(png(wide[:, :10]), (1, 10, 10)).max() == 0
+    wide[:, 10:20, 3] = 255  # a black square in the middle, transparent beside it
+    small = Preprocessing((10, 10), channels=1)
+    assert read_upload(png(wide), small).max() == 0
+    assert read_upload(png(wide[:, :10]), small).min() == 1
+    stretched = read_upload(png(wide), Preprocessing((10, 10), "stretch", 1))
+    assert stretched[..., 0].min() == stretched[..., -1].min() == 1
 
 
-def test_pictures_of_too_many_pixels_are_refused_before_they_are_unpacked():
-    bomb = png(np.zeros((8000, 8000), bool))
-    assert len(bomb) < 20_000
-    with pytest.raises(ValueError, match="40,000,000 pixels"):
-        read_picture(bomb, (1, 16, 16))
+def test_images_of_too_many_pixels_are_refused_before_they_are_unpacked():
+    bomb = png(np.zeros((14_000, 14_000), bool))
+    assert len(bomb) < 50_000
+    with pytest.raises(ValueError, match="more pixels than are safe"):
+        read_upload(bomb, Preprocessing((16, 16), channels=1))
 
 
 def test_a_gif_of_one_colour_frame():
@@ -397,7 +400,7 @@ def test_groups_of_a_normal_prior_are_one_card():
 def test_two_hundred_requests_in_flight_are_all_answered_rightly(site, run):
     codes = torch.randn(200, 6, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        expected = to_bytes(run.load_model().decode(codes).mean)
+        expected = to_uint8(run.load_model().decode(codes).mean)
 
     async def all_at_once():
         pairs = [await asyncio.open_connection("127.0.0.1", site.port) for _ in codes]

@@ -72,6 +72,6 @@ def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None
         options: how to read it, as in brackets after a path: "size=64, fit=crop".
         sheet: where to save a picture of many of the images.
     """
-    from isavae.data.inspection import inspect
+    from isavae.data.image_statistics import inspect
 
     print(inspect(path, options, sheet))

@@ -21,7 +21,7 @@ from isavae.data.factors import FactorGrid
 from isavae.data.mapped_file import MappedImages
 from isavae.data.memory import memory_limit
 from isavae.data.places import require_writable
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 from isavae.files import atomic_write
 
 Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None

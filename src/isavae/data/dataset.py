@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.order import epoch_order
+from isavae.data.own.preprocessing import Preprocessing
 
 Paint: TypeAlias = Callable[[Tensor, np.ndarray], Tensor]  # images, their rows -> colour images
 Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
@@ -42,6 +43,7 @@ class ImageDataset:
         block: How many neighbouring images stay together when an epoch is shuffled; more than 1 for
             data that do not fit into memory (see `epoch_order`).
         paint: Makes colour images of the stored ones and their rows when a batch is read.
+        preprocessing: How images of a folder were read; None for others.
 
     Examples:
         >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
@@ -58,6 +60,7 @@ class ImageDataset:
     rows: np.ndarray | None = None
     block: int = 1
     paint: Paint | None = None
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         c, h, w = self._stored_shape

@@ -9,8 +9,7 @@ import numpy as np
 
 from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
-from isavae.data.own.folder import picture_files
-from isavae.data.safe_reading import import_extra
+from isavae.data.own.folder import image_files, image_sizes
 from isavae.data.tiles import png, tile
 
 
@@ -82,7 +81,7 @@ def inspect(path: Path, options: str = "", sheet: Path | None = None) -> Inspect
     """
     if not path.exists():
         raise ValueError(f"There must be a folder or a file to inspect, but {path} is not there.")
-    sizes = _sizes(path) if path.is_dir() else {}
+    sizes = Counter(image_sizes(image_files(path))) if path.is_dir() else {}
     try:
         dataset = load_path(path, options)
     except ValueError as problem:
@@ -113,17 +112,6 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
 def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
     """Save a contact sheet as a picture file."""
     path.write_bytes(png(contact_sheet(dataset)))
-
-
-def _sizes(folder: Path) -> dict[tuple[int, int], int]:
-    image, sizes = import_extra("PIL.Image"), Counter()
-    for path in picture_files(folder):
-        try:
-            with image.open(path) as picture:
-                sizes[picture.size] += 1
-        except (OSError, ValueError, image.DecompressionBombError):
-            sizes[(0, 0)] += 1
-    return dict(sizes)
 
 
 def _duplicates(dataset: ImageDataset) -> int:

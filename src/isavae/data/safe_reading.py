@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 BLOCK = 1 << 24  # bytes that are read at a time
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip: signature, lengths of name and extra field

@@ -14,11 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from isavae.data import FactorGrid
+from isavae.data.tiles import to_uint8
 from isavae.explorer import describe
 from isavae.explorer.contours import DROPS, iso_contours
 from isavae.explorer.library import Library, ServedModel
 from isavae.explorer.model_file import GoneError
-from isavae.explorer.pictures import read_picture, to_bytes, to_gif
+from isavae.explorer.pictures import read_upload, to_gif
 
 Handler = Callable[[ServedModel, Request, bytes], Response]
 
@@ -127,7 +128,7 @@ class Api:
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
-        pixels = describe.pack(to_bytes(images.batch(rows)))
+        pixels = describe.pack(to_uint8(images.batch(rows)))
         return _json({"indices": rows.tolist(), "pixels": pixels})
 
     def _insight(self, shown: ServedModel, request: Request, body: bytes) -> Response:
@@ -163,9 +164,9 @@ class Api:
         return Response(_decoded(shown, body).tobytes(), media_type="application/octet-stream")
 
     def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        """An uploaded picture with its posterior."""
-        picture = read_picture(body, shown.trained.shape)
-        return _json(describe.describe_posterior(shown, picture, index=None, classes=None))
+        """An uploaded image with its posterior."""
+        image = read_upload(body, shown.trained.preprocessing)
+        return _json(describe.describe_posterior(shown, image, index=None, classes=None))
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")
@@ -185,7 +186,7 @@ def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     codes = np.frombuffer(body, dtype="<f4").reshape(count, latents)
     if not np.isfinite(codes).all():
         raise ValueError("codes must be finite numbers; some of these are not")
-    return to_bytes(model.decode(torch.tensor(codes)).mean)
+    return to_uint8(model.decode(torch.tensor(codes)).mean)
 
 
 def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:

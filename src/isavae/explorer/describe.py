@@ -9,11 +9,11 @@ import torch
 from torch.distributions import Distribution
 
 from isavae.data import ImageDataset
+from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.insight import LatentSummary, class_names
 from isavae.explorer.library import ServedModel
-from isavae.explorer.pictures import to_bytes
 from isavae.models import Prior
 
 POINTS = 1_500
@@ -139,7 +139,7 @@ def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) ->
         **known,
         "mean": mean[0].tolist(),
         "std": log_std[0].exp().tolist(),
-        "pixels": pack(to_bytes(image)),
+        "pixels": pack(to_uint8(image)),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 import safetensors.torch
 
+from isavae.data import Preprocessing
 from isavae.models import VAE
 from isavae.runs import RunConfig, build_model, read_model_metadata
 
@@ -27,6 +28,7 @@ class Trained:
         model: the VAE, in evaluation mode.
         config: what it was trained by.
         step: optimiser steps done, of `steps`.
+        preprocessing: how an uploaded image becomes one of the model's; None if none can.
         scores: what `scores.json` beside it held, or None.
         version: changes whenever the files do.
     """
@@ -36,6 +38,7 @@ class Trained:
     shape: tuple[int, int, int]
     step: int
     steps: int
+    preprocessing: Preprocessing | None
     scores: dict[str, Any] | None
     version: str
 
@@ -101,6 +104,7 @@ class ModelFile:
             shape,
             metadata["step"],
             metadata["steps"],
+            Preprocessing.of_model(metadata, shape) if shape[0] in (1, 3) else None,
             _scores(self.scores),
             version,
         )

@@ -50,7 +50,8 @@ class PortableModel:
             ValueError: if the run has no weights yet.
         """
         metadata = run.metadata()
-        facts = {"step": metadata["step"], "steps": metadata["steps"]}
+        kept = ("step", "steps", "preprocessing")
+        facts = {name: metadata[name] for name in kept if name in metadata}
         if (scores := run.scores()) is not None:
             facts["scores"] = scores
         channels, height, width = metadata["shape"]

@@ -19,7 +19,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.surfaces import first_hits, looking, pixel_grid, shrink
 from isavae.data.factors import FactorGrid
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 from isavae.data.seeded import uniforms
 
 GRID = FactorGrid(

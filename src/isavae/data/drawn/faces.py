@@ -18,7 +18,7 @@ from isavae.data.drawn.heads import Heads, directions_chart, heads
 from isavae.data.drawn.surfaces import first_hits, looking, pixel_grid, shrink
 from isavae.data.factors import FactorGrid
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 GRID = FactorGrid(
     names=("identity", "azimuth", "elevation", "lighting"),

@@ -21,7 +21,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.surfaces import looking, pixel_grid, shrink
 from isavae.data.factors import FactorGrid
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 Field: TypeAlias = Callable[[Tensor], Tensor]  # points (..., 3) -> distances (...)
 

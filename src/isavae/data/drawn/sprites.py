@@ -16,7 +16,7 @@ from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 SUBPIXELS = 256  # vertices are snapped to this fraction of a pixel
 

@@ -8,7 +8,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.official.download import fetch
 from isavae.data.official.files import OFFICIAL, PublishedDataset, PublishedFile
 from isavae.data.places import cache_file, cache_folder
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 
 def open_official(name: str) -> ImageDataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isavae.data.official.files import PublishedFile
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 from isavae.data.safe_reading import import_extra
 
 ATTEMPTS = 5

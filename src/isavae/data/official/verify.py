@@ -10,7 +10,7 @@ import numpy as np
 from isavae.data.drawn.sprites import dsprites
 from isavae.data.factors import Choice
 from isavae.data.official.readers import read_dsprites
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 
 @final
