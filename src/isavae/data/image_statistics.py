@@ -1,4 +1,4 @@
-"""A look at a user's own images before anything is trained on them."""
+"""Statistics of a user's own images, before anything is trained on them."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,17 +15,18 @@ from isavae.data.tiles import png, tile
 
 @final
 @dataclass(frozen=True)
-class Inspection:
-    """What was found.
+class ImageStatistics:
+    """Statistics of a folder or an array of images.
 
     Args:
         path: The folder or file.
-        dataset: The images as they would be used; None if they need a rule first.
-        problem: What stands in the way, in a sentence; empty if nothing does.
-        sizes: How often each width and height occurs, for a folder; 0 x 0 for unreadable files.
-        duplicates: How many images repeat an earlier one, pixel for pixel.
+        dataset: The images as they would be used; None if they cannot be read so.
+        problem: Why they cannot be read; empty if they can.
+        sizes: The number of files of each width and height, for a folder; 0 x 0 for unreadable
+            files.
+        duplicates: The number of images that repeat an earlier one, pixel for pixel.
         low: The smallest pixel value of a sample, 0..1.
-        high: The largest.
+        high: The largest pixel value of a sample, 0..1.
     """
 
     path: Path
@@ -68,8 +69,8 @@ class Inspection:
         return list(zip(grid.names, grid.sizes, unknown, strict=True))
 
 
-def inspect(path: Path, options: str = "", sheet: Path | None = None) -> Inspection:
-    """Look at images.
+def inspect(path: Path, options: str = "", sheet: Path | None = None) -> ImageStatistics:
+    """Read images and gather their statistics.
 
     Args:
         path: The folder or file.
@@ -85,11 +86,11 @@ def inspect(path: Path, options: str = "", sheet: Path | None = None) -> Inspect
     try:
         dataset = load_path(path, options)
     except ValueError as problem:
-        return Inspection(path, None, str(problem), sizes)
+        return ImageStatistics(path, None, str(problem), sizes)
     if sheet is not None:
         write_contact_sheet(dataset, sheet)
     sample = dataset.batch(np.unique(np.linspace(0, len(dataset) - 1, 256).astype(np.int64)))
-    return Inspection(
+    return ImageStatistics(
         path, dataset, "", sizes, _duplicates(dataset), float(sample.min()), float(sample.max())
     )
 
@@ -99,22 +100,22 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
 
     Args:
         dataset: The images.
-        columns: How many beside each other.
-        rows: How many above each other.
+        columns: Images per row.
+        rows: The largest number of rows.
 
     Returns:
-        uint8, shape (height, width) for grey images and (height, width, 3) for others.
+        uint8, shape (height, width), or (height, width, 3) for RGB images.
     """
     some = np.linspace(0, len(dataset) - 1, min(columns * rows, len(dataset))).astype(np.int64)
     return tile(dataset.batch(some), columns, gap=0)
 
 
 def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
-    """Save a contact sheet as a picture file."""
+    """Save a contact sheet as a PNG file."""
     path.write_bytes(png(contact_sheet(dataset)))
 
 
 def _duplicates(dataset: ImageDataset) -> int:
-    """Images whose stored bytes occurred before."""
+    """The number of images whose stored bytes occurred before."""
     seen = {dataset.stored[k].tobytes().__hash__() for k in range(len(dataset.stored))}
     return len(dataset.stored) - len(seen)

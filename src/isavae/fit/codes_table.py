@@ -12,7 +12,7 @@ from isavae.metrics import Codes
 
 def codes_table(names: Sequence[str], codes: Codes, subspaces: Sequence[slice]) -> pl.DataFrame:
     """One row per image: its name, then the means and the standard deviations of all latents."""
-    assert codes.log_std is not None  # ours are posteriors
+    assert codes.log_std is not None  # codes of a VAE
     latents = [axis_name(k, j) for k, s in enumerate(subspaces) for j in range(s.start, s.stop)]
     columns: dict[str, Sequence[str] | object] = {"image": list(names)}
     columns |= {name: codes.mean[:, j].numpy() for j, name in enumerate(latents)}
