@@ -36,8 +36,8 @@ class Noise:
     def __len__(self) -> int:
         return 737_280
 
-    def minibatch(self, seed, step, size, device=None):
-        return self.images[:size]
+    def minibatch(self, seed, step, batch_size, device=None):
+        return self.images[:batch_size]
 
 
 def stepper(

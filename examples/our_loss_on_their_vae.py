@@ -28,7 +28,7 @@ data = load("dsprites16[shape=heart, orientation=0, scale=5]")
 theirs, prior, objective = TheirVAE(), build_prior("2.1[2.2*2, 2.2*2]"), BetaVAE(beta=2.0)
 optimizer = torch.optim.Adam(theirs.parameters(), lr=3e-3)
 for step in range(300):
-    x = data.minibatch(seed=0, step=step, size=64)
+    x = data.minibatch(seed=0, step=step, batch_size=64)
     q, z, p = theirs(x)
     value = objective(VAEOutput(x, z, q, prior(), p), step=step, n_data=len(data))
     optimizer.zero_grad()

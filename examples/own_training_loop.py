@@ -15,7 +15,7 @@ optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=
 
 torch.manual_seed(0)
 for step in range(300):
-    x = data.minibatch(seed=0, step=step, size=64)
+    x = data.minibatch(seed=0, step=step, batch_size=64)
     mean, log_std = encoder(x).chunk(2, dim=1)
     posterior = Independent(Normal(mean, log_std.exp()), 1)
     z = posterior.rsample()

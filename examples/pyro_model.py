@@ -33,7 +33,7 @@ def guide(x):
 pyro.set_rng_seed(0)
 svi = SVI(model, guide, Adam({"lr": 3e-3}), Trace_ELBO())
 for step in range(200):
-    x = data.minibatch(seed=0, step=step, size=64).flatten(1)
+    x = data.minibatch(seed=0, step=step, batch_size=64).flatten(1)
     loss = svi.step(x) / len(x)
     if step % 50 == 0:
         print(f"step {step:4}: {loss:.1f} nats")

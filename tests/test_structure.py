@@ -8,8 +8,8 @@ import pytest
 pytestmark = pytest.mark.system
 
 OPTIONAL = (
-    "h5py pooch PIL scipy sklearn matplotlib polars jinja2 ray starlette uvicorn huggingface_hub "
-    "tensorboard onnx onnxscript onnxruntime upath s3fs pandas"
+    "h5py PIL scipy sklearn matplotlib polars jinja2 ray starlette uvicorn huggingface_hub "
+    "requests tensorboard onnx onnxscript onnxruntime upath s3fs pandas"
 ).split()
 
 

@@ -25,9 +25,9 @@ class Minibatches(Protocol):
     def __len__(self) -> int: ...
 
     def minibatch(
-        self, seed: int, step: int, size: int, device: torch.device | None = None
+        self, seed: int, step: int, batch_size: int, device: torch.device | None = None
     ) -> Float[Tensor, "batch channels height width"]:
-        """The images of that step: a pure function of (seed, step, size)."""
+        """The images of that step: a pure function of (seed, step, batch_size)."""
         ...
 
 

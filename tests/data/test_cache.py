@@ -160,10 +160,10 @@ def test_data_above_the_memory_limit_are_shuffled_in_blocks(folder, monkeypatch)
     monkeypatch.setattr("isavae.data.cache.READ", 4 * 8)
     write(folder / "some", "some/1", (1, 2, 2), [pixels])
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "20000")
-    assert read(folder / "some").block == 1
+    assert read(folder / "some").shuffle_block == 1
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "19999")
     data = read(folder / "some")
-    assert data.block == 8
+    assert data.shuffle_block == 8
     batches = [data.minibatch(0, step, 500) for step in range(10)]
     values = np.concatenate([(batch * 255).round().byte().numpy() for batch in batches])
     numbers = values.reshape(-1, 4).view(np.uint32).ravel()
@@ -186,7 +186,7 @@ def test_the_limit_is_half_of_the_free_memory_when_the_file_is_written(
         meminfo.write_text(f"MemTotal: 99 kB\nMemFree: 1 kB\nMemAvailable:  {available} kB\n")
         write(folder / f"some{available}", "some/1", (1, 2, 2), [pixels])
         meminfo.write_text("MemAvailable: 1000 kB\n")
-        assert read(folder / f"some{available}").block == block
+        assert read(folder / f"some{available}").shuffle_block == block
 
 
 def test_free_memory(monkeypatch, tmp_path):

@@ -65,12 +65,12 @@ def test_the_command_line_draws_lists_and_inspects(run, tmp_path):
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_command_line_says_which_pictures_are_left_out(run, tmp_path):
+def test_the_command_line_says_which_images_are_left_out(run, tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"\x89PNG, but no more")
     code, text = run("inspect", str(tmp_path))
     assert code == 0
-    assert "isavae data inspect: 1 of 2 pictures is left out: b.png (" in text
+    assert "isavae data inspect: 1 of 2 images is left out: b.png (" in text
     assert "1 files of a size that cannot be read" in text
     assert ".py:" not in text
 
@@ -78,7 +78,7 @@ def test_the_command_line_says_which_pictures_are_left_out(run, tmp_path):
 def test_the_command_line_imports_and_verifies(run, tmp_path):
     (tmp_path / "3dshapes.h5").write_bytes(b"")
     code, text = run("import", "shapes3d", str(tmp_path / "3dshapes.h5"))
-    assert (code, "must have the sha256" in text) == (2, True)
+    assert (code, "must have the hash sha256" in text) == (2, True)
     code, text = run("import", "shapes3d", str(tmp_path / "3dshapes.h5"), "--unchecked")
     assert (code, "cannot be read" in text) == (2, True)
     code, text = run("download", "faces3d")
@@ -86,4 +86,4 @@ def test_the_command_line_imports_and_verifies(run, tmp_path):
     code, text = run("verify", "dsprites", str(tmp_path / "3dshapes.h5"))
     assert (code, "cannot be read" in text) == (2, True)
     code, text = run("verify", "shapes3d", str(tmp_path / "3dshapes.h5"))
-    assert (code, "must be dsprites, not 'shapes3d'" in text) == (2, True)
+    assert (code, "but is 'shapes3d'" in text) == (2, True)

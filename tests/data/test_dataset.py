@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isavae.data import FactorGrid, ImageDataset
+from isavae.data import FactorGrid, ImageDataset, load
 from isavae.data.order import BLOCKS_PER_WINDOW, epoch_order
 
 
@@ -18,7 +18,7 @@ def numbered(n, block=1):
     """A data set whose image k is k in binary."""
     bits = (np.arange(n)[:, None] >> np.arange(16)) & 1
     data = ImageDataset.from_arrays(bits.astype(np.uint8).reshape(n, 4, 4))
-    return ImageDataset(data.name, data.stored, data.shape, block=block)
+    return ImageDataset(data.name, data.stored, data.shape, shuffle_block=block)
 
 
 def numbers(batch):
@@ -152,3 +152,73 @@ def test_a_torch_data_set_is_read_with_its_labels():
     assert grid.categories == {"label": (3, 7, 9)}
     with pytest.raises(ValueError, match="one size"):
         ImageDataset.from_torch([images[0], images[0, :, :2]])
+
+
+def test_items_are_images_for_loops_loaders_and_plots():
+    """What a newcomer types first."""
+    data = ImageDataset.from_arrays(pictures(n=10))
+    assert data[0].dtype == torch.float32
+    assert data[0].shape == data.shape
+    assert torch.equal(torch.stack(list(data)), data.batch(slice(None)))
+    assert torch.equal(data[np.int64(-1)], data[9])
+    for index in (10, -11):
+        with pytest.raises(IndexError, match=r"in -10\.\.9"):
+            data[index]
+    loader = torch.utils.data.DataLoader(data, batch_size=4, shuffle=True)
+    assert [batch.shape[0] for batch in loader] == [4, 4, 2]
+    train, held_out = torch.utils.data.random_split(data, [0.8, 0.2])
+    assert (len(train), len(held_out)) == (8, 2)
+    assert train[0].shape == data.shape
+    first, *_ = data
+    assert torch.equal(first, data[0])
+
+
+def test_a_named_data_set_feeds_a_loader():
+    data = load("dsprites[shape=heart, scale=0, orientation=0]")
+    batch = next(iter(torch.utils.data.DataLoader(data, batch_size=32)))
+    assert torch.equal(batch, data.batch(range(32)))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch's
+def test_an_image_can_be_shown():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    data = ImageDataset.from_arrays(pictures(n=2))
+    figure, axes = pyplot.subplots()
+    shown = axes.imshow(data[0][0])
+    assert np.array_equal(shown.get_array(), data[0][0].numpy())
+    pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    "make", [int, np.int64, torch.tensor, lambda k: torch.tensor([k]), lambda k: np.array(k)]
+)
+def test_labels_of_a_torch_data_set_of_any_kind_are_kept(make):
+    images = torch.from_numpy(pictures(n=3)).float() / 255
+    pairs = [(image, make(label)) for image, label in zip(images, (7, 3, 7), strict=True)]
+    grid = ImageDataset.from_torch(pairs).grid
+    assert grid.column("label").tolist() == [1, 0, 1]
+    assert grid.categories == {"label": (3, 7)}
+
+
+def test_a_tensor_data_set_keeps_its_labels():
+    images = torch.rand(4, 1, 5, 7)
+    dataset = torch.utils.data.TensorDataset(images, torch.tensor([1, 0, 1, 1]))
+    data = ImageDataset.from_torch(dataset)
+    assert data.grid.column("label").tolist() == [1, 0, 1, 1]
+    assert len(data.select(label=1)) == 3
+
+
+@pytest.mark.parametrize(
+    ("entries", "position", "has_labels"),
+    [
+        ((0.5,), 1, False),
+        (("a caption",), 1, False),
+        ((2, "a caption"), 2, True),
+        (([[1], [2, 3]],), 1, False),
+    ],
+)
+def test_other_entries_of_items_are_left_out_in_words(entries, position, has_labels):
+    items = [(torch.rand(1, 4, 4), *entries) for _ in range(3)]
+    with pytest.warns(UserWarning, match=f"from position {position} on are left out"):
+        data = ImageDataset.from_torch(items)
+    assert (data.grid is not None) == has_labels

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from torch.distributions import Independent, Normal
 
 from isavae.cli import main
-from isavae.data import FactorGrid, load
+from isavae.data import FactorGrid, Preprocessing, load
 from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.explorer.api import nearest_row
@@ -25,7 +25,7 @@ from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.latent_summary import LatentSummary
-from isavae.explorer.uploads import read_picture, to_gif
+from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import METRICS
 from isavae.models import build_prior
 from isavae.runs import save_model
@@ -362,24 +362,26 @@ def test_pictures_of_every_mode_become_what_the_model_wants(mode, channels):
         picture = Image.new("RGB", (40, 30), "white").convert(mode)
     file = io.BytesIO()
     picture.save(file, format="JPEG" if mode == "CMYK" else "PNG")
-    tensor = read_picture(file.getvalue(), (channels, 16, 16))
+    tensor = read_upload(file.getvalue(), Preprocessing((16, 16), channels=channels))
     assert tensor.shape == (1, channels, 16, 16)
     assert tensor.min() > 0.97
 
 
-def test_transparency_is_black_and_the_centre_is_kept():
+def test_transparency_is_white_as_in_training_and_the_centre_is_kept():
     wide = np.zeros((10, 30, 4), np.uint8)
-    wide[:, 10:20] = 255  # a white square in the middle, transparent beside it
-    inside = read_picture(png(wide), (1, 10, 10))
-    assert inside.min() == 1
-    assert read_picture(png(wide[:, :10]), (1, 10, 10)).max() == 0
+    wide[:, 10:20, 3] = 255  # a black square in the middle, transparent beside it
+    small = Preprocessing((10, 10), channels=1)
+    assert read_upload(png(wide), small).max() == 0
+    assert read_upload(png(wide[:, :10]), small).min() == 1
+    stretched = read_upload(png(wide), Preprocessing((10, 10), "stretch", 1))
+    assert stretched[..., 0].min() == stretched[..., -1].min() == 1
 
 
-def test_pictures_of_too_many_pixels_are_refused_before_they_are_unpacked():
-    bomb = png(np.zeros((8000, 8000), bool))
-    assert len(bomb) < 20_000
-    with pytest.raises(ValueError, match="40,000,000 pixels"):
-        read_picture(bomb, (1, 16, 16))
+def test_images_of_too_many_pixels_are_refused_before_they_are_unpacked():
+    bomb = png(np.zeros((14_000, 14_000), bool))
+    assert len(bomb) < 50_000
+    with pytest.raises(ValueError, match="more pixels than are safe"):
+        read_upload(bomb, Preprocessing((16, 16), channels=1))
 
 
 def test_a_gif_of_one_colour_frame():

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from isavae.fit import Pictures, propose
-from isavae.fit.inspection import inspect
+from isavae.data import Preprocessing
+from isavae.fit import TrainingImages, propose
+from isavae.fit.pixel_statistics import measure_pixels
 from isavae.fit.schedule import Budget, schedule
 from isavae.runs import RunConfig
 from isavae.studies.planning import RunEstimate, StudyEstimate
@@ -25,20 +26,22 @@ def drawn(n=400, size=16, deviations=PLANTED, noise=0.0, channels=1):
     return np.repeat(pixels[:, None], channels, axis=1)
 
 
-def pictures(images):
+def training_images(images):
     names = tuple(f"{row}.png" for row in range(len(images)))
-    return Pictures(names, images, {}, tuple((20, 16 + row % 2) for row in range(len(images))), "x")
+    sizes = tuple((20, 16 + row % 2) for row in range(len(images)))
+    preprocessing = Preprocessing(images.shape[2:], channels=images.shape[1])
+    return TrainingImages(names, images, {}, sizes, preprocessing, "x")
 
 
 def test_inspection_finds_what_was_planted():
-    looks = inspect(drawn(4000, noise=0.04))
+    statistics = measure_pixels(drawn(4000, noise=0.04))
     planted = 256 * np.square(PLANTED)
-    np.testing.assert_allclose(looks.variances[:3], planted, rtol=0.15)
-    assert looks.variances[3] < 0.1 * planted[2]
-    assert looks.noise == pytest.approx(0.04, rel=0.05)
+    np.testing.assert_allclose(statistics.variances[:3], planted, rtol=0.15)
+    assert statistics.variances[3] < 0.1 * planted[2]
+    assert statistics.noise == pytest.approx(0.04, rel=0.05)
     variance = np.square(PLANTED).sum() + 0.04**2
-    assert looks.contrast == pytest.approx(variance**0.5, rel=0.05)
-    assert looks.binary < 0.05
+    assert statistics.contrast == pytest.approx(variance**0.5, rel=0.05)
+    assert statistics.binary < 0.05
 
 
 @pytest.mark.parametrize("n", [20, 900])
@@ -46,7 +49,7 @@ def test_the_spectrum_is_that_of_the_covariance(n):
     images = drawn(n, noise=0.1)
     rows = images.reshape(n, -1) / 255
     expected = np.linalg.eigvalsh(np.cov(rows.T, bias=True))[::-1]
-    found = inspect(images).variances
+    found = measure_pixels(images).variances
     assert len(found) == min(n, 256)
     np.testing.assert_allclose(found, expected[: len(found)], atol=1e-5)
 
@@ -55,14 +58,14 @@ def test_edges_are_no_noise_and_drawings_are_black_and_white():
     images = np.zeros((50, 1, 16, 16), np.uint8)
     for row in range(50):
         images[row, 0, row % 8 : row % 8 + 7, 3 : 5 + row % 6] = 255
-    looks = inspect(images)
-    assert looks.noise == 0
-    assert looks.binary == 1
+    statistics = measure_pixels(images)
+    assert statistics.noise == 0
+    assert statistics.binary == 1
 
 
-def of(images, **wishes):
-    proposal = propose(pictures(images), **wishes)
-    return proposal.settings | {"beta": proposal.beta}, " ".join(proposal.reasons)
+def of(images, **given):
+    proposal = propose(training_images(images), **given)
+    return proposal.config | {"beta": proposal.beta}, " ".join(proposal.reasons)
 
 
 def spread(settings):
@@ -73,7 +76,7 @@ def test_the_width_of_pixels_follows_contrast_and_noise():
     contrast = np.square(PLANTED).sum() ** 0.5
     settings, said = of(drawn())
     assert spread(settings) == pytest.approx(contrast / 2, rel=0.05)
-    assert "half of how much a pixel varies" in said
+    assert "half the standard deviation of a pixel" in said
     faint, _ = of(drawn(deviations=[0.012, 0.008, 0.005]))
     assert spread(faint) == pytest.approx(contrast / 20, rel=0.2)
     noisy, said = of(drawn(noise=0.2))
@@ -86,7 +89,7 @@ def test_the_width_of_pixels_follows_contrast_and_noise():
 def test_subspaces_follow_the_directions_in_which_pictures_differ():
     settings, said = of(drawn())
     assert settings["prior"] == "6[6*2, 6*2]"
-    assert "90% of how pictures differ lies in 3 directions" in said
+    assert "90% of the variance between images lies in 3 directions" in said
     assert of(drawn(deviations=[0.1]))[0]["prior"] == "6[6*2, 6*2]"
     many, said = of(drawn(noise=0.2))
     assert many["prior"].count("6*2") == 5
@@ -109,14 +112,14 @@ def test_beta_keeps_as_many_directions_as_there_are_latents_and_twice_as_many():
     assert of(drawn(deviations=[0.1]))[0]["beta"] == (1.0,)  # nothing beyond the first
 
 
-def test_wishes_are_kept():
+def test_what_is_given_is_kept():
     settings, said = of(
         drawn(), prior="3*4", likelihood="gaussian(0.3)", beta=(2.0,), learn_exponents=True
     )
     assert (settings["prior"], settings["likelihood"]) == ("3*4", "gaussian(0.3)")
     assert settings["beta"] == (2.0,)
     assert settings["learn_exponents"]
-    assert said.count("as asked for") == 3
+    assert said.count("as given") == 3
     assert of(drawn(), likelihood="bernoulli")[0]["beta"] == (1.0, 4.0)
     with pytest.raises(ValueError, match="at least two"):
         of(drawn(), seeds=1)
@@ -126,8 +129,8 @@ def test_wishes_are_kept():
 
 def test_pictures_are_described_as_they_are():
     _, said = of(drawn(64, channels=3))
-    assert "64 pictures, 20 wide and 16 to 17 high, become 16 × 16 in colour." in said
-    assert "64 pictures are few" in said
+    assert "64 images, 20 wide and 16 to 17 high, become 16 × 16 in colour." in said
+    assert "64 images are few" in said
     assert of(drawn(30))[0]["batch_size"] == 30
 
 
@@ -139,11 +142,11 @@ def foreseen(configs, *, workers, images):
 def test_the_length_is_what_the_budget_allows(monkeypatch):
     """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
     monkeypatch.setattr("isavae.fit.schedule.plan", foreseen)
-    proposal = propose(pictures(drawn()), beta=(1.0, 4.0))
+    proposal = propose(training_images(drawn()), beta=(1.0, 4.0))
     scheduled = schedule(proposal, "pictures.npy", Budget(100.0, 2))
-    assert scheduled.settings["steps"] == int((85 - 4 * 3) / 4 / 0.01)
+    assert scheduled.config["steps"] == int((85 - 4 * 3) / 4 / 0.01)
     assert "8 runs of 1,825 steps: about 1.4 minutes, 2 at a time" in scheduled.reasons[-1]
     assert "10.0 ms" in scheduled.reasons[-1]
-    assert schedule(proposal, "x.npy", Budget(1.0, 2)).settings["steps"] == 300
-    assert schedule(proposal, "x.npy", Budget(1e6, 2)).settings["steps"] == 20_000
-    assert schedule(proposal, "x.npy", Budget(1.0, 2, 7)).settings["steps"] == 7
+    assert schedule(proposal, "x.npy", Budget(1.0, 2)).config["steps"] == 300
+    assert schedule(proposal, "x.npy", Budget(1e6, 2)).config["steps"] == 20_000
+    assert schedule(proposal, "x.npy", Budget(1.0, 2, 7)).config["steps"] == 7

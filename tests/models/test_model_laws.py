@@ -107,9 +107,9 @@ class Pixels:
     def __len__(self):
         return 64
 
-    def minibatch(self, seed, step, size, device=None):
+    def minibatch(self, seed, step, batch_size, device=None):
         generator = torch.Generator().manual_seed(seed * 1000 + step)
-        return self.images[torch.randperm(64, generator=generator)[:size]]
+        return self.images[torch.randperm(64, generator=generator)[:batch_size]]
 
 
 @pytest.mark.parametrize("prior_name", PRIORS)

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from isavae.cli import main
-from isavae.data import load
+from isavae.data import Preprocessing, load
 from isavae.estimator import ISAVAE
 from isavae.models import NETWORKS
 from isavae.runs import (
@@ -80,9 +80,10 @@ def test_a_sample_is_decoded_draws_of_the_prior(model):
 
 
 def test_the_preprocessing_stays_with_the_model(model, tmp_path):
-    assert model.preprocessing is None
-    how = {"fit": "pad", "size": [16, 16]}
-    told = TrainedModel(model.vae, model.config, model.shape, {"preprocessing": how})
+    channels, height, width = SHAPE
+    assert model.preprocessing == Preprocessing((height, width), "crop", channels)
+    how = Preprocessing((height, width), "pad", channels)
+    told = TrainedModel(model.vae, model.config, SHAPE, {"preprocessing": how.to_dict()})
     told.save(tmp_path / "one.safetensors")
     TrainedModel.load(tmp_path / "one.safetensors").save(tmp_path / "two.safetensors")
     assert TrainedModel.load(tmp_path / "two.safetensors").preprocessing == how

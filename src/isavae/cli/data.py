@@ -13,10 +13,10 @@ def list_() -> None:
 
 
 def draw(name: Positional[str]) -> None:
-    """Draw a data set into the cache, with its progress; does nothing if it is there.
+    """Draw a data set into the cache and show the progress; does nothing if it is there.
 
     Args:
-        name: a data set that is drawn here, such as dsprites.
+        name: A data set that is drawn here, such as dsprites.
     """
     from isavae.data import load
 
@@ -27,7 +27,7 @@ def download(name: Positional[str]) -> None:
     """Fetch the published files of a data set, check them, and import them.
 
     Args:
-        name: a published data set, such as shapes3d.
+        name: A published data set, such as shapes3d.
     """
     from isavae.data import download
 
@@ -38,9 +38,9 @@ def import_(name: Positional[str], path: Positional[Path], unchecked: bool = Fal
     """Import the published file of a data set, or the folder of its files.
 
     Args:
-        name: a published data set, such as shapes3d.
-        path: the file or folder.
-        unchecked: accept files whose hash is not that of the published ones.
+        name: A published data set, such as shapes3d.
+        path: The file or folder.
+        unchecked: Accept files whose hash is not that of the published ones.
     """
     from isavae.data import import_official
 
@@ -51,27 +51,27 @@ def verify(name: Positional[str], path: Positional[Path]) -> None:
     """Compare a published file, pixel by pixel, with the same images drawn here.
 
     Args:
-        name: dsprites, the only data set that is drawn as it was published.
-        path: the .npz or .hdf5 file.
+        name: Must be dsprites, the only data set that is drawn as it was published.
+        path: The .npz or .hdf5 file.
     """
     from isavae.data import verify_dsprites
 
     if name != "dsprites":
         raise ValueError(
-            f"only dsprites is drawn here as it was published, so the name must be dsprites, not "
-            f"{name!r}"
+            f"The name must be dsprites, the only data set that is drawn as it was published, but "
+            f"is {name!r}."
         )
     print(verify_dsprites(path))
 
 
 def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None) -> None:
-    """Show what a folder or file of your own images holds, and how it would be used.
+    """Show statistics of a folder or file of your own images, and how they would be used.
 
     Args:
-        path: the folder, or the .npy, .npz or .h5 file.
-        options: how to read it, as in brackets after a path: "size=64, fit=crop".
-        sheet: where to save a picture of many of the images.
+        path: The folder, or the .npy, .npz or .h5 file.
+        options: How to read it, as in brackets after a path: "size=64, fit=crop".
+        sheet: Where to save a contact sheet, as PNG.
     """
-    from isavae.data.inspection import inspect
+    from isavae.data.image_statistics import inspect
 
     print(inspect(path, options, sheet))

@@ -1,4 +1,4 @@
-"""`isavae fit`: from a folder of pictures to a chosen model and its report."""
+"""`isavae fit`: from a folder of images to a chosen model and its report."""
 
 import re
 import shutil
@@ -30,29 +30,29 @@ def fit(
     steps: int | None = None,
     workers: int | None = None,
 ) -> None:
-    """Find latent axes in a folder of pictures, without labels, and say which can be trusted.
+    """Find latent axes in a folder of images without labels, and tell which are reproducible.
 
     Trains several seeds for a few values of beta, chooses the model on which the seeds agree, and
-    writes it with a report and the codes of all pictures. The same command again goes on.
+    writes it with a report and the codes of all images. The same command again resumes.
 
     Args:
-        folder: the pictures; those in folders below it count.
-        out: where results go.
-        budget: time for everything, such as 90s, 15m or 2h.
-        size: height and width of the pictures as the model sees them; proposed if left out.
-        prior: the prior, such as "2.1[6*2, 6*2]"; proposed if left out.
-        likelihood: of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
-        beta: values of beta to try; proposed if left out.
-        seeds: models per beta, at least 2.
-        learn_exponents: learn the prior's exponents within subspaces; the report shows them.
-        steps: optimiser steps per model; by default what the budget allows.
-        workers: models trained at a time; by default one per core.
+        folder: The images; those in folders below it count.
+        out: The output folder.
+        budget: Time for everything, such as 90s, 15m or 2h.
+        size: Height and width of the images as the model sees them; proposed if left out.
+        prior: The prior, such as "2.1[6*2, 6*2]"; proposed if left out.
+        likelihood: Of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
+        beta: One or several values of beta; proposed if left out.
+        seeds: Models per beta, at least 2.
+        learn_exponents: Learn the exponents of the prior within subspaces; the report shows them.
+        steps: Optimiser steps per model; by default as many as the budget allows.
+        workers: Models trained at a time; by default one per core.
     """
-    with StepProgress("training", "%") as progress:
+    with StepProgress("training", "%") as bar:
 
-        def show(tally: StudyProgress) -> None:
-            shares = sum(step / max(steps, 1) for step, steps in tally.running.values())
-            progress(round(100 * (tally.done + shares) / tally.total), 100)
+        def show(progress: StudyProgress) -> None:
+            shares = sum(step / max(steps, 1) for step, steps in progress.running.values())
+            bar(round(100 * (progress.done + shares) / progress.total), 100)
 
         fitted = fit_folder(
             folder,
@@ -60,7 +60,7 @@ def fit(
             seconds(budget),
             workers=workers,
             size=size,
-            on_reasons=_say,
+            on_reasons=_print,
             on_change=show,
             steps=steps,
             prior=prior,
@@ -69,13 +69,13 @@ def fit(
             seeds=seeds,
             learn_exponents=learn_exponents,
         )
-    _say(fitted.sentences())
+    _print(fitted.sentences())
     print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
     print(f"model:  {out / 'model.safetensors'}")
 
 
-def _say(sentences: Sequence[str]) -> None:
-    """Print sentences and an empty line; on a terminal broken between words."""
+def _print(sentences: Sequence[str]) -> None:
+    """Print sentences and an empty line; wrapped on a terminal."""
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         sentences = [textwrap.fill(s, width, subsequent_indent="  ") for s in sentences]
@@ -83,15 +83,16 @@ def _say(sentences: Sequence[str]) -> None:
 
 
 def seconds(text: str) -> float:
-    """A time such as 90s, 15m or 2h in seconds.
+    """Parse a time such as 90s, 15m or 2h.
 
     Raises:
-        ValueError: if it is none, or not positive.
+        ValueError: If it is no time, or not positive.
 
-    >>> seconds("1.5m")
-    90.0
+    Examples:
+        >>> seconds("1.5m")
+        90.0
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
     if not match or float(match[1]) == 0:
-        raise ValueError(f"a time must be a positive number with s, m or h; got {text!r}")
+        raise ValueError(f"A time must be a positive number with s, m or h, but is {text!r}.")
     return float(match[1]) * UNITS[match[2] or "s"]

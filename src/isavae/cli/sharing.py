@@ -8,34 +8,34 @@ import polars as pl
 import torch
 from tyro.conf import Positional
 
+from isavae.data import ImageDataset, Preprocessing, read_folder
 from isavae.data.tiles import png, tile
 from isavae.files import atomic_write
 from isavae.fit.axes import axis_name
-from isavae.fit.codes import codes_table, write_table
-from isavae.fit.pictures import decode_folder
+from isavae.fit.codes_table import codes_table, write_table
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel, export_onnx
 
 
 def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("codes.csv")) -> None:
-    """Write the codes of a folder of pictures: mean and standard deviation of every latent.
+    """Write the codes of a folder of images: mean and standard deviation of every latent.
+
+    Images are cropped, padded or stretched as those that the model was trained on.
 
     Args:
         model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        folder: the pictures; those in folders below it count.
+        folder: the images; those in folders below it count.
         out: a .csv or .parquet file.
     """
     opened = TrainedModel.from_pretrained(model)
-    channels, height, width = opened.shape
-    decoded = decode_folder(folder, channels, (height, width))
-    for name, why in decoded.skipped.items():
+    stream = read_folder(folder, Preprocessing.of_model(opened.facts, opened.shape))
+    images = ImageDataset(folder.name, np.concatenate([*stream.blocks]), stream.shape)
+    for name, why in stream.left_out.items():
         print(f"left out: {name}: {why}")
-    if not decoded.pixels:
-        raise ValueError(f"at least one picture must be readable; {folder} holds none that is")
-    images = torch.from_numpy(np.stack([*decoded.pixels.values()])).float() / 255
-    names = [path.relative_to(folder).as_posix() for path in decoded.pixels]
-    write_table(codes_table(names, Codes(*opened.encode(images)), opened.vae.prior.subspaces), out)
-    print(f"{out}: codes of {len(names):,} pictures")
+    names = [stream.names[k] for k in stream.positions()]
+    codes = Codes(*opened.encode(images.batch(slice(None))))
+    write_table(codes_table(names, codes, opened.vae.prior.subspaces), out)
+    print(f"{out}: codes of {len(names):,} images")
 
 
 def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:

@@ -20,15 +20,17 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.mapped_file import MappedImages
 from isavae.data.memory import memory_limit
-from isavae.data.places import require_writable
-from isavae.data.progress import progress
+from isavae.data.places import check_writable
+from isavae.data.read_progress import progress
 from isavae.files import atomic_write
 
 Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
 
 MAGIC = b"isavae images 1\n"
-LENGTH = 8  # bytes of the JSON's length, at the end of the file
-READ = 1 << 18  # bytes of neighbouring images that are shuffled together where memory is short
+# Bytes of the length of the JSON, at the end of the file.
+LENGTH = 8
+# Bytes of neighbouring images that are shuffled together if memory is short.
+READ = 1 << 18
 
 
 def write(
@@ -42,15 +44,16 @@ def write(
 
     Args:
         path: The file to write.
-        content: What the file holds and in which version; `read` must ask for the same.
+        content: `name/version` of what the file holds; `read` must ask for the same.
         shape: (channels, height, width).
         blocks: uint8 images as `ImageDataset.stored`, some at a time.
-        grid: The factors of the images, or what gives them once all blocks were taken.
+        grid: The factors of the images, or a function that returns them once all blocks are
+            written.
 
     Raises:
         ValueError: If there are no images, or the folder cannot be written.
     """
-    require_writable(path.parent)
+    check_writable(path.parent)
     with atomic_write(path) as file:
         file.write(MAGIC)
         digest, count, per_image = hashlib.sha256(), 0, ()
@@ -69,24 +72,24 @@ def write(
         file.write(_end(content, shape, stored, grid, digest.hexdigest(), None))
 
 
-def write_reference(path: Path, content: str, outside: MappedImages, grid: FactorGrid) -> None:
-    """Write a file that says where else the images of a data set lie.
+def write_reference(path: Path, content: str, mapped: MappedImages, grid: FactorGrid) -> None:
+    """Write a file that refers to images in another file.
 
     Args:
         path: The file to write.
         content: As for `write`.
-        outside: Where the images lie.
+        mapped: The place of the images.
         grid: Their factors, complete.
     """
-    require_writable(path.parent)
-    count, height, width, channels = outside.stored
+    check_writable(path.parent)
+    count, height, width, channels = mapped.stored
     shape = (channels, height, width)
     digest = hashlib.sha256()
-    megabytes = math.prod(outside.stored) / 1e6
-    for block in progress(outside.blocks(), megabytes, "hashing", lambda b: len(b) / 1e6, "MB"):
+    megabytes = math.prod(mapped.stored) / 1e6
+    for block in progress(mapped.blocks(), megabytes, "hashing", lambda b: len(b) / 1e6, "MB"):
         digest.update(block)
     with atomic_write(path) as file:
-        file.write(MAGIC + _end(content, shape, (count, *shape), grid, digest.hexdigest(), outside))
+        file.write(MAGIC + _end(content, shape, (count, *shape), grid, digest.hexdigest(), mapped))
 
 
 def _end(
@@ -95,7 +98,7 @@ def _end(
     stored: tuple[int, ...],
     grid: FactorGrid | None,
     sha256: str,
-    outside: MappedImages | None,
+    mapped: MappedImages | None,
 ) -> bytes:
     """The line of JSON and its length."""
     description = {
@@ -106,7 +109,7 @@ def _end(
         "block": _block(stored),
         "grid": None if grid is None else _to_json(grid),
         "sha256": sha256,
-        "outside": None if outside is None else asdict(outside),
+        "outside": None if mapped is None else asdict(mapped),
     }
     line = json.dumps(description).encode()
     return line + len(line).to_bytes(LENGTH, "little")
@@ -126,14 +129,14 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
     if about is None or content not in (None, about["content"]):
         return None
     stored = tuple(about["stored"])
-    outside = _outside(about)
-    if outside is not None and not outside.is_there:
+    mapped = _mapped_images(about)
+    if mapped is not None and not mapped.is_there:
         return None
     # not copy-on-write, for which a file larger than all memory is too large
     images = (
         np.memmap(path, np.uint8, "r", offset=len(MAGIC), shape=stored)
-        if outside is None
-        else outside.images()
+        if mapped is None
+        else mapped.images()
     )
     grid = about["grid"]
     if grid is not None:
@@ -144,7 +147,7 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
         grid = FactorGrid(labels=labels, **grid)
     name = about["content"].split("/")[0]
     block = _block(stored) if os.environ.get("ISAVAE_MEMORY_LIMIT") else about["block"]
-    return ImageDataset(name, images, tuple(about["shape"]), grid, block=block)
+    return ImageDataset(name, images, tuple(about["shape"]), grid, shuffle_block=block)
 
 
 def cached(
@@ -152,12 +155,12 @@ def cached(
     content: str,
     make: Callable[[], tuple[tuple[int, int, int], Iterable[np.ndarray], Factors]],
 ) -> ImageDataset:
-    """A data set from its file, which is written first if it is not there yet.
+    """Open a data set from its file, which is written first if it does not exist.
 
     Args:
         path: The file.
         content: `name/version`, which a change of the images must change.
-        make: Makes shape, images and factors, as for `write`; called only if they are needed.
+        make: Returns shape, images and factors, as for `write`; called only if there is no file.
     """
     dataset = read(path, content)
     if dataset is None:
@@ -169,14 +172,14 @@ def cached(
 
 
 def is_intact(path: Path) -> bool:
-    """Whether the file holds, bit for bit, what was once written to it (reads all of it)."""
+    """Whether the file holds, bit for bit, what was written to it; reads all of it."""
     about = _description(path)
     if about is None:
         return False
     digest = hashlib.sha256()
-    outside = _outside(about)
-    if outside is not None:
-        for block in outside.blocks() if outside.is_there else ():
+    mapped = _mapped_images(about)
+    if mapped is not None:
+        for block in mapped.blocks() if mapped.is_there else ():
             digest.update(block)
         return digest.hexdigest() == about["sha256"]
     with path.open("rb") as file:
@@ -189,7 +192,7 @@ def is_intact(path: Path) -> bool:
 
 
 def _description(path: Path) -> dict[str, Any] | None:
-    """What the file says that it holds, if it is one of ours and exactly as long as that."""
+    """The JSON of a file, or None if it is not one of ours or has another length than it claims."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -205,7 +208,7 @@ def _description(path: Path) -> dict[str, Any] | None:
     return about if whole and "block" in about else None
 
 
-def _outside(about: dict[str, Any]) -> MappedImages | None:
+def _mapped_images(about: dict[str, Any]) -> MappedImages | None:
     if about["outside"] is None:
         return None
     return MappedImages(**about["outside"] | {"stored": tuple(about["outside"]["stored"])})
@@ -221,7 +224,7 @@ def _payload(about: dict[str, Any]) -> int:
 
 
 def _block(stored: tuple[int, ...]) -> int:
-    """How many neighbouring images are shuffled together, as for `ImageDataset`."""
+    """The number of neighbouring images that are shuffled together, as for `ImageDataset`."""
     return max(1, READ // math.prod(stored[1:])) if math.prod(stored) > memory_limit() else 1
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+from isavae.data import grids
 from isavae.data.cache import read
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn import cars, faces, rooms, sprites, variants
@@ -22,18 +23,18 @@ from isavae.data.places import cache_file
 @final
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from.
+    """The source of a data set.
 
     Args:
-        about: One line for people.
-        licence: Its licence, or where it is told.
+        about: A description in one line.
+        licence: The licence, or where to find it.
         shape: (channels, height, width).
-        grid: Its factors.
-        open: Opens it, drawing it first where it is drawn here.
+        grid: The factors.
+        open: Opens the data set; draws it first if it is drawn here.
         part: Opens the images with some classes of some factors, where that is cheaper than all.
-        is_drawn: Whether it is drawn here, and not a published file that must be imported.
-        kept_as: The name of the data set whose file in the cache it uses; by default its own.
-        bits: What a value of a pixel takes in that file.
+        is_drawn: Whether it is drawn here; others are published files that must be imported.
+        cache_name: The data set whose file in the cache is used; by default this one.
+        bits: Bits per value of a pixel in that file.
     """
 
     about: str
@@ -48,7 +49,7 @@ class Source:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes on disk, and at most in memory."""
+        """Bytes on disk, and the most in memory."""
         return round(len(self.grid) * math.prod(self.shape) * self.bits / 8)
 
 
@@ -57,7 +58,7 @@ def _sprites(size: int) -> Source:
         about=f"2-D shapes, {size} x {size} binary, drawn here",
         licence="Apache-2.0",
         shape=(1, size, size),
-        grid=sprites.GRID,
+        grid=grids.DSPRITES,
         open=partial(sprites.dsprites, size),
         part=partial(sprites.dsprites, size),
         bits=1,
@@ -69,7 +70,7 @@ def _variant(about: str, opened: Callable[[], ImageDataset]) -> Source:
         about=f"{about}, 64 x 64 colour, drawn here; stored as dsprites",
         licence="Apache-2.0",
         shape=(3, 64, 64),
-        grid=sprites.GRID,
+        grid=grids.DSPRITES,
         open=opened,
         cache_name="dsprites",
         bits=1 / 3,
@@ -99,32 +100,33 @@ DATASETS: dict[str, Source] = {
         about="heads turned and lit, 64 x 64 grey, drawn here on the grid of faces3d",
         licence="Apache-2.0",
         shape=(1, 64, 64),
-        grid=faces.GRID,
+        grid=grids.FACES3D,
         open=faces.faces3d_drawn,
     ),
     "cars3d-drawn": Source(
         about="cars seen from around, 64 x 64 colour, drawn here on the grid of cars3d",
         licence="Apache-2.0",
         shape=(3, 64, 64),
-        grid=cars.GRID,
+        grid=grids.CARS3D,
         open=cars.cars3d_drawn,
     ),
     "rooms3d-drawn": Source(
         about="an object in a room, 64 x 64 colour, drawn here on the grid of shapes3d",
         licence="Apache-2.0",
         shape=(3, 64, 64),
-        grid=rooms.GRID,
+        grid=grids.ROOMS3D,
         open=rooms.rooms3d_drawn,
-        bits=8 * 4 / 3 / 1000,  # 480 views of four values a pixel
+        bits=8 * 4 / 3 / 1000,  # 480 views of four values per pixel
     ),
     **{name: _published(name) for name in OFFICIAL},
 }
 
-SINGLE = {"fit", "axes", "factors", "channels"}  # options of `open_path` with one value
+# Options of `open_path` that take one value.
+SINGLE = {"fit", "axes", "factors", "channels"}
 
 
 def load(name: str) -> ImageDataset:
-    """Open a data set, drawing it first where that is needed.
+    """Open a data set; draw it first if it is drawn here and not in the cache.
 
     Args:
         name: A name in `DATASETS`, or the path of your own images, with a choice of factor classes
@@ -158,12 +160,12 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
     """Open your own images.
 
     Args:
-        path: A folder of pictures, or an .npy, .npz or .h5 file.
+        path: A folder of images, or an .npy, .npz or .h5 file.
         options: How to read them (see `open_path`) and which to choose by their factors:
             `size=64, fit=crop, kind=cat`.
 
     Raises:
-        ValueError: If they cannot be read so.
+        ValueError: If they cannot be read in this way.
     """
     choices: dict[str, Any] = parse_choices(options) if options else {}
     how = {key: choices.pop(key) for key in ("size", *SINGLE) if key in choices}
@@ -171,7 +173,7 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
         raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
     for key in SINGLE & how.keys():
         how[key] = how[key][0]
-    if not all(isinstance(edge, int) for edge in how.get("size", ())):
+    if not all(isinstance(side, int) for side in how.get("size", ())):
         raise ValueError(f"The option size must be whole numbers, but is {how['size']}.")
     if "size" in how:
         how["size"] = (how["size"][0], how["size"][-1])
@@ -207,10 +209,10 @@ def parse_choices(text: str) -> dict[str, Choice]:
 
 
 def listing() -> str:
-    """All data sets for people: size, whether it is here, factors, source, licence."""
+    """A list of all data sets: size, factors, licence, and whether each is in the cache."""
     lines = []
     for name, source in DATASETS.items():
-        where = "drawn when asked for" if source.is_drawn else how_to_get(name)
+        where = "drawn on first use" if source.is_drawn else how_to_get(name)
         file = cache_file(source.cache_name or name)
         if read(file) is not None:
             where = f"in {file}"
@@ -226,7 +228,7 @@ def listing() -> str:
 
 
 def _indented(text: str) -> str:
-    """Lines of at most 79 characters, but for addresses and paths, which stay whole."""
+    """Wrap to 79 characters, but keep addresses and paths whole."""
     return textwrap.fill(
         text,
         79,

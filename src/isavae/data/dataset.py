@@ -1,29 +1,24 @@
 """`ImageDataset`: many images of one size, packed, with the factors behind them if known."""
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol, TypeAlias, final, runtime_checkable
+from typing import SupportsIndex, TypeAlias, final
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.data.conversion import Items, pack, read_items
 from isavae.data.factors import Choice, FactorGrid
 from isavae.data.order import epoch_order
+from isavae.data.own.preprocessing import Preprocessing
 
-Paint: TypeAlias = Callable[[Tensor, np.ndarray], Tensor]  # images, their rows -> colour images
+# Images and their rows -> colour images.
+Colourise: TypeAlias = Callable[[Tensor, np.ndarray], Tensor]
 Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
-
-
-@runtime_checkable
-class Items(Protocol):
-    """What is asked of a torch data set."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
 
 
 @final
@@ -31,24 +26,31 @@ class Items(Protocol):
 class ImageDataset:
     """Images in memory or memory-mapped, read in batches of floats in [0, 1].
 
+    A data set can be indexed and iterated, so that `DataLoader`, `random_split` and `imshow` take
+    it. An item is an image, float32 of shape (channels, height, width); the factors behind image k
+    are `grid.values(k)`.
+
     Args:
-        name: What the data set is called.
+        name: The name of the data set.
         stored: uint8, either (images, channels, height, width) with values 0..255, or for binary
             images (images, bytes): the pixels eight a byte, the first in the highest bit.
         shape: (channels, height, width).
         grid: The factors of every image, where known.
         rows: Which of the stored images belong to the data set, in order; by default all. Rows
-            beyond the last begin again with the first: pictures that `paint` makes of one image.
-        block: How many neighbouring images stay together when an epoch is shuffled; more than 1 for
-            data that do not fit into memory (see `epoch_order`).
-        paint: Makes colour images of the stored ones and their rows when a batch is read.
+            beyond the last begin again with the first: images that `colourise` makes of one image.
+        shuffle_block: How many neighbouring images stay together when an epoch is shuffled; more
+            than 1 for data that do not fit into memory (see `epoch_order`).
+        colourise: Makes colour images of the stored ones and their rows when a batch is read.
+        preprocessing: How images of a folder were read; None for others.
 
     Examples:
         >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
         >>> len(data), data.shape, data.is_binary
         (6, (1, 8, 8), True)
-        >>> data.minibatch(seed=0, step=2, size=3).shape
+        >>> data.minibatch(seed=0, step=2, batch_size=3).shape
         torch.Size([3, 1, 8, 8])
+        >>> data[0].shape, sum(1 for image in data)
+        (torch.Size([1, 8, 8]), 6)
     """
 
     name: str
@@ -56,8 +58,9 @@ class ImageDataset:
     shape: tuple[int, int, int]
     grid: FactorGrid | None = None
     rows: np.ndarray | None = None
-    block: int = 1
-    paint: Paint | None = None
+    shuffle_block: int = 1
+    colourise: Colourise | None = None
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         c, h, w = self._stored_shape
@@ -78,46 +81,18 @@ class ImageDataset:
     def from_arrays(
         cls, images: np.ndarray | Tensor, grid: FactorGrid | None = None, name: str = "images"
     ) -> "ImageDataset":
-        """Make a data set of an array.
+        """Make a data set from an array.
 
         Args:
             images: (n, h, w) or (n, channels, h, w): bool, uint8 (0..255, or binary if all are 0
                 or 1) or floats in [0, 1], which are rounded to 8 bits unless all are 0 or 1.
             grid: The factors, one row per image.
-            name: What to call it.
+            name: The name of the data set.
 
         Raises:
-            ValueError: If shape, type or range is another.
+            ValueError: If the shape, type or range is none of these.
         """
-        images = np.asarray(images)
-        if images.ndim not in (3, 4) or images.size == 0:
-            raise ValueError(
-                "Images must have shape (n, h, w) or (n, channels, h, w) and not be empty, "
-                f"but have shape {images.shape}: reshape them."
-            )
-        images = images[:, None] if images.ndim == 3 else images
-        shape = images.shape[1:]
-        if shape[0] > 4 >= shape[2]:
-            raise ValueError(
-                "Images must have their channels first, but have shape "
-                f"{images.shape}: give `images.transpose(0, 3, 1, 2)`."
-            )
-        if images.dtype.kind not in "bf" and images.dtype != np.uint8:
-            raise ValueError(
-                f"Images must be bool, uint8 or floats in [0, 1], but are {images.dtype}: "
-                "convert them."
-            )
-        if images.dtype.kind == "f" and not (images.min() >= 0 and images.max() <= 1):
-            raise ValueError(
-                f"Float images must lie in [0, 1], but reach from {images.min()} to "
-                f"{images.max()}: rescale them."
-            )
-        if images.dtype.kind == "b" or ((images == 0) | (images == 1)).all():
-            stored = np.packbits(images.reshape(len(images), -1) != 0, axis=1)
-        elif images.dtype.kind == "f":
-            stored = np.rint(images * 255).astype(np.uint8)
-        else:
-            stored = np.ascontiguousarray(images)
+        stored, shape = pack(np.asarray(images))
         return cls(name, stored, shape, grid)
 
     @classmethod
@@ -125,30 +100,35 @@ class ImageDataset:
         """Read all of a torch data set into memory.
 
         Args:
-            dataset: Items are images as for `from_arrays`, or sequences that begin with one; an
-                integer
-                after it becomes the factor `label`.
-            name: What to call it.
+            dataset: Items are images as for `from_arrays`, or sequences that begin with one. An
+                integer after it (an int, a numpy integer, or a tensor of one) becomes the factor
+                `label`; other entries are left out, with a warning.
+            name: The name of the data set.
 
         Raises:
-            ValueError: If items are no images of one size.
+            ValueError: If items are not images of one size.
         """
-        items = [dataset[k] for k in range(len(dataset))]
-        labelled = [one if isinstance(one, (tuple, list)) else (one,) for one in items]
-        images = [np.asarray(one[0]) for one in labelled]
-        if len({image.shape for image in images}) != 1:
-            shapes = sorted({image.shape for image in images})
-            raise ValueError(f"Images must be of one size, but have {shapes}: resize them.")
-        labels = [one[1] for one in labelled if len(one) > 1 and isinstance(one[1], int)]
-        grid = None
-        if len(labels) == len(images):
-            values, classes = np.unique(labels, return_inverse=True)
-            categories = {"label": tuple(values.tolist())}
-            grid = FactorGrid(("label",), (len(values),), classes[:, None], categories=categories)
-        return cls.from_arrays(np.stack(images), grid, name)
+        images, grid = read_items(dataset, name)
+        return cls.from_arrays(images, grid, name)
 
     def __len__(self) -> int:
         return len(self.stored) if self.rows is None else len(self.rows)
+
+    def __getitem__(self, index: SupportsIndex) -> Float[Tensor, "c h w"]:
+        k = operator.index(index)
+        if not -len(self) <= k < len(self):
+            raise IndexError(
+                f"The index must be in {-len(self)}..{len(self) - 1}, the images of {self.name}, "
+                f"but is {k}."
+            )
+        return self.batch([k])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Float[Tensor, "c h w"]]:
+        """The items of a minibatch, for `DataLoader`."""
+        return list(self.batch(indices))
+
+    def __iter__(self) -> Iterator[Float[Tensor, "c h w"]]:
+        return (self[k] for k in range(len(self)))
 
     def __repr__(self) -> str:
         c, h, w = self.shape
@@ -158,40 +138,40 @@ class ImageDataset:
     @property
     def is_binary(self) -> bool:
         """Whether every pixel is 0 or 1, stored as one bit."""
-        return self.stored.ndim == 2 and self.paint is None
+        return self.stored.ndim == 2 and self.colourise is None
 
     def batch(
         self, indices: Rows, device: torch.device | str | None = None
     ) -> Float[Tensor, "b c h w"]:
-        """Some images, as float32 in [0, 1].
+        """Read some images as float32 in [0, 1].
 
         Args:
-            indices: Positions within the data set.
-            device: Where the result shall be; packed images are sent there and unpacked there.
+            indices: Positions in the data set.
+            device: The device of the result; packed images are unpacked there.
         """
         positions = self._positions(indices)
         rows = positions if self.rows is None else self.rows[positions]
         chosen = np.ascontiguousarray(self.stored[rows % len(self.stored)])
         images = self._unpack(chosen, device) if chosen.ndim == 2 else _to_floats(chosen, device)
-        return images if self.paint is None else self.paint(images, rows)
+        return images if self.colourise is None else self.colourise(images, rows)
 
-    def steps_per_epoch(self, size: int) -> int:
-        """How many whole minibatches an epoch has.
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """The number of whole minibatches in an epoch.
 
         Raises:
             ValueError: If the data set is smaller than one minibatch.
         """
-        if not 1 <= size <= len(self):
+        if not 1 <= batch_size <= len(self):
             raise ValueError(
                 f"The batch size must be in 1..{len(self)}, the images of {self.name}, "
-                f"but is {size}."
+                f"but is {batch_size}."
             )
-        return len(self) // size
+        return len(self) // batch_size
 
     def minibatch(
-        self, seed: int, step: int, size: int, device: torch.device | str | None = None
-    ) -> Float[Tensor, "size c h w"]:
-        """The minibatch of a step: a pure function of (seed, step, size).
+        self, seed: int, step: int, batch_size: int, device: torch.device | str | None = None
+    ) -> Float[Tensor, "batch_size c h w"]:
+        """The minibatch of a step: a pure function of (seed, step, batch_size).
 
         Each epoch visits the images in a new order, without replacement; the images that do not
         fill a last minibatch are left out of that epoch.
@@ -199,15 +179,15 @@ class ImageDataset:
         Args:
             seed: The run's seed.
             step: Counts from 0, through all epochs.
-            size: Images per minibatch.
-            device: Where the result shall be.
+            batch_size: Images per minibatch.
+            device: The device of the result.
 
         Raises:
             ValueError: If the data set is smaller than one minibatch.
         """
-        epoch, position = divmod(step, self.steps_per_epoch(size))
-        order = epoch_order(len(self), seed, epoch, self.block)
-        return self.batch(order[position * size : (position + 1) * size], device)
+        epoch, position = divmod(step, self.steps_per_epoch(batch_size))
+        order = epoch_order(len(self), seed, epoch, self.shuffle_block)
+        return self.batch(order[position * batch_size : (position + 1) * batch_size], device)
 
     def select(self, **choices: Choice) -> "ImageDataset":
         """The images that show the chosen classes of some factors, without copying them.
@@ -237,20 +217,20 @@ class ImageDataset:
         rows = np.arange(len(self))[self._positions(indices)]
         return self._at(rows, None if self.grid is None else self.grid.take(rows))
 
-    def painted(self, name: str, paint: Paint) -> "ImageDataset":
-        """These images, in colours that `paint` gives them when they are read."""
-        return replace(self, name=name, paint=paint, shape=(3, *self.shape[1:]))
+    def colourised(self, name: str, colourise: Colourise) -> "ImageDataset":
+        """The same images, coloured by `colourise` when they are read."""
+        return replace(self, name=name, colourise=colourise, shape=(3, *self.shape[1:]))
 
     def named(self, name: str) -> "ImageDataset":
         """The same images under another name."""
         return replace(self, name=name)
 
     def split(self, seed: int, held_out: float) -> tuple["ImageDataset", "ImageDataset"]:
-        """Training and held-out images, at random.
+        """Split at random into training and held-out images.
 
         Args:
-            seed: Decides who is held out.
-            held_out: Their share, between 0 and 1.
+            seed: The seed of the choice.
+            held_out: The share of held-out images, between 0 and 1.
 
         Raises:
             ValueError: If one of the parts would be empty.
@@ -267,7 +247,7 @@ class ImageDataset:
     @property
     def _stored_shape(self) -> tuple[int, int, int]:
         channels = self.stored.shape[1] if self.stored.ndim == 4 else 1
-        return self.shape if self.paint is None else (channels, *self.shape[1:])
+        return self.shape if self.colourise is None else (channels, *self.shape[1:])
 
     def _unpack(self, packed: np.ndarray, device: torch.device | str | None) -> Tensor:
         if device is None or torch.device(device).type == "cpu":

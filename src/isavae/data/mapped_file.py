@@ -1,4 +1,4 @@
-"""Images that stay in a published file, uncompressed inside a zip: the cache notes where."""
+"""Images that stay in a published file, uncompressed inside a zip; the cache notes where."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,20 +7,21 @@ from typing import final
 
 import numpy as np
 
-BLOCK = 1 << 24  # bytes that are hashed at a time
+# Bytes that are hashed at a time.
+BLOCK = 1 << 24
 
 
 @final
 @dataclass(frozen=True)
 class MappedImages:
-    """Where bytes of images lie in another file, and by what a change of that file is noticed.
+    """The place of images in another file, and what reveals a change of that file.
 
     Args:
         path: The file.
         offset: Where the first image begins.
         stored: (images, height, width, channels).
-        size: Bytes of the whole file.
-        changed: When it was last changed, in nanoseconds.
+        size: Size of the whole file in bytes.
+        changed: Time of its last change in nanoseconds.
     """
 
     path: str
@@ -31,13 +32,13 @@ class MappedImages:
 
     @classmethod
     def at(cls, path: Path, offset: int, stored: tuple[int, int, int, int]) -> "MappedImages":
-        """Where images lie in a file as it is now."""
+        """The place of images in a file as it is now."""
         status = path.stat()
         return cls(str(path.resolve()), offset, stored, status.st_size, status.st_mtime_ns)
 
     @property
     def is_there(self) -> bool:
-        """Whether the file is there as it was."""
+        """Whether the file exists and is unchanged."""
         try:
             status = Path(self.path).stat()
         except OSError:
@@ -50,7 +51,7 @@ class MappedImages:
         return mapped.transpose(0, 3, 1, 2)
 
     def blocks(self) -> Iterator[memoryview]:
-        """Their bytes as they lie there, some at a time."""
+        """Their bytes as stored, some at a time."""
         flat = np.memmap(self.path, np.uint8, "r", self.offset, int(np.prod(self.stored)))
         for first in range(0, len(flat), BLOCK):
             yield flat[first : first + BLOCK].data

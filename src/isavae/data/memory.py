@@ -1,15 +1,17 @@
-"""How much memory is free, and from which size on a data set is shuffled in blocks."""
+"""Free memory, and the size from which a data set is shuffled in blocks."""
 
 import os
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use at most
-UNKNOWN = 8 << 30  # bytes, where the platform does not tell
+# The most that a container may use.
+CGROUP = Path("/sys/fs/cgroup/memory.max")
+# Bytes, on platforms that do not report their memory.
+UNKNOWN = 8 << 30
 
 
 def memory_limit() -> int:
-    """Bytes from which on images are shuffled in blocks.
+    """The size in bytes from which images are shuffled in blocks.
 
     `ISAVAE_MEMORY_LIMIT`, or half of the memory that is free now.
 
@@ -24,10 +26,10 @@ def memory_limit() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that can be had without swapping; all memory where only that is told (macOS)."""
-    for told in (_meminfo, _pages):
+    """Bytes available without swapping; all memory on platforms that report only that (macOS)."""
+    for source in (_meminfo, _pages):
         try:
-            free = told()
+            free = source()
         except (OSError, AttributeError, ValueError, LookupError):  # not on this platform
             continue
         return min(free, _container() or free)

@@ -1,4 +1,4 @@
-"""Where data sets are kept on this machine."""
+"""The cache folder for data sets."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from isavae.files import scratch_folder
 
 
 def cache_folder() -> Path:
-    """Where data sets are kept: `ISAVAE_CACHE`, or `isavae` in the platform's cache folder.
+    """The folder for data sets: `ISAVAE_CACHE`, or `isavae` in the platform's cache folder.
 
-    Where that is not there and cannot be made, as in many containers, it is among the temporary
-    files of this user.
+    If that does not exist and cannot be made, as in many containers, a folder among the temporary
+    files of the user.
     """
     if chosen := os.environ.get("ISAVAE_CACHE"):
         return Path(chosen).expanduser()
@@ -23,15 +23,15 @@ def cache_folder() -> Path:
 
 
 def cache_file(name: str) -> Path:
-    """The file that holds the data set of this name, whether or not it exists."""
+    """The path of the file of a data set, whether or not it exists."""
     return cache_folder() / f"{name}.images"
 
 
-def require_writable(folder: Path) -> None:
-    """Check that files can be made in a cache folder, and the folder too if need be.
+def check_writable(folder: Path) -> None:
+    """Check that files can be written to a cache folder, which may have to be made.
 
     Raises:
-        ValueError: If not.
+        ValueError: If they cannot.
     """
     if not _is_writable(folder):
         raise ValueError(

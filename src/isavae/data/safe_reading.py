@@ -1,4 +1,4 @@
-"""Reading files from strangers: nothing is unpickled, no size believed before it is checked."""
+"""Safe reading of untrusted files: nothing is unpickled, and sizes are checked before use."""
 
 import gzip
 import math
@@ -14,18 +14,20 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
-BLOCK = 1 << 24  # bytes that are read at a time
-LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip: signature, lengths of name and extra field
+# Bytes that are read at a time.
+BLOCK = 1 << 24
+# Of a member of a zip: signature, lengths of name and extra field.
+LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 @contextmanager
 def as_refused_file(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a parser makes of a damaged file into one sentence.
+    """Turn any error of a parser into a `RefusedFileError`.
 
     Raises:
-        ValueError: If the block raises any error.
+        RefusedFileError: If the block raises any error.
     """
     try:
         yield
@@ -42,8 +44,8 @@ class RefusedFileError(ValueError):
     """A file does not hold what it must hold."""
 
 
-def require(condition: bool | np.bool_, path: Path, must: str, found: object) -> None:
-    """Refuse a file whose content is not as published.
+def check(condition: bool | np.bool_, path: Path, must: str, found: object) -> None:
+    """Check the content of a file.
 
     Raises:
         RefusedFileError: If the condition does not hold.
@@ -53,14 +55,14 @@ def require(condition: bool | np.bool_, path: Path, must: str, found: object) ->
 
 
 def named(wanted: str) -> Callable[[list[str], Path], str]:
-    """Picks the array of that name.
+    """A function that picks the array of that name.
 
     Raises:
         RefusedFileError: If there is none.
     """
 
     def choose(names: list[str], path: Path) -> str:
-        require(wanted in names, path, f"an array {wanted!r}", names[:9])
+        check(wanted in names, path, f"an array {wanted!r}", names[:9])
         return wanted
 
     return choose
@@ -100,8 +102,8 @@ def npz_offset(
         begin = file.seek(name + extra, os.SEEK_CUR)
         length, there = header + math.prod(shape) * dtype.itemsize, path.stat().st_size - begin
         whole = length == info.file_size <= there and signature == b"PK\3\4"
-        require(whole, path, f"{length} bytes of {info.filename}", f"{info.file_size} or fewer")
-        require(_crc(file, length) == info.CRC, path, f"an undamaged {info.filename}", "another")
+        check(whole, path, f"{length} bytes of {info.filename}", f"{info.file_size} or fewer")
+        check(_crc(file, length) == info.CRC, path, f"an undamaged {info.filename}", "another")
     return begin + header, shape, dtype
 
 
@@ -129,17 +131,17 @@ def npy_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dt
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    require(version in read, path, "an .npy header of version 1 or 2", version)
+    check(version in read, path, "an .npy header of version 1 or 2", version)
     shape, fortran, dtype = read[version](file)
-    require(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
-    require(not fortran, path, "rows in C order", "Fortran order")
+    check(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
+    check(not fortran, path, "rows in C order", "Fortran order")
     return shape, dtype
 
 
 def rows_of(
     file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype, path: Path
 ) -> Iterator[np.ndarray]:
-    """The rows of an array that lies in a stream, some at a time.
+    """Rows of an array in a stream, some at a time.
 
     Raises:
         RefusedFileError: If the stream ends early.
@@ -149,13 +151,13 @@ def rows_of(
     for first in range(0, shape[0], at_once):
         count = min(at_once, shape[0] - first)
         data = _read_exactly(file, count * row)
-        require(len(data) == count * row, path, f"{shape[0]} images", "fewer")
+        check(len(data) == count * row, path, f"{shape[0]} images", "fewer")
         yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
 
 
 @contextmanager
 def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> Iterator:
-    """The array `name` of an HDF5 file, to be sliced.
+    """Open the array `name` of an HDF5 file, for slicing.
 
     Raises:
         RefusedFileError: If it is not of that shape and of integers or floats, or lies in other
@@ -163,44 +165,44 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
     """
     h5py = import_extra("h5py")
     with h5py.File(path, "r") as file:
-        require(
+        check(
             isinstance(file.get(name, getlink=True), h5py.HardLink),
             path,
             f"an array {name!r}",
             "none",
         )
         array = file[name]
-        require(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
-        require(shape in (None, array.shape), path, f"{name!r} of shape {shape}", array.shape)
-        require(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
+        check(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
+        check(shape in (None, array.shape), path, f"{name!r} of shape {shape}", array.shape)
+        check(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external
-        require(not elsewhere, path, f"its own {name!r}", "a reference to other files")
+        check(not elsewhere, path, f"its own {name!r}", "a reference to other files")
         chunk = int(np.prod(array.chunks or (1,))) * array.dtype.itemsize
-        require(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
+        check(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
         yield array
 
 
 def hdf5_rows(array) -> Iterator[np.ndarray]:
-    """The rows of an HDF5 array, some at a time."""
+    """Rows of an HDF5 array, some at a time."""
     at_once = max(1, BLOCK // (int(np.prod(array.shape[1:])) * array.dtype.itemsize))
     for first in range(0, array.shape[0], at_once):
         yield array[first : first + at_once]
 
 
 def bounded_gunzip(path: Path, most: int) -> bytes:
-    """The content of a .gz file, of at most `most` bytes.
+    """The content of a .gz file of at most `most` bytes.
 
     Raises:
         RefusedFileError: If there are more.
     """
     with gzip.open(path, "rb") as file:
         data = _read_exactly(file, most + 1)
-    require(len(data) <= most, path, f"at most {most} bytes", "more")
+    check(len(data) <= most, path, f"at most {most} bytes", "more")
     return data
 
 
 def _read_exactly(file: BufferedIOBase, count: int) -> bytes:
-    """Up to `count` bytes; memory grows with what is there, not with what is claimed."""
+    """Up to `count` bytes; memory grows with the bytes present, not with those claimed."""
     data = BytesIO()
     while data.tell() < count and (part := file.read(min(1 << 20, count - data.tell()))):
         data.write(part)
@@ -208,7 +210,7 @@ def _read_exactly(file: BufferedIOBase, count: int) -> bytes:
 
 
 def import_extra(module: str):
-    """A package of the extra `data`.
+    """Import a package of the extra `data`.
 
     Raises:
         ModuleNotFoundError: If it is not installed.

@@ -52,9 +52,10 @@ class Rows:
         return len(self.rows)
 
     def minibatch(
-        self, seed: int, step: int, size: int, device: torch.device | None = None
+        self, seed: int, step: int, batch_size: int, device: torch.device | None = None
     ) -> Tensor:
         """The rows of that step: every one once per epoch, a last incomplete batch left out."""
-        epoch, position = divmod(step, len(self) // size)
-        order = epoch_order(len(self), seed, epoch)[position * size : (position + 1) * size]
+        epoch, position = divmod(step, len(self) // batch_size)
+        first = position * batch_size
+        order = epoch_order(len(self), seed, epoch)[first : first + batch_size]
         return self.rows[torch.from_numpy(order.copy())].unflatten(1, self.shape).to(device)

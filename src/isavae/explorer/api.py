@@ -19,7 +19,7 @@ from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
 from isavae.explorer.library import Library, ServedModel
 from isavae.explorer.model_file import GoneError
-from isavae.explorer.uploads import read_picture, to_gif
+from isavae.explorer.uploads import read_upload, to_gif
 
 Handler = Callable[[ServedModel, Request, bytes], Response]
 
@@ -164,9 +164,9 @@ class Api:
         return Response(_decoded(shown, body).tobytes(), media_type="application/octet-stream")
 
     def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        """An uploaded picture with its posterior."""
-        picture = read_picture(body, shown.trained.shape)
-        return _json(describe.describe_posterior(shown, picture, index=None, classes=None))
+        """An uploaded image with its posterior."""
+        image = read_upload(body, shown.trained.preprocessing)
+        return _json(describe.describe_posterior(shown, image, index=None, classes=None))
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")

@@ -1,21 +1,21 @@
-"""The practitioner's path: a folder of pictures in, a chosen model and its report out."""
+"""From a folder of images to a chosen model and its report."""
 
 from isavae.fit.axes import Axis, axes_of
 from isavae.fit.fitting import Fitted, fit_folder
-from isavae.fit.pictures import Pictures, read_pictures
+from isavae.fit.model_choice import Candidate, candidates, choose
 from isavae.fit.proposal import Proposal, propose
-from isavae.fit.selection import Candidate, candidates, choose
+from isavae.fit.training_images import TrainingImages, read_training_images
 
 __all__ = [
     "Axis",
     "Candidate",
     "Fitted",
-    "Pictures",
     "Proposal",
+    "TrainingImages",
     "axes_of",
     "candidates",
     "choose",
     "fit_folder",
     "propose",
-    "read_pictures",
+    "read_training_images",
 ]

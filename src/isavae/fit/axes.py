@@ -1,4 +1,4 @@
-"""How much each latent says about the pictures, and how far to trust it."""
+"""The latents in use: information about the image, and agreement between seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import torch
 
 from isavae.metrics import MIN_INFORMATION, Codes, latent_information, spearman
 
-FINEST = 2**18  # spread over std; the entropies take twice that
+# The largest ratio of spread to std; the entropies take twice that.
+FINEST = 2**18
 STABLE, PARTLY = 0.8, 0.6
 Verdict = Literal["stable", "partly stable", "not stable"]
 
@@ -20,11 +21,11 @@ class Axis:
     """One latent in use.
 
     Attributes:
-        latent: its position, from 0.
-        subspace: its subspace's position, from 0.
-        information: I(x; z_j), what it says about a picture, in nats.
-        agreement: the median over the other seeds of its best |rank correlation| with any of their
-            latents; 1 if every seed finds this axis, about 0 if none does.
+        latent: The index of the latent.
+        subspace: The index of its subspace.
+        information: I(x; z_j), the information about the image, in nats.
+        agreement: The best |rank correlation| with a latent of another seed, as the median over
+            the other seeds; 1 if every seed finds this axis, about 0 if none does.
     """
 
     latent: int
@@ -39,18 +40,19 @@ class Axis:
 
     @property
     def verdict(self) -> Verdict:
-        """How far to trust it, in words."""
-        shown = round(self.agreement, 2)  # what people read beside the word
+        """The agreement in words."""
+        shown = round(self.agreement, 2)  # as it is printed
         if shown >= STABLE:
             return "stable"
         return "partly stable" if shown >= PARTLY else "not stable"
 
 
 def axis_name(subspace: int, latent: int) -> str:
-    """A latent's name in tables.
+    """The name of a latent in tables.
 
-    >>> axis_name(1, 4)
-    's2_z5'
+    Examples:
+        >>> axis_name(1, 4)
+        's2_z5'
     """
     return f"s{subspace + 1}_z{latent + 1}"
 
@@ -58,10 +60,10 @@ def axis_name(subspace: int, latent: int) -> str:
 def with_minimum_std(codes: Codes) -> Codes:
     """The codes with no std below 4e-6 of its latent's spread, as exact entropies need.
 
-    A picture unlike all others can be coded a million times finer than they are. The channel
-    becomes noisier by this, so that its information can only become less.
+    An image unlike all others can be coded a million times finer than they are. The minimum adds
+    noise to the channel, so that its information can only decrease.
     """
-    assert codes.log_std is not None  # ours are posteriors
+    assert codes.log_std is not None  # codes of a VAE
     std = codes.log_std.double().exp()
     spread = codes.mean.double().amax(0) - codes.mean.double().amin(0) + 14 * std.amax(0)
     log_std = torch.maximum(std, spread / FINEST).log().to(codes.mean.dtype)
@@ -69,21 +71,21 @@ def with_minimum_std(codes: Codes) -> Codes:
 
 
 def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -> list[Axis]:
-    """The latents in use: subspaces by what they say in all, latents within by what each says.
+    """The latents in use, by subspace; the most informative subspaces and latents come first.
 
     Args:
-        codes: of the model.
-        others: of the same pictures, by the same model from other seeds.
-        subspaces: of its prior.
+        codes: The codes of the model.
+        others: Codes of the same images by models of the same β from other seeds.
+        subspaces: The subspaces of the prior.
     """
-    said = latent_information(codes).tolist()
+    nats = latent_information(codes).tolist()
     best = [spearman(codes.mean, other.mean).amax(1).numpy() for other in others]
     agreement = np.median(best, axis=0)
     found = [
         [
-            Axis(j, k, said[j], float(agreement[j]))
+            Axis(j, k, nats[j], float(agreement[j]))
             for j in range(subspace.start, subspace.stop)
-            if said[j] > MIN_INFORMATION
+            if nats[j] > MIN_INFORMATION
         ]
         for k, subspace in enumerate(subspaces)
     ]

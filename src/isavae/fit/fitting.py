@@ -1,16 +1,17 @@
-"""A folder of pictures to a chosen model, its codes and its report; killed and continued at will.
+"""From a folder of images to a chosen model, its codes and its report; can be killed and resumed.
 
-What is left in the output folder:
+The output folder holds:
 
 - `model.safetensors`: the chosen model; `isavae encode`, `decode`, `sample`, `export` read it.
-- `report.html`: what it found, to be opened in a browser.
-- `codes.csv`, `codes.parquet`: every picture's code.
-- `fit.json`: what was decided; `pictures.npy`: the pictures as they were read; `study/`: every run.
+- `report.html`: the results, to be opened in a browser.
+- `codes.csv`, `codes.parquet`: the code of every image.
+- `fit.json`: what was decided; `images.npy`: the images as they were read; `study/`: every run.
 """
 
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -18,15 +19,16 @@ from typing import Any, final
 import numpy as np
 
 from isavae.data import ImageDataset, load
+from isavae.data.own.folder import fingerprint, image_files
 from isavae.evaluation import encode_all
 from isavae.files import atomic_write
 from isavae.fit.axes import Axis, axes_of
-from isavae.fit.codes import codes_table, write_table
-from isavae.fit.page import Findings, render
-from isavae.fit.pictures import fingerprint, read_pictures
-from isavae.fit.proposal import propose
+from isavae.fit.codes_table import codes_table, write_table
+from isavae.fit.fit_report import Findings, render
+from isavae.fit.model_choice import Candidate, candidates, choose, peers_of
+from isavae.fit.proposal import SEEDS, Proposal, propose
 from isavae.fit.schedule import Budget, schedule
-from isavae.fit.selection import Candidate, candidates, choose, peers_of
+from isavae.fit.training_images import TrainingImages, read_training_images
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
 from isavae.studies import Study, StudyDirectory
@@ -37,17 +39,17 @@ from isavae.studies.engines.local import LocalEngine, available_cores
 @final
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What `fit_folder` found.
+    """The result of `fit_folder`.
 
     Attributes:
-        model: the chosen model.
-        axes: its latents in use, the most telling first.
-        codes: of all pictures.
-        names: of all pictures.
-        candidates: every finished run.
-        chosen: the chosen one among them.
-        reasons: what was decided before training, one sentence each.
-        unfinished: runs that the budget did not allow to finish.
+        model: The chosen model.
+        axes: Its latents in use, the most informative first.
+        codes: The codes of all images.
+        names: The names of all images.
+        candidates: Every finished run whose β has a second one.
+        chosen: The chosen candidate.
+        reasons: What was decided before training, one sentence each.
+        unfinished: The number of runs that did not finish within the budget.
     """
 
     model: TrainedModel
@@ -60,7 +62,7 @@ class Fitted:
     unfinished: int
 
     def sentences(self) -> list[str]:
-        """What was found, in plain words."""
+        """The results in words."""
         used = len(self.axes)
         found = [
             f"The model with β = {self.chosen.beta:g}, seed {self.chosen.seed}, was chosen without "
@@ -68,9 +70,9 @@ class Fitted:
             f"It uses {used} of {self.model.vae.prior.n_latents} latents.",
         ]
         for verdict, meaning in (
-            ("stable", "other seeds find the same axes: they can be trusted"),
-            ("partly stable", "other seeds find something similar: look before you rely on them"),
-            ("not stable", "other seeds find other axes: read nothing into them one by one"),
+            ("stable", "other seeds find the same axes"),
+            ("partly stable", "other seeds find similar axes: check them before you rely on them"),
+            ("not stable", "other seeds find other axes: do not interpret them one by one"),
         ):
             named = [axis.name for axis in self.axes if axis.verdict == verdict]
             if named:
@@ -83,45 +85,63 @@ class Fitted:
 
 
 def fit_folder(
-    folder: Path,
-    out: Path,
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     budget: float = 900.0,
     *,
-    workers: int | None = None,
     size: int | None = None,
+    prior: str | None = None,
+    likelihood: str | None = None,
+    beta: Sequence[float] = (),
+    seeds: int = SEEDS,
+    learn_exponents: bool = False,
     steps: int | None = None,
+    workers: int | None = None,
     on_reasons: Callable[[tuple[str, ...]], None] = lambda reasons: None,
     on_change: Callable[[StudyProgress], None] | None = None,
-    **wishes: Any,
 ) -> Fitted:
-    """Train candidates on the pictures below a folder, choose one, write what it found.
+    """Train candidates on the images below a folder, choose one, and write the results.
 
-    Calling it again with the same folders goes on where it stopped.
+    The same call again resumes where the last one stopped, with what was decided then.
 
     Args:
-        folder: the pictures.
-        out: where results go.
-        budget: seconds; training that has not ended by then is broken off, and can be continued.
-        workers: runs at a time; by default the cores of this machine.
-        size: height and width of the pictures as the model sees them; proposed if left out.
-        steps: of each run; by default as many as the budget allows.
-        on_reasons: called with the sentences about what will be trained, before it is.
-        on_change: called whenever the study has moved on.
-        **wishes: what `propose` takes: layout, likelihood, beta, seeds, learn_exponents.
+        folder: The images; those in folders below it count.
+        out: The output folder.
+        budget: Seconds; training that has not ended by then is stopped and can be resumed.
+        size: Height and width of the images as the model sees them; proposed if left out.
+        prior: The prior; proposed if left out, as are `likelihood` and `beta` (see `propose`).
+        likelihood: p(x|z).
+        beta: The values of β.
+        seeds: Runs per β, at least 2.
+        learn_exponents: Whether the exponents within subspaces are learned.
+        steps: Optimiser steps per run; by default as many as the budget allows.
+        workers: Runs at a time; by default one per core.
+        on_reasons: Called before training with the sentences about what will be trained.
+        on_change: Called whenever the study has progressed.
 
     Raises:
-        ValueError: if there are too few pictures, or `out` belongs to others.
+        ValueError: If there are too few images, or `out` was made from others.
     """
+    folder, out = Path(folder), Path(out)
     started = time.monotonic()
     workers = workers or available_cores()
-    _require_fitting_place(folder, out)
+    _check_output(folder, out)
     if not (out / "fit.json").is_file():
-        _decide(folder, out, size, wishes, Budget(budget, workers, steps))
+        found = read_training_images(folder, size)
+        proposal = propose(
+            found,
+            prior=prior,
+            likelihood=likelihood,
+            beta=beta,
+            seeds=seeds,
+            learn_exponents=learn_exponents,
+        )
+        _write_decisions(out, found, proposal, Budget(budget, workers, steps))
     decided = json.loads((out / "fit.json").read_text())
     on_reasons(tuple(decided["reasons"]))
     directory = StudyDirectory(out / "study")
     study = Study.parse(decided["study"])
-    tally = run_study(
+    progress = run_study(
         study,
         directory,
         LocalEngine(min(workers, len(study.runs))),
@@ -129,43 +149,45 @@ def fit_folder(
         on_change=on_change,
         should_stop=lambda: time.monotonic() - started > budget,
     )
-    return _conclude(out, directory, decided, tally)
+    return _conclude(out, directory, decided, progress)
 
 
-def _require_fitting_place(folder: Path, out: Path) -> None:
-    """Check that `out` is new, or was made from the same pictures."""
+def _check_output(folder: Path, out: Path) -> None:
+    """Check that `out` is new, or was made from the same images."""
     if set("[]") & set(str(out.resolve())):
-        raise ValueError(f"the output folder's path must be free of [ and ]; got {out.resolve()}")
+        raise ValueError(
+            f"The path of the output folder must be free of [ and ], but is {out.resolve()}: "
+            "choose another."
+        )
     if out.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"the output must not lie among the pictures; {out} is below {folder}")
+        raise ValueError(
+            f"The output must not lie among the images, but {out} is below {folder}: "
+            "choose another folder."
+        )
     if not (out / "fit.json").is_file():
         if out.exists() and (not out.is_dir() or (out / "study").exists()):
-            raise ValueError(f"the output must be a new folder; {out} is not: choose another")
+            raise ValueError(f"The output must be a new folder, but {out} is not: choose another.")
         return
-    if folder.is_dir() and json.loads((out / "fit.json").read_text())["pictures"] != fingerprint(
-        folder
-    ):
+    stored = json.loads((out / "fit.json").read_text())["fingerprint"]
+    if folder.is_dir() and stored != fingerprint(folder, image_files(folder)):
         raise ValueError(
-            f"{out} was made of other pictures than {folder} holds now: choose another output "
-            "folder, or restore the pictures"
+            f"{out} must be made from the images that {folder} holds, but was made from other "
+            "images: choose another output folder, or restore the images."
         )
 
 
-def _decide(
-    folder: Path, out: Path, size: int | None, wishes: dict[str, Any], length: Budget
-) -> None:
-    """Read the pictures, propose, and write both down."""
-    pictures = read_pictures(folder, size)
-    proposal = propose(pictures, **wishes)
-    stored = out / "pictures.npy"
+def _write_decisions(out: Path, found: TrainingImages, proposal: Proposal, budget: Budget) -> None:
+    """Write the images and what was decided about them."""
+    stored = out / "images.npy"
     with atomic_write(stored) as file:
-        np.save(file, pictures.images)
+        np.save(file, found.images)
     data = f"{stored.resolve()}[axes=chw]"
-    proposal = schedule(proposal, data, length)
+    proposal = schedule(proposal, data, budget)
     decided = {
-        "pictures": pictures.fingerprint,
-        "names": pictures.names,
-        "skipped": pictures.skipped,
+        "fingerprint": found.fingerprint,
+        "preprocessing": found.preprocessing.to_dict(),
+        "names": found.names,
+        "left_out": found.left_out,
         "reasons": proposal.reasons,
         "study": proposal.study(data),
     }
@@ -174,20 +196,21 @@ def _decide(
 
 
 def _conclude(
-    out: Path, directory: StudyDirectory, decided: dict[str, Any], tally: StudyProgress
+    out: Path, directory: StudyDirectory, decided: dict[str, Any], progress: StudyProgress
 ) -> Fitted:
-    """Choose among what is finished, and write model, codes and report."""
+    """Choose among the finished runs, and write model, codes and report."""
     data = load(directory.study().runs[0].config.data)
     found = candidates(directory, data)
     if not found:
-        failed = "; ".join(sorted(set(tally.failed.values())))
+        failed = "; ".join(sorted(set(progress.failed.values())))
         raise ValueError(
-            f"two runs of one β must finish, but {tally.done} of {tally.total} are done"
+            f"Two runs of one β must finish, but {progress.done} of {progress.total} are done"
             + (f", and others failed: {failed}" if failed else "")
-            + ": start again to go on, or give a longer --budget"
+            + ": start again to go on, or give a longer --budget."
         )
     chosen = choose(found)
     model = TrainedModel.from_run(chosen.run)
+    model.facts["preprocessing"] = decided["preprocessing"]
     codes = encode_all(model.vae, data)
     fitted = Fitted(
         model,
@@ -197,17 +220,17 @@ def _conclude(
         found,
         chosen,
         tuple(decided["reasons"]),
-        tally.total - tally.done,
+        progress.total - progress.done,
     )
     model.save(out / "model.safetensors")
     table = codes_table(fitted.names, codes, model.vae.prior.subspaces)
     for name in ("codes.csv", "codes.parquet"):
         write_table(table, out / name)
-    _write_report(out, fitted, data, decided["skipped"])
+    _write_report(out, fitted, data, decided["left_out"])
     return fitted
 
 
-def _write_report(out: Path, fitted: Fitted, data: ImageDataset, skipped: dict[str, str]) -> None:
+def _write_report(out: Path, fitted: Fitted, data: ImageDataset, left_out: dict[str, str]) -> None:
     findings = Findings(
         fitted.model,
         data,
@@ -217,7 +240,7 @@ def _write_report(out: Path, fitted: Fitted, data: ImageDataset, skipped: dict[s
         fitted.chosen,
         (*fitted.reasons,),
         (*fitted.sentences(),),
-        skipped,
+        left_out,
     )
     with atomic_write(out / "report.html") as file:
         file.write(render(findings).encode())

@@ -1,24 +1,28 @@
-"""What to train on somebody's pictures: likelihood, layout, β and seeds, from the pictures."""
+"""What to train on a folder of images: likelihood, prior, β and seeds, from their pixels."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 import yaml
 
-from isavae.fit.inspection import Inspection, inspect
-from isavae.fit.pictures import Pictures
-from isavae.models import build_prior
+from isavae.data.own.folder import list_left_out
+from isavae.fit.pixel_statistics import PixelStatistics, measure_pixels
+from isavae.fit.training_images import TrainingImages
+from isavae.models import GaussianLikelihood, build_likelihood, build_prior
 from isavae.runs import RunConfig
 
-# What is measured of these choices: docs/practitioner.md.
-P0, P = 6, 6  # exponents between and within subspaces
-SUBSPACE, FEWEST_SUBSPACES, MOST_SUBSPACES = 2, 2, 5
-SHARE = 0.9  # of the variance, which as many directions as there are latents should hold
+# docs/practitioner.md has the measurements behind these choices.
+# Exponents between and within subspaces.
+P0, P = 6, 6
+SUBSPACE, MIN_SUBSPACES, MAX_SUBSPACES = 2, 2, 5
+# The share of the variance that as many directions as there are latents should hold.
+SHARE = 0.9
 SEEDS = 4
-BETAS_OTHERWISE = (1.0, 4.0)  # where pixels have no fixed σ to weigh against
-SMALLEST_SPREAD = 0.005  # about one step of 255
+# Where pixels have no fixed σ.
+DEFAULT_BETA = (1.0, 4.0)
+# About one step of 255.
+MIN_SIGMA = 0.005
 
 
 @final
@@ -27,13 +31,13 @@ class Proposal:
     """What will be trained, and why.
 
     Attributes:
-        settings: of every run, as `RunConfig` has them, all but data, β and seed.
-        beta: the values of β.
-        seeds: runs per β.
-        reasons: one sentence per decision.
+        config: The fields of `RunConfig` that all runs share: all but data, β and seed.
+        beta: The values of β.
+        seeds: Runs per β.
+        reasons: One sentence per decision.
     """
 
-    settings: dict[str, Any]
+    config: dict[str, Any]
     beta: tuple[float, ...]
     seeds: int
     reasons: tuple[str, ...]
@@ -43,22 +47,22 @@ class Proposal:
         return yaml.safe_dump(
             {
                 "name": "fit",
-                "about": "Candidates for a model of somebody's pictures.",
+                "about": "Candidate models for a folder of images.",
                 "seeds": self.seeds,
-                "settings": self.settings | {"data": data},
+                "settings": self.config | {"data": data},
                 "runs": [{"beta": [*self.beta]}],
             },
             sort_keys=False,
         )
 
     def with_steps(self, steps: int, reason: str) -> "Proposal":
-        """The same with a length of its runs."""
-        settings = self.settings | {"steps": steps}
-        return replace(self, settings=settings, reasons=(*self.reasons, reason))
+        """The same proposal with a number of steps per run."""
+        config = self.config | {"steps": steps}
+        return replace(self, config=config, reasons=(*self.reasons, reason))
 
 
 def propose(
-    pictures: Pictures,
+    found: TrainingImages,
     *,
     prior: str | None = None,
     likelihood: str | None = None,
@@ -66,59 +70,58 @@ def propose(
     seeds: int = SEEDS,
     learn_exponents: bool = False,
 ) -> Proposal:
-    """Decide what to train from the pictures; what is given is taken as it is.
+    """Decide from the images what to train; arguments that are given are kept.
 
     Args:
-        pictures: what is trained on.
-        prior: the prior, as `build_prior` reads it.
+        found: The images.
+        prior: The prior, as `build_prior` reads it.
         likelihood: p(x|z), as `build_likelihood` reads it.
-        beta: the values of β.
-        seeds: runs per β, at least 2: agreement takes two.
-        learn_exponents: whether the exponents within subspaces are learned from the pictures.
+        beta: The values of β.
+        seeds: Runs per β, at least 2: agreement takes two.
+        learn_exponents: Whether the exponents within subspaces are learned.
 
     Raises:
-        ValueError: if there are fewer than two seeds, or a wish is none that can be met.
+        ValueError: If there are fewer than two seeds, or an argument is not valid.
     """
     if seeds < 2:
-        raise ValueError(f"agreement across seeds takes at least two of them; got {seeds}")
-    looks = inspect(pictures.images)
-    reasons = _of_pictures(pictures)
-    likelihood, reason = (likelihood, "as asked for") if likelihood else _likelihood(looks)
+        raise ValueError(f"There must be at least two seeds to compare, but seeds is {seeds}.")
+    statistics = measure_pixels(found.images)
+    reasons = _describe_images(found)
+    likelihood, reason = (likelihood, "as given") if likelihood else _likelihood(statistics)
     reasons.append(f"Pixels: {likelihood}, {reason}.")
-    prior, reason = (prior, "as asked for") if prior else _prior(looks)
+    prior, reason = (prior, "as given") if prior else _prior(statistics)
     reasons.append(f"Prior: {prior}, {reason}.")
     if learn_exponents:
         reasons.append("Exponents within subspaces start there and are learned.")
-    settings: dict[str, Any] = {
+    config: dict[str, Any] = {
         "prior": prior,
         "prior_scale": "standardised",
         "learn_exponents": learn_exponents,
         "likelihood": likelihood,
         "network": "mlp",
-        "width": 256 if pictures.images.shape[2] <= 32 else 512,
-        "batch_size": min(64, len(pictures.images)),
+        "width": 256 if found.images.shape[2] <= 32 else 512,
+        "batch_size": min(64, len(found.images)),
     }
-    RunConfig.parse(settings)
-    latents = build_prior(prior, learn_exponents=learn_exponents).n_latents
-    values, reason = (beta, "as asked for") if beta else _betas(looks, likelihood, latents)
+    RunConfig.parse(config)
+    n_latents = build_prior(prior, learn_exponents=learn_exponents).n_latents
+    values, reason = (beta, "as given") if beta else _beta(statistics, likelihood, n_latents)
     shown = " and ".join(f"{beta:g}" for beta in values)
     reasons.append(f"β: {shown}, {reason}; {seeds} seeds each.")
-    return Proposal(settings, tuple(values), seeds, tuple(reasons))
+    return Proposal(config, tuple(values), seeds, tuple(reasons))
 
 
-def _of_pictures(pictures: Pictures) -> list[str]:
-    n, channels, edge, _ = pictures.images.shape
-    widths, heights = zip(*pictures.original, strict=True)
+def _describe_images(found: TrainingImages) -> list[str]:
+    n, channels, size, _ = found.images.shape
+    widths, heights = zip(*found.original, strict=True)
     sides = f"{_range(widths)} wide and {_range(heights)} high"
-    kind = "in colour" if channels == 3 else "in grey, as none has a colour"
-    reasons = [f"{n:,} pictures, {sides}, become {edge} × {edge} {kind}."]
-    if pictures.skipped:
-        named = "; ".join(f"{name} ({why})" for name, why in [*pictures.skipped.items()][:5])
-        count, verb = len(pictures.skipped), "is" if len(pictures.skipped) == 1 else "are"
-        more = ", and others" if len(pictures.skipped) > 5 else ""
-        reasons.append(f"{count} cannot be read and {verb} left out: {named}{more}.")
+    kind = "in colour" if channels == 3 else "in grey, as none of a sample has colours"
+    reasons = [f"{n:,} images, {sides}, become {size} × {size} {kind}."]
+    if found.left_out:
+        count, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
+        listed = list_left_out(found.left_out)
+        reasons.append(f"{count} cannot be read and {verb} left out: {listed}.")
     if n < 500:
-        reasons.append(f"{n} pictures are few: expect axes that depend on the seed.")
+        reasons.append(f"{n} images are few: expect axes that depend on the seed.")
     return reasons
 
 
@@ -127,44 +130,46 @@ def _range(sizes: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _likelihood(looks: Inspection) -> tuple[str, str]:
+def _likelihood(statistics: PixelStatistics) -> tuple[str, str]:
     """Normal pixels with a fixed σ: half the contrast, or the noise where that is more."""
-    half = looks.contrast / 2
-    spread = max(half, looks.noise, SMALLEST_SPREAD)
-    why = (
-        "half of how much a pixel varies between pictures"
-        if spread == half
+    half = statistics.contrast / 2
+    sigma = max(half, statistics.noise, MIN_SIGMA)
+    reason = (
+        "half the standard deviation of a pixel between images"
+        if sigma == half
         else "the noise of a pixel"
-        if spread == looks.noise
-        else "the smallest worth telling"
+        if sigma == statistics.noise
+        else "the smallest that is proposed"
     )
-    if looks.binary > 0.95:
-        why += "; black and white, but Bernoulli pixels take many times more steps"
-    return f"gaussian({spread:.2g})", why
+    if statistics.binary > 0.95:
+        reason += "; black and white, but Bernoulli pixels take many times more steps"
+    return f"gaussian({sigma:.2g})", reason
 
 
-def _prior(looks: Inspection) -> tuple[str, str]:
-    """As many subspaces as it takes for the directions in which pictures differ, up to five."""
-    directions = looks.directions(SHARE)
+def _prior(statistics: PixelStatistics) -> tuple[str, str]:
+    """As many subspaces as the directions with most of the variance take, up to five."""
+    directions = statistics.directions(SHARE)
     wanted = -(-directions // SUBSPACE)
-    subspaces = min(MOST_SUBSPACES, max(FEWEST_SUBSPACES, wanted))
+    subspaces = min(MAX_SUBSPACES, max(MIN_SUBSPACES, wanted))
     prior = f"{P0:g}[{', '.join([f'{P:g}*{SUBSPACE}'] * subspaces)}]"
-    held = f"as {SHARE:.0%} of how pictures differ lies in {directions} directions"
+    reason = f"as {SHARE:.0%} of the variance between images lies in {directions} directions"
     if subspaces < wanted:
-        held += f"; at most {MOST_SUBSPACES * SUBSPACE} latents are proposed"
-    return prior, held
+        reason += f"; at most {MAX_SUBSPACES * SUBSPACE} latents are proposed"
+    return prior, reason
 
 
-def _betas(looks: Inspection, likelihood: str, latents: int) -> tuple[Sequence[float], str]:
-    """The β at which a linear model would keep twice as many directions as latents, and as many.
+def _beta(
+    statistics: PixelStatistics, likelihood: str, n_latents: int
+) -> tuple[Sequence[float], str]:
+    """The β at which a linear model keeps twice as many directions as latents, and as many.
 
-    A model that is not linear needs fewer: it says with one latent what is a bend of directions.
+    A nonlinear model needs fewer latents than directions: one can follow a curve through several.
     """
-    fixed = re.fullmatch(r"gaussian\(([^()]*)\)", likelihood)
-    if not fixed:
-        return BETAS_OTHERWISE, "as no σ of normal pixels is given"
-    kept = (2 * latents, latents)
-    values = {_rounded(looks.weight_keeping(k, float(fixed[1]))) for k in kept}
+    pixels = build_likelihood(likelihood)
+    if not isinstance(pixels, GaussianLikelihood) or not isinstance(pixels.spread, float):
+        return DEFAULT_BETA, "as no σ of normal pixels is given"
+    kept = (2 * n_latents, n_latents)
+    values = {_rounded(statistics.largest_beta(k, pixels.spread)) for k in kept}
     return sorted(values), f"where a linear model would keep {kept[0]} and {kept[1]} directions"
 
 

@@ -1,4 +1,4 @@
-"""How long to train: as long as the budget allows, by what a step was measured to take here."""
+"""How long to train: as long as the budget allows, from the measured time of a step."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -7,33 +7,40 @@ from isavae.fit.proposal import Proposal
 from isavae.studies import Study
 from isavae.studies.planning import plan
 
-FEWEST_STEPS, MOST_STEPS = 300, 20_000
-OVERHEAD = 0.15  # of the budget: reading, scoring, the report
+MIN_STEPS, MAX_STEPS = 300, 20_000
+# The share of the budget for reading, scoring and the report.
+OVERHEAD = 0.15
 
 
 @final
 @dataclass(frozen=True)
 class Budget:
-    """How long everything may take.
+    """The time for a fit and how it is used.
 
     Attributes:
-        budget: seconds for everything.
-        workers: runs at a time.
-        steps: of each run; None for as many as the budget allows, 300 to 20,000.
+        seconds: Time for everything.
+        workers: Runs at a time.
+        steps: Steps per run; None for as many as the budget allows, 300 to 20,000.
     """
 
-    budget: float
+    seconds: float
     workers: int
     steps: int | None = None
 
 
-def schedule(proposal: Proposal, data: str, length: Budget) -> Proposal:
-    """The proposal for the data set of that name with the length of its runs."""
-    study = Study.parse(replace(proposal, settings=proposal.settings | {"steps": 1}).study(data))
+def schedule(proposal: Proposal, data: str, budget: Budget) -> Proposal:
+    """The proposal with a number of steps per run.
+
+    Args:
+        proposal: What is trained.
+        data: The name of the data set.
+        budget: The time for everything.
+    """
+    study = Study.parse(replace(proposal, config=proposal.config | {"steps": 1}).study(data))
     configs = [run.config for run in study.runs]
-    foreseen = plan(configs, workers=length.workers, images=study.images)
-    affordable = foreseen.steps_within((1 - OVERHEAD) * length.budget, most=MOST_STEPS)
-    steps = length.steps or max(FEWEST_STEPS, affordable)
+    foreseen = plan(configs, workers=budget.workers, images=study.images)
+    affordable = foreseen.steps_within((1 - OVERHEAD) * budget.seconds, most=MAX_STEPS)
+    steps = budget.steps or max(MIN_STEPS, affordable)
     minutes = foreseen.with_steps(steps).seconds / 60
     step = 1000 * foreseen.runs[0].cost.step_seconds
     at_a_time = f"{foreseen.workers} at a time, " if foreseen.workers > 1 else ""

@@ -58,6 +58,8 @@ def execute(
     _resume(run, state)
     steps = config.total_steps(len(data))
     metadata = {"steps": steps, "shape": data.shape, "config": config.settings()}
+    if data.preprocessing is not None:
+        metadata["preprocessing"] = data.preprocessing.to_dict()
     recorder = _Recorder(run, state, metadata, on_step, log_every, checkpoint_seconds)
     for report in train(
         state,

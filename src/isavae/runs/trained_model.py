@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.data import Preprocessing
 from isavae.evaluation import BATCH, decode_means, encode_blocks, sample_prior
 from isavae.files import atomic_write
 from isavae.models import VAE
@@ -146,9 +147,9 @@ class TrainedModel:
         return self.facts.get("scores")
 
     @property
-    def preprocessing(self) -> dict[str, Any] | None:
-        """How an image file becomes an image of the model; None if the data were no image files."""
-        return self.facts.get("preprocessing")
+    def preprocessing(self) -> Preprocessing | None:
+        """How an image file becomes the model's input; None for other than 1 or 3 channels."""
+        return Preprocessing.of_model(self.facts, self.shape) if self.shape[0] in (1, 3) else None
 
     def encode(
         self, images: Tensor | np.ndarray

@@ -22,6 +22,7 @@ def open_shared(name: str) -> ImageDataset:
     with locked(part.with_suffix(".lock"), wait=True):
         kept = read(part)
         data = load(name) if kept is None else kept.named(name)
-        if kept is None and "[" in name and data.rows is None:
+        drawn = data.rows is None and data.preprocessing is None  # a folder is in the cache already
+        if kept is None and "[" in name and drawn:
             write(part, f"part/{digest}", data.shape, [data.stored], data.grid)
     return data

@@ -182,7 +182,7 @@ def test_colours_go_by_row_and_the_object_is_painted_alone():
     assert hues[2].argmax() == 1  # object: nearly green
     view = torch.zeros(1, 4, 1, 4)
     view[0, :, 0] = torch.eye(4)
-    painted = rooms.paint(view, np.array([rooms.GRID.index((0, 5, 3, 7, 3, 14))]))
+    painted = rooms.colourise(view, np.array([rooms.GRID.index((0, 5, 3, 7, 3, 14))]))
     assert torch.allclose(painted[0, :, 0, :3], hues.T.sqrt())
     assert (painted[0, :, 0, 3] == 1).all()
 
@@ -196,7 +196,7 @@ def test_every_row_of_the_rooms_shows_its_view_in_its_colours(tmp_path, monkeypa
     classes = (9, 2, 4, 6, 1, 13)
     row = data.grid.index(classes)
     view = rooms.render("cylinder", rooms.SCALES[6], rooms.ORIENTATIONS[13])
-    expected = rooms.paint(view[None], np.array([row]))
+    expected = rooms.colourise(view[None], np.array([row]))
     assert (data.batch([row]) - expected).abs().max() < 0.02
     part = data.select(floor_hue=9, shape="cylinder").sample(50)
     for k in range(3):

@@ -17,18 +17,13 @@ from torch import Tensor
 from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.surfaces import first_hits, looking, pixel_grid, shrink
-from isavae.data.factors import FactorGrid
+from isavae.data.grids import CARS3D as GRID
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 from isavae.data.seeded import uniforms
 
-GRID = FactorGrid(
-    names=("elevation", "azimuth", "object"),
-    sizes=(4, 24, 183),
-    ordered=("elevation", "azimuth"),
-)
 ROWS, COLUMNS, CELL = 112, 304, 1 / 120  # the chart: height and length of the side view
-SIZE, FINE = 64, 2  # pixels along an edge, and rays per pixel along an edge
+SIZE, FINE = 64, 2  # pixels and rays per pixel along one side
 ELEVATIONS = (6, 16, 26, 36)  # degrees
 GLASS, TYRE, RIM, PLATE = (0.2, 0.26, 0.33), (0.08, 0.08, 0.09), (0.7, 0.7, 0.72), (0.9, 0.9, 0.85)
 LAMP, BRAKE = (1.0, 0.98, 0.85), (0.8, 0.05, 0.05)
@@ -263,10 +258,10 @@ def render(some: Cars, azimuth: float | int, elevation: float | int) -> Float[Te
     diffuse = (normal @ sun).clamp_min(0) * 0.65 + 0.2 + 0.2 * normal[..., 1]
     gloss = 0.4 * (normal @ halfway).clamp_min(0).square().square().square().square().square()
     car = colour * diffuse[..., None] + gloss[..., None]
-    picture = (1 - shadow)[:, None, None].repeat(1, len(which), 3)
-    picture[near] = torch.where(found[..., None], car.clamp(0, 1), picture[near])
-    picture = shrink(picture, fine, FINE)
-    return picture.permute(1, 2, 0).unflatten(2, (SIZE, SIZE)).sqrt()
+    image = (1 - shadow)[:, None, None].repeat(1, len(which), 3)
+    image[near] = torch.where(found[..., None], car.clamp(0, 1), image[near])
+    image = shrink(image, fine, FINE)
+    return image.permute(1, 2, 0).unflatten(2, (SIZE, SIZE)).sqrt()
 
 
 def _meets_box(origins: Tensor, towards: Tensor, box: Float[Tensor, "2 3"]) -> Tensor:
@@ -280,10 +275,10 @@ def _meets_box(origins: Tensor, towards: Tensor, box: Float[Tensor, "2 3"]) -> T
 def cars3d_drawn() -> ImageDataset:
     """All the cars: colour, 64 x 64, in the row order of the Cars3D data set."""
     name, shape = "cars3d-drawn", (3, SIZE, SIZE)
-    return cached(cache_file(name), f"{name}/1", lambda: (shape, _pictures(), GRID))
+    return cached(cache_file(name), f"{name}/1", lambda: (shape, _images(), GRID))
 
 
-def _pictures() -> Iterator[np.ndarray]:
+def _images() -> Iterator[np.ndarray]:
     """The images of all cars, one view after the other."""
     fleet = cars()
     views = [(e, 15 * a) for e in ELEVATIONS for a in range(24)]

@@ -16,17 +16,11 @@ from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.heads import Heads, directions_chart, heads
 from isavae.data.drawn.surfaces import first_hits, looking, pixel_grid, shrink
-from isavae.data.factors import FactorGrid
+from isavae.data.grids import FACES3D as GRID
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
-GRID = FactorGrid(
-    names=("identity", "azimuth", "elevation", "lighting"),
-    sizes=(50, 21, 11, 11),
-    scored=("azimuth", "elevation", "lighting"),
-    ordered=("azimuth", "elevation", "lighting"),
-)
-SIZE, FINE = 64, 2  # pixels along an edge, and rays per pixel along an edge
+SIZE, FINE = 64, 2  # pixels and rays per pixel along one side
 AZIMUTHS = np.linspace(-90, 90, 21)  # degrees; the heads look from right to left
 ELEVATIONS = np.linspace(-30, 30, 11)
 LIGHTS = np.linspace(-80, 80, 11)
@@ -56,11 +50,11 @@ def render(
     surface = (
         torch.cat([seen, all_heads.albedo[cells, which][..., None]], dim=-1) * found[..., None]
     )
-    picture = torch.zeros(fine * fine, *surface.shape[1:])
-    picture[near] = surface
+    image = torch.zeros(fine * fine, *surface.shape[1:])
+    image[near] = surface
     cover = torch.zeros(fine * fine, found.shape[1])
     cover[near] = found.float()
-    surface, cover = shrink(picture, fine, FINE), shrink(cover, fine, FINE)
+    surface, cover = shrink(image, fine, FINE), shrink(cover, fine, FINE)
     normal = torch.nn.functional.normalize(surface[..., :3], dim=-1)
     angles = torch.from_numpy(np.radians(LIGHTS)).float()
     light = torch.stack([angles.sin() * 0.94, torch.full_like(angles, 0.34), angles.cos() * 0.94])
@@ -74,16 +68,16 @@ def render(
 def faces3d_drawn() -> ImageDataset:
     """All the heads: grey, 64 x 64, in the row order of the 3D faces data set."""
     name, shape = "faces3d-drawn", (1, SIZE, SIZE)
-    return cached(cache_file(name), f"{name}/1", lambda: (shape, _pictures(), GRID))
+    return cached(cache_file(name), f"{name}/1", lambda: (shape, _images(), GRID))
 
 
-def _pictures() -> Iterator[np.ndarray]:
+def _images() -> Iterator[np.ndarray]:
     """The images of one identity after the other; a view shows all of them, so all are kept."""
     all_heads = heads()
     views = [(a, e) for a in range(len(AZIMUTHS)) for e in range(len(ELEVATIONS))]
     images = np.empty((*GRID.sizes, SIZE, SIZE), dtype=np.uint8)
     for a, e in progress(views, len(views), "drawing faces3d-drawn"):
-        picture = render(all_heads, AZIMUTHS[a], ELEVATIONS[e])
-        images[:, a, e] = picture.mul(255).round().byte().numpy()
+        image = render(all_heads, AZIMUTHS[a], ELEVATIONS[e])
+        images[:, a, e] = image.mul(255).round().byte().numpy()
     for identity in images:
         yield identity.reshape(-1, 1, SIZE, SIZE)

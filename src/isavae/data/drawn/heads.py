@@ -153,7 +153,7 @@ def _ears(x: Tensor, y: Tensor, z: Tensor, trait: Trait) -> Tensor:
 
 
 def _with_neck(head: Tensor, x: Tensor, y: Tensor, z: Tensor, trait: Trait) -> Tensor:
-    """Melt the head with a cylinder that leans back, down to below the picture."""
+    """Melt the head with a cylinder that leans back, down to below the image."""
     leaning = torch.sqrt(x**2 + (z - 0.32 * y) ** 2).clamp_min(1e-3)
     neck = torch.where(y < -0.3, trait(0.38, 0.05) / leaning, torch.zeros(())).clamp_max(1.9)
     return torch.logaddexp(head * 14, neck * 14) / 14

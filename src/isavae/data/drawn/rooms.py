@@ -20,24 +20,19 @@ from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.surfaces import looking, pixel_grid, shrink
 from isavae.data.factors import FactorGrid
+from isavae.data.grids import ROOMS3D as GRID
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 Field: TypeAlias = Callable[[Tensor], Tensor]  # points (..., 3) -> distances (...)
 
-GRID = FactorGrid(
-    names=("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
-    sizes=(10, 10, 10, 8, 4, 15),
-    ordered=("floor_hue", "wall_hue", "object_hue", "scale", "orientation"),
-    categories={"shape": ("cube", "cylinder", "sphere", "capsule")},
-)
 VIEWS = FactorGrid(GRID.names[3:], GRID.sizes[3:], categories=GRID.categories)
-SIZE, FINE = 64, 3  # pixels along an edge, and rays per pixel along an edge
+SIZE, FINE = 64, 3  # pixels and rays per pixel along one side
 SCALES = np.linspace(0.75, 1.25, 8)
 ORIENTATIONS = np.linspace(-30, 30, 15)  # degrees
 
 EYE, HEIGHT, AIM = 7.0, 2.7, 0.9  # the camera: distance, height, and height of what it looks at
-OPEN = 0.36  # half width of the picture at distance 1
+OPEN = 0.36  # half width of the image at distance 1
 WALL = 4.6  # distance of the walls from the middle
 ROUND = 0.06  # radius of the edges
 STEPS = 48  # along a ray
@@ -144,7 +139,7 @@ def colours(rows: np.ndarray) -> Float[Tensor, "rows 3 3"]:
     return torch.from_numpy((0.08 + 0.92 * vivid) ** 2).float()
 
 
-def paint(views: Float[Tensor, "b 4 h w"], rows: np.ndarray) -> Float[Tensor, "b 3 h w"]:
+def colourise(views: Float[Tensor, "b 4 h w"], rows: np.ndarray) -> Float[Tensor, "b 3 h w"]:
     """Lay the colours of each row over its view."""
     # the colour of gloss is white
     inks = torch.cat([colours(rows), torch.ones(len(rows), 1, 3)], dim=1).to(views.device)
@@ -155,15 +150,15 @@ def paint(views: Float[Tensor, "b 4 h w"], rows: np.ndarray) -> Float[Tensor, "b
 def rooms3d_drawn() -> ImageDataset:
     """All the rooms: colour, 64 x 64, in the row order of the 3D Shapes data set."""
     name, shape = "rooms3d-drawn", (4, SIZE, SIZE)
-    views = cached(cache_file(name), f"{name}/1", lambda: (shape, _pictures(), VIEWS))
+    views = cached(cache_file(name), f"{name}/1", lambda: (shape, _images(), VIEWS))
     rows = np.arange(len(GRID))
-    return replace(views, grid=GRID, rows=rows, paint=paint, shape=(3, SIZE, SIZE))
+    return replace(views, grid=GRID, rows=rows, colourise=colourise, shape=(3, SIZE, SIZE))
 
 
-def _pictures() -> Iterator[np.ndarray]:
+def _images() -> Iterator[np.ndarray]:
     views = [
         (s, form, o) for s in SCALES for form in GRID.categories["shape"] for o in ORIENTATIONS
     ]
     for scale, form, orientation in progress(views, len(views), "drawing rooms3d-drawn"):
-        picture = render(form, scale, orientation)
-        yield picture[None].mul(255).round().byte().numpy()
+        image = render(form, scale, orientation)
+        yield image[None].mul(255).round().byte().numpy()

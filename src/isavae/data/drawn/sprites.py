@@ -14,19 +14,12 @@ import numpy as np
 
 from isavae.data.cache import cached
 from isavae.data.dataset import ImageDataset
-from isavae.data.factors import Choice, FactorGrid
+from isavae.data.factors import Choice
+from isavae.data.grids import DSPRITES as GRID
 from isavae.data.places import cache_file
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 SUBPIXELS = 256  # vertices are snapped to this fraction of a pixel
-
-GRID = FactorGrid(
-    names=("shape", "scale", "orientation", "posX", "posY"),
-    sizes=(3, 6, 40, 32, 32),
-    scored=("scale", "orientation", "posX", "posY"),
-    ordered=("scale", "orientation", "posX", "posY"),
-    categories={"shape": ("square", "ellipse", "heart")},
-)
 
 
 def outline(shape: str) -> np.ndarray:
@@ -60,7 +53,7 @@ def draw(chosen: Mapping[str, Sequence[int] | np.ndarray], size: int = 64) -> It
 
     Args:
         chosen: The classes to draw of every factor of `GRID`.
-        size: Pixels along an edge: 64 as published, or 32 or 16, for which the *outline* is
+        size: Height and width: 64 as published, or 32 or 16, for which the *outline* is
             scaled before it is sampled.
 
     Yields:
@@ -128,7 +121,7 @@ def dsprites(size: int = 64, **choices: Choice) -> ImageDataset:
     """DSprites, drawn; all of it is kept on disk, while a part is drawn when asked for.
 
     Args:
-        size: Pixels along an edge: 64, 32 or 16.
+        size: Height and width: 64, 32 or 16.
         **choices: Classes of some factors, as for `FactorGrid.select`.
 
     Returns:
@@ -142,7 +135,7 @@ def dsprites(size: int = 64, **choices: Choice) -> ImageDataset:
         (1, 3, 1, 32, 32)
     """
     if size not in (64, 32, 16):
-        raise ValueError(f"dSprites are drawn with 64, 32 or 16 pixels an edge, not with {size}.")
+        raise ValueError(f"dSprites are drawn with 64, 32 or 16 pixels a side, not with {size}.")
     name, shape = "dsprites" if size == 64 else f"dsprites{size}", (1, size, size)
     _, grid = GRID.select(**choices)
     chosen = {f: GRID.classes(f, choices.get(f, slice(None))) for f in GRID.names}

@@ -67,13 +67,13 @@ def looking(azimuth: float | int, elevation: float | int) -> Float[Tensor, "3 3"
 
 
 def pixel_grid(size: int, half_width: float) -> tuple[Tensor, Tensor]:
-    """Centres of the pixels of a square picture: x to the right and y up, each flat."""
+    """Centres of the pixels of a square image: x to the right and y up, each flat."""
     at = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(-at * half_width, at * half_width, indexing="ij")
     return x.ravel(), y.ravel()
 
 
-def shrink(picture: Float[Tensor, "pixels ..."], size: int, by: int) -> Float[Tensor, "small ..."]:
-    """Average squares of `by` x `by` pixels of a flat picture with `size` pixels an edge."""
-    rest = picture.shape[1:]
-    return picture.view(size // by, by, size // by, by, *rest).mean(dim=(1, 3)).flatten(0, 1)
+def shrink(image: Float[Tensor, "pixels ..."], size: int, by: int) -> Float[Tensor, "small ..."]:
+    """Average squares of `by` x `by` pixels of a flat image with `size` pixels a side."""
+    rest = image.shape[1:]
+    return image.view(size // by, by, size // by, by, *rest).mean(dim=(1, 3)).flatten(0, 1)

@@ -20,12 +20,12 @@ BANK = 1 << 24  # bytes of noise, of which every image uses a stretch of its own
 
 def coloured_dsprites() -> ImageDataset:
     """DSprites whose shape has a random colour, each channel uniform in [0.5, 1]."""
-    return dsprites().painted("dsprites-color", colour)
+    return dsprites().colourised("dsprites-color", colour)
 
 
 def noisy_dsprites() -> ImageDataset:
     """White sprites on noise that is uniform in [0, 1] in every pixel and channel."""
-    return dsprites().painted("dsprites-noisy", noise)
+    return dsprites().colourised("dsprites-noisy", noise)
 
 
 def colour(images: Float[Tensor, "b 1 h w"], rows: np.ndarray) -> Float[Tensor, "b 3 h w"]:

@@ -1,4 +1,4 @@
-"""The published files of data sets: their names and places, and how to read them safely."""
+"""The published files of data sets: where they are, and how to read them safely."""
 
 from isavae.data.official.acquire import download, how_to_get, import_official, open_official
 from isavae.data.official.files import OFFICIAL

@@ -1,21 +1,20 @@
-"""From a published file to a data set in the cache: check its hash, read it, keep it packed."""
+"""Open, import and download published data sets: files are checked, read and kept packed."""
 
-import hashlib
 from pathlib import Path
 
 from isavae.data.cache import read, write, write_reference
 from isavae.data.dataset import ImageDataset
-from isavae.data.official.download import fetch
+from isavae.data.official.download import WrongHashError, fetch, has_hash
 from isavae.data.official.files import OFFICIAL, PublishedDataset, PublishedFile
 from isavae.data.places import cache_file, cache_folder
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 
 def open_official(name: str) -> ImageDataset:
-    """A published data set that was imported before.
+    """Open a published data set that was imported before.
 
     Raises:
-        ValueError: If it was not.
+        ValueError: If it was not imported.
     """
     dataset = read(cache_file(name), _content(name))
     if dataset is None:
@@ -26,7 +25,7 @@ def open_official(name: str) -> ImageDataset:
 def import_official(
     name: str, path: Path, checked: bool = True, official: PublishedDataset | None = None
 ) -> ImageDataset:
-    """Read published files and keep them as a data set in the cache.
+    """Read published files into the cache.
 
     Args:
         name: The data set.
@@ -45,10 +44,10 @@ def import_official(
         found = dict([next(iter(found.items()))])
     for file, place in found.items():
         if checked and place.is_file():
-            require_hash(place, file.hash)
+            check_hash(place, file.hash)
     places = list(found.values())
-    if official.map and (outside := official.map(places[0], official.grid)):
-        write_reference(cache_file(name), _content(name), outside, official.grid)
+    if official.map and (mapped := official.map(places[0], official.grid)):
+        write_reference(cache_file(name), _content(name), mapped, official.grid)
         return open_official(name)
     blocks = official.read(places, official.grid)
     blocks = progress(blocks, len(official.grid), f"importing {name}", len, "images")
@@ -57,7 +56,7 @@ def import_official(
 
 
 def download(name: str) -> ImageDataset:
-    """Fetch the published files of a data set, and import them.
+    """Download the published files of a data set and import them.
 
     The files stay in `downloads` in the cache folder.
 
@@ -75,36 +74,31 @@ def download(name: str) -> ImageDataset:
 
 
 def published(name: str) -> PublishedDataset:
-    """What was published under a name.
+    """The published data set of a name.
 
     Raises:
-        ValueError: If it is no published data set.
+        ValueError: If there is none.
     """
     if name not in OFFICIAL:
         raise ValueError(f"A published data set is one of {', '.join(OFFICIAL)}, not {name!r}.")
     return OFFICIAL[name]
 
 
-def require_hash(path: Path, expected: str) -> None:
-    """Compare a file with the hash of the published one, where one is known.
+def check_hash(path: Path, expected: str) -> None:
+    """Check that a file has the hash of the published one, where one is known.
 
     Raises:
-        ValueError: If they differ.
+        WrongHashError: If it has another.
     """
-    if not expected:
-        return
-    algorithm, digest = expected.split(":")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if found != digest:
-        raise ValueError(
-            f"{path} must have the {algorithm} {digest} of the published file, but has {found}: "
+    if not has_hash(path, expected):
+        raise WrongHashError(
+            f"{path} must have the hash {expected} of the published file, but has another: "
             "get it again, or import it with --unchecked if you trust it."
         )
 
 
 def how_to_get(name: str) -> str:
-    """What to do to have a published data set."""
+    """How to get a published data set."""
     official = published(name)
     command = f"isavae data import {name} PATH"
     if not official.files[0].folder:
@@ -119,7 +113,7 @@ def _names(official: PublishedDataset) -> str:
 
 
 def _locate(path: Path, file: PublishedFile, official: PublishedDataset) -> Path | None:
-    """Where a file is, given a path to it, to the only file, or to the folder around it."""
+    """The path of a file, given a path to it, to the only file, or to its folder."""
     if not path.is_dir():
         only = len(official.files) == 1 or path.suffix == Path(file.name).suffix
         return path if path.is_file() and (path.name == file.name or only) else None

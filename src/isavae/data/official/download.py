@@ -1,5 +1,6 @@
-"""Fetching published files: checked, retried, resumed where a transfer was cut."""
+"""Download published files: checked, retried, and resumed after a cut transfer."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -7,27 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from isavae.data.official.files import PublishedFile
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 from isavae.data.safe_reading import import_extra
 
 ATTEMPTS = 5
-BLOCK = 1 << 16  # bytes; what a cut transfer loses at most
+# Bytes; what a cut transfer loses at most.
+BLOCK = 1 << 16
+
+
+class WrongHashError(ValueError):
+    """A file differs from the published one."""
 
 
 def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = time.sleep) -> Path:
-    """Download a file unless it is there, whole and as published.
+    """Download a file unless it is there as published.
 
-    A cut transfer leaves `NAME.part` behind, from which the next one goes on.
+    A cut transfer leaves `NAME.part` behind, from which the next one resumes.
 
     Args:
-        file: What to fetch.
-        folder: Where to put it.
-        wait: Waits some seconds between attempts.
+        file: The file.
+        folder: The folder to put it into.
+        wait: Called with the seconds to wait between attempts.
 
     Raises:
-        ValueError: If it cannot be reached, is not found, or has another hash.
+        WrongHashError: If what comes is not the published file.
+        ValueError: If it cannot be reached or is not found.
     """
-    pooch = import_extra("pooch")
     url = f"{file.folder}/{file.name}"
     by_hand = f"fetch {url} yourself and put it into {folder}"
     if os.environ.get("ISAVAE_OFFLINE") and not (folder / file.name).is_file():
@@ -35,25 +41,32 @@ def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = tim
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{file.name}.part"
 
-    def downloader(url: str, output: str, _: object) -> None:
-        _resume(url, part, wait, by_hand)
-        part.replace(output)
-
-    try:
-        return Path(
-            pooch.retrieve(url, file.hash or None, file.name, folder, downloader=downloader)
-        )
-    except ValueError as error:
-        if "hash" not in str(error):
-            raise
-        raise ValueError(
+    target = folder / file.name
+    if target.is_file() and not has_hash(target, file.hash):
+        target.unlink()
+    if target.is_file():
+        return target
+    _resume(url, part, wait, by_hand)
+    if not has_hash(part, file.hash):
+        part.unlink()
+        raise WrongHashError(
             f"{url} must have the hash {file.hash}, but what came has another and was not kept: "
             f"try again later, or {by_hand} and import it with --unchecked if you trust it."
-        ) from error
+        )
+    return part.replace(target)
+
+
+def has_hash(path: Path, expected: str) -> bool:
+    """Whether a file has the hash of the published one; True where none is known."""
+    if not expected:
+        return True
+    algorithm, digest = expected.split(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest() == digest
 
 
 def _resume(url: str, part: Path, wait: Callable[[float], None], by_hand: str) -> None:
-    """Bring `part` to the whole length, in several attempts."""
+    """Complete `part` in several attempts."""
     requests = import_extra("requests")
     reason: Exception | None = None
     for attempt in range(ATTEMPTS):

@@ -1,4 +1,4 @@
-"""What is published where, with the hashes that public loaders quote."""
+"""The published data sets: addresses, factors, and the hashes that public loaders quote."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from isavae.data.drawn import cars, faces, sprites
+from isavae.data import grids
 from isavae.data.factors import FactorGrid
 from isavae.data.mapped_file import MappedImages
 from isavae.data.official import readers
@@ -19,9 +19,9 @@ class PublishedFile:
     """A file of a data set.
 
     Args:
-        name: Its name.
-        folder: The address of its folder; empty where nothing may be downloaded.
-        hash: `md5:` or `sha256:` and the digest; empty where none is known.
+        name: The name of the file.
+        folder: The address of its folder; empty if it may not be downloaded.
+        hash: `md5:` or `sha256:` and the digest; empty if none is known.
     """
 
     name: str
@@ -35,15 +35,15 @@ class PublishedDataset:
     """A published data set.
 
     Args:
-        files: Its files.
-        shape: (channels, height, width) as it is kept here.
-        grid: Its factors.
+        files: The files.
+        shape: (channels, height, width) as images are kept here.
+        grid: The factors.
         read: Reads the files, in the order of `files`, in blocks of rows of the grid.
-        about: One line for people.
-        licence: Its licence, or where it is told.
-        map: Finds where the images lie uncompressed in the only file, where they may stay there.
-        binary: Whether its pixels are kept as single bits.
-        alternatives: Whether any one of the files is the whole data set.
+        about: A description in one line.
+        licence: The licence, or where to find it.
+        map: Finds images that lie uncompressed in the only file and may stay there.
+        binary: Whether pixels are kept as single bits.
+        alternatives: Whether each of the files is the whole data set.
     """
 
     files: tuple[PublishedFile, ...]
@@ -61,29 +61,12 @@ DSPRITES = "https://github.com/google-deepmind/dsprites-dataset/raw/master"
 MPI3D = "https://storage.googleapis.com/mpi3d_disentanglement_dataset/data"
 NORB = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small"
 
-SHAPES3D_GRID = FactorGrid(
-    names=("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
-    sizes=(10, 10, 10, 8, 4, 15),
-    ordered=("floor_hue", "wall_hue", "object_hue", "scale", "orientation"),
-)
-MPI3D_GRID = FactorGrid(
-    names=("color", "shape", "size", "camera_height", "background", "horizontal", "vertical"),
-    sizes=(6, 6, 2, 3, 3, 40, 40),
-    ordered=("size", "camera_height", "horizontal", "vertical"),
-)
-NORB_GRID = FactorGrid(
-    names=("category", "instance", "elevation", "azimuth", "lighting"),
-    sizes=(5, 5, 9, 18, 6),
-    ordered=("elevation", "azimuth"),
-    categories={"category": ("animal", "human", "plane", "truck", "car")},
-)
-
 
 def _mpi3d(file: str, md5: str, what: str) -> PublishedDataset:
     return PublishedDataset(
         files=(PublishedFile(file, MPI3D, f"md5:{md5}"),),
         shape=(3, 64, 64),
-        grid=MPI3D_GRID,
+        grid=grids.MPI3D,
         read=readers.read_mpi3d,
         map=readers.map_mpi3d,
         about=f"a robot arm that holds an object, {what}, 64 x 64 colour",
@@ -99,7 +82,7 @@ def _norb(split: str, instances: str, **hashes: str) -> PublishedDataset:
             for kind, sha256 in hashes.items()
         ),
         shape=(2, 96, 96),
-        grid=NORB_GRID,
+        grid=grids.SMALLNORB,
         read=readers.read_norb,
         about=f"toys seen by two cameras, {split} split, 96 x 96 grey",
         licence="research only, see the NORB page",
@@ -121,7 +104,7 @@ OFFICIAL: dict[str, PublishedDataset] = {
             ),
         ),
         shape=(1, 64, 64),
-        grid=sprites.GRID,
+        grid=grids.DSPRITES,
         read=readers.read_dsprites,
         about="2-D shapes, 64 x 64 binary, the published file",
         licence="Apache-2.0",
@@ -131,7 +114,7 @@ OFFICIAL: dict[str, PublishedDataset] = {
     "faces3d": PublishedDataset(
         files=(PublishedFile("basel_face_renders.pth", ""),),
         shape=(1, 64, 64),
-        grid=faces.GRID,
+        grid=grids.FACES3D,
         read=readers.read_faces,
         about="renders of the Basel face model, 64 x 64 grey",
         licence="Basel face model licence: may not be distributed",
@@ -145,7 +128,7 @@ OFFICIAL: dict[str, PublishedDataset] = {
             ),
         ),
         shape=(3, 64, 64),
-        grid=cars.GRID,
+        grid=grids.CARS3D,
         read=readers.read_cars,
         about="renders of car models, 64 x 64 colour",
         licence="none stated",
@@ -159,7 +142,7 @@ OFFICIAL: dict[str, PublishedDataset] = {
             ),
         ),
         shape=(3, 64, 64),
-        grid=SHAPES3D_GRID,
+        grid=grids.SHAPES3D,
         read=readers.read_shapes3d,
         about="an object in a room, 64 x 64 colour",
         licence="Apache-2.0",

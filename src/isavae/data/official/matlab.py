@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isavae.data.safe_reading import as_refused_file, bounded_gunzip, import_extra, require
+from isavae.data.safe_reading import as_refused_file, bounded_gunzip, check, import_extra
 
 HEADER, COMPRESSED = 128, 15  # bytes of a MAT 5 header; the type of a zlib element
 MOST = 24 << 20  # bytes of a whole file, unpacked
@@ -23,10 +23,8 @@ def mat_array(data: bytes, name: str, path: Path) -> np.ndarray:
     matlab = import_extra("scipy.io")
     plain = io.BytesIO(_inflated(data, path))
     shapes = {found: shape for found, shape, _ in matlab.whosmat(plain)}
-    require(name in shapes, path, f"an array {name!r}", sorted(shapes)[:9])
-    require(
-        np.prod(shapes[name], dtype=float) <= MOST, path, f"at most {MOST} numbers", shapes[name]
-    )
+    check(name in shapes, path, f"an array {name!r}", sorted(shapes)[:9])
+    check(np.prod(shapes[name], dtype=float) <= MOST, path, f"at most {MOST} numbers", shapes[name])
     plain.seek(0)
     return matlab.loadmat(plain, variable_names=[name])[name]
 
@@ -43,9 +41,9 @@ def _inflated(data: bytes, path: Path) -> bytes:
         else:
             unpacker = zlib.decompressobj()
             parts.append(unpacker.decompress(data[at + 8 : end], MOST + 1))
-            require(unpacker.eof, path, f"elements of at most {MOST} bytes", "a larger or cut one")
+            check(unpacker.eof, path, f"elements of at most {MOST} bytes", "a larger or cut one")
         at = end
-    require(sum(map(len, parts)) <= MOST, path, f"at most {MOST} bytes", "more")
+    check(sum(map(len, parts)) <= MOST, path, f"at most {MOST} bytes", "more")
     return b"".join(parts)
 
 
@@ -60,10 +58,10 @@ def norb_matrix(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         count = int(np.prod(shape))
         data = bounded_gunzip(path, header + 4 * count)
         magic, dimensions = struct.unpack("<ii", data[:8])
-        require(magic in NORB_TYPES, path, "the number 0x1E3D4C54 or ...55 in front", hex(magic))
-        require(dimensions == len(shape), path, f"{len(shape)} dimensions", dimensions)
+        check(magic in NORB_TYPES, path, "the number 0x1E3D4C54 or ...55 in front", hex(magic))
+        check(dimensions == len(shape), path, f"{len(shape)} dimensions", dimensions)
         found = struct.unpack(f"<{dimensions}i", data[8 : 8 + 4 * dimensions])
         dtype = NORB_TYPES[magic]
         whole = len(data) == header + count * dtype.itemsize
-        require(found == shape and whole, path, f"{shape} numbers", f"{found} in {len(data)} bytes")
+        check(found == shape and whole, path, f"{shape} numbers", f"{found} in {len(data)} bytes")
         return np.frombuffer(data, dtype, count, header).reshape(shape)

@@ -14,18 +14,19 @@ from isavae.data.mapped_file import MappedImages
 from isavae.data.official.matlab import mat_array, norb_matrix
 from isavae.data.safe_reading import (
     as_refused_file,
+    check,
     hdf5_array,
     hdf5_rows,
     import_extra,
     named,
     npz_member,
     npz_offset,
-    require,
     rows_of,
 )
 
 Blocks = Iterator[np.ndarray]
-CARS_ARCHIVE_LIMIT = 1 << 33  # bytes of all members together, far above the published archive
+# Bytes of all members together, far above the published archive.
+CARS_ARCHIVE_LIMIT = 1 << 33
 
 
 def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
@@ -35,22 +36,20 @@ def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     if path.suffix == ".npz":
         with as_refused_file(path, "dSprites' .npz file"):
             with npz_member(path, named("latents_classes")) as (file, found, dtype):
-                require(found == (len(grid), 6), path, f"{len(grid)} rows of 6 latents", found)
-                require(dtype == np.int64, path, "latents of type int64", dtype)
-                _require_classes(
-                    np.concatenate(list(rows_of(file, found, dtype, path))), grid, path
-                )
+                check(found == (len(grid), 6), path, f"{len(grid)} rows of 6 latents", found)
+                check(dtype == np.int64, path, "latents of type int64", dtype)
+                _check_classes(np.concatenate(list(rows_of(file, found, dtype, path))), grid, path)
             with npz_member(path, named("imgs")) as (file, found, dtype):
-                require(
+                check(
                     found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}"
                 )
                 yield from (_pack(block, path) for block in rows_of(file, shape, dtype, path))
     else:
         with as_refused_file(path, "dSprites' .hdf5 file"):
             with hdf5_array(path, "latents/classes", (len(grid), 6)) as classes:
-                _require_classes(classes[:], grid, path)
+                _check_classes(classes[:], grid, path)
             with hdf5_array(path, "imgs", shape) as images:
-                require(images.dtype == np.uint8, path, "images of type uint8", images.dtype)
+                check(images.dtype == np.uint8, path, "images of type uint8", images.dtype)
                 yield from (_pack(block, path) for block in hdf5_rows(images))
 
 
@@ -64,12 +63,12 @@ def read_faces(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
         path, "the 3D faces' .pth file, one uint8 tensor that loads as weights only"
     ):
         size, most = path.stat().st_size, int(np.prod(shape)) + (1 << 20)
-        require(size <= most, path, f"at most {most} bytes", f"{size} bytes")
+        check(size <= most, path, f"at most {most} bytes", f"{size} bytes")
         faces = torch.load(path, map_location="cpu", weights_only=True)
-        require(isinstance(faces, torch.Tensor), path, "one tensor", type(faces).__name__)
+        check(isinstance(faces, torch.Tensor), path, "one tensor", type(faces).__name__)
         found = f"{faces.dtype} {tuple(faces.shape)}"
         right = faces.dtype == torch.uint8 and tuple(faces.shape) == shape
-        require(right and faces.layout == torch.strided, path, f"uint8 {shape}", found)
+        check(right and faces.layout == torch.strided, path, f"uint8 {shape}", found)
         for identity in faces:
             yield identity.reshape(-1, 1, 64, 64).numpy()
 
@@ -82,19 +81,19 @@ def read_shapes3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
         as_refused_file(path, "the 3D shapes' .h5 file"),
         hdf5_array(path, "images", shape) as images,
     ):
-        require(images.dtype == np.uint8, path, "images of type uint8", images.dtype)
+        check(images.dtype == np.uint8, path, "images of type uint8", images.dtype)
         yield from (_channels_first(block) for block in hdf5_rows(images))
 
 
 def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
-    """MPI3D from one of its .npz files, if somebody has packed it (see `map_mpi3d`)."""
+    """MPI3D from one of its .npz files, if it was compressed again (see `map_mpi3d`)."""
     (path,) = paths
     shape = (len(grid), 64, 64, 3)
     with (
         as_refused_file(path, "an MPI3D .npz file"),
         npz_member(path, named("images")) as (file, found, dtype),
     ):
-        require(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
+        check(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
         yield from (_channels_first(block) for block in rows_of(file, shape, dtype, path))
 
 
@@ -106,7 +105,7 @@ def map_mpi3d(path: Path, grid: FactorGrid) -> MappedImages | None:
             return None
         offset, shape, dtype = found
         right = shape == (len(grid), 64, 64, 3) and dtype == np.uint8
-        require(right, path, f"uint8 {(len(grid), 64, 64, 3)}", f"{dtype} {shape}")
+        check(right, path, f"uint8 {(len(grid), 64, 64, 3)}", f"{dtype} {shape}")
         return MappedImages.at(path, offset, (len(grid), 64, 64, 3))
 
 
@@ -116,23 +115,23 @@ def read_cars(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     elevations, azimuths, objects = grid.sizes
     with as_refused_file(path, "Cars3D's archive or folder"):
         names: list[str] = []
-        pictures: dict[str, np.ndarray] = {}
+        cars: dict[str, np.ndarray] = {}
         for name, data in _cars_members(path, objects):
             if name == "list.txt":
                 names = data.decode().split()
             else:
-                pictures[name.removesuffix(".mat")] = _car(data, (azimuths, elevations), path)
-        require(
+                cars[name.removesuffix(".mat")] = _car(data, (azimuths, elevations), path)
+        check(
             len(names) == objects,
             path,
             f"a list.txt of {objects} names",
             names,
         )
-        missing = [name for name in names if name not in pictures]
-        require(not missing, path, "a .mat file for every name", f"none for {missing[:5]}")
+        missing = [name for name in names if name not in cars]
+        check(not missing, path, "a .mat file for every name", f"none for {missing[:5]}")
         for elevation in range(elevations):
             for azimuth in range(azimuths):
-                yield np.stack([pictures[name][azimuth, elevation] for name in names])
+                yield np.stack([cars[name][azimuth, elevation] for name in names])
 
 
 def read_norb(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
@@ -147,13 +146,13 @@ def read_norb(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     rows = np.lexsort(labels.T[::-1])
     ranked = np.column_stack([np.unique(one, return_inverse=True)[1] for one in labels[rows].T])
     complete = np.array_equal(ranked, grid.labels_array())
-    require(complete, paths[2], "every combination of the factors once", "others")
+    check(complete, paths[2], "every combination of the factors once", "others")
     for first in range(0, len(rows), 512):
         yield images[rows[first : first + 512]]
 
 
 def _pack(images: np.ndarray, path: Path) -> np.ndarray:
-    require(images.max() <= 1, path, "pixels that are 0 or 1", int(images.max()))
+    check(images.max() <= 1, path, "pixels that are 0 or 1", int(images.max()))
     return np.packbits(images.reshape(len(images), -1), axis=1)
 
 
@@ -161,9 +160,9 @@ def _channels_first(images: np.ndarray) -> np.ndarray:
     return images.transpose(0, 3, 1, 2)
 
 
-def _require_classes(classes: np.ndarray, grid: FactorGrid, path: Path) -> None:
+def _check_classes(classes: np.ndarray, grid: FactorGrid, path: Path) -> None:
     ordered = np.array_equal(classes[:, 1:], grid.labels_array())
-    require(ordered, path, "latents in row-major order", "another order")
+    check(ordered, path, "latents in row-major order", "another order")
 
 
 def _cars_members(path: Path, objects: int) -> Iterator[tuple[str, bytes]]:
@@ -173,7 +172,7 @@ def _cars_members(path: Path, objects: int) -> Iterator[tuple[str, bytes]]:
         folder = path / "data/cars" if (path / "data/cars").is_dir() else path
         for file in sorted([folder / "list.txt", *folder.glob("*.mat")]):
             size = file.stat().st_size
-            require(size <= most, file, f"at most {most} bytes", f"{size} bytes")
+            check(size <= most, file, f"at most {most} bytes", f"{size} bytes")
             yield file.name, file.read_bytes()
         return
     total, cars = 0, 0
@@ -181,28 +180,28 @@ def _cars_members(path: Path, objects: int) -> Iterator[tuple[str, bytes]]:
         for member in archive:
             name = PurePosixPath(member.name)
             safe = not name.is_absolute() and ".." not in name.parts
-            require(safe, path, "members inside its own folder", repr(member.name))
+            check(safe, path, "members inside its own folder", repr(member.name))
             total += max(0, member.size)
-            require(total <= CARS_ARCHIVE_LIMIT, path, "at most 8 GiB of members", "more")
+            check(total <= CARS_ARCHIVE_LIMIT, path, "at most 8 GiB of members", "more")
             wanted = name.name == "list.txt" or name.suffix == ".mat"
             if member.isfile() and wanted and name.parent.parts[-2:] == ("data", "cars"):
-                require(member.size <= most, path, f"members of at most {most} bytes", member.size)
+                check(member.size <= most, path, f"members of at most {most} bytes", member.size)
                 cars += 1
-                require(cars <= objects + 1, path, f"{objects} cars", "more")
+                check(cars <= objects + 1, path, f"{objects} cars", "more")
                 content = archive.extractfile(member)
                 if content is not None:
                     yield name.name, content.read()
 
 
 def _car(data: bytes, views: tuple[int, int], path: Path) -> np.ndarray:
-    """Pictures of one car: uint8 (azimuth, elevation, 3, 64, 64)."""
+    """Images of one car: uint8 (azimuth, elevation, 3, 64, 64)."""
     image = import_extra("PIL.Image")
     pixels = mat_array(data, "im", path)
     shape = (128, 128, 3, *views)
     right = pixels.dtype == np.uint8 and pixels.shape == shape
-    require(right, path, f"uint8 {shape}", f"{pixels.dtype} {pixels.shape}")
+    check(right, path, f"uint8 {shape}", f"{pixels.dtype} {pixels.shape}")
     small = np.empty((*views, 64, 64, 3), np.uint8)
     for view in np.ndindex(*views):
-        picture = image.fromarray(np.ascontiguousarray(pixels[(..., *view)]))
-        small[view] = picture.resize((64, 64), image.Resampling.LANCZOS)
+        view_image = image.fromarray(np.ascontiguousarray(pixels[(..., *view)]))
+        small[view] = view_image.resize((64, 64), image.Resampling.LANCZOS)
     return small.transpose(0, 1, 4, 2, 3)

@@ -10,18 +10,18 @@ import numpy as np
 from isavae.data.drawn.sprites import dsprites
 from isavae.data.factors import Choice
 from isavae.data.official.readers import read_dsprites
-from isavae.data.progress import progress
+from isavae.data.read_progress import progress
 
 
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """How a published file differs from the drawn images.
+    """Differences between a published file and the drawn images, by shape.
 
     Args:
-        images: How many images of each shape were compared.
-        differing: How many of them differ.
-        pixels: In how many pixels, all together.
+        images: The number of images that were compared.
+        differing: The number of images that differ.
+        pixels: The number of pixels that differ.
     """
 
     images: Mapping[str, int]

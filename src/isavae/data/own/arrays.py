@@ -10,17 +10,18 @@ import numpy as np
 from isavae.data.own.stream import ImageStream
 from isavae.data.safe_reading import (
     as_refused_file,
+    check,
     hdf5_array,
     hdf5_rows,
     import_extra,
     npy_header,
     npz_member,
-    require,
     rows_of,
 )
 
 AXES = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
-NAMES = ("images", "imgs", "image", "x", "data", "arr_0")  # which of several arrays is meant
+# Names of the array of images in a file with several.
+NAMES = ("images", "imgs", "image", "x", "data", "arr_0")
 
 
 def read_array(path: Path, axes: str = "") -> ImageStream:
@@ -32,7 +33,7 @@ def read_array(path: Path, axes: str = "") -> ImageStream:
         axes: `hw`, `hwc` or `chw`; by default recognised by an axis of length 1, 3 or 4.
 
     Raises:
-        ValueError: If there is no such array, or its axes cannot be told.
+        ValueError: If there is no such array, or its axes are ambiguous.
     """
     suffix = path.suffix.lower()
     openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
@@ -43,8 +44,8 @@ def read_array(path: Path, axes: str = "") -> ImageStream:
             shape, dtype, rows = openers[suffix](path, stack)
             sample = next(iter(rows))
         right = len(shape) in (3, 4) and min(shape) > 0
-        require(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
-        require(dtype.kind in "bf" or dtype == np.uint8, path, "bool, uint8 or floats", dtype)
+        check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
+        check(dtype.kind in "bf" or dtype == np.uint8, path, "bool, uint8 or floats", dtype)
         order = AXES[axes or _axes(shape, path)]
         binary = bool(((sample == 0) | (sample == 1)).all())
         first = _pixels(sample[:1], order, binary, path)[1]
@@ -60,16 +61,16 @@ def _blocks(path: Path, opener: Any, axes: tuple[int, ...], binary: bool) -> Ite
 def _pixels(
     rows: np.ndarray, axes: tuple[int, ...], binary: bool, path: Path
 ) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Rows as they are stored, and the shape of one."""
+    """Rows as they are stored, and the shape of one image."""
     images = rows.transpose(axes) if axes else rows[:, None]
     shape = images.shape[1:]
     if binary:
         right = bool(((images == 0) | (images == 1)).all())
-        require(right, path, "only 0 and 1 in all images, or not in the first ones", "both")
+        check(right, path, "only 0 and 1 in all images, or not in the first ones", "both")
         return np.packbits(images.reshape(len(images), -1) != 0, axis=1), shape
     if images.dtype.kind == "f":
         low, high = float(images.min()), float(images.max())
-        require(low >= 0 and high <= 1, path, "floats in [0, 1]", f"{low} to {high}")
+        check(low >= 0 and high <= 1, path, "floats in [0, 1]", f"{low} to {high}")
         images = np.rint(images * 255).astype(np.uint8)
     return images, shape
 
@@ -78,7 +79,12 @@ def _axes(shape: tuple[int, ...], path: Path) -> str:
     if len(shape) == 3:
         return "hw"
     first, last = shape[1] in (1, 3, 4), shape[3] in (1, 3, 4)
-    require(first != last, path, "one axis of 1, 3 or 4 channels, or a `axes` (hwc or chw)", shape)
+    check(
+        first != last,
+        path,
+        "one axis of 1, 3 or 4 channels, or the option axes (hwc or chw)",
+        shape,
+    )
     return "chw" if first else "hwc"
 
 
@@ -103,8 +109,8 @@ def _hdf5(path: Path, stack: ExitStack) -> tuple[tuple[int, ...], np.dtype, Iter
 
 
 def _choose(names: list[str], path: Path) -> str:
-    """The only array, or the one with a name that says that it holds images."""
+    """The name of the only array, or of the one that is named as images are."""
     known = [name for name in NAMES if name in names]
     found = names if len(names) == 1 else known[:1]
-    require(bool(found), path, f"one array, or one named {' or '.join(NAMES)}", names[:9])
+    check(bool(found), path, f"one array, or one named {' or '.join(NAMES)}", names[:9])
     return found[0]

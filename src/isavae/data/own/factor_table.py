@@ -16,10 +16,9 @@ def read_factors(table: Path, count: int, names: Sequence[str] = ()) -> FactorGr
 
     Args:
         table: A CSV file with a header. With a column `file` (or path, filename, image) a row
-            belongs to
-            the image of that name, and images without a row are unknown; without one, there is one
-            row per image, in their order. An empty entry is unknown.
-        count: How many images there are.
+            belongs to the image of that name, and the factors of images without a row are unknown;
+            without it, there is one row per image, in their order. An empty entry is unknown.
+        count: The number of images.
         names: Their names, where they have any.
 
     Returns:
@@ -77,9 +76,9 @@ def _in_order(
             )
         return rows
     known = {row[place].strip(): row for row in rows}
-    strangers = sorted(set(known) - set(names))
-    if strangers or len(known) != len(rows):
-        found = f"{strangers[0]!r} is none" if strangers else "some name comes twice"
+    unknown = sorted(set(known) - set(names))
+    if unknown or len(known) != len(rows):
+        found = f"{unknown[0]!r} is none" if unknown else "some name comes twice"
         raise ValueError(f"The files in {table} must be images, each named once, but {found}.")
     return [known.get(name, [""] * width) for name in names]
 

@@ -1,28 +1,41 @@
-"""A user's own pictures: a folder of files, decoded with all cores into the cache."""
+"""A folder of image files: which there are, how they are read, and which are left out."""
 
+import hashlib
+import json
 import math
 import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from isavae.data.own import decoding
-from isavae.data.own.decoders import decode_all
+from isavae.data.own.decoding import FORMATS, ImageSizeError, UnreadableImageError, decode
+from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.safe_reading import import_extra
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-CHUNK = 1 << 20  # bytes of pixels that one request to a decoding process asks for
+# Bytes of pixels that one task decodes, and tasks per thread that may be ahead of the consumer.
+BLOCK, AHEAD = 1 << 20, 4
+# A folder is grey if in none of up to 64 images, evenly spaced, the channels of a pixel differ by
+# more than 8 of 255: JPEG gives grey images a little colour.
+SAMPLE, GREY = 64, 8
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def picture_files(folder: Path) -> list[str]:
-    """The picture files below a folder, by name; hidden files and folders are left out.
+def image_files(folder: Path) -> list[str]:
+    """The image files below a folder, by name; hidden files and folders are left out.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no such folder, or no image in it.
     """
+    if not folder.is_dir():
+        raise ValueError(f"There must be a folder of images at {folder}, but there is none.")
     found: list[str] = []  # strings: a hundred thousand `Path`s take seconds to sort
     folders = [os.fspath(folder)]
     while folders:
@@ -35,93 +48,155 @@ def picture_files(folder: Path) -> list[str]:
                 elif entry.name.lower().endswith(SUFFIXES):
                     found.append(entry.path)
     if not found:
-        raise ValueError(f"{folder} must hold pictures ({', '.join(SUFFIXES)}), but holds none.")
+        raise ValueError(f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds none.")
     return sorted(found)
 
 
-def read_folder(
-    folder: Path,
+def image_names(folder: Path, files: Sequence[str]) -> list[str]:
+    """Paths of files below a folder, with `/` on every platform."""
+    within = len(os.path.join(folder, ""))
+    return [path[within:].replace(os.sep, "/") for path in files]
+
+
+def fingerprint(folder: Path, files: Sequence[str]) -> str:
+    """Changes with the name, size or time of change of any of the files."""
+    stamps = [*zip(image_names(folder, files), map(_stamp, files), strict=True)]
+    return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16]
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    try:
+        status = os.stat(file)
+    except OSError:  # a link that leads nowhere: it is left out when it is read
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def image_sizes(files: Sequence[str]) -> list[tuple[int, int]]:
+    """Width and height of every file, from its header; 0 x 0 where it cannot be read."""
+    pil = import_extra("PIL.Image")
+
+    def size(path: str) -> tuple[int, int]:
+        try:
+            with pil.open(path, "r", FORMATS) as image:
+                return image.size
+        except Exception:  # a damaged file makes Pillow raise some dozen kinds
+            return 0, 0
+
+    return list(_in_threads(size, files))
+
+
+def find_preprocessing(
     files: Sequence[str],
     size: tuple[int, int] | None = None,
-    fit: str = "",
-    channels: int = 0,
+    fit: str | None = None,
+    channels: int | None = None,
+) -> Preprocessing:
+    """What is given, and the rest from the images.
+
+    Args:
+        files: Paths of image files.
+        size: Height and width; by default those of the first image that can be read.
+        fit: How to resize images of another size; may be missing if `size` is.
+        channels: By default 1 if the images of a sample are grey, else 3.
+
+    Raises:
+        ValueError: If there is a size, but no fit.
+    """
+    if size is not None and fit is None:
+        raise ValueError(
+            f"`fit` must say how to bring images to {size[0]} x {size[1]}: crop, pad, stretch."
+        )
+    if size is None:
+        first = next((image for path in files if (image := _try(path)) is not None), None)
+        size = (1, 1) if first is None else first.shape[1:]
+    if channels is None:
+        sample = _in_threads(lambda path: _try(path, size), files[:: -(-len(files) // SAMPLE)])
+        channels = 3 if any(image is not None and _is_coloured(image) for image in sample) else 1
+    return Preprocessing(size, fit, channels)
+
+
+def _try(path: str, size: tuple[int, int] | None = None) -> np.ndarray | None:
+    """An image in colour, or None if it cannot be read."""
+    try:
+        return decode(path, size, "crop", 3)
+    except UnreadableImageError:  # reading all files will name it
+        return None
+
+
+def _is_coloured(image: np.ndarray) -> bool:
+    return bool((image.max(0) - image.min(0)).max() > GREY)
+
+
+def read_folder(
+    folder: Path, preprocessing: Preprocessing, files: Sequence[str] | None = None
 ) -> ImageStream:
-    """The pictures below a folder.
+    """The images below a folder, decoded by a thread per core while they are taken.
 
     Args:
         folder: The folder.
-        files: Its `picture_files`.
-        size: Height and width to bring them to; may be left out if all have the same.
-        fit: How: `crop` cuts the longer side evenly, `pad` adds black, `stretch` ignores
-            proportions.
-        channels: 1 for grey, 3 for colour; by default colour if any of a sample of files is.
+        preprocessing: What becomes of every image.
+        files: The `image_files` of the folder, where they are known.
 
     Raises:
-        ValueError: If no picture can be read, or sizes differ and no rule is given.
+        ValueError: If there is no image, or (while blocks are taken) none can be read, or one has
+            another size and the preprocessing has no `fit`.
     """
-    if size and fit not in decoding.FITS:
-        raise ValueError(
-            f"`fit` must say how to bring pictures to {size[0]} x {size[1]}, one of "
-            f"{', '.join(decoding.FITS)}, but is {fit!r}."
-        )
-    channels = channels or _channels(files)
-    shape = (channels, *(size or _first_size(files, channels)))
-    at_once = max(1, CHUNK // math.prod(shape))
-    how = {"shape": shape, "channels": channels, "size": size, "fit": fit}
-    requests = [{"paths": files[k : k + at_once], **how} for k in range(0, len(files), at_once)]
-    within = len(os.path.join(folder, ""))
-    names = [path[within:].replace(os.sep, "/") for path in files]
-    damaged: dict[int, str] = {}
-    return ImageStream(shape, len(files), _blocks(requests, names, damaged), names, damaged)
+    files = image_files(folder) if files is None else files
+    names = image_names(folder, files)
+    left_out: dict[str, str] = {}
+    blocks = _blocks(files, names, preprocessing, left_out)
+    return ImageStream(preprocessing.shape, len(files), blocks, names, left_out)
 
 
 def _blocks(
-    requests: Sequence[dict], names: Sequence[str], damaged: dict[int, str]
+    files: Sequence[str],
+    names: Sequence[str],
+    preprocessing: Preprocessing,
+    left_out: dict[str, str],
 ) -> Iterator[np.ndarray]:
-    """Pixels of all files that can be read, in their order; the others are noted in `damaged`."""
-    first = 0
-    for request, (pixels, about) in zip(requests, decode_all(requests), strict=True):
-        if "error" in about:
-            raise ValueError(
-                f"Every picture must be of one size, but {about['error']}: give a size and a fit."
-            )
-        damaged |= {first + position: why for position, why in about["damaged"]}
-        first += len(request["paths"])
-        channels, height, width = request["shape"]
-        rows = np.frombuffer(pixels, np.uint8).reshape(-1, height, channels, width)
-        yield rows.transpose(0, 2, 1, 3)
-    if len(damaged) == len(names):
-        raise ValueError(f"A picture must be readable, but {_listed(damaged, names)}.")
-    if damaged:
-        verb = "is" if len(damaged) == 1 else "are"
-        left_out = f"{len(damaged):,} of {len(names):,} pictures {verb} left out"
-        warnings.warn(f"{left_out}: {_listed(damaged, names)}.", stacklevel=2)
+    at_once = max(1, BLOCK // math.prod(preprocessing.shape))
+
+    def read(first: int) -> tuple[np.ndarray, dict[str, str]]:
+        pixels = np.empty((min(at_once, len(files) - first), *preprocessing.shape), np.uint8)
+        unreadable: dict[str, str] = {}
+        for k in range(first, first + len(pixels)):
+            try:
+                pixels[k - first - len(unreadable)] = preprocessing.read(files[k])
+            except UnreadableImageError as error:
+                unreadable[names[k]] = str(error)
+            except ImageSizeError as error:
+                raise ImageSizeError(
+                    f"All images must have one size, but {names[k]} is {error}: "
+                    "give a size and a fit."
+                ) from None
+        return pixels[: len(pixels) - len(unreadable)], unreadable
+
+    for pixels, unreadable in _in_threads(read, range(0, len(files), at_once)):
+        left_out |= unreadable
+        yield pixels
+    if len(left_out) == len(files):
+        raise ValueError(f"An image must be readable, but {list_left_out(left_out)}.")
 
 
-def _listed(damaged: dict[int, str], names: Sequence[str]) -> str:
-    some = [f"{names[k]} ({why})" for k, why in sorted(damaged.items())[:5]]
-    return "; ".join([*some, "..."] if len(damaged) > 5 else some)
+def list_left_out(left_out: Mapping[str, str]) -> str:
+    """The first five images that are left out, each with its reason."""
+    some = [f"{name} ({why})" for name, why in [*left_out.items()][:5]]
+    return "; ".join([*some, "..."] if len(left_out) > 5 else some)
 
 
-def _first_size(files: Sequence[str], channels: int) -> tuple[int, int]:
-    """Height and width of the first picture that can be read, 1 x 1 if none can."""
-    for path in files:
+def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Results in order, by a thread per core, few of them ahead of those that are taken."""
+    threads = os.cpu_count() or 1
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            picture = decoding.prepared(path, channels, None, "")
-        except Exception:  # reading all of them will say why
-            continue
-        return picture.height, picture.width
-    return 1, 1
-
-
-def _channels(files: Sequence[str]) -> int:
-    """3 if any of up to 64 files, evenly spaced, has colours."""
-    image = import_extra("PIL.Image")
-    for path in files[:: -(-len(files) // 64)]:
-        try:
-            with image.open(path) as picture:
-                if picture.mode not in ("1", "L", "LA") and not picture.mode.startswith("I"):
-                    return 3
-        except Exception:  # decoding it will name the file
-            continue
-    return 1
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -14,14 +14,20 @@ class ImageStream:
 
     Args:
         shape: (channels, height, width).
-        count: How many there are.
-        blocks: Pixels of those that can be read, as they are stored, some at a time.
+        count: The number of images, those that cannot be read among them.
+        blocks: Pixels of the images that can be read, as they are stored, some at a time.
         names: The name of every image, where it has one.
-        damaged: Position of those that cannot be read, and why; complete once all blocks are taken.
+        left_out: Why an image cannot be read, by name; complete once all blocks are taken.
     """
 
     shape: tuple[int, int, int]
     count: int
     blocks: Iterator[np.ndarray]
     names: Sequence[str] = ()
-    damaged: Mapping[int, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def positions(self) -> np.ndarray:
+        """Positions of the images that could be read, once all blocks are taken."""
+        if not self.left_out:
+            return np.arange(self.count)
+        return np.flatnonzero([name not in self.left_out for name in self.names])

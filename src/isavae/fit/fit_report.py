@@ -1,4 +1,4 @@
-"""What was found in somebody's pictures, as one HTML page that needs nothing else."""
+"""The results of `fit` as one self-contained HTML page."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -18,19 +18,21 @@ from isavae.data import ImageDataset
 from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
 from isavae.fit.axes import Axis
-from isavae.fit.selection import Candidate
+from isavae.fit.model_choice import Candidate
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
 
 STEPS = 9
-COLUMNS = 6  # so that each picture of a sheet can be told on a phone
-SHEETS = 2  # one below the other on a phone, side by side elsewhere
+# Few enough that every image of a sheet can be seen on a phone.
+COLUMNS = 6
+# One below the other on a phone, side by side elsewhere.
+SHEETS = 2
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """All that the page shows."""
+    """What the page shows."""
 
     model: TrainedModel
     data: ImageDataset
@@ -40,12 +42,12 @@ class Findings:
     chosen: Candidate
     reasons: tuple[str, ...]
     sentences: tuple[str, ...]
-    skipped: dict[str, str]
+    left_out: dict[str, str]
 
 
 def render(findings: Findings) -> str:
     """The page."""
-    template = resources.files("isavae.fit") / "page.html"
+    template = resources.files("isavae.fit") / "fit_report.html"
     return Template(template.read_text(encoding="utf-8")).substitute(
         found=_list(findings.sentences),
         axes=_axes(findings),
@@ -54,7 +56,7 @@ def render(findings: Findings) -> str:
         candidates=_candidates(findings),
         exponents=_exponents(findings),
         decided=_list(findings.reasons),
-        skipped=_skipped(findings.skipped),
+        left_out=_left_out(findings.left_out),
     )
 
 
@@ -82,13 +84,13 @@ def _axis(findings: Findings, axis: Axis) -> str:
     return (
         f'<figure class="{kind}"><figcaption><b>{axis.name}</b> '
         f'<span class="verdict">{axis.verdict}</span> '
-        f"agreement {axis.agreement:.2f}, says {axis.information:.2f} nats</figcaption>"
-        f"{picture(tile(images, STEPS), f'{axis.name} from {low:.2f} to {high:.2f}')}</figure>"
+        f"agreement {axis.agreement:.2f}, carries {axis.information:.2f} nats</figcaption>"
+        f"{_image(tile(images, STEPS), f'{axis.name} from {low:.2f} to {high:.2f}')}</figure>"
     )
 
 
 def _middle(codes: Codes) -> Float[Tensor, "latents"]:
-    """The code of the picture nearest to the middle of all."""
+    """The code nearest to the median of all codes."""
     distance = (codes.mean - codes.mean.median(0).values).square().sum(1)
     return codes.mean[distance.argmin()]
 
@@ -99,7 +101,7 @@ def _reconstructions(findings: Findings) -> str:
     pairs = zip(
         images.split(COLUMNS), reconstruct(findings.model.vae, images).split(COLUMNS), strict=True
     )
-    said = "pictures above, what the model makes of them below"
+    said = "images above, their reconstructions below"
     return _sheets([(tile(torch.cat(pair), len(pair[0])), said) for pair in pairs])
 
 
@@ -109,7 +111,7 @@ def _samples(model: TrainedModel) -> str:
 
 
 def _sheets(sheets: Sequence[tuple[np.ndarray, str]]) -> str:
-    return f'<div class="sheets">{"".join(picture(*sheet) for sheet in sheets)}</div>'
+    return f'<div class="sheets">{"".join(_image(*sheet) for sheet in sheets)}</div>'
 
 
 def _candidates(findings: Findings) -> str:
@@ -146,13 +148,13 @@ def _exponents(findings: Findings) -> str:
     )
 
 
-def _skipped(skipped: dict[str, str]) -> str:
-    if not skipped:
-        return "<p>Every picture could be read.</p>"
-    return _list([f"{name}: {why}" for name, why in skipped.items()])
+def _left_out(left_out: dict[str, str]) -> str:
+    if not left_out:
+        return "<p>All images could be read.</p>"
+    return _list([f"{name}: {why}" for name, why in left_out.items()])
 
 
-def picture(pixels: np.ndarray, alternative: str) -> str:
-    """Pixels as an image within the page."""
+def _image(pixels: np.ndarray, alternative: str) -> str:
+    """An image within the page."""
     encoded = b64encode(png(pixels)).decode()
     return f'<img src="data:image/png;base64,{encoded}" alt="{escape(alternative)}">'

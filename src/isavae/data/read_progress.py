@@ -14,16 +14,16 @@ def progress(
     amount: Callable[[T], float | int] = lambda item: 1,
     unit: str = "",
 ) -> Iterator[T]:
-    """Pass items on, and show how far it is, how fast, and how long it takes yet.
+    """Yield items, and show progress, rate and time remaining.
 
-    Nothing is shown where standard error is no terminal.
+    Nothing is shown if standard error is not a terminal.
 
     Args:
-        items: What to pass on.
+        items: What to yield.
         total: The sum of all amounts.
-        label: What is being done.
-        amount: How much an item counts.
-        unit: What is counted; the rate is shown where it is given.
+        label: The text beside the bar.
+        amount: The amount of an item.
+        unit: The unit of amounts; without it no rate is shown.
     """
     if not sys.stderr.isatty():
         yield from items
@@ -40,8 +40,6 @@ def progress(
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """How many units a second."""
-
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:,.0f} {unit}/s" if speed and unit else "")

@@ -21,10 +21,9 @@ from safetensors.torch import load_file
 from isavae.cli import main
 from isavae.data import load
 from isavae.data.tiles import png, tile
-from isavae.fit import Axis, axes_of, choose, fit_folder, read_pictures
+from isavae.fit import Axis, axes_of, choose, fit_folder, read_training_images
 from isavae.fit.axes import with_minimum_std
-from isavae.fit.pictures import size_of
-from isavae.fit.selection import Candidate, candidates, peers_of
+from isavae.fit.model_choice import Candidate, candidates, peers_of
 from isavae.metrics import Codes, latent_information, mig, udr
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
@@ -69,11 +68,11 @@ def test_fit_leaves_model_report_and_codes(fitted):
     model = TrainedModel.load(out / "model.safetensors")
     assert model.shape == (1, 16, 16)
     table = polars.read_csv(out / "codes.csv")
-    assert table.columns == ["picture", "s1_z1", "s1_z2", "s1_z1_std", "s1_z2_std"]
-    assert table["picture"].to_list() == [f"{row:03d}.png" for row in range(60)]
+    assert table.columns == ["image", "s1_z1", "s1_z2", "s1_z1_std", "s1_z2_std"]
+    assert table["image"].to_list() == [f"{row:03d}.png" for row in range(60)]
     assert polars.read_parquet(out / "codes.parquet").shape == table.shape
     report = (out / "report.html").read_text()
-    assert "broken.png: no picture, or a damaged one" in report
+    assert "broken.png: no image, or a damaged one" in report
     assert "1 cannot be read and is left out: broken.png" in report
     assert report.count("data:image/png;base64,") >= 3
     assert not re.findall(r"(?:src|href)=\"(?!data:)", report)
@@ -83,7 +82,7 @@ def test_fit_leaves_model_report_and_codes(fitted):
 
 def test_the_codes_in_the_table_are_the_models(fitted):
     model = TrainedModel.load(fitted / "out" / "model.safetensors")
-    pictures = read_pictures(fitted / "pictures", 16)
+    pictures = read_training_images(fitted / "pictures", 16)
     mean, log_std = model.encode(torch.from_numpy(pictures.images).float() / 255)
     table = polars.read_parquet(fitted / "out" / "codes.parquet")
     np.testing.assert_allclose(table["s1_z2"].to_numpy(), mean[:, 1].numpy(), atol=1e-5)
@@ -100,7 +99,7 @@ def test_fitting_again_goes_on_and_changes_nothing(fitted):
 def test_other_pictures_are_not_mixed_in(fitted, capsys, tmp_path):
     draw(tmp_path / "others", 20)
     said = complaint(capsys, "fit", tmp_path / "others", "--out", fitted / "out")
-    assert "made of other pictures" in said
+    assert "made from other images" in said
 
 
 def test_encode_decode_sample_export(fitted, capsys, tmp_path):
@@ -110,12 +109,12 @@ def test_encode_decode_sample_export(fitted, capsys, tmp_path):
     assert "left out: broken.png" in capsys.readouterr().out
     ours = polars.read_csv(fitted / "out" / "codes.csv")
     theirs = polars.read_csv(codes)
-    np.testing.assert_allclose(ours.drop("picture"), theirs.drop("picture"), atol=1e-5)
+    np.testing.assert_allclose(ours.drop("image"), theirs.drop("image"), atol=1e-5)
     assert main(["decode", model, str(codes), "--out", str(decoded)]) == 0
     assert len([*decoded.glob("*.png")]) == 60
-    assert size_of(decoded / "00007.png") == (16, 16)
+    assert image_size(decoded / "00007.png") == (16, 16)
     assert main(["sample", model, "--out", str(tmp_path / "s.png"), "--n", "9"]) == 0
-    assert size_of(tmp_path / "s.png") == (3 * 17 - 1, 3 * 17 - 1)
+    assert image_size(tmp_path / "s.png") == (3 * 17 - 1, 3 * 17 - 1)
     again = tmp_path / "again.safetensors"
     assert main(["export", str(fitted / "out"), "--out", str(again)]) == 0
     assert TrainedModel.load(again).config == TrainedModel.load(model).config
@@ -143,12 +142,12 @@ def test_pictures_as_people_have_them(tmp_path):
     whole = (tmp_path / "deep" / "er" / "0.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[:700])
     (tmp_path / "leads nowhere.png").symlink_to(tmp_path / "missing.png")
-    pictures = read_pictures(tmp_path)
+    pictures = read_training_images(tmp_path)
     assert pictures.images.shape == (20, 1, 32, 32)
-    assert pictures.skipped.pop("cut.png")
-    assert pictures.skipped == {
+    assert pictures.left_out.pop("cut.png")
+    assert pictures.left_out == {
         "huge.png": "more pixels than are safe to decode",
-        "garbage.jpg": "no picture, or a damaged one",
+        "garbage.jpg": "no image, or a damaged one",
         "leads nowhere.png": "No such file or directory",
     }
     shown = dict(zip(pictures.names, pictures.images, strict=True))
@@ -163,13 +162,13 @@ def test_pictures_as_people_have_them(tmp_path):
 def test_a_picture_that_may_not_be_read_is_named(tmp_path):
     draw(tmp_path / "pictures", 20)
     (tmp_path / "pictures" / "003.png").chmod(0)
-    assert "Permission" in read_pictures(tmp_path / "pictures").skipped["003.png"]
+    assert "Permission" in read_training_images(tmp_path / "pictures").left_out["003.png"]
 
 
 def test_colour_is_kept_where_there_is_some(tmp_path):
     draw(tmp_path / "pictures", 20)
     Image.new("RGB", (16, 16), (200, 30, 30)).save(tmp_path / "pictures" / "red.png")
-    assert read_pictures(tmp_path / "pictures").images.shape == (21, 3, 16, 16)
+    assert read_training_images(tmp_path / "pictures").images.shape == (21, 3, 16, 16)
 
 
 def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
@@ -178,7 +177,7 @@ def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert "holds none" in complaint(capsys, "fit", tmp_path / "empty", "--out", out)
     draw(tmp_path / "few", 5)
-    assert "at least 16" in complaint(capsys, "fit", tmp_path / "few", "--out", out)
+    assert "At least 16" in complaint(capsys, "fit", tmp_path / "few", "--out", out)
     for row in range(20):
         Image.new("L", (16, 16), 99).save(tmp_path / "empty" / f"{row}.png")
     assert "all the same" in complaint(capsys, "fit", tmp_path / "empty", "--out", out)
@@ -197,6 +196,11 @@ def test_a_budget_that_is_too_short_can_be_continued(tmp_path, capsys):
     assert main(words) == 0
     assert (tmp_path / "out" / "report.html").is_file()
     assert len(json.loads((tmp_path / "out" / "fit.json").read_text())["names"]) == 20
+
+
+def image_size(path):
+    with Image.open(path) as image:
+        return image.size
 
 
 def codes_of(mean):
@@ -300,16 +304,16 @@ def test_peers_share_beta_and_are_others(tmp_path):
 def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     """Per β the UDR with every other seed; a β with a single finished seed tells nothing."""
     draw(tmp_path / "pictures", 24)
-    wishes = {"prior": "2.1[6*2]", "beta": (1.0, 4.0), "seeds": 2, "size": 16, "steps": 100}
+    given = {"prior": "2.1[6*2]", "beta": (1.0, 4.0), "seeds": 2, "size": 16, "steps": 100}
     out = tmp_path / "out"
-    found = fit_folder(tmp_path / "pictures", out, workers=2, **wishes).candidates
+    found = fit_folder(tmp_path / "pictures", out, workers=2, **given).candidates
     assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     for pair in (found[:2], found[2:]):
         for one, other in (pair, pair[::-1]):
             settings = {"rule": "spearman", "threshold": 0.05}
             assert one.udr == udr(one.codes, [other.codes], **settings).value
     shutil.rmtree(found[0].run.path)
-    left = candidates(StudyDirectory(out / "study"), load(f"{out / 'pictures.npy'}[axes=chw]"))
+    left = candidates(StudyDirectory(out / "study"), load(f"{out / 'images.npy'}[axes=chw]"))
     assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]
 
 

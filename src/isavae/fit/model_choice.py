@@ -1,4 +1,4 @@
-"""Choosing a model without labels: agreement across seeds (UDR), then reconstruction."""
+"""Choose a model without labels: by agreement across seeds (UDR), then by reconstruction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,21 +13,21 @@ from isavae.metrics import Codes, informative, udr_ranking
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
 
-MOST_IMAGES = 10_000
+MAX_IMAGES = 10_000
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A finished run, and what speaks for it.
+    """A finished run and its scores.
 
     Attributes:
-        run: the run.
-        codes: of up to 10,000 of the pictures, the same for all.
-        used: latents in use.
+        run: The run.
+        codes: The codes of up to 10,000 images, the same for all candidates.
+        used: The number of latents in use.
         reconstruction: E_q log p(x|z), nats.
         kl: KL(q(z|x) || p(z)), nats.
-        udr: agreement with the other seeds of its β, 0 to 1.
+        udr: Agreement with the other seeds of the same β, 0 to 1.
     """
 
     run: Run
@@ -39,21 +39,19 @@ class Candidate:
 
     @property
     def beta(self) -> float:
-        """Its β."""
         return self.run.config.settings()["objective"]["beta"]
 
     @property
     def seed(self) -> int:
-        """Its seed."""
         return self.run.config.seed
 
 
 def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]:
-    """The finished runs of a study, those with the same β next to each other.
+    """The finished runs of a study, sorted by β.
 
-    Runs whose β has no second finished seed are left out: nothing can be said of them.
+    Runs whose β has no second finished seed are left out: agreement takes two.
     """
-    some = data if len(data) <= MOST_IMAGES else data.sample(MOST_IMAGES)
+    some = data if len(data) <= MAX_IMAGES else data.sample(MAX_IMAGES)
     done = [run.id for run in directory.study().runs if directory.is_done(run.id)]
     found = sorted((_candidate(directory.run_path(run), some) for run in done), key=_beta)
     ranked: list[Candidate] = []
@@ -83,21 +81,21 @@ def _candidate(path: Path, data: ImageDataset) -> Candidate:
 
 
 def choose(found: Sequence[Candidate]) -> Candidate:
-    """The candidate to use.
+    """The candidate with the highest UDR, and among equals the best reconstruction.
 
-    One latent alone agrees with its like by itself, so models that use fewer than two are passed
-    over where others use more. Of the rest the highest UDR wins; among those that share it to two
-    decimals, as people read it, the best reconstruction. More is left to reconstruction at a
-    price: it prefers models with many entangled latents (docs/practitioner.md).
+    UDR is compared to two decimals; with a coarser comparison, reconstruction decides more often,
+    and it prefers models with many entangled latents (docs/practitioner.md). Models with a single
+    latent in use are passed over if others use more: one latent agrees with its counterpart by
+    itself.
 
     Raises:
-        ValueError: if there is none, or no latent is in use in any.
+        ValueError: If there is no candidate, or none has a latent in use.
     """
     most = max((candidate.used for candidate in found), default=0)
     if not most:
         raise ValueError(
-            "no model has learned anything yet: no latent is in use; give a longer --budget or a "
-            "smaller --beta"
+            "A latent must be in use, but no model has learned anything yet: give a longer "
+            "--budget or a smaller --beta."
         )
     usable = [candidate for candidate in found if candidate.used >= min(2, most)]
     return max(usable, key=lambda candidate: (round(candidate.udr, 2), candidate.reconstruction))

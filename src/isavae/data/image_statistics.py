@@ -1,4 +1,4 @@
-"""A look at a user's own images before anything is trained on them."""
+"""Statistics of a user's own images, before anything is trained on them."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ import numpy as np
 
 from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
-from isavae.data.own.folder import picture_files
-from isavae.data.safe_reading import import_extra
+from isavae.data.own.folder import image_files, image_sizes
 from isavae.data.tiles import png, tile
 
 
 @final
 @dataclass(frozen=True)
-class Inspection:
-    """What was found.
+class ImageStatistics:
+    """Statistics of a folder or an array of images.
 
     Args:
         path: The folder or file.
-        dataset: The images as they would be used; None if they need a rule first.
-        problem: What stands in the way, in a sentence; empty if nothing does.
-        sizes: How often each width and height occurs, for a folder; 0 x 0 for unreadable files.
-        duplicates: How many images repeat an earlier one, pixel for pixel.
+        dataset: The images as they would be used; None if they cannot be read so.
+        problem: Why they cannot be read; empty if they can.
+        sizes: The number of files of each width and height, for a folder; 0 x 0 for unreadable
+            files.
+        duplicates: The number of images that repeat an earlier one, pixel for pixel.
         low: The smallest pixel value of a sample, 0..1.
-        high: The largest.
+        high: The largest pixel value of a sample, 0..1.
     """
 
     path: Path
@@ -69,8 +69,8 @@ class Inspection:
         return list(zip(grid.names, grid.sizes, unknown, strict=True))
 
 
-def inspect(path: Path, options: str = "", sheet: Path | None = None) -> Inspection:
-    """Look at images.
+def inspect(path: Path, options: str = "", sheet: Path | None = None) -> ImageStatistics:
+    """Read images and gather their statistics.
 
     Args:
         path: The folder or file.
@@ -82,15 +82,15 @@ def inspect(path: Path, options: str = "", sheet: Path | None = None) -> Inspect
     """
     if not path.exists():
         raise ValueError(f"There must be a folder or a file to inspect, but {path} is not there.")
-    sizes = _sizes(path) if path.is_dir() else {}
+    sizes = Counter(image_sizes(image_files(path))) if path.is_dir() else {}
     try:
         dataset = load_path(path, options)
     except ValueError as problem:
-        return Inspection(path, None, str(problem), sizes)
+        return ImageStatistics(path, None, str(problem), sizes)
     if sheet is not None:
         write_contact_sheet(dataset, sheet)
     sample = dataset.batch(np.unique(np.linspace(0, len(dataset) - 1, 256).astype(np.int64)))
-    return Inspection(
+    return ImageStatistics(
         path, dataset, "", sizes, _duplicates(dataset), float(sample.min()), float(sample.max())
     )
 
@@ -100,33 +100,22 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
 
     Args:
         dataset: The images.
-        columns: How many beside each other.
-        rows: How many above each other.
+        columns: Images per row.
+        rows: The largest number of rows.
 
     Returns:
-        uint8, shape (height, width) for grey images and (height, width, 3) for others.
+        uint8, shape (height, width), or (height, width, 3) for RGB images.
     """
     some = np.linspace(0, len(dataset) - 1, min(columns * rows, len(dataset))).astype(np.int64)
     return tile(dataset.batch(some), columns, gap=0)
 
 
 def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
-    """Save a contact sheet as a picture file."""
+    """Save a contact sheet as a PNG file."""
     path.write_bytes(png(contact_sheet(dataset)))
 
 
-def _sizes(folder: Path) -> dict[tuple[int, int], int]:
-    image, sizes = import_extra("PIL.Image"), Counter()
-    for path in picture_files(folder):
-        try:
-            with image.open(path) as picture:
-                sizes[picture.size] += 1
-        except (OSError, ValueError, image.DecompressionBombError):
-            sizes[(0, 0)] += 1
-    return dict(sizes)
-
-
 def _duplicates(dataset: ImageDataset) -> int:
-    """Images whose stored bytes occurred before."""
+    """The number of images whose stored bytes occurred before."""
     seen = {dataset.stored[k].tobytes().__hash__() for k in range(len(dataset.stored))}
     return len(dataset.stored) - len(seen)

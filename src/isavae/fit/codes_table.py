@@ -1,4 +1,4 @@
-"""Every picture's code as a table: CSV for spreadsheets, Parquet for everything else."""
+"""The codes of images as a table: CSV for spreadsheets, Parquet for everything else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from isavae.metrics import Codes
 
 
 def codes_table(names: Sequence[str], codes: Codes, subspaces: Sequence[slice]) -> pl.DataFrame:
-    """One row a picture: its name, then the mean and the standard deviation of every latent."""
-    assert codes.log_std is not None  # ours are posteriors
+    """One row per image: its name, then the means and the standard deviations of all latents."""
+    assert codes.log_std is not None  # codes of a VAE
     latents = [axis_name(k, j) for k, s in enumerate(subspaces) for j in range(s.start, s.stop)]
-    columns: dict[str, Sequence[str] | object] = {"picture": list(names)}
+    columns: dict[str, Sequence[str] | object] = {"image": list(names)}
     columns |= {name: codes.mean[:, j].numpy() for j, name in enumerate(latents)}
     stds = codes.log_std.exp()
     columns |= {f"{name}_std": stds[:, j].numpy() for j, name in enumerate(latents)}
@@ -22,13 +22,13 @@ def codes_table(names: Sequence[str], codes: Codes, subspaces: Sequence[slice]) 
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the file's suffix.
+    """Write a table as CSV or Parquet, by the suffix of the file.
 
     Raises:
-        ValueError: for another suffix.
+        ValueError: If the suffix is another.
     """
     writers = {".csv": table.write_csv, ".parquet": table.write_parquet}
     if path.suffix not in writers:
-        raise ValueError(f"a table must go to a .csv or .parquet file; got {path}")
+        raise ValueError(f"A table must go to a .csv or .parquet file, but is to go to {path}.")
     with atomic_write(path) as file:
         writers[path.suffix](file)
