@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from isavae.studies import Study, StudyDirectory
+from isavae.studies import Study, StudyDirectory, driver
 from isavae.studies.driver import DiskFullError, StudyProgress, run_study
 from isavae.studies.engines.engine import Ended, Event, Progress
 from isavae.studies.engines.job import Job, Outcome

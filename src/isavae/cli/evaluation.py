@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.progress import StepProgress
+from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
 from isavae.evaluation import encode_all
 from isavae.evaluation import evaluate as score

@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.progress import StepProgress
+from isavae.cli.step_progress import StepProgress
 from isavae.cli.study_progress import duration
 from isavae.studies import Study, StudyEstimate, plan
 from isavae.studies.engines.local import share_cores
-from isavae.studies.planning import GPU_FLOP_PER_SECOND, GPU_STEP_SECONDS, labels
+from isavae.studies.estimate import GPU_FLOP_PER_SECOND, GPU_STEP_SECONDS, labels
 
 
 def show_plan(

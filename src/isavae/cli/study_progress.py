@@ -44,7 +44,7 @@ class LiveTally:
 def describe(tally: StudyProgress) -> str:
     """How far a study is, in one line.
 
-    >>> describe(Tally(total=4, done=1))
+    >>> describe(StudyProgress(total=4, done=1))
     '1/4 done, 0 running, 0 failed, 3 left'
     """
     return ", ".join(_facts(tally))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, final
 
 from tyro.conf import arg
 
-from isavae.cli.progress import StepProgress
+from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
 from isavae.runs import (
     Run,

@@ -5,7 +5,7 @@ from typing import final
 
 from isavae.fit.proposal import Proposal
 from isavae.studies import Study
-from isavae.studies.planning import plan
+from isavae.studies.estimate import plan
 
 FEWEST_STEPS, MOST_STEPS = 300, 20_000
 OVERHEAD = 0.15  # of the budget: reading, scoring, the report

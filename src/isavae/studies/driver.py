@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
-from isavae.studies.directory import StudyDirectory
 from isavae.studies.engines.engine import Ended, Engine, Progress
 from isavae.studies.engines.job import Job, Outcome
 from isavae.studies.study import Study
+from isavae.studies.study_directory import StudyDirectory
 
 POLL_SECONDS = 0.5  # seconds between two looks at requests to stop and at runs that others hold
 RETRY_SECONDS = 1.0  # seconds before a run that somebody else held is tried again

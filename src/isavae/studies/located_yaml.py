@@ -17,7 +17,7 @@ class LocatedYaml:
     Raises:
         ValueError: if it is no YAML, or a key occurs twice in one mapping.
 
-    >>> lined = LinedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
+    >>> lined = LocatedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
     >>> lined.values, lined.line("runs", 0, "bata")
     ({'runs': [{'prior': 'normal', 'bata': 2}]}, 3)
     """

@@ -9,13 +9,13 @@ from typing import final
 
 import yaml
 
-from isavae.studies.grid import PlannedRun, runs_of_block
 from isavae.studies.located_yaml import LocatedYaml
+from isavae.studies.planned_run import PlannedRun, runs_of_block
 from isavae.studies.shared_data import open_shared
 from isavae.studies.study_file import Resources, read_study_file, require_known
 from isavae.training import check_batch, resolve_device
 
-SHIPPED = resources.files("isavae.studies") / "files"
+SHIPPED = resources.files("isavae.studies") / "shipped"
 
 
 @final

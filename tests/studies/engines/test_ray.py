@@ -158,7 +158,7 @@ def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
 
 
 def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
-    from isavae.studies import cluster
+    from isavae.studies.engines import ray as cluster
 
     asked, now, answer = [], [0.0], [False]
     monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -175,7 +175,7 @@ def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
 
 
 def test_what_ray_gives_up_has_failed_in_a_line(monkeypatch):
-    from isavae.studies import cluster
+    from isavae.studies.engines import ray as cluster
 
     def get(task):
         raise ray.exceptions.WorkerCrashedError()

@@ -15,10 +15,10 @@ import torch
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all, evaluate
 from isavae.runs import Run, RunConfig, execute
-from isavae.studies.directory import RunRecord, StudyDirectory
-from isavae.studies.grid import run_id
+from isavae.studies.planned_run import run_id
 from isavae.studies.remote import Remote, with_uploads
 from isavae.studies.shared_data import open_shared
+from isavae.studies.study_directory import RunRecord, StudyDirectory
 from isavae.studies.tracking import tensorboard_writer
 
 OnStep = Callable[[int, int, dict[str, float]], None]

@@ -14,7 +14,7 @@ from typing import Any, final
 
 from isavae.runs import RunConfig
 from isavae.studies.shared_data import open_shared
-from isavae.studies.tables.results import model_name
+from isavae.studies.tables.run_table import model_name
 from isavae.studies.timing import Cost, measure
 
 COSTLESS = {"seed", "steps", "epochs", "learning_rate", "prior_learning_rate"}

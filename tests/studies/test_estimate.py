@@ -8,7 +8,7 @@ import pytest
 
 from isavae.cli.main import main
 from isavae.runs import RunConfig, build_model
-from isavae.studies import Study, StudyDirectory, plan, planning, timing
+from isavae.studies import Study, StudyDirectory, estimate, plan, timing
 from isavae.studies.driver import run_study
 from isavae.studies.engines.local import LocalEngine, available_cores, share_cores
 from isavae.studies.forking import fork_server
@@ -33,7 +33,7 @@ MADE_UP = Cost(
 def measured(monkeypatch):
     """The configurations that a plan asks to be measured; every one costs the same."""
     asked = []
-    monkeypatch.setattr(planning, "measure", lambda config, **how: asked.append(config) or MADE_UP)
+    monkeypatch.setattr(estimate, "measure", lambda config, **how: asked.append(config) or MADE_UP)
     return asked
 
 
@@ -87,7 +87,7 @@ def test_a_budget_is_filled_and_not_exceeded(measured, budget, workers):
 
 def test_checkpoints_take_most_where_the_largest_meet(monkeypatch):
     costs = {8: MADE_UP, 9: replace(MADE_UP, state_bytes=5e6), 10: MADE_UP}
-    monkeypatch.setattr(planning, "measure", lambda config, **how: costs[config.width])
+    monkeypatch.setattr(estimate, "measure", lambda config, **how: costs[config.width])
     told, runs = [], [RunConfig(data=DATA, batch_size=16, width=width) for width in costs]
     foreseen = plan(runs, workers=2, on_kind=lambda *counts: told.append(counts))
     assert foreseen.checkpoint_bytes == 5e6 + 3e6
@@ -97,7 +97,7 @@ def test_checkpoints_take_most_where_the_largest_meet(monkeypatch):
 
 def test_what_a_plan_is_told_reaches_the_measurement(monkeypatch):
     told = []
-    monkeypatch.setattr(planning, "measure", lambda config, **how: told.append(how) or MADE_UP)
+    monkeypatch.setattr(estimate, "measure", lambda config, **how: told.append(how) or MADE_UP)
     plan(configs(), workers=2, threads=3, images=32, seconds=0.5)
     assert told == [{"workers": 2, "threads": 3, "images": 32, "seconds": 0.5}]
 

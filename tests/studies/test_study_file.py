@@ -6,7 +6,7 @@ import pytest
 
 from isavae.runs import RunConfig
 from isavae.studies import Study, run_id, shipped_studies
-from isavae.studies.grid import combinations
+from isavae.studies.planned_run import combinations
 
 pytestmark = pytest.mark.system
 

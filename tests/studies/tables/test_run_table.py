@@ -35,7 +35,7 @@ def study(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The directories that were read since it was last cleared."""
-    module = sys.modules["isavae.studies.tables.results"]
+    module = sys.modules["isavae.studies.tables.run_table"]
     names, row = [], module._row
     monkeypatch.setattr(module, "_row", lambda path: names.append(path.split("/")[-1]) or row(path))
     return names
