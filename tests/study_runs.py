@@ -37,7 +37,7 @@ def outcome(root: Path) -> dict[str, tuple[bytes, dict]]:
     }
 
 
-def require_tidy(root: Path, study: Study) -> None:
+def check_tidy(root: Path, study: Study) -> None:
     """Every run done, no state, lock or torn write left behind."""
     directory = StudyDirectory(root)
     assert {directory.state(run.id) for run in study.runs} == {"done"}

@@ -52,7 +52,7 @@ def test_equal_runs_are_one():
 
 def test_seeds_come_in_turn():
     study = Study.parse(HEAD + "seeds: 2\nruns:\n- beta: [1, 2]")
-    turns = [(run.config.seed, run.config.objective.beta) for run in study.runs_in_turn()]
+    turns = [(run.config.seed, run.config.objective.beta) for run in study.runs_by_seed()]
     assert turns == [(0, 1), (0, 2), (1, 1), (1, 2)]
 
 
@@ -130,7 +130,7 @@ def test_data_that_do_not_exist_or_do_not_fill_a_batch_are_named_with_their_line
     for settings in ("data: dsprits", f'data: "{few}", batch_size: 33'):
         study = Study.parse(HEAD + f"runs:\n- {{{settings}}}", "my.yaml")
         with pytest.raises(ValueError, match=r"my\.yaml, line 3: "):
-            study.require_data()
+            study.check_data()
 
 
 def test_an_unknown_study_lists_those_that_ship():
@@ -142,4 +142,4 @@ def test_an_unknown_study_lists_those_that_ship():
 def test_a_device_that_is_not_here_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="cuda"):
-        Study.parse(HEAD + "runs: [{device: cuda}]").require_devices()
+        Study.parse(HEAD + "runs: [{device: cuda}]").check_devices()

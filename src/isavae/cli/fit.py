@@ -12,7 +12,7 @@ from tyro.conf import Positional
 from isavae.cli.step_progress import StepProgress
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
-from isavae.studies.driver import StudyProgress
+from isavae.studies import StudyProgress
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 

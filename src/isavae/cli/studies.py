@@ -8,14 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.study_progress import LiveTally
+from isavae.cli.study_progress import LiveProgress
 from isavae.cli.training import interruptible
-from isavae.studies import Study, StudyDirectory, results
-from isavae.studies.driver import run_study
-from isavae.studies.engines.engine import Engine
-from isavae.studies.engines.local import LocalEngine, share_cores
-from isavae.studies.tables.selection import select as choose
-from isavae.studies.tables.summary import group_columns, summarise
+from isavae.studies import (
+    Engine,
+    LocalEngine,
+    Study,
+    StudyDirectory,
+    group_columns,
+    results,
+    run_study,
+    share_cores,
+    summarise,
+)
+from isavae.studies import select as choose
 
 
 def run(
@@ -49,7 +55,7 @@ def run(
     study = study.on_data(data) if data else study
     directory = StudyDirectory.at(out)
     if engine == "ray":
-        from isavae.studies.engines.ray import RayEngine
+        from isavae.studies import RayEngine
 
         threads = study.resources.cpus or 1
         runner: Engine = RayEngine(study.resources, directory.place, address, workers)
@@ -59,14 +65,14 @@ def run(
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
     each = "1 thread" if threads == 1 else f"{threads} threads"
     print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
-    with interruptible() as stopped, LiveTally() as live:
-        tally = run_study(
+    with interruptible() as stopped, LiveProgress() as live:
+        progress = run_study(
             study, directory, runner, threads=threads, on_change=live, should_stop=stopped,
             retry_failed=retry_failed, track=track == "tensorboard",
             checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
-    print(f"{tally.done:,} of {tally.total:,} runs done, {len(tally.failed):,} failed")
-    if tally.stopped:
+    print(f"{progress.done:,} of {progress.total:,} runs done, {len(progress.failed):,} failed")
+    if progress.stopped:
         print(f"stopped; go on with: isavae study run {file} --out {out}")
         return 130
     print(f"next: isavae study results {out}")
@@ -89,7 +95,7 @@ def status(directory: Positional[str]) -> None:
             print(f"  {state:<8}{counts[state]:>7,}")
     for name, state in states.items():
         if state == "failed":
-            work = opened.work(name)
+            work = opened.record(name)
             print(f"{name} failed {work.attempts} times, last with {work.error}")
 
 

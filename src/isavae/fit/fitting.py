@@ -29,9 +29,14 @@ from isavae.fit.schedule import Budget, schedule
 from isavae.fit.selection import Candidate, candidates, choose, peers_of
 from isavae.metrics import Codes
 from isavae.sharing import PortableModel
-from isavae.studies import Study, StudyDirectory
-from isavae.studies.driver import StudyProgress, run_study
-from isavae.studies.engines.local import LocalEngine, available_cores
+from isavae.studies import (
+    LocalEngine,
+    Study,
+    StudyDirectory,
+    StudyProgress,
+    available_cores,
+    run_study,
+)
 
 
 @final

@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from isavae.fit.proposal import Proposal
-from isavae.studies import Study
-from isavae.studies.estimate import plan
+from isavae.studies import Study, plan
 
 FEWEST_STEPS, MOST_STEPS = 300, 20_000
 OVERHEAD = 0.15  # of the budget: reading, scoring, the report

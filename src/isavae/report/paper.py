@@ -26,8 +26,7 @@ from isavae.figures import (
 from isavae.models.priors import PAPER_TREE
 from isavae.report.pictures import RunFigures
 from isavae.runs import Run
-from isavae.studies import results
-from isavae.studies.tables.selection import select
+from isavae.studies import results, select
 from isavae.toys import (
     FactorAnalysis,
     StudentICA,

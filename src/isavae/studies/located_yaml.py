@@ -17,8 +17,8 @@ class LocatedYaml:
     Raises:
         ValueError: if it is no YAML, or a key occurs twice in one mapping.
 
-    >>> lined = LocatedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
-    >>> lined.values, lined.line("runs", 0, "bata")
+    >>> located = LocatedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
+    >>> located.values, located.line("runs", 0, "bata")
     ({'runs': [{'prior': 'normal', 'bata': 2}]}, 3)
     """
 
@@ -33,7 +33,7 @@ class LocatedYaml:
         except yaml.YAMLError as error:
             raise ValueError(f"{source} must be YAML: {error}") from None
         if self._root is not None:
-            self._require_unique_keys(self._root)
+            self._check_unique_keys(self._root)
 
     def line(self, *path: str | int) -> int:
         """The line of the part that keys and positions lead to; of the nearest known parent."""
@@ -57,10 +57,10 @@ class LocatedYaml:
         """A complaint with the line it is about."""
         return ValueError(f"{self.source}, line {self.line(*path)}: {message}")
 
-    def _require_unique_keys(self, node: yaml.Node) -> None:
+    def _check_unique_keys(self, node: yaml.Node) -> None:
         if isinstance(node, yaml.SequenceNode):
             for child in node.value:
-                self._require_unique_keys(child)
+                self._check_unique_keys(child)
         elif isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, child in node.value:
@@ -70,4 +70,4 @@ class LocatedYaml:
                         f"{key.value!r} stands twice: remove one"
                     )
                 seen.add(key.value)
-                self._require_unique_keys(child)
+                self._check_unique_keys(child)

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from isavae.runs import RunConfig, check_trainable, merge_settings, preset
 from isavae.studies.located_yaml import LocatedYaml
-from isavae.studies.study_file import StudyFile, locate_error, require_known, seeds_of
+from isavae.studies.study_file import StudyFile, check_known, locate_error, seeds_of
 
 
 @final
@@ -43,30 +43,30 @@ def run_id(config: RunConfig) -> str:
 
 
 def runs_of_block(
-    lined: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str, int]
+    located: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str, int]
 ) -> Iterator[PlannedRun]:
     """The runs of the block that stands at a place in a study file, in the order of its lists.
 
     Raises:
         ValueError: one sentence, with the line, about the first thing that is wrong.
     """
-    require_known(lined, block, at)
+    check_known(located, block, at)
     shared = {name: value for name, value in file.settings.items() if name != "model"}
     own = {name: value for name, value in block.items() if name != "seeds"}
     try:
         choices = list(combinations({"model": file.settings.get("model"), **own}))
     except ValueError as error:
-        raise lined.error(str(error), at) from None
+        raise located.error(str(error), at) from None
     for chosen in choices:
         model = chosen.pop("model")
-        for seed in seeds_of(lined, file, block, at):
+        for seed in seeds_of(located, file, block, at):
             try:
                 layers = [preset(model) if model else {}, shared, chosen, {"seed": seed}]
                 config = RunConfig.parse(merge_settings(*layers))
                 check_trainable(config.model_copy(update={"device": "cpu"}))
             except ValueError as error:
-                raise lined.error(str(error), locate_error(str(error), file, block, at)) from None
-            yield PlannedRun(run_id(config), config, lined.line(*at))
+                raise located.error(str(error), locate_error(str(error), file, block, at)) from None
+            yield PlannedRun(run_id(config), config, located.line(*at))
 
 
 def combinations(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ import yaml
 from isavae.studies.located_yaml import LocatedYaml
 from isavae.studies.planned_run import PlannedRun, runs_of_block
 from isavae.studies.shared_data import open_shared
-from isavae.studies.study_file import Resources, read_study_file, require_known
+from isavae.studies.study_file import Resources, check_known, read_study_file
 from isavae.training import check_batch, resolve_device
 
 SHIPPED = resources.files("isavae.studies") / "shipped"
@@ -59,12 +59,12 @@ class Study:
         >>> [(run.config.objective.beta, run.config.seed) for run in study.runs]
         [(1.0, 0), (1.0, 1), (4.0, 0), (4.0, 1)]
         """
-        lined = LocatedYaml(text, source)
-        file = read_study_file(lined)
-        require_known(lined, file.settings, ("settings",))
+        located = LocatedYaml(text, source)
+        file = read_study_file(located)
+        check_known(located, file.settings, ("settings",))
         runs: dict[str, PlannedRun] = {}
         for position, block in enumerate(file.runs):
-            for run in runs_of_block(lined, file, block, ("runs", position)):
+            for run in runs_of_block(located, file, block, ("runs", position)):
                 runs.setdefault(run.id, run)
         return cls(
             file.name, file.about, tuple(runs.values()), file.resources, file.retries, file.images,
@@ -102,11 +102,11 @@ class Study:
         values["settings"] = {**values.get("settings", {}), "data": name}
         return Study.parse(yaml.safe_dump(values, sort_keys=False), self.source)
 
-    def runs_in_turn(self) -> list[PlannedRun]:
+    def runs_by_seed(self) -> list[PlannedRun]:
         """Its runs seed by seed, the order of work in which every setting is seen early."""
         return sorted(self.runs, key=lambda run: run.config.seed)
 
-    def require_data(self) -> None:
+    def check_data(self) -> None:
         """Open every data set, drawing it where needed, and check that batches fit it.
 
         Raises:
@@ -119,7 +119,7 @@ class Study:
             except ValueError as error:
                 raise ValueError(f"{self.source}, line {run.line}: {error}") from None
 
-    def require_devices(self) -> None:
+    def check_devices(self) -> None:
         """Check that the devices of all runs exist here.
 
         Raises:

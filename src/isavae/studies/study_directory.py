@@ -147,7 +147,7 @@ class StudyDirectory:
             return "done"
         if self.is_locked(run):
             return "running"
-        if self.work(run).failed:
+        if self.record(run).failed:
             return "failed"
         return "started" if self.run_path(run).exists() else "missing"
 
@@ -159,14 +159,14 @@ class StudyDirectory:
             return False
         return isinstance(scores, dict)
 
-    def work(self, run: str) -> RunRecord:
+    def record(self, run: str) -> RunRecord:
         """What is known of the work on a run."""
         try:
             return RunRecord(**json.loads((self.run_path(run) / "work.json").read_bytes()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return RunRecord()
 
-    def write_work(self, run: str, work: RunRecord) -> None:
+    def write_record(self, run: str, work: RunRecord) -> None:
         """Note how the work on a run went."""
         write_json(self.run_path(run) / "work.json", asdict(work))
 
@@ -174,7 +174,7 @@ class StudyDirectory:
         """Record that a run failed for good, unless somebody else has taken it."""
         with self.lock(run) as held:
             if held and not self.is_done(run):
-                self.write_work(run, RunRecord(failed=True, attempts=attempts, error=error))
+                self.write_record(run, RunRecord(failed=True, attempts=attempts, error=error))
                 if self.remote:
                     self.remote.store_run(run, self.run_path(run))
 

@@ -52,47 +52,47 @@ class StudyFile(BaseModel):
     images: int | None = Field(10_000, ge=1)
 
 
-def read_study_file(lined: LocatedYaml) -> StudyFile:
+def read_study_file(located: LocatedYaml) -> StudyFile:
     """What a YAML text says as a study.
 
     Raises:
         ValueError: one sentence, with the line, about the first thing that is wrong.
     """
-    if not isinstance(lined.values, dict):
-        raise ValueError(f"{lined.source}: a study must map names to values, as `name: ...`")
+    if not isinstance(located.values, dict):
+        raise ValueError(f"{located.source}: a study must map names to values, as `name: ...`")
     try:
-        return StudyFile.model_validate(lined.values)
+        return StudyFile.model_validate(located.values)
     except ValidationError as error:
         # An unknown name first: it is often why another one is missing.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         path = first["loc"]
         if first["type"] == "extra_forbidden":
             fields = Resources.model_fields if path[0] == "resources" else StudyFile.model_fields
-            raise lined.error(_unknown(str(path[-1]), fields, "a study"), path) from None
+            raise located.error(_unknown(str(path[-1]), fields, "a study"), path) from None
         if first["type"] == "missing":
-            raise lined.error(f"a study must have {path[-1]!r}", path) from None
+            raise located.error(f"a study must have {path[-1]!r}", path) from None
         message = f"{path[0]}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
-        raise lined.error(message, path) from None
+        raise located.error(message, path) from None
 
 
-def require_known(lined: LocatedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
+def check_known(located: LocatedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
     """Raise a ValueError, with the line, for a name in a block or settings that no run has."""
     known = {*RunConfig.model_fields, "model", "beta"} - {"seed"}
     extra = {"zip", "seeds"} if at[0] == "runs" else set()
     for name in block:
         if name not in known | extra:
-            raise lined.error(_unknown(str(name), sorted(known | extra), "a run"), (*at, name))
+            raise located.error(_unknown(str(name), sorted(known | extra), "a run"), (*at, name))
     model = block.get("model", [])
     for name in model if isinstance(model, list) else [model]:
         if name not in PRESETS:
             near = get_close_matches(str(name), PRESETS, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
             message = f"a model must be one of {', '.join(PRESETS)}; got {name!r}{hint}"
-            raise lined.error(message, (*at, "model"))
+            raise located.error(message, (*at, "model"))
 
 
 def seeds_of(
-    lined: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+    located: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
 ) -> list[int]:
     """The seeds of a block: its own, or those of the study.
 
@@ -104,7 +104,7 @@ def seeds_of(
     valid = isinstance(listed, list) and all(type(s) is int and s >= 0 for s in listed)
     if not (valid and listed):
         path = (*at, "seeds") if "seeds" in block else ("seeds",)
-        raise lined.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
+        raise located.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
     return listed
 
 

@@ -9,7 +9,7 @@ import torch
 
 from isavae.runs import Run, RunConfig
 from isavae.studies import StudyDirectory, run_id
-from isavae.studies.engines.job import Job, run_job
+from isavae.studies.engines import Job, run_job
 from tests.study_runs import tiny_study
 
 pytestmark = pytest.mark.system
@@ -96,7 +96,7 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
     scores = json.loads((directory.run_path(quick.run) / "scores.json").read_text())
     assert (outcome.kind, outcome.mig) == ("done", scores["mig"])
     assert scores["reconstruction"]["n"] == quick.images
-    assert directory.work(quick.run).seconds > 0
+    assert directory.record(quick.run).seconds > 0
     before = {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()}
     assert run_job(quick, None, lambda: False).kind == "done"
     assert {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()} == before

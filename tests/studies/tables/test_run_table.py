@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from isavae.cli.main import main
-from isavae.studies import results
-from isavae.studies.tables.summary import group_columns, summarise
+from isavae.studies import group_columns, results, summarise
 from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
 
 pytestmark = pytest.mark.system

@@ -10,9 +10,8 @@ from scipy.spatial.distance import mahalanobis
 
 from isavae.cli.main import main
 from isavae.metrics import Codes
-from isavae.studies import results
-from isavae.studies.engines.job import Job, run_job
-from isavae.studies.tables.selection import select
+from isavae.studies import results, select
+from isavae.studies.engines import Job, run_job
 from tests.study_runs import tiny_study
 from tests.study_tables import scored, write_run, write_work
 

@@ -83,13 +83,13 @@ def run_job(job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]) -
             if not held:
                 return Outcome("busy")
             if job.remote:
-                return _perform_remotely(Remote(job.remote), directory, job, on_step, should_stop)
+                return _run_remotely(Remote(job.remote), directory, job, on_step, should_stop)
             return _train_and_score(directory, job, on_step, should_stop)
     except Exception as error:  # whatever it is, it shall end this run only
         return Outcome("failed", _sentence(error), _is_full(error, directory.path))
 
 
-def _perform_remotely(
+def _run_remotely(
     remote: Remote,
     directory: StudyDirectory,
     job: Job,
@@ -135,7 +135,7 @@ def _train_and_score(
         threads=torch.get_num_threads(),
         host=socket.gethostname(),
     )
-    directory.write_work(job.run, work)
+    directory.write_record(job.run, work)
     run.write_scores(scores)
     return Outcome("done", mig=scores.get("mig"))
 

@@ -1,7 +1,7 @@
 """The local engine: every run in a process of its own, forked from a server with torch loaded.
 
 A run that dies disturbs no other, and costs no import of torch. The pipe between driver and worker
-is also the leash: when the driver closes it, or dies, the worker checkpoints and ends.
+is also the lease: when the driver closes it, or dies, the worker checkpoints and ends.
 """
 
 import os

@@ -22,7 +22,7 @@ from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study_file import Resources
 
 MAX_RETRIES = 10  # how many deaths of its worker or node a task survives
-LEASH_SECONDS = 1.0
+LEASE_SECONDS = 1.0
 
 
 @final
@@ -52,9 +52,9 @@ class RayEngine:
         self._ours = not ray.is_initialized()
         if self._ours:
             ray.init(self.address, log_to_driver=False)
-        self._require_node()
-        self._leash = DriverLease(self.place, secrets.token_hex(8))
-        self._task = ray.remote(_perform_on_leash)
+        self._check_node()
+        self._lease = DriverLease(self.place, secrets.token_hex(8))
+        self._task = ray.remote(_run_while_leased)
 
     @property
     def slots(self) -> int:
@@ -68,7 +68,7 @@ class RayEngine:
             max_retries=MAX_RETRIES,
             name=job.run,
         )
-        self._running[task.remote(job, self._leash)] = job.run
+        self._running[task.remote(job, self._lease)] = job.run
 
     def wait(self, seconds: float) -> list[Event]:
         if not self._running:
@@ -77,9 +77,9 @@ class RayEngine:
         return [Ended(self._running.pop(task), _outcome(task)) for task in ready]
 
     def stop(self) -> None:
-        self._leash.revoke()
+        self._lease.revoke()
 
-    def _require_node(self) -> None:
+    def _check_node(self) -> None:
         """Raise a ValueError, having left the cluster, if no node has what a run asks for."""
         cpus, gpus = self.resources.cpus or 1, self.resources.gpus
         memory = self.resources.memory or 0
@@ -99,7 +99,7 @@ class RayEngine:
             ray.shutdown()
 
     def __enter__(self) -> "RayEngine":
-        self._leash.create()
+        self._lease.create()
         return self
 
     def __exit__(
@@ -153,18 +153,18 @@ class DriverLease:
         return f"locks/driver-{self.driver}"
 
 
-def _perform_on_leash(job: Job, leash: DriverLease) -> Outcome:
+def _run_while_leased(job: Job, lease: DriverLease) -> Outcome:
     """One run, as long as its driver wants it."""
-    return run_job(job, None, _throttled(leash.is_revoked))
+    return run_job(job, None, throttled(lease.is_revoked))
 
 
-def _throttled(question: Callable[[], bool]) -> Callable[[], bool]:
+def throttled(question: Callable[[], bool]) -> Callable[[], bool]:
     """The question, asked at most once a second; in between its last answer holds."""
     asked, answer = time.monotonic(), False
 
     def ask() -> bool:
         nonlocal asked, answer
-        if not answer and time.monotonic() - asked > LEASH_SECONDS:
+        if not answer and time.monotonic() - asked > LEASE_SECONDS:
             asked, answer = time.monotonic(), question()
         return answer
 

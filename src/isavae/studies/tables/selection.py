@@ -13,7 +13,7 @@ from isavae.evaluation import encode_all
 from isavae.metrics import Codes, udr
 from isavae.runs import Run
 from isavae.studies.shared_data import open_shared
-from isavae.studies.tables.summary import group_columns, require_scores
+from isavae.studies.tables.summary import check_scores, group_columns
 
 UDR_IMAGES = 10_000
 
@@ -43,7 +43,7 @@ def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
     elif by == "elbo":
         valued = done.with_columns((pl.col("reconstruction") - pl.col("kl")).alias("selected_by"))
     else:
-        require_scores(table, [by])
+        check_scores(table, [by])
         valued = done.with_columns(pl.col(by).alias("selected_by"))
     valued = valued.filter(pl.col("selected_by").is_finite())
     if valued.is_empty():
@@ -98,5 +98,5 @@ def _codes(path: str | os.PathLike[str]) -> Codes | None:
     except ValueError:
         return None
     data = open_shared(run.config.data)
-    subset = data.sample(0, UDR_IMAGES) if len(data) > UDR_IMAGES else data
+    subset = data.sample(UDR_IMAGES) if len(data) > UDR_IMAGES else data
     return encode_all(model, subset)

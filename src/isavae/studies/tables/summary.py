@@ -42,7 +42,7 @@ def summarise(
     Raises:
         ValueError: for a score that the table does not have.
     """
-    require_scores(table, scores)
+    check_scores(table, scores)
     groups = group_columns(table)
     is_done = pl.col("status") == "done"
     columns: list[pl.Expr] = [
@@ -63,7 +63,7 @@ def summarise(
     return known.group_by(groups).agg(columns).sort(groups)
 
 
-def require_scores(table: pl.DataFrame, names: Sequence[str]) -> None:
+def check_scores(table: pl.DataFrame, names: Sequence[str]) -> None:
     """Raise a ValueError if a name is no column of numbers."""
     numeric = [name for name, kind in table.schema.items() if kind.is_float()]
     for name in names:
