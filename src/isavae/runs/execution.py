@@ -27,6 +27,11 @@ OnStep = Callable[[int, int, dict[str, float]], None]
 
 
 @final
+class CorruptCheckpointError(ValueError):
+    """A run's `state.pt` cannot be read or does not fit the run."""
+
+
+@final
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite."""
 
@@ -76,7 +81,8 @@ def execute(
 
     Raises:
         NonFiniteLossError: if the loss is not finite; names step, term and last good checkpoint.
-        ValueError: if the checkpoint cannot be read or the data do not fit.
+        CorruptCheckpointError: If the checkpoint cannot be read.
+        ValueError: If the data do not fit.
     """
     config = run.config
     data = load(config.data) if data is None else data
@@ -121,7 +127,7 @@ def _resume(run: Run, state: TrainState) -> None:
     try:
         state.load_state_dict(torch.load(run.state_path, weights_only=True))
     except Exception as error:
-        raise ValueError(
+        raise CorruptCheckpointError(
             f"a checkpoint must be whole and fit its run; {run.state_path} does not "
             f"({str(error).splitlines()[0]}): delete it to start the run again from step 0"
         ) from error

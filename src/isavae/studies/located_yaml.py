@@ -1,4 +1,4 @@
-"""YAML that knows its lines, so that a mistake in a study file is named where it stands."""
+"""YAML with line numbers, so that errors in a study file give the line."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -8,14 +8,14 @@ import yaml
 
 @final
 class LocatedYaml:
-    r"""A YAML text as plain values, and the line of every part of it.
+    r"""A YAML text as plain values, with the line of every part.
 
     Args:
-        text: the YAML.
-        source: what to call it in errors.
+        text: The YAML.
+        source: Its name in error messages.
 
     Raises:
-        ValueError: if it is no YAML, or a key occurs twice in one mapping.
+        ValueError: If it is not YAML, or a key occurs twice in one mapping.
 
     >>> located = LocatedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
     >>> located.values, located.line("runs", 0, "bata")
@@ -36,7 +36,7 @@ class LocatedYaml:
             self._check_unique_keys(self._root)
 
     def line(self, *path: str | int) -> int:
-        """The line of the part that keys and positions lead to; of the nearest known parent."""
+        """The line of the part at a path of keys and positions, or of its nearest known parent."""
         node, line = self._root, 1
         for step in path:
             if isinstance(node, yaml.MappingNode):
@@ -54,7 +54,7 @@ class LocatedYaml:
         return line
 
     def error(self, message: str, path: Sequence[str | int]) -> ValueError:
-        """A complaint with the line it is about."""
+        """An error with the line of the part at `path`."""
         return ValueError(f"{self.source}, line {self.line(*path)}: {message}")
 
     def _check_unique_keys(self, node: yaml.Node) -> None:
@@ -66,8 +66,8 @@ class LocatedYaml:
             for key, child in node.value:
                 if key.value in seen:
                     raise ValueError(
-                        f"{self.source}, line {key.start_mark.line + 1}: a name must stand once; "
-                        f"{key.value!r} stands twice: remove one"
+                        f"{self.source}, line {key.start_mark.line + 1}: a name must occur once; "
+                        f"{key.value!r} occurs twice: remove one"
                     )
                 seen.add(key.value)
                 self._check_unique_keys(child)

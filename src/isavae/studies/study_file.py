@@ -1,4 +1,4 @@
-"""A study file: its shape, and a sentence with the line for whatever is wrong in it.
+"""A study file: its fields, and errors that give the line of a mistake.
 
     name: my-study
     seeds: 10                        # 0..9; or a list
@@ -10,24 +10,23 @@
         objective: {gamma: [1, 10]}
       - zip: {prior: ["1.5*10", "4*10"], learning_rate: [1.0e-3, 5.0e-4]}  # pairwise
 
-Beside these may stand `about`, `resources: {cpus, gpus, memory}` of one run, `retries`, and
-`images`, how many are drawn for log p(x|z) and the KL divergence.
+Optional fields: `about`, `resources: {cpus, gpus, memory}` of one run, `retries`, and `images`,
+the number of images for log p(x|z) and the KL divergence.
 """
 
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, final
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from isavae.runs import PRESETS, RunConfig
+from isavae.runs import PRESETS, RunConfig, SettingError
 from isavae.studies.located_yaml import LocatedYaml
 
 
 @final
 class Resources(BaseModel):
-    """What one run may use: threads, GPUs (a share of one is allowed) and memory in bytes."""
+    """Resources of one run: threads, GPUs (fractions are allowed) and memory in bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +37,7 @@ class Resources(BaseModel):
 
 @final
 class StudyFile(BaseModel):
-    """The shape of a study file; what is in its settings is `RunConfig`'s business."""
+    """The fields of a study file; `RunConfig` validates the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,17 +52,17 @@ class StudyFile(BaseModel):
 
 
 def read_study_file(located: LocatedYaml) -> StudyFile:
-    """What a YAML text says as a study.
+    """Validate a YAML text as a study file.
 
     Raises:
-        ValueError: one sentence, with the line, about the first thing that is wrong.
+        ValueError: If the file is not valid; gives the line of the first mistake.
     """
     if not isinstance(located.values, dict):
         raise ValueError(f"{located.source}: a study must map names to values, as `name: ...`")
     try:
         return StudyFile.model_validate(located.values)
     except ValidationError as error:
-        # An unknown name first: it is often why another one is missing.
+        # An unknown name first: it is often the reason why another one is missing.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         path = first["loc"]
         if first["type"] == "extra_forbidden":
@@ -76,7 +75,7 @@ def read_study_file(located: LocatedYaml) -> StudyFile:
 
 
 def check_known(located: LocatedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
-    """Raise a ValueError, with the line, for a name in a block or settings that no run has."""
+    """Raise a `ValueError`, with the line, for a name in a block or settings that no run has."""
     known = {*RunConfig.model_fields, "model", "beta"} - {"seed"}
     extra = {"zip", "seeds"} if at[0] == "runs" else set()
     for name in block:
@@ -97,7 +96,7 @@ def seeds_of(
     """The seeds of a block: its own, or those of the study.
 
     Raises:
-        ValueError: with the line, if that is neither a number nor a list of some.
+        ValueError: If they are neither a number nor a list of numbers; gives the line.
     """
     seeds = block.get("seeds", file.seeds)
     listed = list(range(seeds)) if isinstance(seeds, int) else seeds
@@ -109,13 +108,14 @@ def seeds_of(
 
 
 def locate_error(
-    message: str, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+    error: ValueError, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
 ) -> tuple[str | int, ...]:
-    """Where the setting stands that `RunConfig` complains about: its message begins with it."""
-    name = re.split(r"[ .:]", message, maxsplit=1)[0].strip("'")
-    inside = ("zip",) if name in (block.get("zip") or {}) else ()
-    if name in block or inside:
-        return (*at, *inside, name)
+    """The place in the file of the setting that an error is about."""
+    name = (error.setting or "") if isinstance(error, SettingError) else ""
+    if name in (block.get("zip") or {}):
+        return (*at, "zip", name)
+    if name in block:
+        return (*at, name)
     if name in file.settings:
         return ("settings", name)
     return (*at, "objective") if "objective" in block else at
@@ -124,4 +124,4 @@ def locate_error(
 def _unknown(name: str, known: Any, owner: str) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-    return f"{name!r} is nothing that {owner} has; {hint}"
+    return f"{name!r} is not a name that {owner} has; {hint}"

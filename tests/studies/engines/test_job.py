@@ -125,3 +125,21 @@ def test_a_failure_is_one_line_and_says_whether_space_ran_out(quick, monkeypatch
     outcome = run_job(quick, None, lambda: False)
     assert outcome.kind == "failed"
     assert (outcome.error, outcome.disk_full) == ("RuntimeError: first line", is_full)
+
+
+def test_only_a_corrupt_checkpoint_starts_a_run_over(quick, monkeypatch):
+    directory = StudyDirectory.at(quick.root)
+    state = directory.run_path(quick.run) / "state.pt"
+    assert run_job(quick, None, stop_after(2)).kind == "stopped"
+
+    def execute(*given, **how):
+        raise ValueError("it is not the checkpoint")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("isavae.studies.engines.job.execute", execute)
+        assert run_job(quick, None, lambda: False).error == "ValueError: it is not the checkpoint"
+    assert state.exists()
+    assert not list(directory.path.glob("corrupt/*"))
+    state.write_bytes(b"torn")
+    assert run_job(quick, None, lambda: False).kind == "done"
+    assert len(list(directory.path.glob("corrupt/*"))) == 1
