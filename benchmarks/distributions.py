@@ -1,4 +1,4 @@
-"""What the Lp-nested laws cost, as ratios to torch's own laws in the same run.
+"""What the Lp-nested distributions cost, as ratios to torch's own in the same run.
 
 Run: `python benchmarks/distributions.py`. Each row is the median of interleaved repetitions, so
 that a busy machine slows both sides.
@@ -13,10 +13,10 @@ from torch.distributions import Independent, Normal
 
 from isavae.distributions import LpNested, LpTree
 
-RunRecord = Callable[[], object]
+Operation = Callable[[], object]
 
 
-def medians(works: list[RunRecord], repetitions: int) -> list[float]:
+def medians(works: list[Operation], repetitions: int) -> list[float]:
     """Median seconds of each, measured in turns."""
     times: list[list[float]] = [[] for _ in works]
     for repetition in range(repetitions + 2):
@@ -28,15 +28,15 @@ def medians(works: list[RunRecord], repetitions: int) -> list[float]:
     return [median(seconds) for seconds in times]
 
 
-def gradient_of_log_prob(law, z: torch.Tensor) -> RunRecord:
+def gradient_of_log_prob(distribution, z: torch.Tensor) -> Operation:
     def work() -> None:
         leaf = z.detach().requires_grad_()
-        law().log_prob(leaf).sum().backward()
+        distribution().log_prob(leaf).sum().backward()
 
     return work
 
 
-def row(name: str, ours: RunRecord, theirs: RunRecord, repetitions: int, promise: str) -> None:
+def row(name: str, ours: Operation, theirs: Operation, repetitions: int, promise: str) -> None:
     a, b = medians([ours, theirs], repetitions)
     print(f"| {name} | {a * 1e3:.2f} ms | {b * 1e3:.2f} ms | {a / b:.2f} | {promise} |", flush=True)
 
@@ -64,7 +64,7 @@ def log_probs() -> None:
 
 def sampling() -> None:
     """1e6 × 20 draws against randn, and against randn plus the same Gamma and Dirichlet draws."""
-    law = LpNested(LpTree.isa(2.1, [(2.2, 4)] * 5))
+    distribution = LpNested(LpTree.isa(2.1, [(2.2, 4)] * 5))
     count = 1_000_000
 
     def draws() -> None:
@@ -73,7 +73,7 @@ def sampling() -> None:
         torch._sample_dirichlet(torch.full((count, 5, 4), 1 / 2.2))
 
     def ours() -> None:
-        law.sample((count,))
+        distribution.sample((count,))
 
     a, b, c = medians([ours, lambda: torch.randn(count, 20), draws], 3)
     print(
@@ -97,7 +97,7 @@ def log_prob_by_leaf(z: torch.Tensor, tree: LpTree) -> torch.Tensor:
 
 def against_a_loop() -> None:
     tree = LpTree.isa(2.1, [(2.2, 10)] * 100)
-    law = LpNested(tree)
+    distribution = LpNested(tree)
     for batch in (1, 64, 2048):
         z = torch.randn(batch, tree.n)
 
@@ -105,7 +105,7 @@ def against_a_loop() -> None:
             leaf = z.detach().requires_grad_()
             log_prob_by_leaf(leaf, tree).sum().backward()
 
-        a, b = medians([gradient_of_log_prob(lambda: law, z), loop], 3)
+        a, b = medians([gradient_of_log_prob(lambda: distribution, z), loop], 3)
         print(
             f"| loop over 1,000 leaves / ours, batch {batch} | {b * 1e3:.1f} ms | {a * 1e3:.2f} ms "
             f"| {b / a:.0f} | >= 20 |",

@@ -66,7 +66,7 @@ def test_what_is_no_number_is_never_chosen(tmp_path):
 def test_no_finished_run_is_a_sentence(tmp_path):
     write_run(tmp_path, "a")
     for by in ("representative", "udr", "elbo", "mig"):
-        with pytest.raises(ValueError, match=f"choosing by {by} needs finished runs"):
+        with pytest.raises(ValueError, match=f"selecting by {by} needs finished runs"):
             select(results(tmp_path), by)
 
 
@@ -106,7 +106,7 @@ def test_udr_chooses_agreement_then_the_lowest_seed_and_leaves_the_unreadable_ou
 def test_udr_needs_two_runs(tmp_path, codes):
     write_run(tmp_path, "alone", scored(0.5))
     codes["alone"] = hand_made(torch.randn(100))
-    with pytest.raises(ValueError, match="choosing by udr needs finished runs"):
+    with pytest.raises(ValueError, match="selecting by udr needs finished runs"):
         select(results(tmp_path), "udr")
 
 
