@@ -119,4 +119,4 @@ def test_stop_returns_when_nobody_works(study, directory, capsys):
     assert main(["study", "stop", str(directory.path)]) == 0
     assert ended
     worker.join()
-    assert capsys.readouterr().out == "tiny: asked to stop\ntiny: stopped\n"
+    assert capsys.readouterr().out == "tiny: stop requested\ntiny: stopped\n"

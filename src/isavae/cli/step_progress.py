@@ -1,4 +1,4 @@
-"""Progress that people can read: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a command: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -10,12 +10,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @final
 class StepProgress:
-    """Steps done of steps in all, with a few values, a rate and the time left.
+    """Shows progress, values, rate and time remaining.
 
     Args:
-        label: what is going on.
-        unit: what the rate counts, e.g. "images".
-        units_per_step: how many of them a step handles.
+        label: Name of the activity.
+        unit: Unit of the rate, e.g. "images".
+        units_per_step: Units per step.
     """
 
     def __init__(self, label: str, unit: str = "images", units_per_step: int = 1):

@@ -1,4 +1,4 @@
-"""A study's progress: a table that stays in place on a terminal, plain lines elsewhere."""
+"""Progress of a study: a live table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ SHOWN_RUNS = 16
 
 @final
 class LiveProgress:
-    """Done, running, failed, left, rate, time left and the best so far, on stderr."""
+    """Shows counts, rate, time remaining and the best run so far on stderr."""
 
     def __init__(self):
         self._console = Console(file=sys.stderr)
@@ -33,7 +33,7 @@ class LiveProgress:
             self._live.stop()
 
     def __call__(self, progress: StudyProgress) -> None:
-        """Show how far the study is."""
+        """Show the progress."""
         if self._console.is_terminal:
             self._live.update(_table(progress), refresh=True)
         elif time.monotonic() - self._printed >= LINE_SECONDS or not (
@@ -44,7 +44,7 @@ class LiveProgress:
 
 
 def describe(progress: StudyProgress) -> str:
-    """How far a study is, in one line.
+    """The progress of a study in one line.
 
     >>> describe(StudyProgress(total=4, done=1))
     '1/4 done, 0 running, 0 failed, 3 left'
@@ -53,7 +53,7 @@ def describe(progress: StudyProgress) -> str:
 
 
 def _facts(progress: StudyProgress) -> list[str]:
-    """Counts; rate and time left; the best so far: each a line of 80 columns at most."""
+    """Counts; rate and time remaining; the best run so far: lines of 80 columns at most."""
     facts = [
         f"{progress.done:,}/{progress.total:,} done, {len(progress.running):,} running, "
         f"{len(progress.failed):,} failed, {progress.left:,} left"
@@ -67,7 +67,7 @@ def _facts(progress: StudyProgress) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time span as people say it.
+    """Format a time span.
 
     >>> duration(42.0), duration(600.0), duration(9000.0), duration(260000.0)
     ('42 s', '10.0 min', '2.5 h', '3.0 days')

@@ -17,6 +17,7 @@ from tests.study_runs import (
     kill,
     note_drawings,
     outcome,
+    small_disk,
     start_driver,
     tiny_study,
     wait_for,
@@ -83,7 +84,8 @@ def test_the_command_line_runs_smoke(tmp_path, capsys):
 def test_a_data_set_is_drawn_once_for_all_runs(tmp_path, monkeypatch):
     environment, notes = note_drawings(tmp_path)
     monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     driver = start_driver(tiny_study(10), tmp_path / "s", "--workers", "2")
     text, _ = driver.communicate()
     assert driver.returncode == 0, text
@@ -234,20 +236,15 @@ def test_a_corrupt_run_directory_is_set_aside_or_mended(tmp_path, undisturbed, d
 
 def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_path, undisturbed):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.system(f"mount -t tmpfs -o size=300k tmpfs {disk} 2>/dev/null") != 0:
-        pytest.skip("needs root, who can mount a small tmpfs")
-    try:
+    with small_disk(disk, "300k") as resize:
         driver = start_driver(tiny_study(), disk / "s", "--workers", "2")
         text, _ = driver.communicate()
         assert driver.returncode == 2, text
         assert "it is full: free some" in text
-        assert os.system(f"mount -o remount,size=20m {disk}") == 0
+        resize("20m")
         drive(disk / "s")
         check_tidy(disk / "s", tiny_study())
         assert outcome(disk / "s") == undisturbed(60)
-    finally:
-        os.system(f"umount {disk}")
 
 
 def test_a_driver_adopts_what_another_has_just_begun_to_adopt(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from isavae.studies import LocalEngine, StudyDirectory, run_study
 from tests.study_runs import (
     check_tidy,
     kill,
+    lock_holders,
     outcome,
     quiet_ray,
     start_driver,
@@ -102,10 +102,10 @@ def test_kills_at_random_moments_change_nothing(tmp_path, cluster, undisturbed, 
     driver = start_driver(study, root, *flags)
     hit = 0
     for victim in chance.sample(["worker", "driver", "node"], 3):
-        wait_for(lambda d=driver: holders(root) or d.poll() is not None)
+        wait_for(lambda d=driver: lock_holders(root) or d.poll() is not None)
         time.sleep(chance.uniform(0, 2.0))
-        hit += bool(holders(root))
-        if victim == "worker" and (workers := holders(root)):
+        hit += bool(lock_holders(root))
+        if victim == "worker" and (workers := lock_holders(root)):
             kill(chance.choice(workers))
         elif victim == "driver":
             kill(driver.pid)
@@ -120,13 +120,6 @@ def test_kills_at_random_moments_change_nothing(tmp_path, cluster, undisturbed, 
     assert hit > 0, "all kills came too late"
     check_tidy(root, study)
     assert outcome(root) == undisturbed
-
-
-def holders(root: Path) -> list[int]:
-    """The processes that hold the lock of a run."""
-    locks = {lock.stat().st_ino for lock in root.glob("locks/*-s*")}
-    held = (line.split() for line in Path("/proc/locks").read_text().splitlines())
-    return [int(f[4]) for f in held if f[1] == "FLOCK" and int(f[5].rsplit(":", 1)[1]) in locks]
 
 
 def _starts(directory, run):

@@ -128,5 +128,5 @@ def test_the_command_line_chooses_and_writes(tmp_path, capsys):
     write_run(tmp_path, "b", scored(0.2), seed=5)
     flags = ["--by", "mig", "--json", str(tmp_path / "chosen.json")]
     assert main(["study", "select", str(tmp_path), *flags]) == 0
-    assert "chosen by mig" in capsys.readouterr().out
+    assert "selected by mig" in capsys.readouterr().out
     assert pl.read_json(tmp_path / "chosen.json")["run"].to_list() == ["a"]
