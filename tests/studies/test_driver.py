@@ -169,7 +169,7 @@ def test_devices_and_data_are_checked_where_the_work_is_done(tmp_path, monkeypat
     assert not list(tmp_path.glob("[bc]"))
 
 
-def test_a_tally_by_hand():
+def test_progress_by_hand():
     running = {"a": (1, 4), "b": (3, 4)}
     progress = StudyProgress(10, done=4, failed={"c": "no"}, running=running, finished_here=3)
     progress.started = time.monotonic() - 8.0

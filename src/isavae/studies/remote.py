@@ -63,7 +63,6 @@ class Remote:
             return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Store an object."""
         system, root = self._storage
         system.pipe_file(f"{root}/{name}", content)
 

@@ -69,11 +69,9 @@ class StudyDirectory:
 
     @property
     def place(self) -> str:
-        """Its path or URL."""
         return self.remote.url if self.remote else str(self.path)
 
     def run_path(self, run: str) -> Path:
-        """The directory of a run."""
         return self.path / "runs" / run
 
     def initialise(self, study: Study) -> None:
@@ -142,7 +140,6 @@ class StudyDirectory:
             return not free
 
     def state(self, run: str) -> RunState:
-        """The state of a run."""
         if self.is_done(run):
             return "done"
         if self.is_locked(run):
@@ -167,7 +164,6 @@ class StudyDirectory:
             return RunRecord()
 
     def write_record(self, run: str, record: RunRecord) -> None:
-        """Write the record of a run."""
         with atomic_write(self.run_path(run) / "work.json") as file:
             file.write(json.dumps(asdict(record), indent=2).encode())
 

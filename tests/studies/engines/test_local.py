@@ -247,7 +247,7 @@ def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_pat
         assert outcome(disk / "s") == undisturbed(60)
 
 
-def test_a_driver_adopts_what_another_has_just_begun_to_adopt(tmp_path):
+def test_a_driver_initialises_what_another_has_just_begun_to_initialise(tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / ".study.yaml.x1y2~").write_text("half writ")
     StudyDirectory(tmp_path / "s").initialise(tiny_study())

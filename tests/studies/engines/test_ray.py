@@ -141,7 +141,7 @@ def test_a_request_that_no_node_can_meet_is_refused(tmp_path, node, capsys, aske
 
 
 @pytest.mark.parametrize("kind", ["path", "url"])
-def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
+def test_a_lease_lasts_from_creation_to_revocation_and_belongs_to_one_driver(tmp_path, kind):
     from isavae.studies.engines.ray import DriverLease
 
     (tmp_path / "locks").mkdir()
@@ -155,7 +155,7 @@ def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
     assert (mine.is_revoked(), other.is_revoked()) == (True, False)
 
 
-def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
+def test_a_throttled_condition_is_evaluated_once_a_second_until_it_holds(monkeypatch):
     from isavae.studies.engines import ray as cluster
 
     asked, now, answer = [], [0.0], [False]

@@ -44,9 +44,7 @@ class Engine(Protocol):
         """Whether the jobs run on other machines."""
         ...
 
-    def start(self, job: Job) -> None:
-        """Start a job."""
-        ...
+    def start(self, job: Job) -> None: ...
 
     def wait(self, seconds: float) -> list[Event]:
         """Wait for events for up to `seconds`; return as soon as there are some."""
