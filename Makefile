@@ -19,7 +19,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.run
 
-demo: $(VENV)/.run           ## train an ISA-VAE on dSprites, score it, leave pictures
+demo: $(VENV)/.run           ## train an ISA-VAE on dSprites, score it, save figures
 	$(BIN)/isavae demo
 
 check: $(VENV)/.dev          ## format, lint, types, layers
@@ -28,11 +28,11 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 	$(BIN)/pyrefly check --output-format=min-text
 	$(BIN)/lint-imports
 
-test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old processor computes
+test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old CPU computes
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python tests/matrix.py oldest
 
-test-matrix: $(VENV)/.dev    ## the numerical tests under every processor, thread count and precision
+test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread count and precision
 	$(BIN)/python tests/matrix.py
 
 test-slow: $(VENV)/.dev      ## the tests that take minutes

@@ -1,4 +1,4 @@
-"""What the Lp-nested distributions cost, as ratios to torch's own distributions in the same run.
+"""What the Lp-nested distributions cost, as ratios to torch's own in the same run.
 
 Run: `python benchmarks/distributions.py`. Each row is the median of interleaved repetitions, so
 that a busy machine slows both sides.
@@ -13,10 +13,10 @@ from torch.distributions import Independent, Normal
 
 from isavae.distributions import LpNested, LpTree
 
-Work = Callable[[], object]
+Operation = Callable[[], object]
 
 
-def medians(works: list[Work], repetitions: int) -> list[float]:
+def medians(works: list[Operation], repetitions: int) -> list[float]:
     """Median seconds of each, measured in turns."""
     times: list[list[float]] = [[] for _ in works]
     for repetition in range(repetitions + 2):
@@ -28,7 +28,7 @@ def medians(works: list[Work], repetitions: int) -> list[float]:
     return [median(seconds) for seconds in times]
 
 
-def gradient_of_log_prob(distribution, z: torch.Tensor) -> Work:
+def gradient_of_log_prob(distribution, z: torch.Tensor) -> Operation:
     def work() -> None:
         leaf = z.detach().requires_grad_()
         distribution().log_prob(leaf).sum().backward()
@@ -36,7 +36,7 @@ def gradient_of_log_prob(distribution, z: torch.Tensor) -> Work:
     return work
 
 
-def row(name: str, ours: Work, theirs: Work, repetitions: int, promise: str) -> None:
+def row(name: str, ours: Operation, theirs: Operation, repetitions: int, promise: str) -> None:
     a, b = medians([ours, theirs], repetitions)
     print(f"| {name} | {a * 1e3:.2f} ms | {b * 1e3:.2f} ms | {a / b:.2f} | {promise} |", flush=True)
 

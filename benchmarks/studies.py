@@ -25,11 +25,19 @@ from statistics import median
 import yaml
 
 from isavae.runs import FORMAT, RunConfig
-from isavae.studies import Study, StudyDirectory, plan, results, run_id
-from isavae.studies.driver import StudyProgress, run_study
-from isavae.studies.engines.engine import Engine
-from isavae.studies.engines.job import Job, run_job
-from isavae.studies.engines.local import LocalEngine, share_cores
+from isavae.studies import (
+    Engine,
+    LocalEngine,
+    Study,
+    StudyDirectory,
+    StudyProgress,
+    plan,
+    results,
+    run_id,
+    run_study,
+    share_cores,
+)
+from isavae.studies.engines import Job, run_job
 
 DATA = "dsprites16[shape=square, scale=5, orientation=0, posX=::4, posY=::4]"
 WARM_UP = 3  # runs
@@ -67,8 +75,8 @@ def overhead(folder: Path, engine: str, runs: int) -> None:
     )
     done_at: list[float] = []
 
-    def note(tally: StudyProgress) -> None:
-        done_at.extend([time.perf_counter()] * (tally.finished_here - len(done_at)))
+    def note(progress: StudyProgress) -> None:
+        done_at.extend([time.perf_counter()] * (progress.finished_here - len(done_at)))
 
     directory = StudyDirectory(folder / "study")
     run_study(study, directory, _engine(engine, study, directory), threads=1, on_change=note)
@@ -88,7 +96,7 @@ def overhead(folder: Path, engine: str, runs: int) -> None:
 def _engine(name: str, study: Study, directory: StudyDirectory) -> Engine:
     if name == "local":
         return LocalEngine(1)
-    from isavae.studies.engines.ray import RayEngine
+    from isavae.studies import RayEngine
 
     return RayEngine(study.resources, directory.place, workers=1)
 
@@ -109,7 +117,7 @@ def rate(folder: Path, workers: int, steps: int) -> None:
         seconds[length] = (time.perf_counter() - start) / len(study.runs)
     step = (seconds[2 * steps] - seconds[steps]) / steps
     hourly = 3600 / (seconds[steps] + (full - steps) * step)
-    configs = [run.config for run in small.runs_in_turn()]
+    configs = [run.config for run in small.runs_by_seed()]
     foreseen = plan(configs, workers=workers, threads=threads, images=small.images)
     planned = 3600 * len(foreseen.runs) / foreseen.seconds
     print(

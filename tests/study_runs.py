@@ -6,7 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from isavae.studies import Study, StudyDirectory
 
@@ -37,7 +41,7 @@ def outcome(root: Path) -> dict[str, tuple[bytes, dict]]:
     }
 
 
-def require_tidy(root: Path, study: Study) -> None:
+def check_tidy(root: Path, study: Study) -> None:
     """Every run done, no state, lock or torn write left behind."""
     directory = StudyDirectory(root)
     assert {directory.state(run.id) for run in study.runs} == {"done"}
@@ -58,41 +62,45 @@ def quiet_ray(folder: Path, cache: Path) -> dict[str, str]:
     }
 
 
-WATCHER = """
-import importlib.util, sys
-
-class Watcher:
-    def find_spec(self, name, path=None, target=None):
-        if name != "isavae.data.drawn.sprites":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-
-        def exec_module(module):
-            load(module)
-            draw = module.draw
-
-            def noted(*arguments):
-                with open(NOTES, "a") as notes:
-                    notes.write("drawn\\n")
-                yield from draw(*arguments)
-
-            module.draw = noted
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Watcher())
-"""
-
-
 def note_drawings(folder: Path) -> tuple[dict[str, str], Path]:
-    """The environment in which new processes note what they draw, and where they do."""
+    """The environment in which new processes note what they draw, and the file of these notes."""
     notes = folder / "notes"
-    (folder / "sitecustomize.py").write_text(WATCHER.replace("NOTES", repr(str(notes))))
-    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(path)}, notes
+    path = [str(Path(__file__).with_name("noted_drawings")), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path)), "DRAWING_NOTES": str(notes)}, notes
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A file system of a fixed size at `path`, and a function that gives it another size."""
+    path.mkdir()
+
+    def mount(*options: str) -> int:
+        command = ["mount", *options, str(path)]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    if mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs") != 0:
+        pytest.skip("needs root, who can mount a small tmpfs")
+
+    def resize(size: str) -> None:
+        assert mount("-o", f"remount,size={size}") == 0
+
+    try:
+        yield resize
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def lock_holders(root: Path) -> list[int]:
+    """The processes of this machine that hold the lock of a run, as the kernel lists them."""
+    inodes = {lock.stat().st_ino for lock in root.glob("locks/*-s*")}
+    holders = []
+    for line in Path("/proc/locks").read_text().splitlines():
+        # 1: FLOCK  ADVISORY  WRITE 708 00:13:3321 0 EOF
+        fields = line.split()
+        kind, pid, inode = fields[1], int(fields[4]), int(fields[5].rsplit(":", 1)[1])
+        if kind == "FLOCK" and inode in inodes:
+            holders.append(pid)
+    return holders
 
 
 def start_driver(

@@ -31,7 +31,7 @@ def test_named_objects_can_be_imported(name):
     assert hasattr(found, last) or importlib.import_module(f"{module}.{last}")
 
 
-@pytest.mark.parametrize("path", quoted(r"(tests|benchmarks)/\S+|studies/files/\S+"))
+@pytest.mark.parametrize("path", quoted(r"(tests|benchmarks)/\S+|studies/shipped/\S+"))
 def test_named_files_exist(path):
     assert (ROOT / path).is_file() or (ROOT / "src" / "isavae" / path).is_file()
 

@@ -9,8 +9,7 @@ import filelock
 import pytest
 
 from isavae.cli import main
-from isavae.studies import StudyDirectory
-from isavae.studies.engines.local import LocalEngine
+from isavae.studies import LocalEngine, StudyDirectory
 from isavae.studies.lock import locked
 from isavae.studies.remote import Remote
 from tests.study_runs import tiny_study

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.system
 STUDY = f"""
 from pathlib import Path
 from isavae.studies import Study, StudyDirectory
-from isavae.studies.driver import run_study
-from isavae.studies.engines.local import LocalEngine
+from isavae.studies import run_study
+from isavae.studies import LocalEngine
 
 print("begun", flush=True)
 study = Study.parse({tiny_study(20).text!r})
-tally = run_study(study, StudyDirectory(Path("out")), LocalEngine(2), threads=1)
-print(tally.done, "done,", len(tally.failed), "failed")
+progress = run_study(study, StudyDirectory(Path("out")), LocalEngine(2), threads=1)
+print(progress.done, "done,", len(progress.failed), "failed")
 """
 GUARDED = (
     "def work():\n    "

@@ -341,7 +341,9 @@ def test_a_kill_in_the_middle_costs_nothing(tmp_path):
 def test_killed_three_times_it_ends_as_if_undisturbed(tmp_path):
     """Killed at random moments of its time: the same model, codes and report in the end."""
     draw(tmp_path / "pictures", 200)
-    moments = random.Random(time.time_ns())
+    seed = time.time_ns()
+    print(f"seed of the moments: {seed}")  # pytest shows it when the test fails
+    moments = random.Random(seed)
     steps = ["--size", "16", "--steps", "800", "--seeds", "2", "--beta", "2", "8", "--workers", "2"]
 
     def start(out):

@@ -8,7 +8,7 @@ from isavae.fit import TrainingImages, propose
 from isavae.fit.pixel_statistics import measure_pixels
 from isavae.fit.schedule import Budget, schedule
 from isavae.runs import RunConfig
-from isavae.studies.planning import RunEstimate, StudyEstimate
+from isavae.studies import RunEstimate, StudyEstimate
 from isavae.studies.timing import Cost
 
 PLANTED = [0.12, 0.08, 0.05]  # standard deviations along directions of unit length per pixel
@@ -136,7 +136,7 @@ def test_pictures_are_described_as_they_are():
 
 def foreseen(configs, *, workers, images):
     cost = Cost(2.0, 0.01, 1.0, 0.0, 0.0, 0.0, 0.0)
-    return StudyEstimate(tuple(RunEstimate(RunConfig(), 1, cost) for _ in configs), workers, 1)
+    return StudyEstimate(tuple(RunEstimate(RunConfig(), 1, cost) for _ in configs), workers)
 
 
 def test_the_length_is_what_the_budget_allows(monkeypatch):

@@ -5,16 +5,14 @@ from collections import defaultdict
 
 import pytest
 
-from isavae.studies import Study, StudyDirectory
-from isavae.studies.driver import DiskFullError, StudyProgress, run_study
-from isavae.studies.engines.engine import Ended, Event, Progress
-from isavae.studies.engines.job import Job, Outcome
+from isavae.studies import DiskFullError, Study, StudyDirectory, StudyProgress, driver, run_study
+from isavae.studies.engines import Ended, Event, Job, Outcome, Progress
 from tests.study_runs import tiny_study
 
 pytestmark = pytest.mark.system
 
 STUDY = tiny_study()
-RUNS = [run.id for run in STUDY.runs_in_turn()]
+RUNS = [run.id for run in STUDY.runs_by_seed()]
 
 
 class Scripted:
@@ -70,26 +68,26 @@ def directory(tmp_path):
 def test_what_was_begun_goes_on_first_and_the_end_is_told(directory):
     directory.run_path(RUNS[2]).mkdir()
     engine, seen = Scripted(), []
-    tally = run_study(
+    progress = run_study(
         STUDY, directory, engine, on_change=lambda t: seen.append((t.done, dict(t.running)))
     )
     assert engine.started == [RUNS[2], RUNS[0], RUNS[1], RUNS[3]]
     assert seen[1] == (1, {RUNS[0]: (1, 2), RUNS[1]: (0, 1)})
     assert seen[-1] == (4, {})
-    assert (tally.done, tally.finished_here, tally.stopped) == (4, 4, False)
+    assert (progress.done, progress.finished_here, progress.stopped) == (4, 4, False)
 
 
 def test_what_fails_is_tried_again_behind_the_others_and_given_up_in_the_end(directory):
     engine = Scripted({RUNS[0]: [Outcome("failed", "no")] * 9, RUNS[1]: [Outcome("failed", "no")]})
     directory.run_path(RUNS[0]).mkdir()
-    tally = run_study(STUDY, directory, engine)
+    progress = run_study(STUDY, directory, engine)
     assert engine.started == [*RUNS, RUNS[0], RUNS[1], RUNS[0]]
-    assert (tally.done, tally.failed) == (3, {RUNS[0]: "no"})
-    assert directory.work(RUNS[0]).attempts == STUDY.retries + 1
+    assert (progress.done, progress.failed) == (3, {RUNS[0]: "no"})
+    assert directory.record(RUNS[0]).attempts == STUDY.retries + 1
     for retry_failed, done in ((False, 3), (True, 4)):
         again = Scripted()
-        tally = run_study(STUDY, directory, again, retry_failed=retry_failed)
-        assert tally.done == (done if retry_failed else 3)
+        progress = run_study(STUDY, directory, again, retry_failed=retry_failed)
+        assert progress.done == (done if retry_failed else 3)
         assert RUNS[0] in again.started or not retry_failed
 
 
@@ -112,35 +110,35 @@ def test_runs_that_others_hold_are_seen_to_when_they_let_go(directory, retry_fai
 
     busy = {run: [Outcome("busy")] for run in (done, failed, dropped)}
     engine = Busy(busy, slots=4)
-    tally = run_study(STUDY, directory, engine, retry_failed=retry_failed)
+    progress = run_study(STUDY, directory, engine, retry_failed=retry_failed)
     assert engine.started[4:] == ([failed, dropped] if retry_failed else [dropped])
-    assert (tally.done, tally.finished_here) == ((4, 3) if retry_failed else (3, 2))
-    assert tally.failed == ({} if retry_failed else {failed: "no"})
+    assert (progress.done, progress.finished_here) == ((4, 3) if retry_failed else (3, 2))
+    assert progress.failed == ({} if retry_failed else {failed: "no"})
 
 
 def test_a_locked_run_is_waited_for(directory):
     engine = Scripted({RUNS[0]: [Outcome("busy")]})
     with directory.lock(RUNS[0]):
         asked = iter([False] * 20)
-        tally = run_study(STUDY, directory, engine, should_stop=lambda: next(asked, True))
+        progress = run_study(STUDY, directory, engine, should_stop=lambda: next(asked, True))
     assert engine.started == RUNS
-    assert (tally.done, tally.stopped) == (3, True)
+    assert (progress.done, progress.stopped) == (3, True)
 
 
 def test_stop_starts_nothing_more_and_tries_nothing_again(directory):
     outcomes = {RUNS[1]: [Outcome("failed", "no")], RUNS[2]: [Outcome("busy")]}
     engine = Scripted(outcomes, slots=3)
     asked = iter([False])
-    tally = run_study(STUDY, directory, engine, should_stop=lambda: next(asked, True))
+    progress = run_study(STUDY, directory, engine, should_stop=lambda: next(asked, True))
     assert engine.started == RUNS[:3]
-    assert (tally.done, engine.stops, tally.stopped) == (1, 1, True)
+    assert (progress.done, engine.stops, progress.stopped) == (1, 1, True)
 
 
 def test_a_request_in_the_directory_stops_too(directory):
     engine = Scripted()
-    tally = run_study(STUDY, directory, engine, on_change=lambda _: directory.request_stop())
-    assert (engine.stops, tally.stopped) == (1, True)
-    assert tally.done < 4
+    progress = run_study(STUDY, directory, engine, on_change=lambda _: directory.request_stop())
+    assert (engine.stops, progress.stopped) == (1, True)
+    assert progress.done < 4
 
 
 def test_the_best_is_the_highest(directory):
@@ -171,11 +169,11 @@ def test_devices_and_data_are_checked_where_the_work_is_done(tmp_path, monkeypat
     assert not list(tmp_path.glob("[bc]"))
 
 
-def test_a_tally_by_hand():
+def test_progress_by_hand():
     running = {"a": (1, 4), "b": (3, 4)}
-    tally = StudyProgress(10, done=4, failed={"c": "no"}, running=running, finished_here=3)
-    tally.started = time.monotonic() - 8.0
-    assert tally.left == 3
-    assert tally.rate() == pytest.approx((3 + 1) / 8, rel=1e-3)
-    assert tally.seconds_left() == pytest.approx((3 + 3 / 4 + 1 / 4) / 0.5, rel=1e-3)
+    progress = StudyProgress(10, done=4, failed={"c": "no"}, running=running, finished_here=3)
+    progress.started = time.monotonic() - 8.0
+    assert progress.left == 3
+    assert progress.rate() == pytest.approx((3 + 1) / 8, rel=1e-3)
+    assert progress.seconds_left() == pytest.approx((3 + 3 / 4 + 1 / 4) / 0.5, rel=1e-3)
     assert StudyProgress(4).seconds_left() is None

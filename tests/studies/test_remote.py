@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from isavae.studies import StudyDirectory
-from isavae.studies.driver import run_study
-from isavae.studies.engines.job import Job, run_job
-from isavae.studies.engines.local import LocalEngine
+from isavae.studies import LocalEngine, StudyDirectory, run_study
+from isavae.studies.engines import Job, run_job
 from isavae.studies.remote import Remote
 from tests.study_runs import outcome, start_driver, tiny_study
 

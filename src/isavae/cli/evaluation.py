@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.progress import StageProgress, StepProgress
+from isavae.cli.step_progress import StageProgress, StepProgress
 from isavae.data import ImageDataset, load
 from isavae.evaluation import encode_all
 from isavae.evaluation import evaluate as evaluate_model

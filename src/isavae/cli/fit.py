@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from isavae.cli.progress import StepProgress
+from isavae.cli.step_progress import StepProgress
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
-from isavae.studies.driver import StudyProgress
+from isavae.studies import StudyProgress
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 

@@ -8,14 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.study_progress import LiveTally
+from isavae.cli.study_progress import LiveProgress
 from isavae.cli.training import interruptible
-from isavae.studies import Study, StudyDirectory, results
-from isavae.studies.driver import run_study
-from isavae.studies.engines.engine import Engine
-from isavae.studies.engines.local import LocalEngine, share_cores
-from isavae.studies.tables.selection import select as choose
-from isavae.studies.tables.summary import group_columns, summarise
+from isavae.studies import (
+    Engine,
+    LocalEngine,
+    Study,
+    StudyDirectory,
+    group_columns,
+    results,
+    run_study,
+    share_cores,
+    summarise,
+)
+from isavae.studies import select as choose
 
 
 def run(
@@ -29,27 +35,26 @@ def run(
     track: Literal["none", "tensorboard"] = "none",
     checkpoint_seconds: float = 60.0,
 ) -> int:
-    """Run what is missing of a study, go on with what was interrupted, skip what is done.
+    """Execute the missing runs of a study and resume interrupted ones.
 
-    May be killed and started again, and started twice on one directory.
+    The command can be killed and started again, and started twice on one directory.
 
     Args:
-        file: a study file, or the name of one that comes with the package, such as smoke.
-        out: the study directory, or an s3:// URL; for Ray one that all nodes see.
-        data: run it on another data set, such as the published one instead of the drawn.
-        workers: runs at a time; by default as many as the cores allow, or, for Ray,
-            all: the cluster decides.
-        engine: local processes, or tasks of a Ray cluster.
-        address: of a running Ray cluster, such as auto; left out, one is started here.
-        retry_failed: try again what an earlier call gave up.
-        track: write TensorBoard event files into the run directories.
-        checkpoint_seconds: time between two checkpoints of a run: what a kill may cost.
+        file: A study file, or the name of one that ships with the package, such as smoke.
+        out: The study directory, or an s3:// URL; for Ray one that all nodes see.
+        data: Run the study on another data set, such as the published one instead of the drawn.
+        workers: Runs at a time; by default as many as the cores allow, or, for Ray, all of them.
+        engine: Local processes, or tasks of a Ray cluster.
+        address: Address of a running Ray cluster, such as auto; by default one is started here.
+        retry_failed: Retry runs that an earlier call gave up.
+        track: Write TensorBoard event files into the run directories.
+        checkpoint_seconds: Seconds between two checkpoints of a run, the most that a kill costs.
     """
     study = Study.from_file(file)
     study = study.on_data(data) if data else study
     directory = StudyDirectory.at(out)
     if engine == "ray":
-        from isavae.studies.engines.ray import RayEngine
+        from isavae.studies import RayEngine
 
         threads = study.resources.cpus or 1
         runner: Engine = RayEngine(study.resources, directory.place, address, workers)
@@ -59,25 +64,25 @@ def run(
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
     each = "1 thread" if threads == 1 else f"{threads} threads"
     print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
-    with interruptible() as stopped, LiveTally() as live:
-        tally = run_study(
+    with interruptible() as stopped, LiveProgress() as live:
+        progress = run_study(
             study, directory, runner, threads=threads, on_change=live, should_stop=stopped,
             retry_failed=retry_failed, track=track == "tensorboard",
             checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
-    print(f"{tally.done:,} of {tally.total:,} runs done, {len(tally.failed):,} failed")
-    if tally.stopped:
-        print(f"stopped; go on with: isavae study run {file} --out {out}")
+    print(f"{progress.done:,} of {progress.total:,} runs done, {len(progress.failed):,} failed")
+    if progress.stopped:
+        print(f"stopped; resume with: isavae study run {file} --out {out}")
         return 130
     print(f"next: isavae study results {out}")
     return 0
 
 
 def status(directory: Positional[str]) -> None:
-    """Say how far a study is, whoever works on it.
+    """Show the state of a study.
 
     Args:
-        directory: a study directory, or its URL.
+        directory: A study directory, or its URL.
     """
     opened = StudyDirectory.at(directory)
     study = opened.study()
@@ -89,23 +94,23 @@ def status(directory: Positional[str]) -> None:
             print(f"  {state:<8}{counts[state]:>7,}")
     for name, state in states.items():
         if state == "failed":
-            work = opened.work(name)
-            print(f"{name} failed {work.attempts} times, last with {work.error}")
+            record = opened.record(name)
+            print(f"{name} failed {record.attempts} times, last with {record.error}")
 
 
 def stop(directory: Positional[str], wait: bool = True) -> None:
-    """Ask all who work on a study to finish the step, checkpoint and end.
+    """Make all drivers of a study finish the current step, checkpoint and stop.
 
     Args:
-        directory: a study directory, or its URL.
-        wait: return only when nobody works on it any more.
+        directory: A study directory, or its URL.
+        wait: Return only when all of them have stopped.
     """
     opened = StudyDirectory.at(directory)
     study = opened.study()
     opened.request_stop()
     if wait:
         opened.wait_until_idle([run.id for run in study.runs])
-    print(f"{study.name}: stopped" if wait else f"{study.name}: asked to stop")
+    print(f"{study.name}: stopped" if wait else f"{study.name}: stop requested")
 
 
 def show_results(
@@ -115,14 +120,14 @@ def show_results(
     parquet: Path | None = None,
     json: Path | None = None,
 ) -> None:
-    """Show a study's scores by model, β and what else varies; write one row a run to files.
+    """Show a study's scores by model, β and other varying settings; write one row per run to files.
 
     Args:
-        directory: a study directory, or its URL.
-        scores: which scores to show.
-        csv: write the table of all runs here; exponents are joined by spaces.
-        parquet: write it here as parquet.
-        json: write it here as JSON.
+        directory: A study directory, or its URL.
+        scores: The scores to show.
+        csv: Write the table of all runs to this file; exponents are joined by spaces.
+        parquet: Write it to this file as Parquet.
+        json: Write it to this file as JSON.
     """
     table = results(StudyDirectory.at(directory).path)
     for path, save in ((parquet, table.write_parquet), (json, table.write_json)):
@@ -144,20 +149,20 @@ def show_results(
 def select(
     directory: Positional[str], by: str = "representative", json: Path | None = None
 ) -> None:
-    """Choose one run of every model and β.
+    """Select one run per model and β.
 
     Args:
-        directory: a study directory, or its URL.
+        directory: A study directory, or its URL.
         by: "representative" (the paper's rule, needs MIG), "udr" (needs no labels), "elbo", or
             any score, of which the highest wins.
-        json: write the chosen runs' rows here.
+        json: Write the rows of the selected runs to this file.
     """
     table = results(StudyDirectory.at(directory).path)
-    chosen = choose(table, by)
+    selected = choose(table, by)
     if json:
-        chosen.write_json(json)
+        selected.write_json(json)
     columns = [*group_columns(table), "seed", "selected_by", "mig", "reconstruction", "path"]
-    _show(chosen.select(columns), f"chosen by {by}")
+    _show(selected.select(columns), f"selected by {by}")
 
 
 def _title(table: pl.DataFrame) -> str:
@@ -166,7 +171,7 @@ def _title(table: pl.DataFrame) -> str:
 
 
 def _fits(table: pl.DataFrame) -> bool:
-    """Whether a table needs no more columns than the terminal has; elsewhere there is no limit."""
+    """Whether a table fits the width of the terminal; always true elsewhere."""
     console = Console()
     return not console.is_terminal or _width(_drawn(table, ""), console) <= console.width
 
@@ -180,7 +185,7 @@ def _show(table: pl.DataFrame, title: str) -> None:
 
 
 def _width(table: Table, console: Console) -> int:
-    """What it takes so that no cell wraps."""
+    """The width at which no cell wraps."""
     return console.measure(table, options=console.options.update(max_width=10_000)).maximum
 
 

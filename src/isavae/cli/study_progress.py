@@ -1,4 +1,4 @@
-"""A study's progress: a table that stays in place on a terminal, plain lines elsewhere."""
+"""Progress of a study: a live table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -8,22 +8,22 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from isavae.studies.driver import StudyProgress
+from isavae.studies import StudyProgress
 
 LINE_SECONDS = 10.0
 SHOWN_RUNS = 16
 
 
 @final
-class LiveTally:
-    """Done, running, failed, left, rate, time left and the best so far, on stderr."""
+class LiveProgress:
+    """Shows counts, rate, time remaining and the best run so far on stderr."""
 
     def __init__(self):
         self._console = Console(file=sys.stderr)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._printed = time.monotonic() - LINE_SECONDS
 
-    def __enter__(self) -> "LiveTally":
+    def __enter__(self) -> "LiveProgress":
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -32,40 +32,42 @@ class LiveTally:
         if self._console.is_terminal:
             self._live.stop()
 
-    def __call__(self, tally: StudyProgress) -> None:
-        """Show how far the study is."""
+    def __call__(self, progress: StudyProgress) -> None:
+        """Show the progress."""
         if self._console.is_terminal:
-            self._live.update(_table(tally), refresh=True)
-        elif time.monotonic() - self._printed >= LINE_SECONDS or not (tally.left or tally.running):
+            self._live.update(_table(progress), refresh=True)
+        elif time.monotonic() - self._printed >= LINE_SECONDS or not (
+            progress.left or progress.running
+        ):
             self._printed = time.monotonic()
-            print(describe(tally), file=sys.stderr)
+            print(describe(progress), file=sys.stderr)
 
 
-def describe(tally: StudyProgress) -> str:
-    """How far a study is, in one line.
+def describe(progress: StudyProgress) -> str:
+    """The progress of a study in one line.
 
-    >>> describe(Tally(total=4, done=1))
+    >>> describe(StudyProgress(total=4, done=1))
     '1/4 done, 0 running, 0 failed, 3 left'
     """
-    return ", ".join(_facts(tally))
+    return ", ".join(_facts(progress))
 
 
-def _facts(tally: StudyProgress) -> list[str]:
-    """Counts; rate and time left; the best so far: each a line of 80 columns at most."""
+def _facts(progress: StudyProgress) -> list[str]:
+    """Counts; rate and time remaining; the best run so far: lines of 80 columns at most."""
     facts = [
-        f"{tally.done:,}/{tally.total:,} done, {len(tally.running):,} running, "
-        f"{len(tally.failed):,} failed, {tally.left:,} left"
+        f"{progress.done:,}/{progress.total:,} done, {len(progress.running):,} running, "
+        f"{len(progress.failed):,} failed, {progress.left:,} left"
     ]
-    seconds = tally.seconds_left()
+    seconds = progress.seconds_left()
     if seconds is not None:
-        facts.append(f"{tally.rate() * 3600:,.0f} runs/h, {duration(seconds)} left")
-    if tally.best:
-        facts.append(f"best MIG {tally.best[1]:.3f} ({tally.best[0]})")
+        facts.append(f"{progress.rate() * 3600:,.0f} runs/h, {duration(seconds)} left")
+    if progress.best:
+        facts.append(f"best MIG {progress.best[1]:.3f} ({progress.best[0]})")
     return facts
 
 
 def duration(seconds: float) -> str:
-    """A time span as people say it.
+    """Format a time span.
 
     >>> duration(42.0), duration(600.0), duration(9000.0), duration(260000.0)
     ('42 s', '10.0 min', '2.5 h', '3.0 days')
@@ -76,10 +78,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _table(tally: StudyProgress) -> Group:
+def _table(progress: StudyProgress) -> Group:
     table = Table(box=None, pad_edge=False)
     table.add_column("running")
     table.add_column("step", justify="right")
-    for run, (step, steps) in list(tally.running.items())[:SHOWN_RUNS]:
+    for run, (step, steps) in list(progress.running.items())[:SHOWN_RUNS]:
         table.add_row(run, f"{step:,}/{steps:,}" if step else "starting")
-    return Group(*_facts(tally), "", table)
+    return Group(*_facts(progress), "", table)

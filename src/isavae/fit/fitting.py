@@ -31,9 +31,14 @@ from isavae.fit.schedule import Budget, schedule
 from isavae.fit.training_images import TrainingImages, read_training_images
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
-from isavae.studies import Study, StudyDirectory
-from isavae.studies.driver import StudyProgress, run_study
-from isavae.studies.engines.local import LocalEngine, available_cores
+from isavae.studies import (
+    LocalEngine,
+    Study,
+    StudyDirectory,
+    StudyProgress,
+    available_cores,
+    run_study,
+)
 
 
 @final

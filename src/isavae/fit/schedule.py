@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from isavae.fit.proposal import Proposal
-from isavae.studies import Study
-from isavae.studies.planning import plan
+from isavae.studies import Study, plan
 
 MIN_STEPS, MAX_STEPS = 300, 20_000
 # The share of the budget for reading, scoring and the report.

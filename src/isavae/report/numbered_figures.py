@@ -26,9 +26,7 @@ from isavae.figures import (
 from isavae.models import PAPER_TREE
 from isavae.report.run_figures import RunFigures
 from isavae.runs import Run
-from isavae.studies import results
-from isavae.studies.tables.selection import select
-from isavae.studies.tables.summary import finished
+from isavae.studies import finished, results, select
 from isavae.toys import (
     FactorAnalysis,
     StudentICA,

@@ -19,9 +19,7 @@ from isavae.files import atomic_write
 from isavae.report.numbered_figures import learned_exponents, with_series
 from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
-from isavae.studies import results
-from isavae.studies.tables.selection import select
-from isavae.studies.tables.summary import finished, summarise
+from isavae.studies import finished, results, select, summarise
 
 FEW = 12
 """A study of at most this many finished runs has pictures of each; a larger one, of the chosen."""

@@ -33,6 +33,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @final
+class SettingError(ValueError):
+    """A setting has a wrong name or value.
+
+    Attributes:
+        setting: The name of the setting; None if the error concerns several.
+    """
+
+    def __init__(self, message: str, setting: str | None):
+        super().__init__(message)
+        self.setting = setting
+
+
+@final
 class RunConfig(BaseModel):
     """Everything that determines a run, as names and numbers; JSON and YAML round trip.
 
@@ -104,7 +117,7 @@ class RunConfig(BaseModel):
         """A configuration from plain values.
 
         Raises:
-            ValueError: In one sentence, about the first setting that is wrong.
+            SettingError: If a setting is wrong; names the first one.
 
         Examples:
             >>> RunConfig.parse({"objective": {"name": "beta-vae", "beta": 4}, "steps": 100}).steps
@@ -113,7 +126,7 @@ class RunConfig(BaseModel):
         try:
             return cls.model_validate(dict(settings))
         except ValidationError as error:
-            raise ValueError(_one_sentence(error, cls)) from None
+            raise _setting_error(error, cls) from None
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "RunConfig":
@@ -232,13 +245,15 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     return settings
 
 
-def _one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """Pydantic's first error as one sentence."""
+def _setting_error(error: ValidationError, model: type[BaseModel]) -> SettingError:
+    """Pydantic's first error in one line."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    setting = str(first["loc"][0]) if first["loc"] else None
     if first["type"] == "extra_forbidden":
-        return f"{name!r} is not a setting; the settings are {', '.join(model.model_fields)}"
-    if first["type"] == "value_error":
-        message = str(first["ctx"]["error"])
-        return f"{name}: {message}" if name else message
-    return f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
+        message = f"{name!r} is no setting; the settings are {', '.join(model.model_fields)}"
+    elif first["type"] == "value_error":
+        message = ": ".join(filter(None, [name, str(first["ctx"]["error"])]))
+    else:
+        message = f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
+    return SettingError(message, setting)

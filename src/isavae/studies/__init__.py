@@ -1,22 +1,59 @@
-"""Studies: many runs from one file, on this machine or a cluster, killed and resumed at will."""
+"""Studies: many runs described by one file, executed on this machine or on a cluster, resumable."""
 
-from isavae.studies.directory import RunRecord, StudyDirectory
-from isavae.studies.grid import PlannedRun, run_id
-from isavae.studies.planning import StudyEstimate, plan
+from typing import TYPE_CHECKING, Any
+
+from isavae.studies import engines
+from isavae.studies.driver import DiskFullError, StudyProgress, run_study
+from isavae.studies.engines import Engine, LocalEngine, available_cores, share_cores
+from isavae.studies.estimate import (
+    GPU_FLOP_PER_SECOND,
+    GPU_STEP_SECONDS,
+    RunEstimate,
+    StudyEstimate,
+    kind_of,
+    plan,
+)
+from isavae.studies.planned_run import PlannedRun, run_id
 from isavae.studies.study import Study, shipped_studies
+from isavae.studies.study_directory import RunRecord, StudyDirectory
 from isavae.studies.study_file import Resources
-from isavae.studies.tables.results import model_name, results
+from isavae.studies.tables import group_columns, model_name, results, select, summarise
+
+if TYPE_CHECKING:
+    from isavae.studies.engines import RayEngine
 
 __all__ = [
+    "GPU_FLOP_PER_SECOND",
+    "GPU_STEP_SECONDS",
+    "DiskFullError",
+    "Engine",
+    "LocalEngine",
     "PlannedRun",
+    "RayEngine",
     "Resources",
+    "RunEstimate",
     "RunRecord",
     "Study",
     "StudyDirectory",
     "StudyEstimate",
+    "StudyProgress",
+    "available_cores",
+    "group_columns",
+    "kind_of",
     "model_name",
     "plan",
     "results",
     "run_id",
+    "run_study",
+    "select",
+    "share_cores",
     "shipped_studies",
+    "summarise",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import Ray only when its engine is used."""
+    if name == "RayEngine":
+        return engines.RayEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Processes of their own, forked from a server with torch loaded."""
+"""Start processes by forking a server that has loaded torch."""
 
 import multiprocessing
 import signal
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # Windows does not have it
     from multiprocessing.context import ForkServerContext
 
-# torch imports the second one when the first optimiser takes its first step: a second per run.
+# torch imports the second module at the first optimiser step, which takes a second per run.
 PRELOADED = ["isavae.studies.engines.local", "torch._dynamo"]
 
 _hiding = threading.Lock()
 
 
 def fork_server() -> "ForkServerContext":
-    """The server that forks processes with torch loaded, which it begins to load now.
+    """Start the server that loads torch and forks processes.
 
-    It inherits that interrupts from the keyboard are blocked: one that came while it loads torch
-    would end it with a traceback, and the driver that waits for it with another.
+    Keyboard interrupts are blocked while it starts: one during the import of torch would end the
+    server, and the driver that waits for it, with a traceback each.
 
     Raises:
-        ValueError: if this system cannot fork.
+        ValueError: If this system cannot fork.
     """
     methods = multiprocessing.get_all_start_methods()
     if "forkserver" not in methods:
@@ -50,12 +50,12 @@ def fork_server() -> "ForkServerContext":
 def start(
     context: "ForkServerContext", target: Callable[..., object], *arguments: Any
 ) -> BaseProcess:
-    """Start a process that ends with this one, and imports nothing of the script that runs here.
+    """Start a process that ends with this one and does not import the main script.
 
     Args:
-        context: from `fork_server`.
-        target: what it calls; like the arguments, nothing that the script itself defines.
-        *arguments: what it calls it with.
+        context: The result of `fork_server`.
+        target: The function to call; like its arguments, not defined in the main script.
+        *arguments: Its arguments.
     """
     process = context.Process(target=target, args=arguments, daemon=True)
     with _main_hidden():
@@ -65,10 +65,10 @@ def start(
 
 @contextmanager
 def _main_hidden() -> Iterator[None]:
-    """Hide from multiprocessing which script runs while the block lasts.
+    """Hide the main script from multiprocessing for the duration of the block.
 
-    It would run the script again in every process, though nothing of it is needed there: a script
-    without `if __name__ == "__main__"` would start itself over, one from standard input is no file.
+    Otherwise every process would execute the script again: a script without
+    `if __name__ == "__main__"` would recurse, and a script from standard input is not a file.
     """
     main = vars(sys.modules["__main__"])
     with _hiding:

@@ -1,4 +1,4 @@
-"""YAML that knows its lines, so that a mistake in a study file is named where it stands."""
+"""YAML with line numbers, so that errors in a study file give the line."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -8,17 +8,17 @@ import yaml
 
 @final
 class LocatedYaml:
-    r"""A YAML text as plain values, and the line of every part of it.
+    r"""A YAML text as plain values, with the line of every part.
 
     Args:
-        text: the YAML.
-        source: what to call it in errors.
+        text: The YAML.
+        source: Its name in error messages.
 
     Raises:
-        ValueError: if it is no YAML, or a key occurs twice in one mapping.
+        ValueError: If it is not YAML, or a key occurs twice in one mapping.
 
-    >>> lined = LinedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
-    >>> lined.values, lined.line("runs", 0, "bata")
+    >>> located = LocatedYaml("runs:\n- prior: normal\n  bata: 2", "my.yaml")
+    >>> located.values, located.line("runs", 0, "bata")
     ({'runs': [{'prior': 'normal', 'bata': 2}]}, 3)
     """
 
@@ -33,10 +33,10 @@ class LocatedYaml:
         except yaml.YAMLError as error:
             raise ValueError(f"{source} must be YAML: {error}") from None
         if self._root is not None:
-            self._require_unique_keys(self._root)
+            self._check_unique_keys(self._root)
 
     def line(self, *path: str | int) -> int:
-        """The line of the part that keys and positions lead to; of the nearest known parent."""
+        """The line of the part at a path of keys and positions, or of its nearest known parent."""
         node, line = self._root, 1
         for step in path:
             if isinstance(node, yaml.MappingNode):
@@ -54,20 +54,20 @@ class LocatedYaml:
         return line
 
     def error(self, message: str, path: Sequence[str | int]) -> ValueError:
-        """A complaint with the line it is about."""
+        """An error with the line of the part at `path`."""
         return ValueError(f"{self.source}, line {self.line(*path)}: {message}")
 
-    def _require_unique_keys(self, node: yaml.Node) -> None:
+    def _check_unique_keys(self, node: yaml.Node) -> None:
         if isinstance(node, yaml.SequenceNode):
             for child in node.value:
-                self._require_unique_keys(child)
+                self._check_unique_keys(child)
         elif isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, child in node.value:
                 if key.value in seen:
                     raise ValueError(
-                        f"{self.source}, line {key.start_mark.line + 1}: a name must stand once; "
-                        f"{key.value!r} stands twice: remove one"
+                        f"{self.source}, line {key.start_mark.line + 1}: a name must occur once; "
+                        f"{key.value!r} occurs twice: remove one"
                     )
                 seen.add(key.value)
-                self._require_unique_keys(child)
+                self._check_unique_keys(child)

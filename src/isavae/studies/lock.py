@@ -1,4 +1,4 @@
-"""Lock files that the system gives back when their holder dies."""
+"""Lock files that the system releases when their holder dies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +9,16 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 @contextmanager
 def locked(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock file while the block lasts; False if somebody else does.
+    """Hold a lock file for the duration of the block; yield False if another process holds it.
 
-    The system gives the lock back when the process dies, however it dies.
+    The system releases the lock when the process dies, however it dies.
 
     Args:
-        path: the file; it may stay.
-        wait: wait until nobody else holds it.
+        path: The lock file; it may remain.
+        wait: Whether to wait until the lock is free.
 
     Raises:
-        OSError: if the file system has no locks.
+        OSError: If the file system does not support locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -28,7 +28,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[bool]:
         yield False
         return
     try:
-        # Without locks of the system, filelock takes a file's existence for one: a kill leaves it.
+        # Without system locks filelock uses the file's existence, which survives a kill.
         if isinstance(lock, SoftFileLock):
             raise OSError(
                 f"a lock must lie on a file system with locks (flock); that of {path} has none: "

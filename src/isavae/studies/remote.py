@@ -1,7 +1,7 @@
-"""A study in object storage, such as `s3://bucket/study`, with a mirror of its small files here.
+"""A study in object storage, such as `s3://bucket/study`, with a local mirror of its small files.
 
-Work on a run happens in a local folder: the run is fetched, its files are stored after every
-checkpoint, and the scores last. Object storage has no locks, so a study in it takes one driver.
+A run is executed in a local folder: it is fetched first, its files are stored after every
+checkpoint, and its scores last. Object storage has no locks, so it supports one driver per study.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ import fsspec
 
 from isavae.files import scratch_folder
 
-# In the order of storing: what is there must be enough to go on with, whenever a kill comes.
+# In the order of storing: after a kill at any moment the stored files suffice to resume.
 RUN_FILES = ("config.json", "log.jsonl", "state.pt", "model.safetensors", "work.json")
 LAST_FILE = "scores.json"
 MIRRORED = {"config.json", "work.json", LAST_FILE}
 
 
 def is_remote(place: str | os.PathLike[str]) -> bool:
-    """Whether a place is a URL and no path.
+    """Whether a place is a URL rather than a path.
 
     >>> is_remote("s3://bucket/study"), is_remote("runs/study")
     (True, False)
@@ -35,10 +35,10 @@ def is_remote(place: str | os.PathLike[str]) -> bool:
 @final
 @dataclass(frozen=True)
 class Remote:
-    """The storage of a study.
+    """The object storage of a study.
 
     Args:
-        url: of any kind that fsspec knows; s3:// needs the extra `remote`.
+        url: Any URL that fsspec supports; s3:// needs the extra `remote`.
     """
 
     url: str
@@ -50,12 +50,12 @@ class Remote:
 
     @property
     def scratch(self) -> Path:
-        """Where this machine works on the study."""
+        """The local folder for the study."""
         digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
         return scratch_folder() / digest
 
     def read(self, name: str) -> bytes | None:
-        """The content of an object, or None."""
+        """Read an object; None if it does not exist."""
         system, root = self._storage
         try:
             return system.cat_file(f"{root}/{name}")
@@ -63,18 +63,17 @@ class Remote:
             return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Store an object."""
         system, root = self._storage
         system.pipe_file(f"{root}/{name}", content)
 
     def remove(self, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
         system, root = self._storage
         if system.exists(f"{root}/{name}"):
             system.rm_file(f"{root}/{name}")
 
     def fetch_run(self, run: str, into: Path) -> None:
-        """Bring a run's files here, so that work on it can go on."""
+        """Fetch a run's files, so that it can be resumed."""
         for name in (*RUN_FILES, LAST_FILE):
             content = self.read(f"runs/{run}/{name}")
             if content is not None:
@@ -82,7 +81,7 @@ class Remote:
                 (into / name).write_bytes(content)
 
     def store_run(self, run: str, directory: Path) -> None:
-        """Store what a run has; the state of a finished one goes."""
+        """Store a run's files; delete the stored training state of a finished run."""
         for name in RUN_FILES:
             if (directory / name).is_file():
                 self.write(f"runs/{run}/{name}", (directory / name).read_bytes())
@@ -94,7 +93,7 @@ class Remote:
             self.write(f"runs/{run}/{LAST_FILE}", (directory / LAST_FILE).read_bytes())
 
     def mirror(self, into: Path) -> None:
-        """Bring the study file and all runs' small files here; those already here stay."""
+        """Fetch the study file and all runs' small files, except those already present."""
         system, root = self._storage
         system.invalidate_cache()
         wanted: dict[str, Path] = {}
@@ -114,12 +113,12 @@ class Remote:
 def with_uploads(
     remote: Remote, run: str, directory: Path, seconds: float, should_stop: Callable[[], bool]
 ) -> Callable[[], bool]:
-    """`should_stop`, which also stores the run now and then, when there is a new checkpoint."""
+    """`should_stop`, which also stores the run every `seconds` if there is a new checkpoint."""
     stored = time.monotonic()
     state = directory / "state.pt"
     seen = state.stat().st_mtime_ns if state.exists() else 0
 
-    def ask() -> bool:
+    def check() -> bool:
         nonlocal stored, seen
         if time.monotonic() - stored > seconds and state.exists():
             changed = state.stat().st_mtime_ns
@@ -129,4 +128,4 @@ def with_uploads(
             stored = time.monotonic()
         return should_stop()
 
-    return ask
+    return check

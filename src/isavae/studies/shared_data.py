@@ -1,4 +1,4 @@
-"""Data sets, drawn once per machine however many processes ask at the same time."""
+"""Data sets drawn once per machine, however many processes open them at the same time."""
 
 import hashlib
 
@@ -10,9 +10,9 @@ from isavae.studies.lock import locked
 
 
 def open_shared(name: str) -> ImageDataset:
-    """A data set by name; the first process of a machine draws it and keeps it on disk.
+    """Open a data set by name; the first process on a machine draws it and keeps it on disk.
 
-    That holds for parts of a data set too: their next reader maps a file instead of drawing.
+    This includes parts of a data set: later readers map a file instead of drawing.
     """
     digest = hashlib.sha256(f"{name} {isavae.__version__}".encode()).hexdigest()[:16]
     part = cache_file(f"part-{digest}")

@@ -1,4 +1,4 @@
-"""A study: a list of runs from one file, and how to run them."""
+"""A study: the runs described by one file, and how to execute them."""
 
 import os
 import re
@@ -9,29 +9,29 @@ from typing import final
 
 import yaml
 
-from isavae.studies.grid import PlannedRun, runs_of_block
 from isavae.studies.located_yaml import LocatedYaml
+from isavae.studies.planned_run import PlannedRun, runs_of_block
 from isavae.studies.shared_data import open_shared
-from isavae.studies.study_file import Resources, read_study_file, require_known
+from isavae.studies.study_file import Resources, check_known, read_study_file
 from isavae.training import check_batch, resolve_device
 
-SHIPPED = resources.files("isavae.studies") / "files"
+SHIPPED = resources.files("isavae.studies") / "shipped"
 
 
 @final
 @dataclass(frozen=True)
 class Study:
-    """A list of runs and how to run them.
+    """A list of runs, and how to execute them.
 
     Attributes:
-        name: what the study is called.
-        about: one sentence on it.
-        runs: its runs, each once.
-        resources: what one run may use.
-        retries: how often a failed run is tried again.
-        images: images for the likelihood terms of the scores; None takes all.
-        text: the study file.
-        source: where it was read from.
+        name: Its name.
+        about: A one-line description.
+        runs: Its runs, without duplicates.
+        resources: Resources of one run.
+        retries: Number of retries of a failed run.
+        images: Images for the likelihood terms of the scores; None takes all.
+        text: The text of the study file.
+        source: Where the text comes from, for error messages.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Study:
         """A study from its YAML text.
 
         Raises:
-            ValueError: one sentence, with the line, about the first thing that is wrong.
+            ValueError: If the text is no valid study; gives the line of the first mistake.
 
         >>> study = Study.parse('''
         ... name: two by two
@@ -59,12 +59,12 @@ class Study:
         >>> [(run.config.objective.beta, run.config.seed) for run in study.runs]
         [(1.0, 0), (1.0, 1), (4.0, 0), (4.0, 1)]
         """
-        lined = LocatedYaml(text, source)
-        file = read_study_file(lined)
-        require_known(lined, file.settings, ("settings",))
+        located = LocatedYaml(text, source)
+        file = read_study_file(located)
+        check_known(located, file.settings, ("settings",))
         runs: dict[str, PlannedRun] = {}
         for position, block in enumerate(file.runs):
-            for run in runs_of_block(lined, file, block, ("runs", position)):
+            for run in runs_of_block(located, file, block, ("runs", position)):
                 runs.setdefault(run.id, run)
         return cls(
             file.name, file.about, tuple(runs.values()), file.resources, file.retries, file.images,
@@ -76,7 +76,7 @@ class Study:
         """A study from a file, or one that ships with the package, by name.
 
         Raises:
-            ValueError: if there is none, or something is wrong in it.
+            ValueError: If there is no such study, or it is not valid.
 
         >>> Study.from_file("smoke").name
         'smoke'
@@ -93,7 +93,7 @@ class Study:
         return cls.parse(shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml")
 
     def on_data(self, name: str) -> "Study":
-        """The same study on another data set, where its blocks do not name their own.
+        """The study on another data set, except for blocks that name their own.
 
         >>> Study.from_file("smoke").on_data("dsprites").runs[0].config.data
         'dsprites'
@@ -102,15 +102,15 @@ class Study:
         values["settings"] = {**values.get("settings", {}), "data": name}
         return Study.parse(yaml.safe_dump(values, sort_keys=False), self.source)
 
-    def runs_in_turn(self) -> list[PlannedRun]:
-        """Its runs seed by seed, the order of work in which every setting is seen early."""
+    def runs_by_seed(self) -> list[PlannedRun]:
+        """Its runs seed by seed, so that every setting has results early."""
         return sorted(self.runs, key=lambda run: run.config.seed)
 
-    def require_data(self) -> None:
-        """Open every data set, drawing it where needed, and check that batches fit it.
+    def check_data(self) -> None:
+        """Open or draw every data set, and check that a batch fits.
 
         Raises:
-            ValueError: with the line of the first run whose data are missing or too few.
+            ValueError: If data are missing or too few; gives the line of the first such run.
         """
         asked = {(run.config.data, run.config.batch_size): run for run in self.runs}
         for (name, batch_size), run in asked.items():
@@ -119,17 +119,17 @@ class Study:
             except ValueError as error:
                 raise ValueError(f"{self.source}, line {run.line}: {error}") from None
 
-    def require_devices(self) -> None:
-        """Check that the devices of all runs exist here.
+    def check_devices(self) -> None:
+        """Check that the devices of all runs exist on this machine.
 
         Raises:
-            ValueError: if one does not.
+            ValueError: If one does not.
         """
         for device in {run.config.device for run in self.runs}:
             resolve_device(device)
 
 
 def shipped_studies() -> list[str]:
-    """The names of the studies that come with the package."""
+    """The names of the studies that ship with the package."""
     names = (entry.name for entry in SHIPPED.iterdir())
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))

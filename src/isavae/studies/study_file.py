@@ -1,4 +1,4 @@
-"""A study file: its shape, and a sentence with the line for whatever is wrong in it.
+"""A study file: its fields, and errors that give the line of a mistake.
 
     name: my-study
     seeds: 10                        # 0..9; or a list
@@ -10,24 +10,23 @@
         objective: {gamma: [1, 10]}
       - zip: {prior: ["1.5*10", "4*10"], learning_rate: [1.0e-3, 5.0e-4]}  # pairwise
 
-Beside these may stand `about`, `resources: {cpus, gpus, memory}` of one run, `retries`, and
-`images`, how many are drawn for log p(x|z) and the KL divergence.
+Optional fields: `about`, `resources: {cpus, gpus, memory}` of one run, `retries`, and `images`,
+the number of images for log p(x|z) and the KL divergence.
 """
 
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, final
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from isavae.runs import PRESETS, RunConfig
+from isavae.runs import PRESETS, RunConfig, SettingError
 from isavae.studies.located_yaml import LocatedYaml
 
 
 @final
 class Resources(BaseModel):
-    """What one run may use: threads, GPUs (a share of one is allowed) and memory in bytes."""
+    """Resources of one run: threads, GPUs (fractions are allowed) and memory in bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +37,7 @@ class Resources(BaseModel):
 
 @final
 class StudyFile(BaseModel):
-    """The shape of a study file; what is in its settings is `RunConfig`'s business."""
+    """The fields of a study file; `RunConfig` validates the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,70 +51,71 @@ class StudyFile(BaseModel):
     images: int | None = Field(10_000, ge=1)
 
 
-def read_study_file(lined: LocatedYaml) -> StudyFile:
-    """What a YAML text says as a study.
+def read_study_file(located: LocatedYaml) -> StudyFile:
+    """Validate a YAML text as a study file.
 
     Raises:
-        ValueError: one sentence, with the line, about the first thing that is wrong.
+        ValueError: If the file is not valid; gives the line of the first mistake.
     """
-    if not isinstance(lined.values, dict):
-        raise ValueError(f"{lined.source}: a study must map names to values, as `name: ...`")
+    if not isinstance(located.values, dict):
+        raise ValueError(f"{located.source}: a study must map names to values, as `name: ...`")
     try:
-        return StudyFile.model_validate(lined.values)
+        return StudyFile.model_validate(located.values)
     except ValidationError as error:
-        # An unknown name first: it is often why another one is missing.
+        # An unknown name first: it is often the reason why another one is missing.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         path = first["loc"]
         if first["type"] == "extra_forbidden":
             fields = Resources.model_fields if path[0] == "resources" else StudyFile.model_fields
-            raise lined.error(_unknown(str(path[-1]), fields, "a study"), path) from None
+            raise located.error(_unknown(str(path[-1]), fields, "a study"), path) from None
         if first["type"] == "missing":
-            raise lined.error(f"a study must have {path[-1]!r}", path) from None
+            raise located.error(f"a study must have {path[-1]!r}", path) from None
         message = f"{path[0]}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
-        raise lined.error(message, path) from None
+        raise located.error(message, path) from None
 
 
-def require_known(lined: LocatedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
-    """Raise a ValueError, with the line, for a name in a block or settings that no run has."""
+def check_known(located: LocatedYaml, block: Mapping[str, Any], at: tuple[str | int, ...]) -> None:
+    """Raise a `ValueError`, with the line, for a name in a block or settings that no run has."""
     known = {*RunConfig.model_fields, "model", "beta"} - {"seed"}
     extra = {"zip", "seeds"} if at[0] == "runs" else set()
     for name in block:
         if name not in known | extra:
-            raise lined.error(_unknown(str(name), sorted(known | extra), "a run"), (*at, name))
+            raise located.error(_unknown(str(name), sorted(known | extra), "a run"), (*at, name))
     model = block.get("model", [])
     for name in model if isinstance(model, list) else [model]:
         if name not in PRESETS:
             near = get_close_matches(str(name), PRESETS, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
             message = f"a model must be one of {', '.join(PRESETS)}; got {name!r}{hint}"
-            raise lined.error(message, (*at, "model"))
+            raise located.error(message, (*at, "model"))
 
 
 def seeds_of(
-    lined: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+    located: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
 ) -> list[int]:
     """The seeds of a block: its own, or those of the study.
 
     Raises:
-        ValueError: with the line, if that is neither a number nor a list of some.
+        ValueError: If they are neither a number nor a list of numbers; gives the line.
     """
     seeds = block.get("seeds", file.seeds)
     listed = list(range(seeds)) if isinstance(seeds, int) else seeds
     valid = isinstance(listed, list) and all(type(s) is int and s >= 0 for s in listed)
     if not (valid and listed):
         path = (*at, "seeds") if "seeds" in block else ("seeds",)
-        raise lined.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
+        raise located.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
     return listed
 
 
 def locate_error(
-    message: str, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
+    error: ValueError, file: StudyFile, block: Mapping[str, Any], at: tuple[str | int, ...]
 ) -> tuple[str | int, ...]:
-    """Where the setting stands that `RunConfig` complains about: its message begins with it."""
-    name = re.split(r"[ .:]", message, maxsplit=1)[0].strip("'")
-    inside = ("zip",) if name in (block.get("zip") or {}) else ()
-    if name in block or inside:
-        return (*at, *inside, name)
+    """The place in the file of the setting that an error is about."""
+    name = (error.setting or "") if isinstance(error, SettingError) else ""
+    if name in (block.get("zip") or {}):
+        return (*at, "zip", name)
+    if name in block:
+        return (*at, name)
     if name in file.settings:
         return ("settings", name)
     return (*at, "objective") if "objective" in block else at
@@ -124,4 +124,4 @@ def locate_error(
 def _unknown(name: str, known: Any, owner: str) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-    return f"{name!r} is nothing that {owner} has; {hint}"
+    return f"{name!r} is not a name that {owner} has; {hint}"

@@ -1,14 +1,11 @@
-"""What a run costs on this machine, by taking a few of its steps as the local engine would."""
+"""The cost of a run on this machine, measured on a few of its steps in forked processes."""
 
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from multiprocessing.connection import Connection, wait
-from multiprocessing.synchronize import Barrier
+from multiprocessing.connection import Connection
 from statistics import mean
-from threading import BrokenBarrierError
-from typing import Any, final
+from typing import final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,34 +17,32 @@ from isavae.models import VAE
 from isavae.runs import RunConfig, fresh_state
 from isavae.studies.forking import fork_server, start
 from isavae.studies.shared_data import open_shared
-from isavae.training import StepReport, train
+from isavae.training import train
 
-WARM_UP = 2  # steps: the first makes the optimiser's state
-FEWEST = 3  # steps that are timed, however long they take
-RETRY_SECONDS = 600.0  # seconds until everybody who takes steps at the same time is ready
-WAITED = "another process that takes steps at the same time was not ready"
+# Steps before the timing starts: the first one creates the optimiser's state.
+WARM_UP = 2
+# Steps that are timed, however long they take.
+FEWEST = 3
 
 
 @final
 @dataclass(frozen=True)
 class Cost:
-    """What one run costs; `measure` says how it is found.
+    """The cost of one run, as measured by `measure`.
 
     Attributes:
-        start_seconds: until the first step: process, data set, model.
-        step_seconds: of an optimiser step.
-        scoring_seconds: of the scores at the end.
-        step_flop: floating-point operations of a step's matrix products and convolutions.
-        scoring_flop: those of the scores.
-        weights_bytes: of the weights, which stay.
-        state_bytes: of the checkpoint, which goes when the run is done.
+        start_seconds: Time to the first step: process, data set, model.
+        step_seconds: Time per optimiser step.
+        scoring_seconds: Time for the scores at the end.
+        step_flop: Floating-point operations of a step's matrix products and convolutions.
+        weights_bytes: Size of the weights, which stay on disk.
+        state_bytes: Size of the checkpoint, which is deleted when the run is done.
     """
 
     start_seconds: float
     step_seconds: float
     scoring_seconds: float
     step_flop: float
-    scoring_flop: float
     weights_bytes: float
     state_bytes: float
 
@@ -60,93 +55,71 @@ def measure(
     images: int | None = 10_000,
     seconds: float = 1.0,
 ) -> Cost:
-    """Time some steps and the scores of a run, in as many processes at once as will work.
+    """Time some steps and the scores of a run, in as many processes at once as the study will use.
 
-    The scores are timed on 4,096 images and scaled to as many as there are; the entropies behind
-    the MIG on made-up codes of all images. Operations are counted, not timed.
+    The scores are timed on 4,096 images and scaled to the full number; the MIG is timed on
+    made-up codes of all images. Operations are counted.
 
     Args:
-        config: the run.
-        workers: processes that do the same at the same time.
-        threads: threads of each.
-        images: images for the likelihood terms; None takes all.
-        seconds: for which steps are taken, three at least.
+        config: The run.
+        workers: Number of processes that take the same steps at the same time.
+        threads: Threads per process.
+        images: Images for the likelihood terms; None takes all.
+        seconds: Time spent on steps; at least three steps are taken.
+
+    Returns:
+        The mean over the processes.
 
     Raises:
-        ValueError: if the run cannot take a step, or this system cannot fork.
+        ValueError: If the run cannot take a step, or this system cannot fork.
     """
     context = fork_server()
-    # Fork once for nothing: the server imports torch first, which no later process waits for.
+    # The server imports torch before it forks its first process; no timed process waits for that.
     start(context, time.monotonic).join()
-    barrier = context.Barrier(workers)
-    pipes: list[Connection] = []
-    processes = []
+    pipes, processes = [], []
     for _ in range(workers):
         ours, theirs = context.Pipe(duplex=False)
         now = time.monotonic()
-        process = start(context, _work, config, threads, images, seconds, now, barrier, theirs)
+        process = start(context, _send_cost, theirs, config, threads, images, seconds, now)
         theirs.close()
         pipes.append(ours)
         processes.append(process)
     try:
-        return _mean(_answers(pipes))
+        costs = [_receive_cost(pipe) for pipe in pipes]
     finally:
         for process in processes:
             process.terminate()
             process.join()
-
-
-def _answers(pipes: list[Connection]) -> list[Cost]:
-    """What all processes found; of failures the first, for then the others wait in vain."""
-    costs: list[Cost] = []
-    left: list[Any] = list(pipes)
-    while left:
-        ready = wait(left)
-        left = [pipe for pipe in left if pipe not in ready]
-        answers = [_answer(pipe) for pipe in ready]
-        costs += [answer for answer in answers if isinstance(answer, Cost)]
-        # Who failed has said so before the others could say that they waited for it.
-        failures = [answer for answer in answers if isinstance(answer, str)]
-        if failures:
-            reason = next((failure for failure in failures if failure != WAITED), WAITED)
-            raise ValueError(f"a run must be able to take a step to be timed; {reason}")
-    return costs
-
-
-def _answer(pipe: Any) -> Cost | str:
-    try:
-        return pipe.recv()
-    except EOFError:
-        return "its process was killed, perhaps for want of memory"
-
-
-def _mean(costs: list[Cost]) -> Cost:
     return Cost(**{f.name: mean(getattr(cost, f.name) for cost in costs) for f in fields(Cost)})
 
 
-def _work(
+def _receive_cost(pipe: Connection) -> Cost:
+    try:
+        answer = pipe.recv()
+    except EOFError:
+        answer = "its process was killed, possibly because memory ran out"
+    if isinstance(answer, Cost):
+        return answer
+    raise ValueError(f"a run must be able to take a step to be timed; {answer}")
+
+
+def _send_cost(
+    pipe: Connection,
     config: RunConfig,
     threads: int,
     images: int | None,
     seconds: float,
     started: float,
-    barrier: Barrier,
-    pipe: Connection,
 ) -> None:
-    """The life of a timing process: its answer is a `Cost`, or a sentence."""
+    """Send a `Cost`, or the error as text."""
+    torch.set_num_threads(threads)
     try:
-        torch.set_num_threads(threads)
-        pipe.send(_cost(config, images, seconds, started, barrier))
-    except BrokenBarrierError:
-        pipe.send(WAITED)
-    except Exception as error:  # the parent tells it
+        pipe.send(_cost(config, images, seconds, started))
+    except Exception as error:  # raised again by the parent
         pipe.send(f"{type(error).__name__}: {error}")
-        barrier.abort()
 
 
-def _cost(
-    config: RunConfig, images: int | None, seconds: float, started: float, barrier: Barrier
-) -> Cost:
+def _cost(config: RunConfig, images: int | None, seconds: float, started: float) -> Cost:
     data = open_shared(config.data)
     state = fresh_state(config, data.shape)
     steps = train(
@@ -155,54 +128,38 @@ def _cost(
     )  # fmt: skip
     for _ in range(WARM_UP):
         next(steps).to_floats()
-    ready = time.monotonic() - started
-    barrier.wait(RETRY_SECONDS)
-    step_seconds = _seconds_per_step(steps, seconds)
+    ready, taken = time.monotonic(), 0
+    while taken < FEWEST or time.monotonic() - ready < seconds:
+        next(steps).to_floats()
+        taken += 1
+    step_seconds = (time.monotonic() - ready) / taken
     with FlopCounterMode(display=False) as counter:
         next(steps).to_floats()
-    step_flop = float(counter.get_total_flops())
-    barrier.wait(RETRY_SECONDS)
-    scoring_seconds, scoring_flop = _scoring(state.model, data, images)
     checkpoint = io.BytesIO()
     torch.save(state.state_dict(), checkpoint)
-    weights = sum(t.numel() * t.element_size() for t in state.model.state_dict().values())
+    weights = state.model.state_dict().values()
     return Cost(
-        start_seconds=max(0.0, ready - WARM_UP * step_seconds),
+        start_seconds=max(0.0, ready - started - WARM_UP * step_seconds),
         step_seconds=step_seconds,
-        scoring_seconds=scoring_seconds,
-        step_flop=step_flop,
-        scoring_flop=scoring_flop,
-        weights_bytes=float(weights),
+        scoring_seconds=_scoring_seconds(state.model, data, images),
+        step_flop=float(counter.get_total_flops()),
+        weights_bytes=float(sum(tensor.nbytes for tensor in weights)),
         state_bytes=float(checkpoint.tell()),
     )
 
 
-def _seconds_per_step(steps: Iterator[StepReport], seconds: float) -> float:
-    begun, taken = time.perf_counter(), 0
-    while taken < FEWEST or time.perf_counter() - begun < seconds:
-        next(steps).to_floats()
-        taken += 1
-    return (time.perf_counter() - begun) / taken
-
-
-def _scoring(model: VAE, data: ImageDataset, images: int | None) -> tuple[float, float]:
-    """Seconds and operations of the scores of a finished run."""
+def _scoring_seconds(model: VAE, data: ImageDataset, images: int | None) -> float:
     part = data.sample(BATCH) if len(data) > BATCH else data
     scored = len(data) if images is None else min(images, len(data))
-    seconds = flop = 0.0
-    for work, share in (
-        (lambda: encode_all(model, part), len(data) / len(part)),
-        (lambda: likelihood_terms(model, part), scored / len(part)),
-    ):
-        with FlopCounterMode(display=False) as counter:
-            work()  # to warm up, and to count
-        begun = time.perf_counter()
-        work()
-        seconds += share * (time.perf_counter() - begun)
-        flop += share * counter.get_total_flops()
+    begun = time.monotonic()
+    encode_all(model, part)
+    encoded = time.monotonic()
+    likelihood_terms(model, part)
+    ended = time.monotonic()
+    seconds = ((encoded - begun) * len(data) + (ended - encoded) * scored) / len(part)
     if data.grid is not None:
-        mean = torch.randn(len(data), model.prior.n_latents)
-        begun = time.perf_counter()
-        mig(Codes(mean, torch.full_like(mean, -1.0), data.grid))
-        seconds += time.perf_counter() - begun
-    return seconds, flop
+        means = torch.randn(len(data), model.prior.n_latents)
+        begun = time.monotonic()
+        mig(Codes(means, torch.full_like(means, -1.0), data.grid))
+        seconds += time.monotonic() - begun
+    return seconds

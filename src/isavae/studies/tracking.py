@@ -8,15 +8,15 @@ from isavae.runs import Run
 
 @contextmanager
 def tensorboard_writer(run: Run) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """A function that writes a step's values as event files into the run's directory.
+    """Yield a function that writes a step's values as event files into the run's directory.
 
-    What a resumed run does again after its last checkpoint replaces what was written before.
+    Steps that a resumed run repeats replace those written before.
 
     Args:
-        run: the run, before it goes on.
+        run: The run, before it is resumed.
 
     Raises:
-        ModuleNotFoundError: without the package tensorboard (the extra `track`).
+        ModuleNotFoundError: Without the package tensorboard (the extra `track`).
     """
     from torch.utils.tensorboard import SummaryWriter
 

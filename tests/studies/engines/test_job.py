@@ -9,7 +9,7 @@ import torch
 
 from isavae.runs import Run, RunConfig
 from isavae.studies import StudyDirectory, run_id
-from isavae.studies.engines.job import Job, run_job
+from isavae.studies.engines import Job, run_job
 from tests.study_runs import tiny_study
 
 pytestmark = pytest.mark.system
@@ -96,7 +96,7 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
     scores = json.loads((directory.run_path(quick.run) / "scores.json").read_text())
     assert (outcome.kind, outcome.mig) == ("done", scores["mig"]["value"])
     assert scores["reconstruction"]["n_images"] == quick.images
-    assert directory.work(quick.run).seconds > 0
+    assert directory.record(quick.run).seconds > 0
     before = {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()}
     assert run_job(quick, None, lambda: False).kind == "done"
     assert {p: p.stat().st_mtime_ns for p in directory.run_path(quick.run).iterdir()} == before
@@ -140,3 +140,21 @@ def test_a_failure_is_one_line_and_says_whether_space_ran_out(quick, monkeypatch
     outcome = run_job(quick, None, lambda: False)
     assert outcome.kind == "failed"
     assert (outcome.error, outcome.disk_full) == ("RuntimeError: first line", is_full)
+
+
+def test_only_a_corrupt_checkpoint_starts_a_run_over(quick, monkeypatch):
+    directory = StudyDirectory.at(quick.root)
+    state = directory.run_path(quick.run) / "state.pt"
+    assert run_job(quick, None, stop_after(2)).kind == "stopped"
+
+    def execute(*given, **how):
+        raise ValueError("it is not the checkpoint")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("isavae.studies.engines.job.execute", execute)
+        assert run_job(quick, None, lambda: False).error == "ValueError: it is not the checkpoint"
+    assert state.exists()
+    assert not list(directory.path.glob("corrupt/*"))
+    state.write_bytes(b"torn")
+    assert run_job(quick, None, lambda: False).kind == "done"
+    assert len(list(directory.path.glob("corrupt/*"))) == 1

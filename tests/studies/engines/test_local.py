@@ -10,15 +10,14 @@ import polars as pl
 import pytest
 
 from isavae.cli.main import main
-from isavae.studies import Study, StudyDirectory, results
-from isavae.studies.driver import run_study
-from isavae.studies.engines.local import LocalEngine
+from isavae.studies import LocalEngine, Study, StudyDirectory, results, run_study
 from tests.study_runs import (
+    check_tidy,
     child_called,
     kill,
     note_drawings,
     outcome,
-    require_tidy,
+    small_disk,
     start_driver,
     tiny_study,
     wait_for,
@@ -62,10 +61,10 @@ def drive(root, steps=60, workers=2, extra="", **options):
 
 def test_a_study_runs_once_and_is_skipped_afterwards(tmp_path, undisturbed):
     seen = []
-    tally = drive(tmp_path / "s", on_change=lambda t: seen.append((t.done, len(t.running))))
-    assert (tally.done, tally.failed, tally.left) == (4, {}, 0)
+    progress = drive(tmp_path / "s", on_change=lambda t: seen.append((t.done, len(t.running))))
+    assert (progress.done, progress.failed, progress.left) == (4, {}, 0)
     assert max(running for _, running in seen) == 2
-    require_tidy(tmp_path / "s", tiny_study())
+    check_tidy(tmp_path / "s", tiny_study())
     assert outcome(tmp_path / "s") == undisturbed(60)
     table = results(tmp_path / "s")
     assert table["status"].to_list() == ["done"] * 4
@@ -79,13 +78,14 @@ def test_a_study_runs_once_and_is_skipped_afterwards(tmp_path, undisturbed):
 def test_the_command_line_runs_smoke(tmp_path, capsys):
     assert main(["study", "run", "smoke", "--out", str(tmp_path / "s"), "--workers", "2"]) == 0
     assert "20 of 20 runs done, 0 failed" in capsys.readouterr().out
-    require_tidy(tmp_path / "s", Study.from_file("smoke"))
+    check_tidy(tmp_path / "s", Study.from_file("smoke"))
 
 
 def test_a_data_set_is_drawn_once_for_all_runs(tmp_path, monkeypatch):
     environment, notes = note_drawings(tmp_path)
     monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     driver = start_driver(tiny_study(10), tmp_path / "s", "--workers", "2")
     text, _ = driver.communicate()
     assert driver.returncode == 0, text
@@ -106,14 +106,14 @@ def test_a_killed_worker_disturbs_no_other_and_its_run_goes_on(tmp_path, undistu
     killed = []
     engine = LocalEngine(2)
 
-    def kill_one(tally):
-        started = [run for run, (step, _) in tally.running.items() if step >= 100]
+    def kill_one(progress):
+        started = [run for run, (step, _) in progress.running.items() if step >= 100]
         if started and not killed:
             killed.append(started[0])
             kill(engine.processes()[started[0]])
 
     study = tiny_study(LONG)
-    tally = run_study(
+    progress = run_study(
         study,
         StudyDirectory(tmp_path / "s"),
         engine,
@@ -122,8 +122,8 @@ def test_a_killed_worker_disturbs_no_other_and_its_run_goes_on(tmp_path, undistu
         checkpoint_seconds=0.01,
     )
     assert killed
-    assert tally.failed == {}
-    require_tidy(tmp_path / "s", study)
+    assert progress.failed == {}
+    check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == undisturbed(LONG)
     log = (tmp_path / "s" / "runs" / killed[0] / "log.jsonl").read_text().splitlines()
     starts = [r["step"] for r in map(json.loads, log) if r.get("event") == "start"]
@@ -145,7 +145,7 @@ def disturbed_round(root, chance: random.Random):
     last = start_driver(study, root, "--workers", "2")
     text, _ = last.communicate()
     assert last.returncode == 0, text
-    require_tidy(root, study)
+    check_tidy(root, study)
 
 
 def test_kills_at_random_moments_change_nothing(tmp_path, undisturbed):
@@ -165,7 +165,7 @@ def test_two_drivers_share_a_study_and_do_no_run_twice(tmp_path, undisturbed):
     drivers = [start_driver(study, tmp_path / "s", "--workers", "2") for _ in range(2)]
     texts = [driver.communicate()[0] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0, 0], texts
-    require_tidy(tmp_path / "s", study)
+    check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == undisturbed(LONG)
     for log in (tmp_path / "s").glob("runs/*/log.jsonl"):
         records = [json.loads(line) for line in log.read_text().splitlines()]
@@ -175,13 +175,13 @@ def test_two_drivers_share_a_study_and_do_no_run_twice(tmp_path, undisturbed):
 def test_stop_checkpoints_and_the_next_call_goes_on(tmp_path, undisturbed):
     root = tmp_path / "s"
 
-    def stop_in_the_middle(tally):
-        if any(step >= 100 for step, _ in tally.running.values()):
+    def stop_in_the_middle(progress):
+        if any(step >= 100 for step, _ in progress.running.values()):
             StudyDirectory(root).request_stop()
 
-    tally = drive(root, LONG, on_change=stop_in_the_middle)
-    assert tally.stopped
-    assert tally.done < 4
+    progress = drive(root, LONG, on_change=stop_in_the_middle)
+    assert progress.stopped
+    assert progress.done < 4
     assert list(root.glob("runs/*/state.pt"))
     assert not drive(root, LONG).stopped
     assert outcome(root) == undisturbed(LONG)
@@ -196,11 +196,11 @@ def test_what_keeps_failing_is_recorded_and_the_study_goes_on(tmp_path):
     )
     root = tmp_path / "s"
     study = type(tiny_study()).parse(broken + extra)
-    tally = run_study(study, StudyDirectory(root), LocalEngine(2), threads=1)
-    assert (tally.done, len(tally.failed)) == (2, 1)
-    [(run, error)] = tally.failed.items()
+    progress = run_study(study, StudyDirectory(root), LocalEngine(2), threads=1)
+    assert (progress.done, len(progress.failed)) == (2, 1)
+    [(run, error)] = progress.failed.items()
     assert "must be finite" in error
-    work = StudyDirectory(root).work(run)
+    work = StudyDirectory(root).record(run)
     assert (work.failed, work.attempts) == (True, 2)
     row = results(root).row(by_predicate=pl.col("run") == run, named=True)
     assert (row["status"], row["mig"]) == ("failed", None)
@@ -236,23 +236,18 @@ def test_a_corrupt_run_directory_is_set_aside_or_mended(tmp_path, undisturbed, d
 
 def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_path, undisturbed):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.system(f"mount -t tmpfs -o size=300k tmpfs {disk} 2>/dev/null") != 0:
-        pytest.skip("needs root, who can mount a small tmpfs")
-    try:
+    with small_disk(disk, "300k") as resize:
         driver = start_driver(tiny_study(), disk / "s", "--workers", "2")
         text, _ = driver.communicate()
         assert driver.returncode == 2, text
         assert "it is full: free some" in text
-        assert os.system(f"mount -o remount,size=20m {disk}") == 0
+        resize("20m")
         drive(disk / "s")
-        require_tidy(disk / "s", tiny_study())
+        check_tidy(disk / "s", tiny_study())
         assert outcome(disk / "s") == undisturbed(60)
-    finally:
-        os.system(f"umount {disk}")
 
 
-def test_a_driver_adopts_what_another_has_just_begun_to_adopt(tmp_path):
+def test_a_driver_initialises_what_another_has_just_begun_to_initialise(tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / ".study.yaml.x1y2~").write_text("half writ")
     StudyDirectory(tmp_path / "s").initialise(tiny_study())

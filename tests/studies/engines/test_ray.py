@@ -10,11 +10,9 @@ import pytest
 import yaml
 
 from isavae.cli.main import main
-from isavae.studies import Resources, Study, StudyDirectory
-from isavae.studies.driver import run_study
-from isavae.studies.engines.job import Job, Outcome
-from isavae.studies.engines.local import LocalEngine
-from tests.study_runs import note_drawings, outcome, quiet_ray, require_tidy, tiny_study
+from isavae.studies import LocalEngine, Resources, Study, StudyDirectory, run_study
+from isavae.studies.engines import Job, Outcome
+from tests.study_runs import check_tidy, note_drawings, outcome, quiet_ray, tiny_study
 
 pytestmark = pytest.mark.system
 
@@ -75,10 +73,10 @@ def test_ray_has_the_results_of_local_processes(tmp_path, node, cpus, cache, dra
         kept.unlink(missing_ok=True)
     assert run_on(node, study, tmp_path / "s") == 0
     assert drawings[1].read_text() == "drawn\n", "once for all runs on a node"
-    require_tidy(tmp_path / "s", study)
+    check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
     directory = StudyDirectory(tmp_path / "s")
-    assert {directory.work(run.id).threads for run in study.runs} == {cpus}
+    assert {directory.record(run.id).threads for run in study.runs} == {cpus}
 
 
 @pytest.mark.slow
@@ -88,14 +86,14 @@ def test_smoke_on_ray_has_the_results_of_local_processes(tmp_path, node):
     study = Study.parse(yaml.safe_dump(values))
     run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
     assert run_on(node, study, tmp_path / "s") == 0
-    require_tidy(tmp_path / "s", study)
+    check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
 
 
 def meet(folder: Path, seconds: float):
     """A task that tells what Ray gave it, and how many there were at once."""
 
-    def task(job: Job, leash: object) -> Outcome:
+    def task(job: Job, lease: object) -> Outcome:
         given = ray.get_runtime_context().get_assigned_resources()
         mine = folder / job.run
         mine.touch()
@@ -119,7 +117,7 @@ def meet(folder: Path, seconds: float):
     ],
 )
 def test_what_a_run_asks_for_reaches_ray(tmp_path, node, asked, at_once):
-    from isavae.studies.engines.ray import RayEngine
+    from isavae.studies import RayEngine
 
     engine = RayEngine(asked, str(tmp_path))
     (tmp_path / "here").mkdir()
@@ -143,7 +141,7 @@ def test_a_request_that_no_node_can_meet_is_refused(tmp_path, node, capsys, aske
 
 
 @pytest.mark.parametrize("kind", ["path", "url"])
-def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
+def test_a_lease_lasts_from_creation_to_revocation_and_belongs_to_one_driver(tmp_path, kind):
     from isavae.studies.engines.ray import DriverLease
 
     (tmp_path / "locks").mkdir()
@@ -157,12 +155,12 @@ def test_a_leash_holds_from_tie_to_cut_and_is_its_driver_s_own(tmp_path, kind):
     assert (mine.is_revoked(), other.is_revoked()) == (True, False)
 
 
-def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
-    from isavae.studies import cluster
+def test_a_throttled_condition_is_evaluated_once_a_second_until_it_holds(monkeypatch):
+    from isavae.studies.engines import ray as cluster
 
     asked, now, answer = [], [0.0], [False]
     monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    ask = cluster._throttled(lambda: asked.append(now[0]) or answer[0])
+    ask = cluster.throttled(lambda: asked.append(now[0]) or answer[0])
     for now[0], answer[0], expected in (
         (0.5, True, False),
         (1.5, False, False),
@@ -175,7 +173,7 @@ def test_a_question_is_asked_once_a_second_until_its_answer_is_yes(monkeypatch):
 
 
 def test_what_ray_gives_up_has_failed_in_a_line(monkeypatch):
-    from isavae.studies import cluster
+    from isavae.studies.engines import ray as cluster
 
     def get(task):
         raise ray.exceptions.WorkerCrashedError()

@@ -3,18 +3,16 @@
 import json
 import random
 import time
-from pathlib import Path
 
 import pytest
 
-from isavae.studies import StudyDirectory
-from isavae.studies.driver import run_study
-from isavae.studies.engines.local import LocalEngine
+from isavae.studies import LocalEngine, StudyDirectory, run_study
 from tests.study_runs import (
+    check_tidy,
     kill,
+    lock_holders,
     outcome,
     quiet_ray,
-    require_tidy,
     start_driver,
     tiny_study,
     wait_for,
@@ -65,31 +63,31 @@ def test_the_command_line_starts_ray_and_has_the_results_of_local_processes(tmp_
     text, _ = driver.communicate()
     assert driver.returncode == 0, text
     assert "4 of 4 runs done, 0 failed" in text
-    require_tidy(tmp_path / "s", study)
+    check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
 
 
 @pytest.mark.slow
 def test_a_killed_node_changes_no_bit(tmp_path, cluster, undisturbed):
-    from isavae.studies.engines.ray import RayEngine
+    from isavae.studies import RayEngine
 
     nodes, second = cluster
     study, root = tiny_study(LONG), tmp_path / "s"
     directory, killed = StudyDirectory(root), []
     engine = RayEngine(study.resources, str(root), nodes.address)
 
-    def kill_when_both_work(tally):
+    def kill_when_both_work(progress):
         busy = [run.id for run in study.runs if (directory.run_path(run.id) / "state.pt").exists()]
         if len(busy) == 2 and not killed:
             killed.extend(busy)
             nodes.remove_node(second, allow_graceful=False)
 
-    tally = run_study(
+    progress = run_study(
         study, directory, engine, threads=1, on_change=kill_when_both_work, checkpoint_seconds=0.1
     )
     assert len(killed) == 2
-    assert (tally.done, tally.failed) == (4, {})
-    require_tidy(root, study)
+    assert (progress.done, progress.failed) == (4, {})
+    check_tidy(root, study)
     assert outcome(root) == undisturbed
     starts = {run: _starts(directory, run) for run in killed}
     assert any(max(steps) > 0 for steps in starts.values()), f"no run was resumed: {starts}"
@@ -104,10 +102,10 @@ def test_kills_at_random_moments_change_nothing(tmp_path, cluster, undisturbed, 
     driver = start_driver(study, root, *flags)
     hit = 0
     for victim in chance.sample(["worker", "driver", "node"], 3):
-        wait_for(lambda d=driver: holders(root) or d.poll() is not None)
+        wait_for(lambda d=driver: lock_holders(root) or d.poll() is not None)
         time.sleep(chance.uniform(0, 2.0))
-        hit += bool(holders(root))
-        if victim == "worker" and (workers := holders(root)):
+        hit += bool(lock_holders(root))
+        if victim == "worker" and (workers := lock_holders(root)):
             kill(chance.choice(workers))
         elif victim == "driver":
             kill(driver.pid)
@@ -120,15 +118,8 @@ def test_kills_at_random_moments_change_nothing(tmp_path, cluster, undisturbed, 
     assert driver.returncode == 0, text
     assert "4 of 4 runs done, 0 failed" in text
     assert hit > 0, "all kills came too late"
-    require_tidy(root, study)
+    check_tidy(root, study)
     assert outcome(root) == undisturbed
-
-
-def holders(root: Path) -> list[int]:
-    """The processes that hold the lock of a run."""
-    locks = {lock.stat().st_ino for lock in root.glob("locks/*-s*")}
-    held = (line.split() for line in Path("/proc/locks").read_text().splitlines())
-    return [int(f[4]) for f in held if f[1] == "FLOCK" and int(f[5].rsplit(":", 1)[1]) in locks]
 
 
 def _starts(directory, run):

@@ -10,9 +10,8 @@ from scipy.spatial.distance import mahalanobis
 
 from isavae.cli.main import main
 from isavae.metrics import Codes
-from isavae.studies import results
-from isavae.studies.engines.job import Job, run_job
-from isavae.studies.tables.selection import select
+from isavae.studies import results, select
+from isavae.studies.engines import Job, run_job
 from tests.study_runs import tiny_study
 from tests.study_tables import scored, write_run, write_work
 
@@ -67,7 +66,7 @@ def test_what_is_no_number_is_never_chosen(tmp_path):
 def test_no_finished_run_is_a_sentence(tmp_path):
     write_run(tmp_path, "a")
     for by in ("representative", "udr", "elbo", "mig"):
-        with pytest.raises(ValueError, match=f"choosing by {by} needs finished runs"):
+        with pytest.raises(ValueError, match=f"selecting by {by} needs finished runs"):
             select(results(tmp_path), by)
 
 
@@ -107,7 +106,7 @@ def test_udr_chooses_agreement_then_the_lowest_seed_and_leaves_the_unreadable_ou
 def test_udr_needs_two_runs(tmp_path, codes):
     write_run(tmp_path, "alone", scored(0.5))
     codes["alone"] = hand_made(torch.randn(100))
-    with pytest.raises(ValueError, match="choosing by udr needs finished runs"):
+    with pytest.raises(ValueError, match="selecting by udr needs finished runs"):
         select(results(tmp_path), "udr")
 
 
@@ -129,5 +128,5 @@ def test_the_command_line_chooses_and_writes(tmp_path, capsys):
     write_run(tmp_path, "b", scored(0.2), seed=5)
     flags = ["--by", "mig", "--json", str(tmp_path / "chosen.json")]
     assert main(["study", "select", str(tmp_path), *flags]) == 0
-    assert "chosen by mig" in capsys.readouterr().out
+    assert "selected by mig" in capsys.readouterr().out
     assert pl.read_json(tmp_path / "chosen.json")["run"].to_list() == ["a"]

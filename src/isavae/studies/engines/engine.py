@@ -1,4 +1,4 @@
-"""What the study's driver asks of whoever does the work: local processes or a cluster."""
+"""The interface between the driver of a study and what executes its jobs."""
 
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,7 +10,7 @@ from isavae.studies.engines.job import Job, Outcome
 @final
 @dataclass(frozen=True)
 class Progress:
-    """A run took some steps."""
+    """A run has taken some steps."""
 
     run: str
     step: int
@@ -21,7 +21,7 @@ class Progress:
 @final
 @dataclass(frozen=True)
 class Ended:
-    """The work on a run ended."""
+    """A job has ended."""
 
     run: str
     outcome: Outcome
@@ -32,11 +32,11 @@ Event = Progress | Ended
 
 @runtime_checkable
 class Engine(Protocol):
-    """Runs jobs, several at a time; a context that leaves nothing running behind."""
+    """Executes jobs, several at a time; a context manager that leaves no job running."""
 
     @property
     def slots(self) -> int:
-        """How many jobs it takes at a time."""
+        """Maximum number of jobs at a time."""
         ...
 
     @property
@@ -44,16 +44,14 @@ class Engine(Protocol):
         """Whether the jobs run on other machines."""
         ...
 
-    def start(self, job: Job) -> None:
-        """Begin a job."""
-        ...
+    def start(self, job: Job) -> None: ...
 
     def wait(self, seconds: float) -> list[Event]:
-        """What happened, as soon as something does; nothing after so many seconds."""
+        """Wait for events for up to `seconds`; return as soon as there are some."""
         ...
 
     def stop(self) -> None:
-        """Ask all jobs to checkpoint and end; `wait` still tells how they do."""
+        """Ask all jobs to checkpoint and stop; `wait` reports how they end."""
         ...
 
     def __enter__(self) -> "Engine": ...

@@ -1,4 +1,4 @@
-"""One run of a study, from wherever it is to its scores, in the process that it was given to."""
+"""One run of a study, from its current state to its scores, in the calling process."""
 
 import errno
 import shutil
@@ -16,10 +16,10 @@ from isavae.data import ImageDataset
 from isavae.errors import first_line
 from isavae.evaluation import evaluate
 from isavae.runs import CorruptCheckpointError, Run, RunConfig, execute
-from isavae.studies.directory import RunRecord, StudyDirectory
-from isavae.studies.grid import run_id
+from isavae.studies.planned_run import run_id
 from isavae.studies.remote import Remote, with_uploads
 from isavae.studies.shared_data import open_shared
+from isavae.studies.study_directory import RunRecord, StudyDirectory
 from isavae.studies.tracking import tensorboard_writer
 
 OnStep = Callable[[int, int, dict[str, float]], None]
@@ -29,17 +29,17 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 @final
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to know to do one run.
+    """A run of a study as a process needs to know it.
 
     Attributes:
-        root: the study directory.
-        run: the run's id.
-        settings: its configuration as plain values.
-        images: images for the likelihood terms; None takes all.
-        threads: threads of torch; None leaves them as they are.
-        track: whether TensorBoard events are written.
-        checkpoint_seconds: time between two checkpoints.
-        remote: URL of the study, if the directory is only where this machine works on it.
+        root: The study directory.
+        run: The id of the run.
+        settings: Its configuration as plain values.
+        images: Images for the likelihood terms; None takes all.
+        threads: Torch threads; None leaves the default.
+        track: Whether to write TensorBoard events.
+        checkpoint_seconds: Seconds between two checkpoints.
+        remote: URL of a study in object storage, whose local working directory `root` is.
     """
 
     root: str
@@ -55,13 +55,13 @@ class Job:
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """How the work on a run ended: "busy" if somebody else holds it.
+    """How a job ended.
 
     Attributes:
-        kind: what happened.
-        error: why it failed, as one sentence.
-        disk_full: whether that was for want of space, which no other attempt would mend.
-        mig: its mutual information gap, if it is done and has one.
+        kind: What happened; "busy" if another process holds the run.
+        error: Why it failed, in one line.
+        disk_full: Whether it failed because the disk is full, so that retrying is useless.
+        mig: The mutual information gap, if the run is done and has one.
     """
 
     kind: Literal["done", "stopped", "busy", "failed"]
@@ -71,12 +71,12 @@ class Outcome:
 
 
 def run_job(job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]) -> Outcome:
-    """Train, score and tidy up one run; go on from its checkpoint if it has one.
+    """Train and score one run, from its checkpoint if it has one, and delete its training state.
 
     Args:
-        job: which run.
-        on_step: called with (step, steps, values) now and then.
-        should_stop: asked after every step; True checkpoints and ends.
+        job: The run.
+        on_step: Called with (step, steps, values) whenever values are logged.
+        should_stop: Called after every step; True makes the run checkpoint and stop.
     """
     directory = StudyDirectory(Path(job.root))
     try:
@@ -84,20 +84,20 @@ def run_job(job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]) -
             if not held:
                 return Outcome("busy")
             if job.remote:
-                return _perform_remotely(Remote(job.remote), directory, job, on_step, should_stop)
+                return _run_remotely(Remote(job.remote), directory, job, on_step, should_stop)
             return _train_and_score(directory, job, on_step, should_stop)
-    except Exception as error:  # whatever it is, it shall end this run only
-        return Outcome("failed", _sentence(error), _is_full(error, directory.path))
+    except Exception as error:  # an error of any kind ends this run only
+        return Outcome("failed", _one_line(error), _is_full(error, directory.path))
 
 
-def _perform_remotely(
+def _run_remotely(
     remote: Remote,
     directory: StudyDirectory,
     job: Job,
     on_step: OnStep | None,
     should_stop: Callable[[], bool],
 ) -> Outcome:
-    """Fetch the run, work on it here, store it; nothing but small files stays here."""
+    """Fetch the run, work on a local copy, store it; only small files remain here."""
     path = directory.run_path(job.run)
     shutil.rmtree(path, ignore_errors=True)
     remote.fetch_run(job.run, path)
@@ -117,50 +117,55 @@ def _train_and_score(
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     data = open_shared(job.settings["data"])
-    run, is_fresh = _open_run(directory, job)
+    run = _open_run(directory, job)
     try:
         finished = _train(run, data, job, on_step, should_stop)
     except CorruptCheckpointError:
-        if is_fresh:
-            raise
         directory.quarantine(job.run)
-        run, _ = _open_run(directory, job)
+        run = _open_run(directory, job)
         finished = _train(run, data, job, on_step, should_stop)
     if not finished:
         return Outcome("stopped")
     model = run.load_model()
     scores = evaluate(model, data, n_images=job.images)
-    work = RunRecord(
+    record = RunRecord(
         steps=run.metadata()["steps"],
         seconds=round(time.monotonic() - started, 3),
         threads=torch.get_num_threads(),
         host=socket.gethostname(),
     )
-    directory.write_work(job.run, work)
+    directory.write_record(job.run, record)
     run.write_scores(scores)
     return Outcome("done", mig=scores["mig"]["value"] if "mig" in scores else None)
 
 
-def _open_run(directory: StudyDirectory, job: Job) -> tuple[Run, bool]:
-    """The run, and whether it is new. A directory that is no such run is moved away."""
+def _open_run(directory: StudyDirectory, job: Job) -> Run:
+    """Open or create the run; a directory that is not this run is moved away first."""
     path = directory.run_path(job.run)
     if path.exists():
-        try:
-            for leftover in path.glob(".*~"):  # of a write that a kill cut short
+        run = _existing_run(path)
+        if run and run_id(run.config) == job.run:
+            for leftover in path.glob(".*~"):  # of a write that a kill interrupted
                 leftover.unlink()
-            run = Run.open(path)
-            if run_id(run.config) == job.run:
-                return run.extended(job.settings), False
-        except (ValueError, NotADirectoryError):
-            pass
+            return run.extended(job.settings)
         directory.quarantine(job.run)
-    return Run.create(RunConfig.parse(job.settings), path), True
+    return Run.create(RunConfig.parse(job.settings), path)
+
+
+def _existing_run(path: Path) -> Run | None:
+    """The run in a directory; None if its configuration or its weights cannot be read."""
+    try:
+        run = Run.open(path)
+        run.finished()
+    except (ValueError, KeyError, NotADirectoryError):
+        return None
+    return run
 
 
 def _train(
     run: Run, data: ImageDataset, job: Job, on_step: OnStep | None, should_stop: Callable[[], bool]
 ) -> bool:
-    """Train to the end if need be; a finished run needs no state to go on from."""
+    """Train to the end if necessary; delete the training state of a finished run."""
     if not run.finished():
         with _tracked(run, job.track, on_step) as report:
             if not execute(
@@ -177,7 +182,7 @@ def _train(
 
 @contextmanager
 def _tracked(run: Run, track: bool, on_step: OnStep | None) -> Iterator[OnStep | None]:
-    """`on_step`, and TensorBoard events beside it if wanted."""
+    """`on_step`, which also writes TensorBoard events if `track`."""
     if not track:
         yield on_step
         return
@@ -191,13 +196,13 @@ def _tracked(run: Run, track: bool, on_step: OnStep | None) -> Iterator[OnStep |
         yield both
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     name, line = type(error).__name__, first_line(error)
     return name if line == name else f"{name}: {line}"
 
 
 def _is_full(error: BaseException, path: Path) -> bool:
-    """Whether space ran out; torch hides the system's error in one of its own."""
+    """Whether the disk is full; torch wraps the system's error in its own."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, OSError) and chain.errno in FULL:

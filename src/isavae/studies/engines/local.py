@@ -1,7 +1,7 @@
-"""The local engine: every run in a process of its own, forked from a server with torch loaded.
+"""The local engine: every run in its own process, forked from a server that has loaded torch.
 
-A run that dies disturbs no other, and costs no import of torch. The pipe between driver and worker
-is also the leash: when the driver closes it, or dies, the worker checkpoints and ends.
+A worker that dies does not affect other runs, and its successor does not import torch again. When
+the driver closes the pipe to a worker, or dies, the worker checkpoints and ends.
 """
 
 import os
@@ -18,13 +18,13 @@ from isavae.studies.forking import fork_server, start
 
 @final
 class LocalEngine:
-    """Runs jobs as processes on this machine.
+    """Executes jobs as processes on this machine.
 
     Args:
-        workers: how many at a time.
+        workers: Number of jobs at a time.
 
     Raises:
-        ValueError: if there is not at least one worker, or this system cannot fork.
+        ValueError: If there is not at least one worker, or this system cannot fork.
     """
 
     is_remote = False
@@ -38,7 +38,7 @@ class LocalEngine:
 
     def start(self, job: Job) -> None:
         ours, theirs = self._context.Pipe()
-        process = start(self._context, _work, job, theirs)
+        process = start(self._context, _run_in_worker, job, theirs)
         theirs.close()
         self._running[ours] = (job.run, process)
 
@@ -49,7 +49,7 @@ class LocalEngine:
             run, process = self._running[pipe]
             try:
                 event = pipe.recv()
-            except (EOFError, ConnectionError):  # it died without a word
+            except (EOFError, ConnectionError):  # it died without reporting
                 process.join()
                 event = Ended(run, Outcome("failed", _cause_of_death(process.exitcode)))
             if isinstance(event, Ended):
@@ -63,11 +63,11 @@ class LocalEngine:
         for pipe in self._running:
             try:
                 pipe.send("stop")
-            except OSError:  # it is dead: `wait` will tell
+            except OSError:  # it is dead: `wait` reports that
                 continue
 
     def processes(self) -> dict[str, int]:
-        """The process id of every run that is being worked on."""
+        """The process id of every run in progress."""
         return {run: process.pid or 0 for run, process in self._running.values()}
 
     def __enter__(self) -> "LocalEngine":
@@ -79,7 +79,7 @@ class LocalEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close all pipes, so that whoever is left checkpoints, and wait for them."""
+        """Close all pipes, so that the remaining workers checkpoint, and wait for them."""
         for pipe in self._running:
             pipe.close()
         for _, process in self._running.values():
@@ -88,16 +88,16 @@ class LocalEngine:
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_cores(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Workers and threads per run that keep every core busy and none twice.
+    """Workers, and threads per run, that use every core once.
 
     Args:
-        workers: runs at a time; by default as many as the cores allow.
-        threads: what a run asks for, if it asks; it gets no more than its share of the cores.
+        workers: Runs at a time; by default as many as the cores allow.
+        threads: Threads requested per run, if any; reduced to a run's share of the cores.
     """
     cores = available_cores()
     workers = workers or max(1, cores // (threads or 1))
@@ -105,28 +105,28 @@ def share_cores(workers: int | None, threads: int | None) -> tuple[int, int]:
     return workers, min(threads or fair, fair)
 
 
-def _work(job: Job, pipe: Connection) -> None:
-    """The worker's life. Interrupts from the keyboard go to the driver, who says what to do."""
+def _run_in_worker(job: Job, pipe: Connection) -> None:
+    """Execute a job in a worker; keyboard interrupts are left to the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def report(step: int, steps: int, values: dict[str, float]) -> None:
-        _tell(pipe, Progress(job.run, step, steps, values))
+        _send(pipe, Progress(job.run, step, steps, values))
 
-    # A message means stop, and so does the end of the pipe: `poll` answers True to both.
+    # A message means stop, as does the end of the pipe: `poll` returns True for both.
     outcome = run_job(job, report, pipe.poll)
-    _tell(pipe, Ended(job.run, outcome))
+    _send(pipe, Ended(job.run, outcome))
 
 
-def _tell(pipe: Connection, event: Event) -> None:
+def _send(pipe: Connection, event: Event) -> None:
     try:
         pipe.send(event)
-    except OSError:  # nobody listens any more: the step's end will see it
+    except OSError:  # the driver is gone: `should_stop` returns True after this step
         return
 
 
 def _cause_of_death(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
-        hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+        hint = ", possibly because memory ran out" if name == "SIGKILL" else ""
         return f"its process was killed by {name}{hint}"
-    return f"its process ended with exit code {exitcode} and without a word"
+    return f"its process ended with exit code {exitcode} without reporting"

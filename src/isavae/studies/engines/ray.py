@@ -1,6 +1,6 @@
-"""The Ray engine: every run a task of a Ray cluster, that exists already or is started here.
+"""The Ray engine: every run is a task of a Ray cluster, either an existing one or one started here.
 
-Ray starts a task again when its worker or its node dies; the new one goes on from the checkpoint in
+Ray restarts a task when its worker or its node dies; the new task resumes from the checkpoint in
 the study directory, which all nodes must see: a shared file system, or object storage.
 """
 
@@ -21,23 +21,25 @@ from isavae.studies.engines.job import Job, Outcome, run_job
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study_file import Resources
 
-MAX_RETRIES = 10  # how many deaths of its worker or node a task survives
-LEASH_SECONDS = 1.0
+# Times that Ray restarts a task whose worker or node has died.
+MAX_RETRIES = 10
+# Seconds between two checks of the driver's lease.
+LEASE_SECONDS = 1.0
 
 
 @final
 @dataclass
 class RayEngine:
-    """Runs jobs as Ray tasks.
+    """Executes jobs as Ray tasks.
 
     Args:
-        resources: CPUs, GPUs (a share is allowed) and memory that a run asks the cluster for.
-        address: of a running cluster, such as "auto" or "host:6379"; None starts one here.
-        workers: jobs at a time; None submits all and leaves the rest to Ray.
-        place: the study directory, as all nodes see it: tasks stop when the driver says so there.
+        resources: CPUs, GPUs (fractions are allowed) and memory of one run.
+        place: The study directory, as all nodes see it.
+        address: Address of a running cluster, such as "auto" or "host:6379"; None starts one here.
+        workers: Jobs at a time; None submits all of them to Ray.
 
     Raises:
-        ValueError: if no node has what a run asks for: Ray would wait for one for ever.
+        ValueError: If no node has the resources of a run: Ray would wait for one indefinitely.
     """
 
     resources: Resources
@@ -52,9 +54,9 @@ class RayEngine:
         self._ours = not ray.is_initialized()
         if self._ours:
             ray.init(self.address, log_to_driver=False)
-        self._require_node()
-        self._leash = DriverLease(self.place, secrets.token_hex(8))
-        self._task = ray.remote(_perform_on_leash)
+        self._check_node()
+        self._lease = DriverLease(self.place, secrets.token_hex(8))
+        self._task = ray.remote(_run_while_leased)
 
     @property
     def slots(self) -> int:
@@ -68,7 +70,7 @@ class RayEngine:
             max_retries=MAX_RETRIES,
             name=job.run,
         )
-        self._running[task.remote(job, self._leash)] = job.run
+        self._running[task.remote(job, self._lease)] = job.run
 
     def wait(self, seconds: float) -> list[Event]:
         if not self._running:
@@ -77,10 +79,10 @@ class RayEngine:
         return [Ended(self._running.pop(task), _outcome(task)) for task in ready]
 
     def stop(self) -> None:
-        self._leash.revoke()
+        self._lease.revoke()
 
-    def _require_node(self) -> None:
-        """Raise a ValueError, having left the cluster, if no node has what a run asks for."""
+    def _check_node(self) -> None:
+        """Leave the cluster and raise a `ValueError` if no node has the resources of a run."""
         cpus, gpus = self.resources.cpus or 1, self.resources.gpus
         memory = self.resources.memory or 0
         wanted = {"CPU": cpus, "GPU": gpus, "memory": memory}
@@ -99,7 +101,7 @@ class RayEngine:
             ray.shutdown()
 
     def __enter__(self) -> "RayEngine":
-        self._leash.create()
+        self._lease.create()
         return self
 
     def __exit__(
@@ -108,7 +110,7 @@ class RayEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let whoever is left checkpoint, then leave the cluster."""
+        """Let the remaining tasks checkpoint, then leave the cluster."""
         self.stop()
         if self._running and kind is None:
             ray.wait(list(self._running), num_returns=len(self._running))
@@ -118,32 +120,30 @@ class RayEngine:
 @final
 @dataclass(frozen=True)
 class DriverLease:
-    """A file in the study directory that is there as long as its driver wants the work to go on.
+    """A file in the study directory that exists while its driver wants the tasks to continue.
 
     Args:
-        place: the study directory.
-        driver: a name that no other driver has.
+        place: The study directory.
+        driver: The unique name of the driver.
     """
 
     place: str
     driver: str
 
     def create(self) -> None:
-        """Begin."""
         if is_remote(self.place):
             Remote(self.place).write(self._name, b"")
         else:
             (Path(self.place) / self._name).touch()
 
     def revoke(self) -> None:
-        """Ask all who work for this driver to checkpoint and end."""
+        """Make all tasks of this driver checkpoint and stop."""
         if is_remote(self.place):
             Remote(self.place).remove(self._name)
         else:
             (Path(self.place) / self._name).unlink(missing_ok=True)
 
     def is_revoked(self) -> bool:
-        """Whether to end."""
         if is_remote(self.place):
             return Remote(self.place).read(self._name) is None
         return not (Path(self.place) / self._name).exists()
@@ -153,26 +153,26 @@ class DriverLease:
         return f"locks/driver-{self.driver}"
 
 
-def _perform_on_leash(job: Job, leash: DriverLease) -> Outcome:
-    """One run, as long as its driver wants it."""
-    return run_job(job, None, _throttled(leash.is_revoked))
+def _run_while_leased(job: Job, lease: DriverLease) -> Outcome:
+    """Execute a job until it ends or its driver's lease is revoked."""
+    return run_job(job, None, throttled(lease.is_revoked))
 
 
-def _throttled(question: Callable[[], bool]) -> Callable[[], bool]:
-    """The question, asked at most once a second; in between its last answer holds."""
-    asked, answer = time.monotonic(), False
+def throttled(condition: Callable[[], bool]) -> Callable[[], bool]:
+    """The condition, evaluated at most once per `LEASE_SECONDS`, and never again once it holds."""
+    evaluated, holds = time.monotonic(), False
 
-    def ask() -> bool:
-        nonlocal asked, answer
-        if not answer and time.monotonic() - asked > LEASH_SECONDS:
-            asked, answer = time.monotonic(), question()
-        return answer
+    def check() -> bool:
+        nonlocal evaluated, holds
+        if not holds and time.monotonic() - evaluated > LEASE_SECONDS:
+            evaluated, holds = time.monotonic(), condition()
+        return holds
 
-    return ask
+    return check
 
 
 def _outcome(task: Any) -> Outcome:
-    """What became of a task, also if Ray gave it up."""
+    """The outcome of a task, including one that Ray gave up."""
     try:
         return ray.get(task)
     except ray.exceptions.RayError as error:

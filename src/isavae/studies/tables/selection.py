@@ -1,10 +1,11 @@
-"""Choose one run of every group: the paper's representative, the best by a score, or by UDR.
+"""Select one run per group: the paper's representative, the best by a score, or by UDR.
 
-Runs that failed, or whose score is missing or no number, are never chosen; of equals, the one with
-the lowest seed is.
+Runs that failed, or whose score is missing or not finite, are never selected; ties go to the lowest
+seed.
 """
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -13,27 +14,27 @@ from isavae.evaluation import encode_all
 from isavae.metrics import Codes, udr_ranking
 from isavae.runs import Run
 from isavae.studies.shared_data import open_shared
-from isavae.studies.tables.summary import group_columns, require_scores
+from isavae.studies.tables.summary import check_scores, group_columns
 
 UDR_IMAGES = 10_000
 
 
 def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
-    """The chosen run of every group of runs that differ in seed only.
+    """Select one run of every group of runs that differ in seed only.
 
     Args:
-        table: `results(...)`.
+        table: The result of `results`.
         by: "representative" (the paper's rule, section 3 of its appendix: among the upper half by
             MIG the nearest, in Mahalanobis distance, to that half's mean of MIG and
             reconstruction), "udr" (agreement with the group's other runs; needs no labels),
             "elbo" (reconstruction minus KL), or a column of scores, of which the highest wins.
 
     Returns:
-        The rows of the chosen runs, with a column `selected_by` for the value that decided; for
-        the representative that is its distance, of which the lowest wins.
+        The rows of the selected runs, with the deciding value in a column `selected_by`; for the
+        representative it is a distance, and the lowest wins.
 
     Raises:
-        ValueError: for an unknown rule, or if no run has what it takes.
+        ValueError: For an unknown rule, or if no run has the required scores.
     """
     done = table.filter(pl.col("status") == "done").sort("seed")
     if by == "representative":
@@ -43,21 +44,21 @@ def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
     elif by == "elbo":
         valued = done.with_columns((pl.col("reconstruction") - pl.col("kl")).alias("selected_by"))
     else:
-        require_scores(table, [by])
+        check_scores(table, [by])
         valued = done.with_columns(pl.col(by).alias("selected_by"))
     valued = valued.filter(pl.col("selected_by").is_finite())
     if valued.is_empty():
-        raise ValueError(f"choosing by {by} needs finished runs with that score; there are none")
+        raise ValueError(f"selecting by {by} needs finished runs with that score; there are none")
     ordered = valued.sort(["selected_by", "seed"], descending=[by != "representative", False])
     groups = group_columns(table)
     return ordered.group_by(groups, maintain_order=True).first().sort(groups)
 
 
 def udr_scores(group: pl.DataFrame) -> pl.Series:
-    """The unsupervised disentanglement ranking of every run among runs that differ in seed only.
+    """Unsupervised disentanglement ranking (UDR) of every run in a group that differs in seed only.
 
-    Codes of the same images, a seeded subset of up to 10,000, are compared. A run whose weights
-    cannot be read is left out; what is left out, or alone, has null.
+    Compares the codes of the same seeded subset of up to 10,000 images. Runs whose weights cannot
+    be read are skipped; a skipped or single run has a null score.
     """
     codes = {row: code for row, path in enumerate(group["path"]) if (code := _codes(path))}
     scores: list[float | None] = [None] * len(group)
@@ -67,8 +68,7 @@ def udr_scores(group: pl.DataFrame) -> pl.Series:
     return pl.Series(scores, dtype=pl.Float64)
 
 
-def _by_group(done: pl.DataFrame, value: object) -> pl.DataFrame:
-    assert callable(value)
+def _by_group(done: pl.DataFrame, value: Callable[[pl.DataFrame], pl.Series]) -> pl.DataFrame:
     groups = done.partition_by(group_columns(done)) if len(done) else []
     valued = [group.with_columns(value(group).alias("selected_by")) for group in groups]
     empty = done.with_columns(pl.lit(None, pl.Float64).alias("selected_by"))
@@ -91,7 +91,7 @@ def _representative_distance(group: pl.DataFrame) -> pl.Series:
 
 
 def _codes(path: str | os.PathLike[str]) -> Codes | None:
-    """A run's codes, or None if it has no whole weights."""
+    """The codes of a run; None if its weights cannot be read."""
     try:
         run = Run.open(path)
         model = run.load_model()

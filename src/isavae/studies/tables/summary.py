@@ -1,4 +1,4 @@
-"""The table of a study's runs, condensed: one row per group of runs that differ in seed only."""
+"""Summary of a study's results: one row per group of runs that differ in seed only."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -8,15 +8,15 @@ import polars as pl
 from isavae.models import OBJECTIVES
 from isavae.runs import RunConfig
 
-# Where it runs and which of many equals it is says nothing about a setting.
+# Settings that do not distinguish groups of runs.
 IRRELEVANT = {"seed", "device"}
 QUANTILES = (0.25, 0.75)
 
 
 def group_columns(table: pl.DataFrame) -> list[str]:
-    """What tells groups of runs apart: model, β, and every other setting that varies.
+    """The columns that distinguish groups of runs: model, β, and every other setting that varies.
 
-    A setting that each model has its own value of, such as the prior, is told by the model.
+    A setting with one value per model, such as the prior, is implied by the model.
     """
     parameters = {f.name for kind in OBJECTIVES.values() for f in fields(kind)} - {"name"}
     settings = {*RunConfig.model_fields, *parameters} - IRRELEVANT - {"beta"}
@@ -36,21 +36,22 @@ def summarise(
     scores: Sequence[str] = ("mig", "reconstruction"),
     by: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Mean, standard error, median and quartiles of scores by model, β, and what else varies.
+    """Mean, standard error, median and quartiles of scores per group of runs.
 
     Args:
-        table: `results(...)`.
-        scores: columns of it; reconstruction and KL in nats.
+        table: The result of `results`.
+        scores: Columns of the table; reconstruction and KL are in nats.
         by: Columns that distinguish the groups; by default those of `group_columns`.
 
     Returns:
-        One row a group: its settings, `done` and `failed` runs, and per score `_mean`, `_se`,
-        `_q25`, `_median`, `_q75`. The standard error is that of the mean over runs; null for one.
+        One row per group: its settings, the number of `done` and `failed` runs, and per score
+        `_mean`, `_se`, `_q25`, `_median`, `_q75`. The standard error of the mean is null for a
+        single run.
 
     Raises:
-        ValueError: for a score that the table does not have.
+        ValueError: If the table lacks a score.
     """
-    require_scores(table, scores)
+    check_scores(table, scores)
     groups = group_columns(table) if by is None else list(by)
     is_done = pl.col("status") == "done"
     columns: list[pl.Expr] = [
@@ -71,8 +72,8 @@ def summarise(
     return known.group_by(groups).agg(columns).sort(groups)
 
 
-def require_scores(table: pl.DataFrame, names: Sequence[str]) -> None:
-    """Raise a ValueError if a name is no column of numbers."""
+def check_scores(table: pl.DataFrame, names: Sequence[str]) -> None:
+    """Raise a `ValueError` if a name is not a numeric column."""
     numeric = [name for name, kind in table.schema.items() if kind.is_float()]
     for name in names:
         if name not in numeric:

@@ -1,7 +1,7 @@
 """A study directory: `study.yaml`, `runs/<id>/`, locks, and the request to stop.
 
-A run directory in a study is one that `isavae train` could have made, with `work.json` beside:
-how the work on it went. `scores.json` is written last, so a run with scores is done.
+A run directory in a study is like one that `isavae train` creates, plus `work.json`, the record of
+its execution. `scores.json` is written last, so a run with scores is done.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 from isavae.files import atomic_write
 from isavae.studies.lock import locked
@@ -24,16 +24,16 @@ RunState = Literal["missing", "started", "running", "failed", "done"]
 @final
 @dataclass(frozen=True)
 class RunRecord:
-    """How the work on a run went: `work.json`.
+    """The record of a run's execution: `work.json`.
 
     Attributes:
-        failed: whether it was given up.
-        attempts: how often it was tried, if it failed.
-        error: what went wrong last, as one sentence.
-        steps: optimiser steps of the finished run.
-        seconds: time spent on the finishing attempt.
-        threads: threads it used.
-        host: the machine.
+        failed: Whether the run was given up.
+        attempts: Number of attempts, if it failed.
+        error: The last error, in one line.
+        steps: Optimiser steps of the finished run.
+        seconds: Duration of the attempt that finished it.
+        threads: Threads that it used.
+        host: The machine that finished it.
     """
 
     failed: bool = False
@@ -48,11 +48,11 @@ class RunRecord:
 @final
 @dataclass(frozen=True)
 class StudyDirectory:
-    """The directory of a study, shared by everyone who works on it.
+    """The directory of a study, which several drivers may share.
 
     Args:
-        path: where it is; of a remote study, where its small files are mirrored.
-        remote: the storage that it is in, if that is not a file system.
+        path: Its path; for a remote study, the local mirror of its small files.
+        remote: The object storage of a remote study.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class StudyDirectory:
 
     @classmethod
     def at(cls, place: str | os.PathLike[str]) -> "StudyDirectory":
-        """The study directory at a path or a URL; what is remote is mirrored first."""
+        """The study directory at a path or a URL; a remote one is mirrored first."""
         if not is_remote(place):
             return cls(Path(place))
         remote = Remote(str(place).rstrip("/"))
@@ -69,18 +69,16 @@ class StudyDirectory:
 
     @property
     def place(self) -> str:
-        """Its path or URL."""
         return self.remote.url if self.remote else str(self.path)
 
     def run_path(self, run: str) -> Path:
-        """The directory of a run."""
         return self.path / "runs" / run
 
     def initialise(self, study: Study) -> None:
-        """Make the directory, or let the study go on in it, perhaps with further runs.
+        """Create the directory, or continue the study in it, possibly with more runs.
 
         Raises:
-            ValueError: if another study is in it, or it cannot be written.
+            ValueError: If the directory belongs to another study, or cannot be written.
         """
         kept = self.path / "study.yaml"
         if kept.is_file():
@@ -92,7 +90,7 @@ class StudyDirectory:
                 )
             if before.text == study.text:
                 return
-        elif self._has_strangers() and not kept.is_file():
+        elif self._has_other_files() and not kept.is_file():
             raise ValueError(
                 f"a study must start in a new or empty directory; {self.path} is not: "
                 "choose another --out"
@@ -109,8 +107,8 @@ class StudyDirectory:
                 f"a study's directory must be writable; {self.path}: {error.strerror}"
             ) from None
 
-    def _has_strangers(self) -> bool:
-        """Whether there is more than what another driver is just writing as its first file."""
+    def _has_other_files(self) -> bool:
+        """Whether there is anything but the first file that another driver is writing now."""
         return self.path.is_dir() and any(
             not (entry.name.startswith(".study.yaml.") and entry.name.endswith("~"))
             for entry in self.path.iterdir()
@@ -120,7 +118,7 @@ class StudyDirectory:
         """The study that the directory belongs to.
 
         Raises:
-            ValueError: if it belongs to none.
+            ValueError: If there is no study in it.
         """
         try:
             text = (self.path / "study.yaml").read_text(encoding="utf-8")
@@ -131,23 +129,22 @@ class StudyDirectory:
         return Study.parse(text, str(self.path / "study.yaml"))
 
     def lock(self, run: str) -> AbstractContextManager[bool]:
-        """Hold a run while the block lasts; False if somebody else does."""
+        """Hold a run for the duration of the block; False if another process holds it."""
         return locked(self.path / "locks" / run)
 
     def is_locked(self, run: str) -> bool:
-        """Whether somebody works on a run."""
+        """Whether a process holds a run."""
         if not (self.path / "locks" / run).exists():
             return False
         with self.lock(run) as free:
             return not free
 
     def state(self, run: str) -> RunState:
-        """How far a run is."""
         if self.is_done(run):
             return "done"
         if self.is_locked(run):
             return "running"
-        if self.work(run).failed:
+        if self.record(run).failed:
             return "failed"
         return "started" if self.run_path(run).exists() else "missing"
 
@@ -159,34 +156,34 @@ class StudyDirectory:
             return False
         return isinstance(scores, dict)
 
-    def work(self, run: str) -> RunRecord:
-        """What is known of the work on a run."""
+    def record(self, run: str) -> RunRecord:
+        """The record of a run; an empty one if it has none."""
         try:
             return RunRecord(**json.loads((self.run_path(run) / "work.json").read_bytes()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return RunRecord()
 
-    def write_work(self, run: str, work: RunRecord) -> None:
-        """Note how the work on a run went."""
-        write_json(self.run_path(run) / "work.json", asdict(work))
+    def write_record(self, run: str, record: RunRecord) -> None:
+        with atomic_write(self.run_path(run) / "work.json") as file:
+            file.write(json.dumps(asdict(record), indent=2).encode())
 
     def give_up(self, run: str, attempts: int, error: str) -> None:
-        """Record that a run failed for good, unless somebody else has taken it."""
+        """Record that a run has failed, unless another process holds it."""
         with self.lock(run) as held:
             if held and not self.is_done(run):
-                self.write_work(run, RunRecord(failed=True, attempts=attempts, error=error))
+                self.write_record(run, RunRecord(failed=True, attempts=attempts, error=error))
                 if self.remote:
                     self.remote.store_run(run, self.run_path(run))
 
     def quarantine(self, run: str) -> Path:
-        """Move a run directory that cannot be used out of the way, and say where to."""
+        """Move an unusable run directory to `corrupt/`; return its new path."""
         target = self.path / "corrupt" / f"{run}-{secrets.token_hex(3)}"
         target.parent.mkdir(exist_ok=True)
         os.replace(self.run_path(run), target)
         return target
 
     def stop_token(self) -> bytes:
-        """What changes when somebody asks that the work stop."""
+        """A value that changes with every request to stop."""
         if self.remote:
             return self.remote.read("stop") or b""
         try:
@@ -195,7 +192,7 @@ class StudyDirectory:
             return b""
 
     def request_stop(self) -> None:
-        """Ask all who work on the study now to checkpoint and end."""
+        """Ask all drivers of the study to checkpoint and stop."""
         token = secrets.token_hex(8).encode()
         if self.remote:
             self.remote.write("stop", token)
@@ -204,13 +201,7 @@ class StudyDirectory:
             file.write(token)
 
     def wait_until_idle(self, runs: Iterable[str]) -> None:
-        """Return when nobody works on any of the runs."""
+        """Return when no process holds any of the runs."""
         for run in runs:
             with locked(self.path / "locks" / run, wait=True):
                 continue
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a small JSON file whole."""
-    with atomic_write(path) as file:
-        file.write(json.dumps(value, indent=2).encode())

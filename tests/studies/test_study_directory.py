@@ -58,7 +58,7 @@ def test_scores_that_are_no_mapping_and_work_of_another_version_count_for_nothin
     directory.run_path(run).mkdir()
     (directory.run_path(run) / "scores.json").write_text("[]")
     (directory.run_path(run) / "work.json").write_text('{"failed": true, "mood": "bad"}')
-    assert (directory.is_done(run), directory.work(run)) == (False, RunRecord())
+    assert (directory.is_done(run), directory.record(run)) == (False, RunRecord())
 
 
 def test_only_who_may_have_a_run_can_give_it_up(study, directory):
@@ -69,7 +69,7 @@ def test_only_who_may_have_a_run_can_give_it_up(study, directory):
         directory.give_up(held, 1, "no")
     (directory.run_path(done) / "scores.json").write_text("{}")
     directory.give_up(done, 1, "no")
-    assert (directory.work(held), directory.work(done)) == (RunRecord(), RunRecord())
+    assert (directory.record(held), directory.record(done)) == (RunRecord(), RunRecord())
 
 
 def test_a_study_may_gain_runs(directory, study):
@@ -119,4 +119,4 @@ def test_stop_returns_when_nobody_works(study, directory, capsys):
     assert main(["study", "stop", str(directory.path)]) == 0
     assert ended
     worker.join()
-    assert capsys.readouterr().out == "tiny: asked to stop\ntiny: stopped\n"
+    assert capsys.readouterr().out == "tiny: stop requested\ntiny: stopped\n"

@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from isavae.cli.main import main
-from isavae.studies import results
-from isavae.studies.tables.summary import group_columns, summarise
+from isavae.studies import group_columns, results, summarise
 from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
 
 pytestmark = pytest.mark.system
@@ -35,7 +34,7 @@ def study(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The directories that were read since it was last cleared."""
-    module = sys.modules["isavae.studies.tables.results"]
+    module = sys.modules["isavae.studies.tables.run_table"]
     names, row = [], module._row
     monkeypatch.setattr(module, "_row", lambda path: names.append(path.split("/")[-1]) or row(path))
     return names
@@ -52,7 +51,7 @@ def test_one_row_a_run_with_what_it_says_of_itself(study):
     assert (first["mig"], first["reconstruction"], first["reconstruction_se"]) == (0.1, -20.0, 0.1)
     assert first["exponents"] == [2.1, 2.2]
     assert table["error"][4] == "it diverged"
-    assert "scores.json is no JSON" in table["error"][7]
+    assert "scores.json is not JSON" in table["error"][7]
 
 
 def test_the_score_kl_and_the_setting_kl_are_two_columns(tmp_path):
@@ -145,6 +144,16 @@ def test_an_index_that_is_broken_or_from_elsewhere_is_made_anew(study, read, dam
         whole = (study / "results.arrow").read_bytes()
         (study / "results.arrow").write_bytes(whole[:200] if damage == "torn" else damage)
         assert results(study).equals(table)
+    assert len(read) == 16
+
+
+def test_the_index_is_a_plain_arrow_file_of_which_another_version_is_not_read(study, read):
+    table = results(study)
+    index = pl.read_ipc(study / "results.arrow")
+    assert index["run"].to_list() == table["run"].to_list()
+    other = index.with_columns(pl.lit(f"0 {study / 'runs'}").alias("index"), mig=pl.lit(0.0))
+    other.write_ipc(study / "results.arrow")
+    assert results(study).equals(table)
     assert len(read) == 16
 
 

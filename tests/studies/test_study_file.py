@@ -6,7 +6,7 @@ import pytest
 
 from isavae.runs import RunConfig
 from isavae.studies import Study, run_id, shipped_studies
-from isavae.studies.grid import combinations
+from isavae.studies.planned_run import combinations
 
 pytestmark = pytest.mark.system
 
@@ -52,7 +52,7 @@ def test_equal_runs_are_one():
 
 def test_seeds_come_in_turn():
     study = Study.parse(HEAD + "seeds: 2\nruns:\n- beta: [1, 2]")
-    turns = [(run.config.seed, run.config.objective.beta) for run in study.runs_in_turn()]
+    turns = [(run.config.seed, run.config.objective.beta) for run in study.runs_by_seed()]
     assert turns == [(0, 1), (0, 2), (1, 1), (1, 2)]
 
 
@@ -77,8 +77,8 @@ def test_shipped_studies_are_valid(name):
 
 
 MISTAKES = {
-    "runz: []": "line 2: 'runz' is nothing that a study has; did you mean 'runs'?",
-    "runs:\n- modle: vae": "line 3: 'modle' is nothing that a run has; did you mean 'model'?",
+    "runz: []": "line 2: 'runz' is not a name that a study has; did you mean 'runs'?",
+    "runs:\n- modle: vae": "line 3: 'modle' is not a name that a run has; did you mean 'model'?",
     "runs:\n- model: vae\n- model: isa-vea": "line 4: a model must be one of .* isa-vae",
     "runs:\n- learning_rate: 1\n  batch_size: x": "line 4: batch_size",
     "settings:\n  learning_rate: -1\nruns: [{}]": "line 3: learning_rate: .* greater than 0",
@@ -89,7 +89,7 @@ MISTAKES = {
     "runs:\n- zip: 3": "line 3: zip must map names to lists",
     "seeds: 0\nruns: [{}]": "line 2: seeds must be a number or a list of numbers; got 0",
     "runs:\n- learning_rate: 1\n  seeds: [a]": "line 4: seeds must be",
-    "runs:\n- seed: 3": "line 3: 'seed' is nothing that a run has; did you mean 'seeds'",
+    "runs:\n- seed: 3": "line 3: 'seed' is not a name that a run has; did you mean 'seeds'",
     "runs:\n- steps: 3\n  epochs: 4": "line 3: give steps or epochs, not both",
     "runs: [{}]\nresources:\n  cpu: 1": "line 4: 'cpu' .* did you mean 'cpus'",
     "runs: [{}]\nresources:\n  memory: lots": "line 4: resources",
@@ -99,10 +99,10 @@ MISTAKES = {
     "runs: [{}]\nimages: 0": "line 3: images: .*greater than or equal to 1",
     "runs:\n- seeds: [0, -1]": "line 3: seeds must be",
     "runs:\n- seeds: [true]": "line 3: seeds must be",
-    "settings:\n  zip: {learning_rate: [1]}\nruns: [{}]": "line 3: 'zip' is nothing that a run has",
+    "settings:\n  zip: {learning_rate: [1]}\nruns: [{}]": "line 3: 'zip' is not a name that a ",
     "runs:\n- steps: 3\n  zip:\n    batch_size: [1, -1]": "line 5: batch_size: .*greater than or",
     "runs:\n- prior: isa\n  objective: {kl_estimator: analytic}": "line 4: an analytic KL needs",
-    "runs: [{}]\nruns: [{}]": "line 3: a name must stand once",
+    "runs: [{}]\nruns: [{}]": "line 3: a name must occur once",
     "runs: []": "line 2: runs",
     "runs:\n- beta: [1, 2": "line 3: ",
     "about: x": "must have 'runs'",
@@ -130,11 +130,11 @@ def test_data_that_do_not_exist_or_do_not_fill_a_batch_are_named_with_their_line
     for settings in ("data: dsprits", f'data: "{few}", batch_size: 33'):
         study = Study.parse(HEAD + f"runs:\n- {{{settings}}}", "my.yaml")
         with pytest.raises(ValueError, match=r"my\.yaml, line 3: "):
-            study.require_data()
+            study.check_data()
 
 
 def test_an_unknown_study_lists_those_that_ship():
-    for name in ("nowhere.yaml", "../files/smoke"):
+    for name in ("nowhere.yaml", "../shipped/smoke"):
         with pytest.raises(ValueError, match=r"one of .*smoke"):
             Study.from_file(name)
 
@@ -142,4 +142,4 @@ def test_an_unknown_study_lists_those_that_ship():
 def test_a_device_that_is_not_here_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="cuda"):
-        Study.parse(HEAD + "runs: [{device: cuda}]").require_devices()
+        Study.parse(HEAD + "runs: [{device: cuda}]").check_devices()

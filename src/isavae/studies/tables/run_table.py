@@ -1,4 +1,4 @@
-"""One table over the run directories of a study: one row a run.
+"""One table of the run directories of a study: one row per run.
 
 Columns, in this order:
 
@@ -13,17 +13,16 @@ Columns, in this order:
 - every score under its name in `scores.json`: `mig`, `reconstruction` and `kl`
   (nats) with `reconstruction_se` and `kl_se`, … ; null until the run is done.
 - `exponents`: list of numbers, preorder; null for priors that have none.
-- `seconds`: time that the finishing process spent; `error`: why it failed, one sentence.
+- `seconds`: time spent by the process that finished the run; `error`: why it failed, one line.
 
-The directories are the truth. `results.arrow` in the study directory only remembers what was read,
-with each directory's time of change, so that the next look reads what is new.
+The directories are authoritative. `results.arrow` in the study directory is an index of what was
+read, with the modification time of each directory, so that the next call reads only what changed.
 """
 
 import json
 import os
 import time
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +35,18 @@ from isavae.runs import PRESETS, RunConfig, check_format
 NEEDED: dict[str, Any] = (
     dict.fromkeys("run path status model data prior prior_scale objective error".split(), pl.String)
     | dict.fromkeys("beta mig reconstruction kl seconds".split(), pl.Float64)
-    | dict.fromkeys("changed seed steps".split(), pl.Int64)
+    | dict.fromkeys("seed steps".split(), pl.Int64)
     | {"exponents": pl.List(pl.Float64)}
 )
 FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
 LAST = ("exponents", "seconds", "error")
 INDEX = "results.arrow"
 INDEX_VERSION = "4"
-# A directory that changed this shortly before it was read may have changed again unnoticed, for
-# file systems count time in ticks: it is read again next time.
+# Columns of the index only: the version and folder that a row is valid for, and the modification
+# time of its run directory.
+INDEX_COLUMNS = {"index": pl.String, "changed": pl.Int64}
+# A directory that changed this shortly before it was read may have changed again within the same
+# tick of the file system's clock: it is read again next time.
 SETTLED_NS = 2_000_000_000
 
 
@@ -52,17 +54,18 @@ def results(path: str | os.PathLike[str]) -> pl.DataFrame:
     """The table of a study's runs, or of any directory of run directories.
 
     Args:
-        path: a study directory, or one whose subdirectories are runs.
+        path: A study directory, or a directory whose subdirectories are runs.
 
     Raises:
-        ValueError: if there is no such directory.
+        ValueError: If there is no such directory.
     """
     root = Path(path)
     folder = root / "runs" if (root / "runs").is_dir() else root
     if not folder.is_dir():
-        raise ValueError(f"results need a directory of runs; {root} is none")
+        raise ValueError(f"results need a directory of runs; {root} is not a directory")
     changed = _change_times(folder)
-    known = _read_index(root / INDEX, folder)
+    marker = f"{INDEX_VERSION} {folder}"
+    known = _read_index(root / INDEX, marker)
     seen = dict(zip(known["run"], known["changed"], strict=True))
     fresh = [run for run, when in changed.items() if seen.get(run) != when]
     if not fresh and len(seen) == len(changed):
@@ -70,12 +73,15 @@ def results(path: str | os.PathLike[str]) -> pl.DataFrame:
     kept = known.filter(pl.col("run").is_in(list(changed)) & ~pl.col("run").is_in(fresh))
     now = time.time_ns()
     rows = [
-        {"changed": changed[run] if now - changed[run] > SETTLED_NS else None}
-        | _row(f"{folder}/{run}")
+        {
+            "index": marker,
+            "changed": changed[run] if now - changed[run] > SETTLED_NS else None,
+            **_row(f"{folder}/{run}"),
+        }
         for run in fresh
     ]
     table = pl.concat([kept, _frame(rows)], how="diagonal_relaxed").sort("run")
-    _write_index(root / INDEX, folder, table)
+    _write_index(root / INDEX, table)
     return _tidy(table)
 
 
@@ -106,7 +112,7 @@ def _change_times(folder: Path) -> dict[str, int]:
 
 
 def _row(directory: str) -> dict[str, Any]:
-    """What a run directory says of itself."""
+    """The row of a run directory."""
     row: dict[str, Any] = {
         "run": os.path.basename(directory),
         "path": directory,
@@ -133,7 +139,7 @@ def _row(directory: str) -> dict[str, Any]:
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    """What a small JSON file holds; a buffered file and the json module take twice as long."""
+    """The content of a small JSON file; a buffered file and `json` take twice as long."""
     try:
         file = os.open(path, os.O_RDONLY)
         try:
@@ -143,7 +149,7 @@ def _read(path: str) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error})") from None
+        raise ValueError(f"{path} is not JSON ({error})") from None
 
 
 def _settings_columns(settings: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +160,7 @@ def _settings_columns(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """A setting as a table holds it: what is no single value becomes text."""
+    """A setting as a table cell: anything but a single value becomes text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return json.dumps(value)
@@ -176,41 +182,40 @@ def _score_columns(scores: dict[str, Any]) -> dict[str, Any]:
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as a table, with a null where a row lacks a column."""
-    names = dict.fromkeys(("run", "changed", *(name for row in rows for name in row)))
+    types = INDEX_COLUMNS | NEEDED
+    names = dict.fromkeys(("run", *INDEX_COLUMNS, *(name for row in rows for name in row)))
     return pl.DataFrame(
         [
-            # Not strict: what is of several types takes the widest, which is text.
-            pl.Series(name, [row.get(name) for row in rows], NEEDED.get(name), strict=False)
+            # Not strict: values of several types become the widest, which is text.
+            pl.Series(name, [row.get(name) for row in rows], types.get(name), strict=False)
             for name in names
         ]
     )
 
 
 def _tidy(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns in their documented order; the main ones are there even if all are null."""
+    """The columns in their documented order; the main ones are present even if all null."""
     absent = [pl.lit(None, kind).alias(n) for n, kind in NEEDED.items() if n not in table.columns]
-    table = table.with_columns(absent).drop("changed")
+    table = table.with_columns(absent).drop(INDEX_COLUMNS)
     settings = [name for name in RunConfig.model_fields if name in table.columns]
     order = [*FIRST, *settings, *(name for name in table.columns if name not in LAST), *LAST]
     return table.select(list(dict.fromkeys(order)))
 
 
-def _read_index(path: Path, folder: Path) -> pl.DataFrame:
-    empty = _frame([])
+def _read_index(path: Path, marker: str) -> pl.DataFrame:
+    """The index; empty if it cannot be read, or is of another version or folder."""
     try:
-        content = path.read_bytes()
-        marker = f"{INDEX_VERSION} {folder}\n".encode()
-        return pl.read_ipc(BytesIO(content[len(marker) :])) if content.startswith(marker) else empty
+        table = pl.read_ipc(path)
     except (OSError, pl.exceptions.PolarsError):
-        return empty
+        return _frame([])
+    is_ours = "index" in table.columns and (table["index"] == marker).all()
+    return table if is_ours else _frame([])
 
 
-def _write_index(path: Path, folder: Path, table: pl.DataFrame) -> None:
-    """Remember the table; a directory that cannot be written is read anew each time."""
-    content = BytesIO()
-    table.write_ipc(content)
+def _write_index(path: Path, table: pl.DataFrame) -> None:
+    """Write the index; a directory that cannot be written is read in full each time."""
     try:
         with atomic_write(path) as file:
-            file.write(f"{INDEX_VERSION} {folder}\n".encode() + content.getvalue())
+            table.write_ipc(file)
     except OSError:
         return

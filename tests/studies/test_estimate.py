@@ -3,14 +3,23 @@
 import math
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from isavae.cli.main import main
 from isavae.runs import RunConfig, build_model
-from isavae.studies import Study, StudyDirectory, plan, planning, timing
-from isavae.studies.driver import run_study
-from isavae.studies.engines.local import LocalEngine, available_cores, share_cores
+from isavae.studies import (
+    LocalEngine,
+    Study,
+    StudyDirectory,
+    available_cores,
+    estimate,
+    plan,
+    run_study,
+    share_cores,
+    timing,
+)
 from isavae.studies.forking import fork_server
 from isavae.studies.shared_data import open_shared
 from isavae.studies.timing import Cost, measure
@@ -23,7 +32,6 @@ MADE_UP = Cost(
     step_seconds=0.5,
     scoring_seconds=2.0,
     step_flop=4e9,
-    scoring_flop=1e10,
     weights_bytes=1e6,
     state_bytes=3e6,
 )
@@ -33,7 +41,7 @@ MADE_UP = Cost(
 def measured(monkeypatch):
     """The configurations that a plan asks to be measured; every one costs the same."""
     asked = []
-    monkeypatch.setattr(planning, "measure", lambda config, **how: asked.append(config) or MADE_UP)
+    monkeypatch.setattr(estimate, "measure", lambda config, **how: asked.append(config) or MADE_UP)
     return asked
 
 
@@ -49,12 +57,12 @@ def test_runs_that_cost_the_same_are_measured_once(measured):
     plan([run.config for run in Study.from_file("smoke").runs])
     models = [(c.prior, c.objective.name, c.learn_exponents) for c in measured]
     assert sorted(models) == [
+        ("isa", "beta-tcvae", False),
         ("isa", "beta-vae", False),
         ("isa", "beta-vae", True),
-        ("isa", "beta-tcvae", False),
+        ("normal", "beta-tcvae", False),
         ("normal", "beta-vae", False),
         ("normal", "factor-vae", False),
-        ("normal", "beta-tcvae", False),
     ]
 
 
@@ -68,8 +76,8 @@ def test_what_a_study_takes_follows_from_what_a_run_takes(measured):
     many = plan(configs(), workers=8)
     assert (many.workers, many.seconds, many.checkpoint_bytes) == (3, 8, 3 * 3e6)
     # 4 GFLOP at 1 TFLOP/s are 4 ms; at 4 TFLOP/s the floor of 3 ms counts.
-    assert one.gpu_seconds(1, 1e12) == pytest.approx(3 * (10 * 4e-3 + 0.01))
-    assert one.gpu_seconds(3, 4e12) == pytest.approx(10 * 3e-3 + 0.0025)
+    assert one.gpu_seconds(1, 1e12) == pytest.approx(3 * 10 * 4e-3)
+    assert one.gpu_seconds(3, 4e12) == pytest.approx(10 * 3e-3)
 
 
 @pytest.mark.parametrize("budget", [9.0, 60.0, 1000.0])
@@ -87,7 +95,7 @@ def test_a_budget_is_filled_and_not_exceeded(measured, budget, workers):
 
 def test_checkpoints_take_most_where_the_largest_meet(monkeypatch):
     costs = {8: MADE_UP, 9: replace(MADE_UP, state_bytes=5e6), 10: MADE_UP}
-    monkeypatch.setattr(planning, "measure", lambda config, **how: costs[config.width])
+    monkeypatch.setattr(estimate, "measure", lambda config, **how: costs[config.width])
     told, runs = [], [RunConfig(data=DATA, batch_size=16, width=width) for width in costs]
     foreseen = plan(runs, workers=2, on_kind=lambda *counts: told.append(counts))
     assert foreseen.checkpoint_bytes == 5e6 + 3e6
@@ -97,7 +105,7 @@ def test_checkpoints_take_most_where_the_largest_meet(monkeypatch):
 
 def test_what_a_plan_is_told_reaches_the_measurement(monkeypatch):
     told = []
-    monkeypatch.setattr(planning, "measure", lambda config, **how: told.append(how) or MADE_UP)
+    monkeypatch.setattr(estimate, "measure", lambda config, **how: told.append(how) or MADE_UP)
     plan(configs(), workers=2, threads=3, images=32, seconds=0.5)
     assert told == [{"workers": 2, "threads": 3, "images": 32, "seconds": 0.5}]
 
@@ -116,7 +124,7 @@ def test_the_disk_foreseen_is_the_disk_used(tmp_path):
     assert all(run.seconds > 0 for run in foreseen.runs)
 
 
-def test_operations_are_those_of_the_products(monkeypatch):
+def test_operations_are_those_of_the_products():
     width, pixels, latent, batch = 8, 256, 20, 16
     cost = measure(RunConfig(data=DATA, width=width, batch_size=batch), seconds=0.01, images=32)
     encoder = [pixels * width, width * width, width * 2 * latent]
@@ -124,12 +132,25 @@ def test_operations_are_those_of_the_products(monkeypatch):
     forward = 2 * sum(encoder + decoder)
     # Backward takes two products a layer, but the images need no gradient.
     assert cost.step_flop == batch * (3 * forward - 2 * encoder[0])
-    # The scores encode all 64 images once more than the 32 that are reconstructed.
-    assert cost.scoring_flop == 64 * 2 * sum(encoder) + 32 * forward
-    monkeypatch.setattr(timing, "BATCH", 16)  # what is counted on fewer images is scaled up
+
+
+@pytest.mark.parametrize(("images", "scored"), [(32, 32), (None, 64), (100, 64)])
+def test_scores_timed_on_a_few_images_are_scaled_to_all(monkeypatch, images, scored):
+    now = [0.0]
+
+    def takes(seconds_per_image):
+        def work(model, part):
+            now[0] += seconds_per_image * len(part)
+
+        return work
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(timing, "encode_all", takes(1.0))
+    monkeypatch.setattr(timing, "likelihood_terms", takes(10.0))
+    monkeypatch.setattr(timing, "BATCH", 16)
     data = open_shared(DATA)
-    model = build_model(RunConfig(data=DATA, width=width), data.shape)
-    assert timing._scoring(model, data, 32)[1] == cost.scoring_flop
+    model = build_model(RunConfig(data=DATA, width=8), data.shape)
+    assert timing._scoring_seconds(model, data, images) == 64 * 1.0 + scored * 10.0
 
 
 def test_a_run_that_cannot_take_a_step_is_named_in_a_sentence():
@@ -139,29 +160,11 @@ def test_a_run_that_cannot_take_a_step_is_named_in_a_sentence():
         plan([])
 
 
-def test_who_fails_says_why_and_lets_nobody_wait():
-    context = fork_server()
-    barrier = context.Barrier(2)
-    ours, theirs = context.Pipe(duplex=False)
-    good, bad = (RunConfig(data=DATA, width=8, batch_size=size) for size in (16, 65))
-    arguments = (1, 16, 0.01, 0.0, barrier)
-    waiting, other = context.Pipe(duplex=False)
-    process = context.Process(target=timing._work, args=(good, *arguments, other), daemon=True)
-    process.start()
-    timing._work(bad, *arguments, theirs)
-    with pytest.raises(ValueError, match="batch must fit"):
-        timing._answers([waiting, ours])
-    assert waiting.recv() == timing.WAITED
-    process.join()
-
-
-def test_a_timing_process_that_is_killed_lets_nobody_wait():
-    context = fork_server()
-    [mute, waiting], [ours, theirs] = (context.Pipe(duplex=False) for _ in range(2))
+def test_a_timing_process_that_is_killed_is_an_error():
+    ours, theirs = fork_server().Pipe(duplex=False)
     theirs.close()
-    with pytest.raises(ValueError, match="was killed, perhaps for want of memory"):
-        timing._answers([mute, ours])
-    waiting.close()
+    with pytest.raises(ValueError, match="was killed, possibly because memory ran out"):
+        timing._receive_cost(ours)
 
 
 def test_workers_and_threads_share_the_cores():

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a command: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,12 +11,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @final
 class StepProgress:
-    """Show progress, a few values, rate and time remaining.
+    """Shows progress, values, rate and time remaining.
 
     Args:
-        label: The name of the work.
-        unit: The unit of the rate, such as "images".
-        units_per_step: Number of units that a step handles.
+        label: Name of the activity.
+        unit: Unit of the rate, e.g. "images".
+        units_per_step: Units per step.
     """
 
     def __init__(self, label: str, unit: str = "images", units_per_step: int = 1):

@@ -1,4 +1,4 @@
-"""What the blocks of a study file expand to: every choice from their lists, a run with its name."""
+"""The runs of a study file: every combination of the lists in its blocks, each with a name."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any, final
 
 from isavae.runs import RunConfig, check_trainable, merge_settings, preset
 from isavae.studies.located_yaml import LocatedYaml
-from isavae.studies.study_file import StudyFile, locate_error, require_known, seeds_of
+from isavae.studies.study_file import StudyFile, check_known, locate_error, seeds_of
 
 
 @final
@@ -18,9 +18,9 @@ class PlannedRun:
     """One run of a study.
 
     Attributes:
-        id: its name in every study, from its content.
-        config: its settings.
-        line: where it stands in the study file.
+        id: Its name, the same in every study, derived from its settings.
+        config: Its settings.
+        line: Its line in the study file.
     """
 
     id: str
@@ -29,9 +29,9 @@ class PlannedRun:
 
 
 def run_id(config: RunConfig) -> str:
-    """The name of a run, from its content: what differs from the defaults, but for the device.
+    """The name of a run, derived from the settings that differ from the defaults, device excepted.
 
-    Settings that the library gains later, with their defaults, change no name.
+    Settings added to the library later do not change the names of existing runs.
 
     >>> run_id(RunConfig(seed=3, device="cuda")) == run_id(RunConfig(seed=3, device="cpu"))
     True
@@ -43,37 +43,37 @@ def run_id(config: RunConfig) -> str:
 
 
 def runs_of_block(
-    lined: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str, int]
+    located: LocatedYaml, file: StudyFile, block: Mapping[str, Any], at: tuple[str, int]
 ) -> Iterator[PlannedRun]:
-    """The runs of the block that stands at a place in a study file, in the order of its lists.
+    """The runs of one block of a study file, in the order of its lists.
 
     Raises:
-        ValueError: one sentence, with the line, about the first thing that is wrong.
+        ValueError: If a setting is wrong; gives the line of the first one.
     """
-    require_known(lined, block, at)
+    check_known(located, block, at)
     shared = {name: value for name, value in file.settings.items() if name != "model"}
     own = {name: value for name, value in block.items() if name != "seeds"}
     try:
         choices = list(combinations({"model": file.settings.get("model"), **own}))
     except ValueError as error:
-        raise lined.error(str(error), at) from None
+        raise located.error(str(error), at) from None
     for chosen in choices:
         model = chosen.pop("model")
-        for seed in seeds_of(lined, file, block, at):
+        for seed in seeds_of(located, file, block, at):
             try:
                 layers = [preset(model) if model else {}, shared, chosen, {"seed": seed}]
                 config = RunConfig.parse(merge_settings(*layers))
                 check_trainable(config.model_copy(update={"device": "cpu"}))
             except ValueError as error:
-                raise lined.error(str(error), locate_error(str(error), file, block, at)) from None
-            yield PlannedRun(run_id(config), config, lined.line(*at))
+                raise located.error(str(error), locate_error(error, file, block, at)) from None
+            yield PlannedRun(run_id(config), config, located.line(*at))
 
 
 def combinations(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every choice of one value per list; lists under `zip` go together, mappings are expanded.
+    """Every choice of one value per list; lists under `zip` advance together, mappings expand.
 
     Raises:
-        ValueError: if lists under `zip` differ in length.
+        ValueError: If lists under `zip` differ in length.
 
     >>> list(combinations({"beta": [1, 2], "zip": {"learning_rate": [1, 2], "width": [3, 4]}}))[1]
     {'beta': 1, 'learning_rate': 2, 'width': 4}
