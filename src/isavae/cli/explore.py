@@ -13,14 +13,14 @@ def explore(
     data: str | None = None,
     no_browser: Annotated[bool, FlagCreatePairsOff] = False,
 ) -> None:
-    """Look at the latent space of a run, a model or a study, and touch it, in the browser.
+    """Explore the latent space of a run, a model or a study in the browser.
 
     Args:
-        path: a run directory, a model file (.safetensors) or a study directory.
-        host: the address to listen on; any but this machine's own lets others in.
-        port: the port to listen on; 0 takes a free one.
-        data: a data set to look at instead of the one that the model was trained on.
-        no_browser: print the address and do not open it.
+        path: A run directory, a model file (.safetensors) or a study directory.
+        host: The address to listen on; any but a loopback address lets others in.
+        port: The port to listen on; 0 takes a free one.
+        data: A data set to look at instead of the one that the model was trained on.
+        no_browser: Print the address and do not open it.
     """
     from isavae.explorer import serve
 

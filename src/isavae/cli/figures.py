@@ -1,4 +1,4 @@
-"""`isavae figure ...`: pictures of a run."""
+"""`isavae figure latents|traversals|reconstructions`: figures of one run."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,23 +15,23 @@ Format = Literal["png", "pdf", "svg"]
 
 
 def latents(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
-    """Draw what each latent of a run follows: Figs. 8-16 for any factor grid.
+    """Draw each latent of a run against the factors: Figs. 8-16 for any factor grid.
 
     Args:
-        run: a run directory.
-        out: the file to write; by default latents.FORMAT in the run directory.
-        format: png, pdf or svg.
+        run: A run directory.
+        out: The file to write; by default latents.FORMAT in the run directory.
+        format: Png, pdf or svg.
     """
     _draw(run, "latents", out, format)
 
 
 def traversals(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
-    """Draw decoded sweeps along each latent of a run, the most informed latents first.
+    """Draw decoded sweeps along each latent of a run, the most informative latents first.
 
     Args:
-        run: a run directory.
-        out: the file to write; by default traversals.FORMAT in the run directory.
-        format: png, pdf or svg.
+        run: A run directory.
+        out: The file to write; by default traversals.FORMAT in the run directory.
+        format: Png, pdf or svg.
     """
     _draw(run, "traversals", out, format)
 
@@ -40,9 +40,9 @@ def reconstructions(run: Positional[Path], out: Path | None = None, format: Form
     """Draw random images of the data set beside their reconstructions.
 
     Args:
-        run: a run directory.
-        out: the file to write; by default reconstructions.FORMAT in the run directory.
-        format: png, pdf or svg.
+        run: A run directory.
+        out: The file to write; by default reconstructions.FORMAT in the run directory.
+        format: Png, pdf or svg.
     """
     _draw(run, "reconstructions", out, format)
 

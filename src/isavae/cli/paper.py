@@ -1,4 +1,4 @@
-"""`isavae figure N`, `isavae toy ...`, `isavae study report`: pictures and a study's page."""
+"""`isavae figure N`, `isavae toy ...`, `isavae study report`."""
 
 import sys
 from difflib import get_close_matches
@@ -24,11 +24,12 @@ def figure(
     For a run there are also `isavae figure latents`, `traversals` and `reconstructions`.
 
     Args:
-        number: 1 (ICA toy), 2 (iso-contours) and 4 (tree) need nothing else; 3 takes runs; 5a, 5b,
-            5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the source allows.
-        sources: a study directory, or run directories.
-        out: the folder to write to.
-        format: png, pdf or svg.
+        number: Figures 1 (ICA toy), 2 (iso-contours) and 4 (tree) need no source; 3 takes runs;
+            5a, 5b, 5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the source
+            allows.
+        sources: A study directory, or run directories.
+        out: The folder to write to.
+        format: Png, pdf or svg.
     """
     if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
         raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
@@ -46,8 +47,8 @@ def fa(out: Path = Path("figures"), format: Format = "png") -> None:
     """Draw the factor analysis panels of Appendix B.2: the bias of the free energy, exactly.
 
     Args:
-        out: the folder to write to.
-        format: png, pdf or svg.
+        out: The folder to write to.
+        format: Png, pdf or svg.
     """
     for name, drawn in factor_analysis_toy():
         print(save(drawn, out / f"{name}.{format}"))
@@ -57,10 +58,10 @@ def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Forma
     """Learn over-complete ICA by variational inference, and draw Fig. 1.
 
     Args:
-        n: data points.
-        seed: of the data.
-        out: the folder to write to.
-        format: png, pdf or svg.
+        n: Data points.
+        seed: Of the data.
+        out: The folder to write to.
+        format: Png, pdf or svg.
     """
     print(save(ica_toy(n, seed), out / f"ica.{format}"))
 
@@ -73,8 +74,8 @@ def report(
     """Write a study as one HTML page that needs no network and no other file.
 
     Args:
-        study: a study directory, or a folder of run directories.
-        out: the file; by default report.html in the study directory.
-        pictures: which runs are drawn: the representative ones, all, none; auto is all of up to 12.
+        study: A study directory, or a folder of run directories.
+        out: The file; by default report.html in the study directory.
+        pictures: Which runs are drawn: the representative ones, all, none; auto is all of up to 12.
     """
     print(write_report(study, out, pictures))

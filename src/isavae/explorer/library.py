@@ -1,4 +1,4 @@
-"""What a server shows: models by id, their images, and what was learned about them."""
+"""The models of a server by id, with their images and summaries."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -19,14 +19,14 @@ Value = TypeVar("Value")
 
 @final
 class LRUCache(Generic[Value]):
-    """The few values that were asked for last, each made once, also when many ask at once."""
+    """The most recently used values, each computed once, also under concurrent requests."""
 
     def __init__(self, keep: int):
         self._keep, self._lock = keep, Lock()
         self._values: OrderedDict[str, _Slot[Value]] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """The value of that key, made if it is not there; errors are not kept."""
+        """The value of a key, computed if absent; errors are not cached."""
         with self._lock:
             slot = self._values.setdefault(key, _Slot())
             self._values.move_to_end(key)
@@ -50,9 +50,9 @@ class ServedModel:
     """A model at the moment of one request.
 
     Attributes:
-        id: what the page calls it.
-        trained: the model and its configuration.
-        state: whether its file is still there.
+        id: What the page calls it.
+        trained: The model and its configuration.
+        state: Whether its file is still there.
     """
 
     id: str
@@ -65,9 +65,9 @@ class Library:
     """The models that a server may show, and nothing else of the file system.
 
     Args:
-        models: run directories or model files by id; an iterable is asked anew for ids that are
+        models: Run directories or model files by id; an iterable is asked anew for ids that are
             not known, so that runs which a study adds appear.
-        data: a data set to use instead of the one that a model was trained on.
+        data: A data set to use instead of the one that a model was trained on.
     """
 
     def __init__(self, models: Callable[[], Iterable[tuple[str, Path]]], data: str | None = None):

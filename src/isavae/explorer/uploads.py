@@ -19,11 +19,11 @@ def read_picture(
     """A picture of any size as a model wants it: cropped to its aspect at the centre, resized.
 
     Args:
-        upload: a PNG, JPEG, GIF (first frame), BMP or WebP file; transparency becomes black.
+        upload: A PNG, JPEG, GIF (first frame), BMP or WebP file; transparency becomes black.
         shape: (channels, height, width), with 1 (grey) or 3 (RGB) channels.
 
     Raises:
-        ValueError: if the bytes are no such picture, or too many pixels.
+        ValueError: If the bytes are no such picture, or too many pixels.
     """
     channels, height, width = shape
     if channels not in (1, 3):
@@ -63,8 +63,8 @@ def to_gif(frames: UInt8[np.ndarray, "n height width channels"], milliseconds: i
     """An endless animation there and back again, enlarged to be seen.
 
     Args:
-        frames: pictures of 1 or 3 channels.
-        milliseconds: how long each is shown.
+        frames: Pictures of 1 or 3 channels.
+        milliseconds: How long each is shown.
     """
     zoom = max(1, GIF_SIDE // max(frames.shape[1:3]))
     size = (frames.shape[2] * zoom, frames.shape[1] * zoom)

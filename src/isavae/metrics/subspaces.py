@@ -29,10 +29,10 @@ def subspace_information(
 
     Args:
         codes: Codes with posterior standard deviations.
-        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
+        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or indices.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If the codes are deterministic or a subspace is empty or names no latent.
@@ -52,10 +52,10 @@ def subspace_mig(
 
     Args:
         codes: Codes with posterior standard deviations.
-        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
+        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or indices.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
-        seed: Of the draws.
+        seed: Seed of the draws.
         published: Reproduce the published evaluation code, which counts log(1/N) once for every
             latent of a subspace instead of once: it adds (n_S - 1) H(v_k) to I(z_S; v_k). Harmless
             for equal sizes n_S, wrong otherwise.
@@ -144,7 +144,11 @@ def _gap_error(pointwise: Tensor, information: Information) -> float:
 
 
 def latent_indices(subspace: Subspace, latents: int) -> list[int]:
-    """Latents of a subspace, checked."""
+    """Indices of a subspace's latents.
+
+    Raises:
+        ValueError: If the subspace is empty or names a latent twice or one that does not exist.
+    """
     everything = range(latents)
     chosen = list(everything[subspace]) if isinstance(subspace, slice) else list(subspace)
     if not chosen or not set(chosen) <= set(everything) or len(set(chosen)) != len(chosen):
