@@ -292,10 +292,10 @@ def test_description_names_every_subspace_with_its_exponent(site):
 
 def test_scores_of_any_metric_come_with_their_definition():
     rows = {
-        "mig": {"score": 0.5},  # shown already
-        "sap": {"score": 0.25, "standard_error": 0.01},
-        "elbo_decomposition": {"score": 8.0},
-        "of another version": {"score": 1.0},
+        "mig": {"value": 0.5},  # shown already
+        "sap": {"value": 0.25, "standard_error": 0.01},
+        "elbo_decomposition": {"value": 8.0},
+        "of another version": {"value": 1.0},
     }
     mig, sap, kl = score_lines({"mig": 0.5, "metrics": rows})
     assert mig["meaning"].startswith("Mutual information gap")
