@@ -300,7 +300,7 @@ def test_scores_of_any_metric_come_with_their_definition():
     mig, sap, kl = score_lines({"mig": 0.5, "metrics": rows})
     assert mig["meaning"].startswith("Mutual information gap")
     assert sap == {"title": "sap", "unit": "", "value": 0.25, "error": 0.01} | {
-        "meaning": f"[0, 1], higher is better. {METRICS['sap'].source}; {METRICS['sap'].is_not}."
+        "meaning": f"[0, 1], higher is better. {METRICS['sap'].source}; {METRICS['sap'].caveat}."
     }
     assert (kl["title"], kl["unit"], kl["error"]) == ("elbo decomposition", "nats", None)
     assert "better" not in kl["meaning"]
