@@ -169,12 +169,13 @@ def test_traversals_with_too_few_names_are_refused():
 
 
 def test_reconstructions_lie_below_their_images():
-    originals = torch.rand(7, 1, 4, 4)
+    pixels = torch.randint(256, (7, 1, 4, 4))
+    originals = pixels / 255
     figure = reconstructions(originals, 1 - originals, columns=3)
     drawn = figure.axes[0].images[0].get_array()
-    np.testing.assert_array_equal(drawn[0:4, 6:10], originals[1, 0])
-    np.testing.assert_allclose(drawn[6:10, 6:10], 1 - originals[1, 0])
-    np.testing.assert_array_equal(drawn[12:16, 12:16], originals[5, 0])
+    np.testing.assert_array_equal(drawn[0:4, 6:10], pixels[1, 0])
+    np.testing.assert_array_equal(drawn[6:10, 6:10], 255 - pixels[1, 0])
+    np.testing.assert_array_equal(drawn[12:16, 12:16], pixels[5, 0])
 
 
 def test_equal_figures_are_equal_files(tmp_path):

@@ -1,4 +1,4 @@
-"""The explorer: a run, a model or a study as a page on which the latent space can be touched."""
+"""The explorer: an interactive page of the latent space of a run, a model or a study."""
 
 from isavae.explorer.server import build_app, serve
 

@@ -1,4 +1,4 @@
-"""The page's questions to the server. A question names a run by its id, never by a path."""
+"""The HTTP API of the page. A request names a run by its id, never by a path."""
 
 import itertools
 from collections.abc import Callable
@@ -33,9 +33,9 @@ class Api:
     """The routes below `/api`, over one library of models.
 
     Args:
-        library: the models that may be asked for.
-        overview: what the page learns first: title and kind of what is shown.
-        rows: the results table of a study, a dict per run; empty if it is no study.
+        library: The models that may be requested.
+        overview: Title and kind of what is shown.
+        rows: The results table of a study, one dict per run; empty for anything else.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Api:
         rows: Callable[[], list[dict[str, Any]]] = list,
     ):
         self._library, self._overview, self._rows = library, overview, rows
-        # What a dragged slider waits for never queues behind what takes seconds.
+        # Requests of a dragged slider never queue behind requests that take seconds.
         self._quick, self._slow = CapacityLimiter(2), CapacityLimiter(2)
         self._sampling = Lock()  # torch draws from one generator a process
 
@@ -86,7 +86,7 @@ class Api:
         return self._answer(respond, limiter)
 
     def _answer(self, work: Callable[[Request, bytes], Any], limiter: CapacityLimiter) -> Callable:
-        """An endpoint that works in a thread and answers errors as a status and a sentence."""
+        """An endpoint that runs in a thread and reports errors as a status and a message."""
 
         async def endpoint(request: Request) -> Response:
             body = await request.body()
@@ -190,11 +190,11 @@ def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
 
 
 def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:
-    """The row that shows the wanted classes, or failing that the most of them, the nearest ones.
+    """The row that shows the wanted classes, else most of them and the nearest others.
 
     Args:
-        grid: the factors of some images.
-        wanted: a class of every factor.
+        grid: The factors of some images.
+        wanted: A class of every factor.
 
     >>> nearest_row(FactorGrid(("x", "y"), (4, 4), labels=np.array([[0, 3], [2, 3]])), [3, 3])
     1

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-# Nats below the mode: one, two and three standard deviations of a normal law.
+# Nats below the mode: one, two and three standard deviations of a normal distribution.
 DROPS = (0.5, 2.0, 4.5)
 _DOUBLINGS, _HALVINGS = 60, 50
 
@@ -19,14 +19,14 @@ def iso_contours(
     """Distance from the origin, per angle, at which log p falls `drop` nats below log p(0).
 
     The plane goes through the origin: the other latents are 0. The density must fall along every
-    ray, as that of every Lp-nested law of Eq. 11 does; then a level set is one closed curve.
+    ray, as all Lp-nested densities of Eq. 11 do; then a level set is one closed curve.
 
     Args:
-        prior: p(z) over n latents.
-        x: the latent at angle 0.
-        y: the latent at angle π/2.
-        drops: levels, in nats below the mode.
-        angles: equally spaced directions in [0, 2π).
+        prior: The distribution p(z) over n latents.
+        x: The latent at angle 0.
+        y: The latent at angle π/2.
+        drops: Levels, in nats below the mode.
+        angles: Number of equally spaced directions in [0, 2π).
 
     >>> from isavae.distributions import LpNested
     >>> iso_contours(LpNested("2*2", scale=2), 0, 1, drops=[0.5, 2.0], angles=4).round(decimals=3)

@@ -1,4 +1,4 @@
-"""What the scores on the page mean, in a sentence each."""
+"""Definitions of the scores on the page, one sentence each."""
 
 from typing import Any
 

@@ -20,10 +20,10 @@ POINTS = 1_500
 
 
 def describe_model(shown: ServedModel) -> dict[str, Any]:
-    """Everything about a model that can be said without its images."""
+    """Everything about a model that does not depend on images."""
     trained = shown.trained
     config, prior = trained.config, trained.vae.prior
-    std = float(_law(prior).variance.sqrt().max())
+    std = float(_distribution(prior).variance.sqrt().max())
     return {
         "id": shown.id,
         "state": shown.state,
@@ -70,23 +70,23 @@ def describe_groups(prior: Prior) -> list[dict[str, Any]]:
 
 def describe_exponents(prior: Prior) -> list[dict[str, Any]]:
     """Every exponent of the prior's tree with the node it belongs to; none for a normal prior."""
-    law = _law(prior)
-    if not isinstance(law, LpNested):
+    distribution = _distribution(prior)
+    if not isinstance(distribution, LpNested):
         return []
-    values = law.exponents.tolist()
+    values = distribution.exponents.tolist()
     names = ["p0 (root)", *(f"p{node}" for node in range(1, len(values)))]
     return [
         {"name": name, "value": value, "start": start}
-        for name, value, start in zip(names, values, law.tree.exponents, strict=True)
+        for name, value, start in zip(names, values, distribution.tree.exponents, strict=True)
     ]
 
 
 def _subspace_exponents(prior: Prior) -> list[float | None]:
     """The exponent of each child of the root; None for a leaf and for priors without a tree."""
-    law = _law(prior)
-    if not isinstance(law, LpNested):
+    distribution = _distribution(prior)
+    if not isinstance(distribution, LpNested):
         return [None] * len(prior.subspaces)
-    tree, values = law.tree, law.exponents.tolist()
+    tree, values = distribution.tree, distribution.exponents.tolist()
     inner_before = np.cumsum([0] + [arity > 0 for arity in tree.arities]).tolist()
     return [values[inner_before[c]] if tree.arities[c] else None for c in tree.children[0]]
 
@@ -149,7 +149,7 @@ def pack(array: np.ndarray) -> str:
 
 
 @torch.no_grad()
-def _law(prior: Prior) -> Distribution:
+def _distribution(prior: Prior) -> Distribution:
     return prior()
 
 

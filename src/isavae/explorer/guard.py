@@ -1,4 +1,4 @@
-"""Who may talk to the server: the token's holder, on our host, from the page itself, in bounds."""
+"""Access control: a valid token, our host, the page's own origin, bounded bodies."""
 
 import ipaddress
 import secrets
@@ -38,10 +38,10 @@ class Guard:
     of this site only, or as `Authorization: Bearer`. Its body is bounded in size and time.
 
     Args:
-        app: what is guarded.
-        token: the secret of this start.
-        host: the address that the server is bound to.
-        port: its port; cookies do not tell ports apart, so the cookie's name does.
+        app: The application to protect.
+        token: The secret of this server process.
+        host: The address that the server is bound to.
+        port: Its port; part of the cookie's name, since cookies ignore ports.
     """
 
     def __init__(self, app: ASGIApp, token: str, host: str, port: int):
@@ -130,8 +130,8 @@ async def _whole_body(request: Request) -> Receive:
     """The body, read within bounds, as a channel that hands it on.
 
     Raises:
-        ValueError: if it is too large.
-        TimeoutError: if it takes too long.
+        ValueError: If the body is too large.
+        TimeoutError: If it takes too long.
     """
     announced = request.headers.get("content-length", "0")
     body = bytearray()

@@ -1,4 +1,4 @@
-"""What the latents of a model do on a sample of its images: codes, information, curves, maps."""
+"""Codes, information, curves and maps of a model's latents on a sample of its images."""
 
 import math
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ SAMPLE = 10_000
 @final
 @dataclass(frozen=True, eq=False)
 class LatentSummary:
-    """A model's codes of a seeded sample of images, and what follows from them.
+    """A model's codes of a seeded sample of images, and statistics of them.
 
     Attributes:
-        codes: posteriors of the sample, with its factors where known.
-        total: how many images the sample is from.
-        about_images: I(x; z_j) in nats, x one of the sample: at most log of its size.
+        codes: Posteriors of the sample, with its factors where known.
+        total: Number of images that the sample was drawn from.
+        about_images: I(x; z_j) in nats, at most the log of the sample's size.
         about_factors: I(z_j; v_k) for every factor that varies; None without factors.
     """
 

@@ -1,4 +1,4 @@
-"""What a server shows: models by id, their images, and what was learned about them."""
+"""The models of a server by id, with their images and summaries."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -20,14 +20,14 @@ Value = TypeVar("Value")
 
 @final
 class LRUCache(Generic[Value]):
-    """The few values that were asked for last, each made once, also when many ask at once."""
+    """The most recently used values, each computed once, also under concurrent requests."""
 
     def __init__(self, keep: int):
         self._keep, self._lock = keep, Lock()
         self._values: OrderedDict[str, _Slot[Value]] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """The value of that key, made if it is not there; errors are not kept."""
+        """The value of a key, computed if absent; errors are not cached."""
         with self._lock:
             slot = self._values.setdefault(key, _Slot())
             self._values.move_to_end(key)

@@ -26,14 +26,14 @@ def build_app(path: Path, token: str, host: str, port: int, data: str | None = N
     """The whole application for a run directory, a model file or a study directory.
 
     Args:
-        path: what to show.
-        token: what a visitor must hold.
-        host: the address that the server is bound to.
-        port: its port.
-        data: a data set instead of the one a model was trained on.
+        path: What to show.
+        token: The token that a request must carry.
+        host: The address that the server is bound to.
+        port: Its port.
+        data: A data set instead of the one a model was trained on.
 
     Raises:
-        ValueError: if there is nothing to show at that path.
+        ValueError: If there is nothing to show at that path.
     """
     source = open_source(path, data)
     api = Api(source.library, source.overview, source.rows)
@@ -73,14 +73,14 @@ def serve(
     """Show a run, a model or a study on a local web page until interrupted.
 
     Args:
-        path: a run directory, a model file or a study directory.
-        host: the address to listen on; anything but a loopback address lets others in.
-        port: the port; 0 takes a free one.
-        browser: whether to open the page in the browser.
-        data: a data set instead of the one a model was trained on.
+        path: A run directory, a model file or a study directory.
+        host: The address to listen on; anything but a loopback address lets others in.
+        port: The port; 0 takes a free one.
+        browser: Whether to open the page in the browser.
+        data: A data set instead of the one a model was trained on.
 
     Raises:
-        ValueError: if there is nothing to show, or the address cannot be listened on.
+        ValueError: If there is nothing to show, or the address cannot be listened on.
     """
     listener = listen(host, port)
     port = listener.getsockname()[1]
@@ -109,7 +109,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on an address; port 0 takes a free one.
 
     Raises:
-        ValueError: if the address cannot be listened on.
+        ValueError: If the address cannot be listened on.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Only where the protocol is named does asyncio send small packets at once; else every decoded

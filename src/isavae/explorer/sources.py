@@ -1,4 +1,4 @@
-"""What `isavae explore` was pointed at: one run, one model file, or a study of many runs."""
+"""The source of the explorer: one run, one model file, or a study."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ def open_source(path: Path, data: str | None = None) -> Source:
     """A run directory, a model file or a study directory.
 
     Args:
-        path: which.
-        data: a data set instead of the one a model was trained on.
+        path: The run, model file or study.
+        data: A data set instead of the one a model was trained on.
 
     Raises:
-        ValueError: if it is none of the three, or holds no trained model yet.
+        ValueError: If it is none of the three, or holds no trained model yet.
     """
     if (path / "config.json").is_file() or (path.is_file() and path.suffix == ".safetensors"):
         return _one_model(path, data)

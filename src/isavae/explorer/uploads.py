@@ -39,8 +39,8 @@ def to_gif(frames: UInt8[np.ndarray, "n height width channels"], milliseconds: i
     """An endless animation there and back again, enlarged to be seen.
 
     Args:
-        frames: pictures of 1 or 3 channels.
-        milliseconds: how long each is shown.
+        frames: Pictures of 1 or 3 channels.
+        milliseconds: How long each is shown.
     """
     zoom = max(1, GIF_SIDE // max(frames.shape[1:3]))
     size = (frames.shape[2] * zoom, frames.shape[1] * zoom)

@@ -1,4 +1,4 @@
-"""Every figure is a function: data in, matplotlib `Figure` out; `save` writes it."""
+"""Figures: functions from data to a matplotlib `Figure`; `save` writes one to a file."""
 
 from isavae.figures.exponents import exponent_histograms
 from isavae.figures.factor_panels import Panel, panels

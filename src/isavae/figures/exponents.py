@@ -1,4 +1,4 @@
-"""Fig. 7: which exponents the models learned."""
+"""Fig. 7: histograms of learned exponents."""
 
 import numpy as np
 from jaxtyping import Float
@@ -23,7 +23,7 @@ def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: in
     Subspaces have no order of their own: the k-th panel shows each run's k-th smallest exponent.
 
     Args:
-        exponents: Learned subspace exponents p_k, one row a run.
+        exponents: Learned subspace exponents p_k, one row per run.
         bins: Bins of the common range.
 
     Raises:

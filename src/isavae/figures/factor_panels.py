@@ -1,4 +1,4 @@
-"""Which factors a latent is drawn against."""
+"""The factors that a latent is plotted against."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,7 +9,7 @@ from isavae.data import FactorGrid
 @final
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a latent: the factors on its axes, and the one that has a line per class."""
+    """One plot of a latent: the factors on its axes, and the factor with one line per class."""
 
     factors: tuple[str, ...]
     lines: str | None = None

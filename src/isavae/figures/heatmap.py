@@ -1,4 +1,4 @@
-"""Who knows what: mutual information of latents (or subspaces) with factors, as a matrix."""
+"""Mutual information of latents (or subspaces) with factors, as a matrix."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ ROW, COLUMN, MARGIN = 0.22, 0.85, 1.3
 """Inches: height of a row, width of a column, room for names and the colour scale."""
 
 LEAST = 0.005
-"""Nats below which a number says nothing and is left out."""
+"""Numbers below this many nats are omitted."""
 
 
 @in_style
@@ -33,14 +33,14 @@ def information_matrix(
     subspaces: Sequence[slice] = (),
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """I(z_j; v_k) in nats, one row a latent; the colour is its share of the factor's entropy.
+    """I(z_j; v_k) in nats, one row per latent; the colour is its share of the factor's entropy.
 
-    The latent that knows most about a factor is framed.
+    The most informative latent of each factor is framed.
 
     Args:
         information: The matrix, such as `mig(codes).information`.
         subspaces: Slices of the latents that belong together; each is marked by a colour.
-        names: What the rows are called; by default the latents' names.
+        names: Names of the rows; by default those of the latents.
 
     Raises:
         ValueError: There is not one name a row.
@@ -53,7 +53,7 @@ def information_matrix(
     width = min(PAGE, MARGIN + COLUMN * columns)
     figure = new_figure(width, MARGIN + ROW * rows)
     axes = figure.subplots()
-    picture = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
     for j, row in enumerate(nats):
         for k, value in enumerate(row):
             if value >= LEAST:
@@ -73,7 +73,7 @@ def information_matrix(
     for j, label in enumerate(axes.get_yticklabels()):
         part = subspace_of(j, subspaces)
         label.set_color(INK if part is None else colour(part))
-    bar = figure.colorbar(picture, ax=axes, label=r"share $I(z_j; v_k)\,/\,H(v_k)$ (numbers: nats)")
+    bar = figure.colorbar(image, ax=axes, label=r"share $I(z_j; v_k)\,/\,H(v_k)$ (numbers: nats)")
     bar.outline.set_visible(False)
     mark_subspaces(figure, range(rows), subspaces)
     return figure

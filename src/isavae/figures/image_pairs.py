@@ -1,4 +1,4 @@
-"""Images beside what the model makes of them."""
+"""Images and their reconstructions."""
 
 import torch
 from jaxtyping import Float

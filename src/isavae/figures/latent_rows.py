@@ -1,4 +1,4 @@
-"""What each latent does: the decoder's images while one latent moves and the others stay."""
+"""Latent traversals: decoded images while one latent varies and the others stay fixed."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def traversals(
     subspaces: Sequence[slice] = (),
     width: float = PAGE,
 ) -> Figure:
-    """Latent traversals (Figs. 8-16, right): one row a latent, one column a value of it.
+    """Latent traversals (Figs. 8-16, right): one row per latent, one column per value.
 
     Args:
         images: Decoded images in [0, 1], one row for each latent that is shown.

@@ -1,4 +1,4 @@
-"""What each latent knows of the known factors: the sheets of Figs. 8-16."""
+"""Latents against the known factors: the sheets of Figs. 8-16."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from isavae.figures.style import (
 from isavae.metrics import Codes, Information
 
 ROW, TOP, BOTTOM, LEFT = 0.78, 0.5, 0.62, 0.5
-"""Inches: height of a row, and what is kept free above, below and to the left of the rows."""
+"""Inches: height of a row, and the margins above, below and to the left of the rows."""
 
 LEGEND = {
     "ncols": 4,
@@ -44,7 +44,7 @@ LEGEND = {
 def latent_sheet(
     codes: Codes, information: Information, subspaces: Sequence[slice] = (), rows: int = 10
 ) -> Figure:
-    """The latents against the factors (Figs. 8-16): one row a latent, the most informed first.
+    """The latents against the factors (Figs. 8-16): one row per latent, most informative first.
 
     A row has the latent's mean code as a red-blue map over two factors, as curves over the others
     (see `panels`), and its mutual information with each factor in nats. Colours and curves have
@@ -54,7 +54,7 @@ def latent_sheet(
         codes: Codes with a grid, complete or not.
         information: I(z_j; v_k) of the same codes, such as `mig(codes).information`.
         subspaces: Slices of the latents that belong together; each is marked by a colour.
-        rows: How many latents are shown at most; a line below tells what the others carry.
+        rows: How many latents are shown at most; a line below states what the others carry.
 
     Raises:
         ValueError: The codes have no grid, or `information` is not about their latents.

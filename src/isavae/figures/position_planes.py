@@ -1,4 +1,4 @@
-"""Fig. 3: how the shape of the prior turns the plane of positions in latent space."""
+"""Fig. 3: how the shape of the prior orients the plane of positions in latent space."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from isavae.metrics import Codes, Information
 @final
 @dataclass(frozen=True, eq=False)
 class PositionPlane:
-    """The two latents that know most of two factors, and the mean codes over those factors.
+    """The two latents most informative about two factors, and the mean codes over those factors.
 
     Args:
         factors: Names of the two factors.
@@ -37,7 +37,7 @@ class PositionPlane:
 def position_plane(
     codes: Codes, information: Information, prior: Float[Tensor, "draws latents"]
 ) -> PositionPlane:
-    """The plane of the latents a and b that know most of the map's two factors (see `panels`).
+    """The plane of the latents a and b most informative about the map's two factors (see `panels`).
 
     They are those with the largest I(z_a; first factor) + I(z_b; second factor).
 
@@ -74,7 +74,7 @@ def _mapped(codes: Codes) -> tuple[str, str]:
 
 @in_style
 def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
-    """The lattice of positions in latent space, one panel a model, up to three a row (Fig. 3).
+    """The lattice of positions in latent space, one panel per model, up to three in a row (Fig. 3).
 
     Red lines have one value of the first factor (x), blue ones of the second (y); grey points are
     draws from the prior. Lines along the axes mean that the latents have found x and y.

@@ -1,4 +1,4 @@
-"""The one place for a figure's colours, fonts and sizes, and for how it is written to a file.
+"""Colours, fonts and sizes of all figures, and how figures are written to files.
 
 Figures are built with matplotlib's objects on an Agg canvas: no pyplot, no state between two.
 """
@@ -76,20 +76,20 @@ in_style = rc_context(
         "svg.hashsalt": "isavae",
     }
 )
-"""Decorator: the function builds its figure with this house's fonts, line widths and sizes."""
+"""Decorator for functions that build figures: sets fonts, line widths and sizes."""
 
 
 def new_figure(
     width: float, height: float, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
-    """An empty figure of a size in inches, with a canvas that needs no display."""
+    """Create an empty figure of a size in inches, with a canvas that needs no display."""
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def hide_axes(axes: Axes) -> None:
-    """Removes frame and ticks from axes that hold a picture."""
+    """Remove frame and ticks from axes that show an image."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -151,7 +151,7 @@ def encode(figure: Figure, kind: str = "png", dpi: int = 200) -> bytes:
     Args:
         figure: The figure.
         kind: "png", "svg" or "pdf".
-        dpi: Pixels per inch of a PNG (and of pictures inside the others).
+        dpi: Pixels per inch of a PNG (and of images inside the others).
 
     Raises:
         ValueError: The format is not one of the three.
@@ -166,11 +166,12 @@ def encode(figure: Figure, kind: str = "png", dpi: int = 200) -> bytes:
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
-    """Writes a figure, whole or not at all, and returns where.
+    """Write a figure atomically.
 
     Args:
         figure: The figure.
-        path: The file; its ending `.png`, `.svg` or `.pdf` says the format. Folders are made.
+        path: The file; its ending `.png`, `.svg` or `.pdf` determines the format. Missing
+            folders are created.
         dpi: As in `encode`.
 
     Raises:

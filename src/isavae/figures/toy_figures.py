@@ -1,4 +1,4 @@
-"""Fig. 1 and the panels of Appendix B: what variational inference does to weights."""
+"""Fig. 1 and the panels of Appendix B: the effect of variational inference on weights."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def ica_components(
 
     Args:
         x: The data.
-        weights: For each panel, its title and W, one column a component. The first panel is the
+        weights: For each panel, its title and W, one column per component. The first panel is the
             truth; the others show it as thin lines.
     """
     figure = new_figure(PAGE, PAGE / len(weights) + 0.2)

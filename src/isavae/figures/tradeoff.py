@@ -62,7 +62,7 @@ def pareto(
 def trade_off(
     runs: pl.DataFrame, by: str = "model", link: Callable[[str], str] | None = None
 ) -> Figure:
-    """MIG against reconstruction (Figs. 5b, 5c, 6): one series a model, β annotated.
+    """MIG against reconstruction (Figs. 5b, 5c, 6): one series per model, β annotated.
 
     Points are means over seeds with one standard error; faint points are the runs; the grey line
     joins the points of the Pareto front, on which no other mean is better in both scores.
@@ -108,7 +108,7 @@ def _front(axes: Axes, table: pl.DataFrame) -> None:
 
 @in_style
 def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "model") -> Figure:
-    """How MIG is distributed over seeds (Fig. 5a): every run, quartiles, median; a row a model.
+    """How MIG is distributed over seeds (Fig. 5a): every run, quartiles, median; one row per model.
 
     Args:
         runs: The results table of a study.

@@ -1,4 +1,4 @@
-"""Scores of codes: exact definitions, on anybody's codes, without a model in sight."""
+"""Scores of codes: exact definitions on codes of any origin, without a model."""
 
 from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.codes import Codes, Factor, NotApplicable

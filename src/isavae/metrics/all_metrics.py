@@ -1,4 +1,4 @@
-"""`METRICS`: every score by name, with what it means and what it is not."""
+"""`METRICS`: every score by name, with its definition and its caveat."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Need = Literal["factors", "two factors", "log_std", "prior", "subspaces", "other
 @final
 @dataclass(frozen=True)
 class Metric:
-    """What a score means.
+    """Definition of a score.
 
     Args:
         function: Computes it from codes.
@@ -35,7 +35,7 @@ class Metric:
         better: Which value means better.
         needs: What it needs besides means.
         source: Where its definition comes from.
-        caveat: What it is easily taken for.
+        caveat: What the score does not measure.
     """
 
     function: Callable[..., Score]
@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
     "mig": Metric(
         mig, "information", "[0, 1]", "higher", ("factors", "log_std"),
         "Chen et al. 2018, continuous; exact entropies",
-        "does not ask that a latent know one factor only; not comparable with a binned MIG",
+        "does not require that a latent carry one factor only; not comparable with a binned MIG",
     ),
     "binned_mig": Metric(
         binned_mig, "information", "[0, 1]", "higher", ("factors",),
@@ -61,7 +61,7 @@ METRICS: dict[str, Metric] = {
     "subspace_mig": Metric(
         subspace_mig, "information", "[0, 1]", "higher", ("factors", "log_std", "subspaces"),
         "the paper's MIG with joint entropies of subspaces",
-        "does not ask for one latent a factor, nor for one factor a subspace",
+        "requires neither one latent per factor nor one factor per subspace",
     ),
     "robust_mig": Metric(
         robust_mig, "information", "[0, 1]", "higher", ("factors",),
@@ -81,12 +81,12 @@ METRICS: dict[str, Metric] = {
     "mig_sup": Metric(
         mig_sup, "information", "[0, 1]", "higher", ("two factors", "log_std"),
         "Li et al. 2020; exact entropies",
-        "does not ask that every factor be known",
+        "does not require that every factor be captured",
     ),
     "modularity": Metric(
         modularity, "information", "[0, 1]", "higher", ("two factors",),
         "Ridgeway and Mozer 2018, as Locatello et al. 2019: 20 bins",
-        "counts pruned latents by their noise (see its term `active`); needs no factor to be known",
+        "counts pruned latents by their noise (see its term `active`); a factor may be missing",
     ),
     "med": Metric(
         med, "information", "[0, 1]", "higher", ("two factors",),
@@ -111,7 +111,7 @@ METRICS: dict[str, Metric] = {
     "explicitness": Metric(
         explicitness, "supervised", "[0, 1], chance 0.5", "higher", ("factors",),
         "Ridgeway and Mozer 2018, as Locatello et al. 2019: logistic regression, ROC AUC",
-        "says nothing about disentanglement: a rotation leaves it as it is",
+        "does not measure disentanglement: a rotation leaves it unchanged",
     ),
     "beta_vae_metric": Metric(
         beta_vae_metric, "supervised", "[0, 1], chance 1/K", "higher", ("two factors",),
@@ -126,7 +126,7 @@ METRICS: dict[str, Metric] = {
     "irs": Metric(
         irs, "supervised", "[0, 1]", "higher", ("factors",),
         "Suter et al. 2019, as Locatello et al. 2019: 0.99 quantile",
-        "does not ask that any factor be known; assumes independent factors",
+        "does not require that any factor be captured; assumes independent factors",
     ),
     "few_label_accuracy": Metric(
         few_label_accuracy, "supervised", "[0, 1], chance 1/classes", "higher", ("factors",),

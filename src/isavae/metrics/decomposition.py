@@ -25,7 +25,7 @@ def elbo_decomposition(
 ) -> Score:
     """KL(q(z|x) || p(z)), averaged over the images, and its three parts (Eq. 3).
 
-    `index_code_information` = E log q(z|x) - E log q(z): how much z knows of which image it is.
+    `index_code_information` = E log q(z|x) - E log q(z): the information of z about the image.
     `total_correlation` = sum_j H(z_j) - H(z). `dimension_wise_kl` =
     E [sum_j log q(z_j) - log p(z)], a sum of KL divergences if the prior factorises, and else
     possibly negative. They sum to the KL.
@@ -38,12 +38,12 @@ def elbo_decomposition(
     Args:
         codes: Codes with posterior standard deviations.
         prior: p(z), any torch distribution over the latents.
-        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
+        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or indices.
         samples: Number of draws from q(z).
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
-        A score whose `score` is the KL in nats, with its parts in `terms`.
+        A score whose `value` is the KL in nats, with its parts in `terms`.
 
     Raises:
         ValueError: If the codes are deterministic or the prior has another number of latents.

@@ -63,7 +63,7 @@ def modularity(codes: Codes, factors: Sequence[str] | None = None, bins: int = 2
     """Modularity of Ridgeway and Mozer (2018), on binned means as in Locatello et al. (2019).
 
     Mean over latents of 1 - sum_{k != k*} I_jk^2 / (I_jk*^2 (K - 1)), k* the factor that latent j
-    knows most about; a latent that knows nothing at all counts 0. `active` is the same mean
+    is most informative about; a latent without information counts 0. `active` is the same mean
     weighted by I_jk*, so that pruned latents, whose tiny informations are noise, do not count.
 
     Args:
@@ -90,14 +90,14 @@ def mig_sup(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     """MIG-sup of Li et al. (2020): the gap between factors, averaged over latents.
 
     1/J sum_j (R_jk* - R_jk') with R = I(z_j; v_k) / H(v_k) exact, k* and k' latent j's two best
-    factors, over the latents that know more than 0.01 of some factor.
+    factors, over the latents with more than 0.01 of some factor.
 
     Args:
         codes: Codes with posterior standard deviations.
         factors: Names of two or more; by default the grid's scored factors.
     """
     information = exact_information(codes, factors)
-    shares = torch.nn.functional.pad(information.normalized, (0, 1))  # a factor nobody knows
+    shares = torch.nn.functional.pad(information.normalized, (0, 1))  # a factor without information
     top = shares[shares.max(dim=1).values > 0.01].topk(2, dim=1).values
     return Score(
         value=float((top[:, 0] - top[:, 1]).mean()) if len(top) else 0.0,

@@ -20,7 +20,7 @@ from isavae.metrics.score import Score
 def mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     """Mutual information gap of the aggregate posterior, exact (Chen et al. 2018).
 
-    MIG = 1/K sum_k (I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k), j1 and j2 the two latents that know most
+    MIG = 1/K sum_k (I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k), j1 and j2 the latents most informative
     about v_k. Entropies are those of one-dimensional mixtures of all N posteriors: no sampling.
 
     Args:
@@ -97,7 +97,7 @@ def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     """DCIMIG of Sepliarskaia et al. (2019): gaps between factors, the best latent of each factor.
 
     sum_k max_j g_jk / sum_k H(v_k), where g_jk = I(z_j; v_k) - max_{k' != k} I(z_j; v_k') if v_k is
-    the factor that z_j knows most about, else 0. Mutual information is exact.
+    the factor that z_j is most informative about, else 0. Mutual information is exact.
 
     Args:
         codes: Codes with posterior standard deviations.
@@ -116,7 +116,7 @@ def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
 
 
 def gaps(information: Information) -> Float[Tensor, "factors"]:
-    """(I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k); a missing second row counts as knowing nothing."""
+    """(I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k); a missing second row counts as zero."""
     top, _ = _top_two(information.mutual)
     return (top[0] - top[1]) / information.factor_entropies
 

@@ -34,7 +34,7 @@ def factor_vae_metric(
         test: Number of test points.
         batch_size: Images in a point.
         minimum_std: Latents whose means vary less never vote.
-        seed: Of points and images.
+        seed: Seed of points and images.
     """
     names = codes.factor_names(factors)
     draws = [ClassSampler(codes.factor(name)) for name in names]
@@ -95,7 +95,7 @@ def beta_vae_metric(
         train: Number of train points.
         test: Number of test points.
         batch_size: Pairs in a point.
-        seed: Of points and images.
+        seed: Seed of points and images.
     """
     names = codes.factor_names(factors)
     if len(names) < 2:

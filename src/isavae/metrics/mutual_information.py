@@ -41,11 +41,11 @@ class Information:
 
     @property
     def normalized(self) -> Float[Tensor, "rows factors"]:
-        """I(z_j; v_k) / H(v_k): the share of each factor that a row knows, in [0, 1]."""
+        """I(z_j; v_k) / H(v_k): the share of a factor's entropy that a row carries, in [0, 1]."""
         return self.mutual / self.factor_entropies
 
     def by_factor(self, values: Float[Tensor, "factors"]) -> dict[str, float]:
-        """Numbers with their factors' names."""
+        """Values by factor name."""
         return dict(zip(self.factors, values.tolist(), strict=True))
 
 
@@ -181,7 +181,7 @@ def _information(columns: list[Factor], before: list[Tensor], after: list[Tensor
 
 
 def _position(mask: Tensor, known: list[Tensor]) -> int:
-    """Where a mask is in a list, which it joins if it is new."""
+    """Index of a mask in a list, to which it is added if absent."""
     for i, other in enumerate(known):
         if torch.equal(mask, other):
             return i

@@ -1,4 +1,4 @@
-"""Seeded samples of images: train and test rows, and images that share a factor's class."""
+"""Seeded samples of images: train and test rows, and images with the same class of a factor."""
 
 from dataclasses import dataclass
 from typing import final

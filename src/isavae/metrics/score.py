@@ -1,4 +1,4 @@
-"""`Score`: a number with everything that is needed to compute it again."""
+"""`Score`: a number with everything needed to reproduce it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ class Score:
 
     Args:
         value: The number to compare.
-        per_factor: Its part for each factor, such as the gaps of a MIG, if it has such parts.
+        per_factor: The contribution of each factor, such as the gaps of a MIG, where there is one.
         terms: Further named numbers, such as completeness beside disentanglement.
-        standard_error: Of `value`, where it is an estimate from samples; None where it is exact or
-            where no honest one is known.
+        standard_error: Standard error of `value` if it is estimated from samples; None if it is
+            exact or no valid standard error is known.
         term_errors: Standard errors of `terms`.
         parameters: Factors, bins, sample sizes, seed, predictor: what the number depends on.
         information: The mutual-information matrix behind the score, where there is one.

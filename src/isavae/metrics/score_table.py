@@ -1,4 +1,4 @@
-"""`METRICS`: every score by name; `evaluate`: any of them on the same codes, as one table."""
+"""`evaluate`: any scores of the same codes, as one table."""
 
 import inspect
 import statistics
@@ -35,14 +35,14 @@ class ScoreTable:
 
     Args:
         rows: The scores, in the order of `METRICS`.
-        skipped: For each score that the codes do not allow, the sentence that says why.
+        skipped: The reason for each score that the codes do not allow.
     """
 
     rows: tuple[ScoreRow, ...]
     skipped: Mapping[str, str]
 
     def __getitem__(self, name: str) -> Score:
-        """The score of a name."""
+        """The score of a name in `METRICS`."""
         return {row.name: row.score for row in self.rows}[name]
 
     def __iter__(self) -> Iterator[ScoreRow]:
@@ -75,17 +75,17 @@ def evaluate(
     repeats: int = 1,
     on_progress: Callable[[str], None] | None = None,
 ) -> ScoreTable:
-    """Any scores of the same codes, each with its exact definition.
+    """Compute any scores of the same codes, each with its exact definition.
 
     Args:
-        codes: What is scored.
+        codes: Codes to score.
         metrics: Names in `METRICS`, families (`information`, `elbo`, `supervised`, `unsupervised`)
             or `all`. What the codes do not allow is skipped, with the reason, unless it is named.
         factors: Names; by default the grid's scored factors.
         prior: p(z), for the decomposition of the ELBO.
         subspaces: Latents of each subspace, for scores of subspaces.
         others: Codes of the same images by other runs, for scores that compare runs.
-        seed: Of everything random.
+        seed: Seed of all random numbers.
         repeats: How often to repeat scores that are random, with seeds from `seed` on; they are
             then means, with the standard error over the repeats.
         on_progress: Called with a score's name before it is computed.
@@ -164,7 +164,7 @@ def _row(
 
 
 def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | None:
-    """What a score needs and does not have here."""
+    """The first input that a score needs and is not given."""
     absent = {
         "log_std": "posterior standard deviations" if codes.log_std is None else None,
         "factors": None

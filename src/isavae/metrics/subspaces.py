@@ -30,7 +30,7 @@ def subspace_information(
 
     Args:
         codes: Codes with posterior standard deviations.
-        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
+        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or indices.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
         seed: Seed of the draws.
@@ -53,7 +53,7 @@ def subspace_mig(
 
     Args:
         codes: Codes with posterior standard deviations.
-        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or positions.
+        subspaces: Latents of each subspace: slices, such as `LpTree.subspaces`, or indices.
         factors: Names; by default the grid's scored factors.
         samples: Number of draws.
         seed: Seed of the draws.
@@ -182,7 +182,11 @@ def components(codes: Codes, latents: Sequence[int]) -> QuadraticNormals:
 
 
 def latent_indices(subspace: Subspace, latents: int) -> list[int]:
-    """Latents of a subspace, checked."""
+    """Indices of a subspace's latents.
+
+    Raises:
+        ValueError: If the subspace is empty or names a latent twice or one that does not exist.
+    """
     everything = range(latents)
     chosen = list(everything[subspace]) if isinstance(subspace, slice) else list(subspace)
     if not chosen or not set(chosen) <= set(everything) or len(set(chosen)) != len(chosen):

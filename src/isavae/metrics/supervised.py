@@ -28,7 +28,7 @@ def dci(
 ) -> Score:
     """Disentanglement, completeness and informativeness (Eastwood and Williams 2018).
 
-    One predictor a factor learns its class from the means. `score` is the disentanglement of the
+    One predictor per factor learns its class from the means. `value` is the disentanglement of the
     matrix of importances; `terms` has its completeness and the informativeness: the mean test
     accuracy, whose parts are in `per_factor`.
 
@@ -43,7 +43,7 @@ def dci(
             is the class number of an ordered factor and the class indicators of any other.
         train: Number of train images.
         test: Number of test images.
-        seed: Of the split and the predictor.
+        seed: Seed of the split and the predictor.
 
     Raises:
         ValueError: If there is no such predictor.
@@ -87,7 +87,7 @@ def sap(
         factors: Names; by default the grid's scored factors.
         train: Number of train images.
         test: Number of test images.
-        seed: Of the split.
+        seed: Seed of the split.
     """
     names = codes.factor_names(factors)
     leads = []
@@ -123,7 +123,7 @@ def explicitness(
         factors: Names; by default the grid's scored factors.
         train: Number of train images.
         test: Number of test images.
-        seed: Of the split.
+        seed: Seed of the split.
     """
     names = codes.factor_names(factors)
     influences = []
@@ -159,7 +159,7 @@ def few_label_accuracy(
         predictor: `logistic` regression on standardised means, or `boosting`.
         repeats: How many train sets to draw; the standard errors are over them.
         test: Number of test images.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If there is no such predictor, or too few images for any of the numbers.

@@ -34,7 +34,7 @@ def active_units(codes: Codes, threshold: float = 0.01) -> Score:
 
 
 def gaussian_total_correlation(codes: Codes) -> Score:
-    """Total correlation, in nats, of the normal law with the covariance of the means.
+    """Total correlation, in nats, of the normal distribution with the covariance of the means.
 
     1/2 (sum_j log C_jj - log det C); infinite if a latent is a linear function of the others.
     Constant latents are left out.
@@ -44,7 +44,7 @@ def gaussian_total_correlation(codes: Codes) -> Score:
 
 
 def gaussian_wasserstein_correlation(codes: Codes) -> Score:
-    """Squared Wasserstein-2 distance between the means' normal law and its independent version.
+    """Squared Wasserstein-2 distance between the means' normal fit and its independent version.
 
     2 tr C - 2 tr (D^1/2 C D^1/2)^1/2 with D the diagonal of C; `normalised` divides by tr C.
     """
@@ -83,7 +83,7 @@ def udr(
 
     Args:
         codes: Codes of the run.
-        others: Codes of the same images by other runs: same data and settings, other seeds.
+        others: Codes of the same images by other runs: same data and configuration, other seeds.
         rule: What similarity is. `lasso`: |coefficients| (penalty 0.1) that predict this run's
             standardised latents from the other's; `spearman`: |rank correlation|.
         images: How many images to use.

@@ -1,4 +1,4 @@
-"""From run and study directories to pictures: the paper's figures by number, and a study's page."""
+"""Figures of runs and studies: the paper's figures by number, and a study as one HTML page."""
 
 from isavae.report.numbered_figures import FIGURES, factor_analysis_toy, ica_toy, paper_figures
 from isavae.report.run_figures import RunFigures

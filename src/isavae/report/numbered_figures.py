@@ -1,4 +1,4 @@
-"""The paper's figures by number, from nothing, from a run or from a study."""
+"""The paper's figures by number, drawn from nothing, a run or a study."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ from isavae.toys import (
 )
 
 SERIES = {"5b": ("beta-vae", "isa-vae"), "5c": ("beta-tcvae", "isa-tcvae"), "6": ()}
-"""Which models a trade-off shows; nothing means all of the study."""
+"""The models that a trade-off shows; empty means all of the study."""
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
 FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
@@ -56,7 +56,7 @@ def paper_figures(number: str, *sources: Path) -> Named:
             a run draws its own tree.
 
     Raises:
-        ValueError: There is no such figure, or the source has not what it needs.
+        ValueError: There is no such figure, or the source lacks what it needs.
     """
     if number == "5":
         for part in ("5a", "5b", "5c"):

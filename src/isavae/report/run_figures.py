@@ -1,4 +1,4 @@
-"""The pictures of one run: from a run directory to figures."""
+"""Figures of one run, from its run directory."""
 
 import os
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from isavae.models import VAE
 from isavae.runs import Run
 
 MOST_IMAGES = 50_000
-"""A run is pictured from at most this many images, a seeded random sample of its data set."""
+"""Figures use at most this many images, a seeded random sample of the data set."""
 
 
 @final
@@ -44,7 +44,7 @@ class RunFigures:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], most: int | None = MOST_IMAGES) -> "RunFigures":
-        """Encodes the data set of a run directory.
+        """Encode the data set of a run directory.
 
         Args:
             path: The run directory.
@@ -59,7 +59,7 @@ class RunFigures:
 
     @classmethod
     def of(cls, model: VAE, data: ImageDataset, codes: Codes) -> "RunFigures":
-        """From codes at hand."""
+        """Create from given codes."""
         known = codes.grid is not None and max(codes.grid.sizes) > 1
         return cls(model, data, codes, mig(codes).information if known else None)
 

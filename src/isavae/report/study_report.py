@@ -22,7 +22,7 @@ from isavae.runs import RunConfig
 from isavae.studies import finished, results, select, summarise
 
 FEW = 12
-"""A study of at most this many finished runs has pictures of each; a larger one, of the chosen."""
+"""With at most this many finished runs, all are drawn; otherwise the representative ones."""
 
 Pictures = Literal["auto", "chosen", "all", "none"]
 
@@ -30,7 +30,7 @@ Pictures = Literal["auto", "chosen", "all", "none"]
 @final
 @dataclass(frozen=True)
 class RunCard:
-    """What the page says of one run: its row of the table, why it was chosen, its pictures."""
+    """One run on the page: its row of the table, whether it is representative, its figures."""
 
     row: dict[str, Any]
     chosen: bool
@@ -45,11 +45,11 @@ class RunCard:
 def write_report(
     study: str | Path, out: str | Path | None = None, pictures: Pictures = "auto"
 ) -> Path:
-    """Writes the report of a study and returns where it is.
+    """Write the report of a study; return its path.
 
     Args:
         study: A study directory, or any directory of run directories.
-        out: The file; `report.html` in the directory unless told.
+        out: The file; By default `report.html` in the directory.
         pictures: Which runs are drawn, by latent sheet and traversals: those that the
             representative rule chooses, all that are done, or none; "auto" is all up to twelve.
 

@@ -1,4 +1,4 @@
-// Questions to the server. Every answer says which version of the run it is from.
+// Requests to the server. Every response names the version of the run.
 
 import { unpack } from "./pixels.js";
 

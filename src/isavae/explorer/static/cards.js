@@ -1,4 +1,4 @@
-// A card per subspace: its exponent, what it knows, a pad for two of its latents, a slider for each.
+// A card per subspace: its exponent, its best factors, a pad for two of its latents, a slider for each.
 
 import { groupColour } from "./colours.js";
 import { byId, el, number } from "./dom.js";
@@ -44,8 +44,8 @@ function showUncertainty(band, input, latent) {
     `posterior ${number(image.mean[latent])} plus or minus ${number(image.std[latent])}`);
 }
 
-// The factors that this subspace's latents know more about than those of any other.
-function knows(group) {
+// The factors about which a latent of this subspace is the most informative of all.
+function bestFactors(group) {
   const { insight } = state;
   return insight.factors.flatMap((factor, k) => {
     const shares = insight.normalised.map((row) => row[k]);
@@ -67,24 +67,24 @@ function heading(group) {
     facts.replaceChildren(
       ...explained(group.exponent, "exponent of the subspace", (p) => `p = ${Number(p.toFixed(3))}`),
       ...explained(nats, "sum of I(x; z) over its latents", (sum) => `${number(sum, 1)} nats`));
-    chips.replaceChildren(...(insight ? knows(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
+    chips.replaceChildren(...(insight ? bestFactors(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
   };
   return { node: el("header", {}, el("h3", {}, group.title), facts, chips), follow };
 }
 
 function card(group, k) {
-  const loud = group.latents.filter(isActive);
-  const quiet = group.latents.filter((latent) => !isActive(latent));
+  const used = group.latents.filter(isActive);
+  const unused = group.latents.filter((latent) => !isActive(latent));
   const sliders = new Map(group.latents.map((latent) => [latent, slider(latent)]));
   const rows = (latents) => latents.map((latent) => sliders.get(latent).row);
-  const pad = loud.length > 1 ? buildPad(group.title, loud, groupColour(k)) : null;
+  const pad = used.length > 1 ? buildPad(group.title, used, groupColour(k)) : null;
   const head = heading(group);
   const node = el("article", { class: "card", style: { "--hue": groupColour(k) } },
     head.node,
-    el("div", { class: "body" }, pad?.node, el("div", { class: "sliders" }, rows(loud),
-      quiet.length ? el("details", { class: "folded" },
-        el("summary", {}, `${quiet.length} quiet latent${quiet.length > 1 ? "s" : ""}`), rows(quiet)) : null)));
-  node.classList.toggle("silent", loud.length === 0);
+    el("div", { class: "body" }, pad?.node, el("div", { class: "sliders" }, rows(used),
+      unused.length ? el("details", { class: "folded" },
+        el("summary", {}, `${unused.length} unused latent${unused.length > 1 ? "s" : ""}`), rows(unused)) : null)));
+  node.classList.toggle("silent", used.length === 0);
   const follow = () => {
     for (const each of sliders.values()) each.follow();
     pad?.follow();
@@ -104,9 +104,9 @@ export function startCards() {
   on(["model", "insight"], ({ model }) => {
     cards = model.groups.map(card);
     cards.forEach((each) => each.head.follow());
-    const loud = cards.filter((each) => !each.node.classList.contains("silent"));
+    const used = cards.filter((each) => !each.node.classList.contains("silent"));
     const silent = cards.filter((each) => each.node.classList.contains("silent"));
-    byId("cards").replaceChildren(...[...loud, ...silent].map((each) => each.node));
+    byId("cards").replaceChildren(...[...used, ...silent].map((each) => each.node));
     follow();
   });
   on(["code", "latent", "image", "colourBy"], followSoon);

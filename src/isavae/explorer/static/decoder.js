@@ -1,5 +1,5 @@
 // Decodes what the page shows: the current code, the chosen image's reconstruction and the
-// traversal strip in one call. While a call is under way only the newest wish waits.
+// traversal strip in one call. While a call is under way only the latest request waits.
 
 import * as api from "./api.js";
 import { notice } from "./dom.js";

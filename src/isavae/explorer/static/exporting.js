@@ -1,4 +1,4 @@
-// Taking things along: pictures of the code and of the traversal, the code itself, a link.
+// Export: images of the code and of the traversal, the code itself, a link.
 
 import * as api from "./api.js";
 import { stripCodes, stripValues } from "./decoder.js";

@@ -8,7 +8,7 @@ function cell(latent, share, nats, factor) {
   return el("td", {}, el("button", {
     class: "cell", style: { "--share": share.toFixed(3) }, "data-latent": latent,
     title: `I(${nameOf(latent)}; ${factor}) = ${number(nats)} nats, ${Math.round(100 * share)} % of ${factor}`,
-    "aria-label": `${nameOf(latent)} knows ${Math.round(100 * share)} percent of ${factor}`,
+    "aria-label": `${nameOf(latent)} carries ${Math.round(100 * share)} percent of ${factor}`,
     onclick: () => set({ latent }),
   }, number(share)));
 }
@@ -52,12 +52,12 @@ function contents({ insight, images }) {
   const say = (words) => el("p", { class: "quiet" }, words);
   if (images?.error) return [say("This needs the images that the model was trained on.")];
   if (!insight) return [say("Encoding a sample of images …")];
-  if (!activeLatents().length) return [say("All latents are quiet: none says anything about these images.")];
+  if (!activeLatents().length) return [say("All latents are unused: none carries information about these images.")];
   return [
     el("div", { class: "scroll" }, table(insight)),
     say(insight.factors.length
       ? "Share of each factor's entropy, I(z; v) / H(v), by exact entropies. Click to select."
-      : "The factors of these images are not known; the bars show what each latent says about the image."),
+      : "The factors of these images are not known; the bars show the information of each latent about the image."),
   ];
 }
 

@@ -48,7 +48,7 @@ function gallery() {
     }));
   };
   const again = el("button", { onclick: () => load().catch((e) => notice(e.message)) }, "Others");
-  const box = el("details", {}, el("summary", {}, "Choose from pictures"), grid, again);
+  const box = el("details", {}, el("summary", {}, "Choose from images"), grid, again);
   box.addEventListener("toggle", () => box.open && !grid.children.length && again.click());
   return box;
 }

@@ -10,7 +10,7 @@ function score(line) {
       el("p", { class: "quiet" }, line.meaning)));
 }
 
-// Exponents on a line; 2 is the normal law, below it the peaked, above it the flat ones.
+// Exponents on a line; 2 is the normal distribution; smaller ones are peaked, larger ones flat.
 function exponentPlot(exponents) {
   const values = exponents.flatMap((exponent) => [exponent.value, exponent.start]);
   const [low, high] = [Math.min(1.8, ...values) - 0.05, Math.max(2.4, ...values) + 0.05];

@@ -7,7 +7,7 @@ export const state = {
   images: null, // what is known of its data set; { error } if it cannot be opened
   insight: null, // what its latents do on a sample of images
   code: [], // the latents' values
-  image: null, // the chosen picture with its posterior
+  image: null, // the chosen image with its posterior
   other: null, // a second one
   mix: 0, // 0 is the first, 1 the second
   latent: 0, // the selected latent
@@ -82,7 +82,7 @@ export function isActive(latent) {
   return state.insight?.active[latent] ?? true;
 }
 
-// Latents in the order of their subspaces, the quiet ones left out.
+// Latents in the order of their subspaces, the unused ones left out.
 export function activeLatents() {
   return state.model.groups.flatMap((group) => group.latents).filter(isActive);
 }
