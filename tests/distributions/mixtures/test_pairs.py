@@ -74,3 +74,12 @@ def test_separate_components_far_from_zero_are_told_apart():
     own = torch.distributions.Normal(mean, std).log_prob(z).sum(1)
     excess = own - log_mixture(z, QuadraticNormals.from_normals(mean, std), own)
     assert excess.mean() == pytest.approx(math.log(64), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("offset", "spread", "width", "cancels"),
+    [(0.0, 1.0, 1e-3, False), (1e8, 1.0, 0.1, False), (0.0, 1.0, 1e-7, True)],
+)
+def test_only_a_wide_spread_takes_the_slower_way(offset, spread, width, cancels):
+    _, mean, std = mixture(offset, spread, width)
+    assert QuadraticNormals.from_normals(mean, std).cancel() == cancels
