@@ -1,4 +1,4 @@
-"""Data: drawing, opening, reading a folder of pictures, and batches, each against its floor.
+"""Data: drawing, opening, reading a folder of images, and batches, each against its floor.
 
     python benchmarks/data.py [draw] [folder] [batches]
 
@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from isavae.data import ImageDataset, dsprites, load
 
-PICTURES, BATCH = 20_000, 2048
+IMAGES, BATCH = 20_000, 2048
 
 
 def seconds(function, repeats: int = 1) -> float:
@@ -45,22 +45,22 @@ def draw() -> None:
 
 
 def folder() -> None:
-    place = Path(os.environ["ISAVAE_CACHE"]) / "pictures"
+    place = Path(os.environ["ISAVAE_CACHE"]) / "images"
     place.mkdir()
     cars = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3), dtype=np.uint8)
-    for k in range(PICTURES):
+    for k in range(IMAGES):
         Image.fromarray(cars[k % 64].repeat(4, 0).repeat(4, 1)).save(place / f"{k:05}.png")
     files = sorted(place.iterdir())[:4000]
     cores, ratios = os.cpu_count() or 1, []
     for attempt in range(6):
         alone = len(files) / seconds(lambda: [np.asarray(Image.open(file)) for file in files])
-        rate = PICTURES / seconds(lambda: load(str(place)))
+        rate = IMAGES / seconds(lambda: load(str(place)))
         for kept in place.parent.glob("*.images"):
             kept.unlink()
         if attempt:  # the first warms the page cache
             ratios.append(rate / (alone * cores))
             print(
-                f"{PICTURES:,} PNGs of 64 x 64: {rate:,.0f} images/s; Pillow alone {alone:,.0f} "
+                f"{IMAGES:,} PNGs of 64 x 64: {rate:,.0f} images/s; Pillow alone {alone:,.0f} "
                 f"in one process: {ratios[-1]:.2f} of it times {cores} cores"
             )
     print(f"median of {len(ratios)}: {median(ratios):.2f}")

@@ -14,6 +14,7 @@ from isavae.evaluation import encode_all
 from isavae.explorer.model_file import ModelFile
 from isavae.explorer.uploads import read_upload
 from isavae.runs import Run, RunConfig, TrainedModel, execute
+from isavae.studies.shared_data import open_shared
 
 pytestmark = pytest.mark.system
 
@@ -82,6 +83,7 @@ def test_the_preprocessing_survives_cache_selection_and_resumption(tmp_path, mon
     for _ in range(2):  # read, then opened from the cache
         data = load(f"{folder}[size=8|24, fit=stretch]")
         assert data.preprocessing == data.sample(3, 0).preprocessing == expected
+        assert open_shared(f"{folder}[size=8|24, fit=stretch]").preprocessing == expected
     run = trained(folder, "size=8|24, fit=stretch", tmp_path / "run")
     longer = run.extended(run.config.settings() | {"steps": 5})
     assert execute(longer)

@@ -36,10 +36,10 @@ def read_upload(
 
 
 def to_gif(frames: UInt8[np.ndarray, "n height width channels"], milliseconds: int) -> bytes:
-    """An endless animation there and back again, enlarged to be seen.
+    """An endless animation forth and back, enlarged to at least 128 pixels.
 
     Args:
-        frames: Pictures of 1 or 3 channels.
+        frames: Images of 1 or 3 channels.
         milliseconds: How long each is shown.
     """
     zoom = max(1, GIF_SIDE // max(frames.shape[1:3]))

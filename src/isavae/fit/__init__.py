@@ -1,7 +1,8 @@
 """From a folder of images to a chosen model and its report."""
 
 from isavae.fit.axes import Axis, axes_of
-from isavae.fit.fitting import Fitted, fit_folder
+from isavae.fit.fitted import Fitted
+from isavae.fit.fitting import fit_folder
 from isavae.fit.model_choice import Candidate, candidates, choose
 from isavae.fit.proposal import Proposal, propose
 from isavae.fit.training_images import TrainingImages, read_training_images

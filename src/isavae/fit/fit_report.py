@@ -2,12 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from itertools import groupby
 from string import Template
-from typing import final
 
 import numpy as np
 import torch
@@ -18,7 +16,7 @@ from isavae.data import ImageDataset
 from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
 from isavae.fit.axes import Axis
-from isavae.fit.model_choice import Candidate
+from isavae.fit.fitted import Fitted
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
 
@@ -29,34 +27,23 @@ COLUMNS = 6
 SHEETS = 2
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What the page shows."""
+def render(fitted: Fitted, data: ImageDataset) -> str:
+    """The page.
 
-    model: TrainedModel
-    data: ImageDataset
-    codes: Codes
-    axes: Sequence[Axis]
-    candidates: Sequence[Candidate]
-    chosen: Candidate
-    reasons: tuple[str, ...]
-    sentences: tuple[str, ...]
-    left_out: dict[str, str]
-
-
-def render(findings: Findings) -> str:
-    """The page."""
+    Args:
+        fitted: The result to show.
+        data: The images.
+    """
     template = resources.files("isavae.fit") / "fit_report.html"
     return Template(template.read_text(encoding="utf-8")).substitute(
-        found=_list(findings.sentences),
-        axes=_axes(findings),
-        reconstructions=_reconstructions(findings),
-        samples=_samples(findings.model),
-        candidates=_candidates(findings),
-        exponents=_exponents(findings),
-        decided=_list(findings.reasons),
-        left_out=_left_out(findings.left_out),
+        found=_list(fitted.sentences()),
+        axes=_axes(fitted),
+        reconstructions=_reconstructions(fitted.model, data),
+        samples=_samples(fitted.model),
+        candidates=_candidates(fitted),
+        exponents=_exponents(fitted.model),
+        decided=_list(fitted.reasons),
+        left_out=_left_out(fitted.left_out),
     )
 
 
@@ -64,22 +51,22 @@ def _list(sentences: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def _axes(findings: Findings) -> str:
+def _axes(fitted: Fitted) -> str:
     """A card per subspace, a strip per latent in use."""
     return "".join(
-        f"<section><h3>Subspace {k + 1}</h3>{''.join(_axis(findings, axis) for axis in group)}"
+        f"<section><h3>Subspace {k + 1}</h3>{''.join(_axis(fitted, axis) for axis in group)}"
         "</section>"
-        for k, group in groupby(findings.axes, lambda axis: axis.subspace)
+        for k, group in groupby(fitted.axes, lambda axis: axis.subspace)
     )
 
 
-def _axis(findings: Findings, axis: Axis) -> str:
+def _axis(fitted: Fitted, axis: Axis) -> str:
     # Between the 2 % and 98 % quantiles of this latent's codes: what lies outside was hardly seen.
-    column = findings.codes.mean[:, axis.latent]
+    column = fitted.codes.mean[:, axis.latent]
     low, high = (float(column.quantile(q)) for q in (0.02, 0.98))
     values = torch.linspace(low, high, STEPS)
-    middle = _middle(findings.codes)
-    (images,) = decode_traversals(findings.model.vae, middle, [axis.latent], values)
+    middle = _middle(fitted.codes)
+    (images,) = decode_traversals(fitted.model.vae, middle, [axis.latent], values)
     kind = axis.verdict.replace(" ", "-")
     return (
         f'<figure class="{kind}"><figcaption><b>{axis.name}</b> '
@@ -95,12 +82,9 @@ def _middle(codes: Codes) -> Float[Tensor, "latents"]:
     return codes.mean[distance.argmin()]
 
 
-def _reconstructions(findings: Findings) -> str:
-    data = findings.data
+def _reconstructions(model: TrainedModel, data: ImageDataset) -> str:
     images = data.sample(min(SHEETS * COLUMNS, len(data))).batch(slice(None))
-    pairs = zip(
-        images.split(COLUMNS), reconstruct(findings.model.vae, images).split(COLUMNS), strict=True
-    )
+    pairs = zip(images.split(COLUMNS), reconstruct(model.vae, images).split(COLUMNS), strict=True)
     said = "images above, their reconstructions below"
     return _sheets([(tile(torch.cat(pair), len(pair[0])), said) for pair in pairs])
 
@@ -114,10 +98,10 @@ def _sheets(sheets: Sequence[tuple[np.ndarray, str]]) -> str:
     return f'<div class="sheets">{"".join(_image(*sheet) for sheet in sheets)}</div>'
 
 
-def _candidates(findings: Findings) -> str:
+def _candidates(fitted: Fitted) -> str:
     rows = []
-    for one in sorted(findings.candidates, key=lambda one: (one.beta, one.seed)):
-        mark = ' class="chosen"' if one is findings.chosen else ""
+    for one in sorted(fitted.candidates, key=lambda one: (one.beta, one.seed)):
+        mark = ' class="chosen"' if one is fitted.chosen else ""
         cells = (
             f"{one.beta:g}",
             f"{one.seed}",
@@ -130,9 +114,8 @@ def _candidates(findings: Findings) -> str:
     return "".join(rows)
 
 
-def _exponents(findings: Findings) -> str:
+def _exponents(model: TrainedModel) -> str:
     """The exponents of the trained model, one per inner node of its tree."""
-    model = findings.model
     exponents = getattr(model.vae.prior, "exponents", None)
     if exponents is None:
         return f"<p>The prior {escape(model.config.prior)} is no tree and has no exponents.</p>"

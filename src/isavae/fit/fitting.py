@@ -12,24 +12,23 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
-from isavae.data import ImageDataset, load
+from isavae.data import load
 from isavae.data.own.folder import fingerprint, image_files
 from isavae.evaluation import encode_all
 from isavae.files import atomic_write
-from isavae.fit.axes import Axis, axes_of
+from isavae.fit.axes import axes_of
 from isavae.fit.codes_table import codes_table, write_table
-from isavae.fit.fit_report import Findings, render
-from isavae.fit.model_choice import Candidate, candidates, choose, peers_of
+from isavae.fit.fit_report import render
+from isavae.fit.fitted import Fitted
+from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.proposal import SEEDS, Proposal, propose
 from isavae.fit.schedule import Budget, schedule
 from isavae.fit.training_images import TrainingImages, read_training_images
-from isavae.metrics import Codes
 from isavae.runs import TrainedModel
 from isavae.studies import (
     LocalEngine,
@@ -39,54 +38,6 @@ from isavae.studies import (
     available_cores,
     run_study,
 )
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """The result of `fit_folder`.
-
-    Attributes:
-        model: The chosen model.
-        axes: Its latents in use, the most informative first.
-        codes: The codes of all images.
-        names: The names of all images.
-        candidates: Every finished run whose β has a second one.
-        chosen: The chosen candidate.
-        reasons: What was decided before training, one sentence each.
-        unfinished: The number of runs that did not finish within the budget.
-    """
-
-    model: TrainedModel
-    axes: list[Axis]
-    codes: Codes
-    names: tuple[str, ...]
-    candidates: list[Candidate]
-    chosen: Candidate
-    reasons: tuple[str, ...]
-    unfinished: int
-
-    def sentences(self) -> list[str]:
-        """The results in words."""
-        used = len(self.axes)
-        found = [
-            f"The model with β = {self.chosen.beta:g}, seed {self.chosen.seed}, was chosen without "
-            f"labels: its agreement with other seeds (UDR) is {self.chosen.udr:.2f}.",
-            f"It uses {used} of {self.model.vae.prior.n_latents} latents.",
-        ]
-        for verdict, meaning in (
-            ("stable", "other seeds find the same axes"),
-            ("partly stable", "other seeds find similar axes: check them before you rely on them"),
-            ("not stable", "other seeds find other axes: do not interpret them one by one"),
-        ):
-            named = [axis.name for axis in self.axes if axis.verdict == verdict]
-            if named:
-                found.append(f"{verdict.capitalize()}: {', '.join(named)}; {meaning}.")
-        if self.unfinished:
-            found.append(
-                f"{self.unfinished} runs did not finish within the budget: start again to go on."
-            )
-        return found
 
 
 def fit_folder(
@@ -225,27 +176,13 @@ def _conclude(
         found,
         chosen,
         tuple(decided["reasons"]),
+        decided["left_out"],
         progress.total - progress.done,
     )
     model.save(out / "model.safetensors")
     table = codes_table(fitted.names, codes, model.vae.prior.subspaces)
     for name in ("codes.csv", "codes.parquet"):
         write_table(table, out / name)
-    _write_report(out, fitted, data, decided["left_out"])
-    return fitted
-
-
-def _write_report(out: Path, fitted: Fitted, data: ImageDataset, left_out: dict[str, str]) -> None:
-    findings = Findings(
-        fitted.model,
-        data,
-        fitted.codes,
-        fitted.axes,
-        fitted.candidates,
-        fitted.chosen,
-        (*fitted.reasons,),
-        (*fitted.sentences(),),
-        left_out,
-    )
     with atomic_write(out / "report.html") as file:
-        file.write(render(findings).encode())
+        file.write(render(fitted, data).encode())
+    return fitted

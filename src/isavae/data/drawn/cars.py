@@ -22,9 +22,12 @@ from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 from isavae.data.seeded import uniforms
 
-ROWS, COLUMNS, CELL = 112, 304, 1 / 120  # the chart: height and length of the side view
-SIZE, FINE = 64, 2  # pixels and rays per pixel along one side
-ELEVATIONS = (6, 16, 26, 36)  # degrees
+# The chart: height and length of the side view.
+ROWS, COLUMNS, CELL = 112, 304, 1 / 120
+# Pixels and rays per pixel along one side.
+SIZE, FINE = 64, 2
+# Degrees.
+ELEVATIONS = (6, 16, 26, 36)
 GLASS, TYRE, RIM, PLATE = (0.2, 0.26, 0.33), (0.08, 0.08, 0.09), (0.7, 0.7, 0.72), (0.9, 0.9, 0.85)
 LAMP, BRAKE = (1.0, 0.98, 0.85), (0.8, 0.05, 0.05)
 ONE = torch.ones(())

@@ -20,8 +20,10 @@ from isavae.data.grids import FACES3D as GRID
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 
-SIZE, FINE = 64, 2  # pixels and rays per pixel along one side
-AZIMUTHS = np.linspace(-90, 90, 21)  # degrees; the heads look from right to left
+# Pixels and rays per pixel along one side.
+SIZE, FINE = 64, 2
+# Degrees; the heads look from right to left.
+AZIMUTHS = np.linspace(-90, 90, 21)
 ELEVATIONS = np.linspace(-30, 30, 11)
 LIGHTS = np.linspace(-80, 80, 11)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from isavae.data.seeded import uniforms
 
-CHART = 224  # cells along an edge of the chart of directions
+# Cells along one side of the chart of directions.
+CHART = 224
 
 Trait = Callable[[float, float], Tensor]  # middle and spread -> the next trait of every head
 

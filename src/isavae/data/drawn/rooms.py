@@ -27,15 +27,22 @@ from isavae.data.read_progress import progress
 Field: TypeAlias = Callable[[Tensor], Tensor]  # points (..., 3) -> distances (...)
 
 VIEWS = FactorGrid(GRID.names[3:], GRID.sizes[3:], categories=GRID.categories)
-SIZE, FINE = 64, 3  # pixels and rays per pixel along one side
+# Pixels and rays per pixel along one side.
+SIZE, FINE = 64, 3
 SCALES = np.linspace(0.75, 1.25, 8)
-ORIENTATIONS = np.linspace(-30, 30, 15)  # degrees
+# Degrees.
+ORIENTATIONS = np.linspace(-30, 30, 15)
 
-EYE, HEIGHT, AIM = 7.0, 2.7, 0.9  # the camera: distance, height, and height of what it looks at
-OPEN = 0.36  # half width of the image at distance 1
-WALL = 4.6  # distance of the walls from the middle
-ROUND = 0.06  # radius of the edges
-STEPS = 48  # along a ray
+# The camera: distance, height, and height of what it looks at.
+EYE, HEIGHT, AIM = 7.0, 2.7, 0.9
+# Half width of the image at distance 1.
+OPEN = 0.36
+# Distance of the walls from the middle.
+WALL = 4.6
+# Radius of the edges.
+ROUND = 0.06
+# Steps along a ray.
+STEPS = 48
 SUN = torch.nn.functional.normalize(torch.tensor([-0.45, 1.0, 0.65]), dim=0)
 
 

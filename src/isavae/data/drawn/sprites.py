@@ -19,7 +19,8 @@ from isavae.data.grids import DSPRITES as GRID
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 
-SUBPIXELS = 256  # vertices are snapped to this fraction of a pixel
+# Vertices are snapped to this fraction of a pixel.
+SUBPIXELS = 256
 
 
 def outline(shape: str) -> np.ndarray:

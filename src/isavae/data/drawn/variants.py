@@ -15,7 +15,8 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.drawn.sprites import GRID, dsprites
 from isavae.data.seeded import uniforms
 
-BANK = 1 << 24  # bytes of noise, of which every image uses a stretch of its own
+# Bytes of noise, of which every image uses a stretch of its own.
+BANK = 1 << 24
 
 
 def coloured_dsprites() -> ImageDataset:

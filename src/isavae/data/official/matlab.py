@@ -9,8 +9,10 @@ import numpy as np
 
 from isavae.data.safe_reading import as_refused_file, bounded_gunzip, check, import_extra
 
-HEADER, COMPRESSED = 128, 15  # bytes of a MAT 5 header; the type of a zlib element
-MOST = 24 << 20  # bytes of a whole file, unpacked
+# Bytes of a MAT 5 header; the type of a zlib element.
+HEADER, COMPRESSED = 128, 15
+# Bytes of a whole file, unpacked.
+MOST = 24 << 20
 NORB_TYPES = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
 
 
