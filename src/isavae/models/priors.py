@@ -106,8 +106,9 @@ class LpNestedPrior(Prior):
         learn_scale: whether s is learned.
         lowest_exponent: lower bound of learned exponents.
 
-    >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).readings()
-    {'p1': tensor(2.0000), 'p2': tensor(2.0000)}
+    >>> prior = LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True)
+    >>> {name: round(float(exponent), 4) for name, exponent in prior.readings().items()}
+    {'p1': 2.0, 'p2': 2.0}
     """
 
     def __init__(
