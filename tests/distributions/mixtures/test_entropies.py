@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from isavae.distributions import conditional_entropies, marginal_entropies
 from tests.largest_tensor import LargestTensor
 
 
