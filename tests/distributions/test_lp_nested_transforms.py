@@ -122,7 +122,7 @@ def test_vmap_of_samples(tree):
 COMPILED = """
 import torch
 from isavae.distributions import LpNested, LpTree
-from tests.test_lp_nested_transforms import TREES, log_prob, sums_and_gradients
+from tests.distributions.test_lp_nested_transforms import TREES, log_prob, sums_and_gradients
 
 for text in TREES:
     tree = LpTree.parse(text)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from isavae.distributions import conditional_entropies, marginal_entropies
+from isavae.distributions.mixtures.entropies import _BUDGET
 from tests.largest_tensor import LargestTensor
 
 
