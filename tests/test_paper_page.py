@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isavae.cli.main import VERBS
+from isavae.cli.command_line import VERBS
 from isavae.models import BetaTCVAE
 from isavae.runs import RunConfig
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_one_line_counts_what_was_skipped_and_says_what_to_install():
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_explorer_page.py"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/explorer/test_page.py"],
         cwd=ROOT, env=os.environ | {"PATH": ""}, capture_output=True, text=True,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout
@@ -20,7 +20,7 @@ def test_one_line_counts_what_was_skipped_and_says_what_to_install():
 
 
 def test_every_skip_says_what_it_needs():
-    texts = {path.name: path.read_text() for path in (ROOT / "tests").glob("test_*.py")}
+    texts = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
     skips = r"(?:mark\.skipif|pytest\.skip|importorskip)\((?:[^()]|\([^()]*\))*\)"
     found = [s for n, t in texts.items() if n != Path(__file__).name for s in re.findall(skips, t)]
     assert len(found) >= 10

@@ -51,21 +51,7 @@ BANNED = {
     r"\bthe processor\b": "the CPU",
 }
 # Public text that is checked for banned words.
-CHECKED = (
-    "src/isavae/studies src/isavae/cli/studies.py src/isavae/cli/study_plan.py "
-    "src/isavae/cli/study_progress.py src/isavae/cli/step_progress.py examples benchmarks "
-    "docs/studies.md docs/architecture.md CONTRIBUTING.md CHANGELOG.md README.md Makefile"
-).split()
-# Names that still hide a module.
-HIDDEN = {
-    "cli: main",
-    "data/official: download",
-    "figures: orientation",
-    "figures: panels",
-    "figures: reconstructions",
-    "figures: traversals",
-    "metrics: mig",
-}
+CHECKED = "src docs examples benchmarks README.md CONTRIBUTING.md CHANGELOG.md Makefile".split()
 TEXTS = {".py", ".md", ".html", ".js", ".css", ".j2", ".yaml", ""}
 
 
@@ -121,14 +107,15 @@ def test_optional_packages_are_imported_in_their_homes():
 def test_no_name_of_a_face_hides_a_module():
     """`isavae.metrics.mig` must be one thing: a function, or the module that holds it."""
     offenders = []
-    for face in sorted(SOURCE.rglob("__init__.py")):
+    faces = [face for face in sorted(SOURCE.rglob("__init__.py")) if face.parent != SOURCE]
+    for face in faces:  # isavae itself gives modules on purpose
         modules = {path.stem for path in face.parent.iterdir() if path != face}
         for node in ast.parse(face.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
                 hidden = modules & set(ast.literal_eval(node.value))
                 where = face.parent.relative_to(SOURCE)
                 offenders += [f"{where}: {name}" for name in sorted(hidden)]
-    assert not set(offenders) - HIDDEN, "\n".join(offenders)
+    assert not offenders, "\n".join(offenders)
 
 
 def public_text(file: Path) -> Iterator[tuple[int, str]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.data import DATASETS, load
 from isavae.data.catalog import parse_choices
 

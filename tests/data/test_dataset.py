@@ -181,7 +181,7 @@ def test_a_named_data_set_feeds_a_loader():
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch's
 def test_an_image_can_be_shown():
-    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib: make setup")
     data = ImageDataset.from_arrays(pictures(n=2))
     figure, axes = pyplot.subplots()
     shown = axes.imshow(data[0][0])

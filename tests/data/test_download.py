@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from isavae.data import download
-from isavae.data.official.download import ATTEMPTS, fetch
 from isavae.data.official.files import PublishedFile
+from isavae.data.official.transfer import ATTEMPTS, fetch
 
 pytestmark = pytest.mark.system
 

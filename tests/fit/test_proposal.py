@@ -135,7 +135,7 @@ def test_pictures_are_described_as_they_are():
 
 
 def foreseen(configs, *, workers, images):
-    cost = Cost(2.0, 0.01, 1.0, 0.0, 0.0, 0.0, 0.0)
+    cost = Cost(2.0, 0.01, 1.0, 0.0, 0.0, 0.0)
     return StudyEstimate(tuple(RunEstimate(RunConfig(), 1, cost) for _ in configs), workers)
 
 

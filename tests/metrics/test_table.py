@@ -147,7 +147,8 @@ def test_only_what_the_codes_do_not_allow_is_skipped(monkeypatch):
     monkeypatch.setitem(METRICS, "irs", replace(METRICS["irs"], function=broken))
     with pytest.raises(ValueError, match="a fault in the score"):
         evaluate(hand_made.overlapping(), "supervised")
-    unlabelled = replace(hand_made.overlapping(), grid=None)
+    labelled = hand_made.overlapping()
+    unlabelled = Codes(labelled.mean, labelled.log_std)
     assert "irs" in evaluate(unlabelled, "supervised").skipped
     with pytest.raises(NotApplicable, match="irs needs labels"):
         evaluate(unlabelled, "irs")

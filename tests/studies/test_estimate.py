@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.runs import RunConfig, build_model
 from isavae.studies import (
     LocalEngine,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.studies import RunRecord, Study, StudyDirectory
 from tests.study_runs import tiny_study
 

@@ -251,7 +251,7 @@ def _setting_error(error: ValidationError, model: type[BaseModel]) -> SettingErr
     name = ".".join(str(part) for part in first["loc"])
     setting = str(first["loc"][0]) if first["loc"] else None
     if first["type"] == "extra_forbidden":
-        message = f"{name!r} is no setting; the settings are {', '.join(model.model_fields)}"
+        message = f"{name!r} is not a setting; the settings are {', '.join(model.model_fields)}"
     elif first["type"] == "value_error":
         message = ": ".join(filter(None, [name, str(first["ctx"]["error"])]))
     else:

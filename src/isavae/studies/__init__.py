@@ -17,7 +17,7 @@ from isavae.studies.planned_run import PlannedRun, run_id
 from isavae.studies.study import Study, shipped_studies
 from isavae.studies.study_directory import RunRecord, StudyDirectory
 from isavae.studies.study_file import Resources
-from isavae.studies.tables import group_columns, model_name, results, select, summarise
+from isavae.studies.tables import finished, group_columns, model_name, results, select, summarise
 
 if TYPE_CHECKING:
     from isavae.studies.engines import RayEngine
@@ -38,6 +38,7 @@ __all__ = [
     "StudyEstimate",
     "StudyProgress",
     "available_cores",
+    "finished",
     "group_columns",
     "kind_of",
     "model_name",

@@ -9,7 +9,7 @@ import time
 import polars as pl
 import pytest
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.studies import LocalEngine, Study, StudyDirectory, results, run_study
 from tests.study_runs import (
     check_tidy,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.studies import LocalEngine, Resources, Study, StudyDirectory, run_study
 from isavae.studies.engines import Job, Outcome
 from tests.study_runs import check_tidy, note_drawings, outcome, quiet_ray, tiny_study

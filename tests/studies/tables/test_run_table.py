@@ -9,7 +9,7 @@ from statistics import mean, quantiles, stdev
 import polars as pl
 import pytest
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.studies import group_columns, results, summarise
 from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
 
-from isavae.cli.main import main
+from isavae.cli.command_line import main
 from isavae.metrics import Codes
 from isavae.studies import results, select
 from isavae.studies.engines import Job, run_job

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from isavae.data.cache import read, write, write_reference
 from isavae.data.dataset import ImageDataset
-from isavae.data.official.download import WrongHashError, fetch, has_hash
 from isavae.data.official.files import OFFICIAL, PublishedDataset, PublishedFile
+from isavae.data.official.transfer import WrongHashError, fetch, has_hash
 from isavae.data.places import cache_file, cache_folder
 from isavae.data.read_progress import progress
 

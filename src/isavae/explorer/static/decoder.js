@@ -15,7 +15,7 @@ export function stripCodes() {
   return stripValues().map((value) => state.code.with(state.latent, value));
 }
 
-// Runs `work` again and again as long as somebody asked meanwhile, never twice at once.
+// Runs `work` again and again for as long as new requests arrive, one call at a time.
 export function latestWins(work) {
   let running = false;
   let wanted = false;

@@ -1,4 +1,4 @@
-// The state in the address' fragment: it survives a reload and can be sent to somebody.
+// The state in the address' fragment: it survives a reload and can be shared.
 
 import { on, state } from "./state.js";
 
