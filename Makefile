@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[data,metrics,report,explore]'
@@ -45,7 +45,7 @@ bench-peers: .venv-peers/.done  ## a training step against pythae's, in an envir
 	.venv-peers/bin/python benchmarks/peers.py
 
 .venv-peers/.done: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-peers
+	"$(PYTHON)" -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable . pythae==0.1.2
 	@touch $@
