@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from isavae.metrics.decomposition import elbo_decomposition
+from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, jemmig, mig, robust_mig
 from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import subspace_mig
-from isavae.metrics.supervised import dci, explicitness, few_label_accuracy, sap
+from isavae.metrics.supervised import dci, explicitness, sap
 from isavae.metrics.unsupervised import (
     active_units,
     agreement,

@@ -169,15 +169,19 @@ def factor_columns(codes: Codes, factors: Sequence[str] | None) -> list[Factor]:
     return [codes.factor(name) for name in codes.factor_names(factors)]
 
 
+def information_about(
+    columns: list[Factor], mutual: Float[Tensor, "rows factors"], **others: Tensor
+) -> Information:
+    """`Information` about some factors; `others` are its optional fields."""
+    entropies = torch.tensor([column.entropy for column in columns], dtype=torch.float64)
+    return Information(mutual, entropies, tuple(column.name for column in columns), **others)
+
+
 def _information(columns: list[Factor], before: list[Tensor], after: list[Tensor]) -> Information:
     """From H(z_j) and H(z_j | v_k) for each factor."""
-    conditional = torch.stack(after, dim=1)
-    return Information(
-        mutual=torch.stack(before, dim=1) - conditional,
-        factor_entropies=torch.tensor([c.entropy for c in columns], dtype=torch.float64),
-        factors=tuple(column.name for column in columns),
-        conditional_entropies=conditional,
-    )
+    given = torch.stack(after, dim=1)
+    mutual = torch.stack(before, dim=1) - given
+    return information_about(columns, mutual, conditional_entropies=given)
 
 
 def _position(mask: Tensor, known: list[Tensor]) -> int:

@@ -118,7 +118,10 @@ def importance_by_lasso(parts: Split, ordered: bool, seed: int, alpha: float = 0
 def lasso_coefficients(
     x: Float[np.ndarray, "n inputs"], y: Float[np.ndarray, "n outputs"], alpha: float
 ) -> Float[np.ndarray, "inputs outputs"]:
-    """|coefficients| of the lasso that predicts y from x, both standardised."""
+    """|coefficients| of the lasso that predicts y from x, both standardised here."""
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = (StandardScaler().fit_transform(values) for values in (x, y))
     return np.abs(np.atleast_2d(lasso(alpha).fit(x, y).coef_)).T
 
 
