@@ -1,4 +1,4 @@
-"""`Codes`: posterior means and log-stds with the factors of their images; all that a score sees."""
+"""`Codes`: posterior means and log-stds with the factors of their images, the input of scores."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from isavae.metrics.codes import Codes, NotApplicable
-from isavae.metrics.predictors import histogram_boosting, logistic_regression
+from isavae.metrics.predictors import correct, histogram_boosting, logistic_regression
 from isavae.metrics.samples import Split, split
 from isavae.metrics.score import Score
 
@@ -80,6 +80,4 @@ def few_label_accuracy(
 def _accuracy(model, parts: Split) -> float:
     if len(np.unique(parts.train_y)) == 1:  # too few labels to have seen a second class
         return float(np.mean(parts.test_y == parts.train_y[0]))
-    return float(
-        np.mean(model.fit(parts.train_x, parts.train_y).predict(parts.test_x) == parts.test_y)
-    )
+    return float(correct(model, parts).mean())

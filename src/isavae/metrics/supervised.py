@@ -10,6 +10,7 @@ from isavae.metrics.codes import Codes
 from isavae.metrics.importance import completeness, disentanglement
 from isavae.metrics.predictors import (
     IMPORTANCES,
+    correct,
     logistic_regression,
     support_vectors,
 )
@@ -53,9 +54,9 @@ def dci(
     columns = []
 
     def informativeness(name: str, parts: Split) -> Float[np.ndarray, "test"]:
-        importance, correct = IMPORTANCES[predictor](parts, name in ordered, seed)
+        importance, quality = IMPORTANCES[predictor](parts, name in ordered, seed)
         columns.append(torch.from_numpy(np.asarray(importance, dtype=np.float64)))
-        return correct
+        return quality
 
     score = _mean_over_factors(informativeness, codes, factors, train, test, seed)
     matrix = torch.stack(columns, dim=1)
@@ -90,7 +91,8 @@ def sap(
     """
 
     def lead(name: str, parts: Split) -> Float[np.ndarray, "test"]:
-        right = np.stack([_read_by_one(parts, j) for j in range(codes.latents)])
+        singles = [parts.with_latent(j) for j in range(codes.latents)]
+        right = np.stack([correct(support_vectors(), single) for single in singles])
         right = np.concatenate([right, np.zeros((1, right.shape[1]))])  # a second latent that fails
         best, second = np.argsort(-right.mean(axis=1), kind="stable")[:2]
         return right[best] - right[second]
@@ -124,13 +126,6 @@ def explicitness(
         return _auc(model.predict_proba(parts.test_x), parts.test_y, model.classes_)
 
     return _mean_over_factors(area, codes, factors, train, test, seed)
-
-
-def _read_by_one(parts: Split, latent: int) -> Float[np.ndarray, "test"]:
-    """Which test images a support vector machine on one latent gets right."""
-    x, new = parts.train_x[:, [latent]], parts.test_x[:, [latent]]
-    model = support_vectors().fit(x, parts.train_y)
-    return (model.predict(new) == parts.test_y).astype(np.float64)
 
 
 def _auc(

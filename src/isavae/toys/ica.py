@@ -43,7 +43,7 @@ class StudentICA:
         dof: ν, degrees of freedom; the paper's experiment has 3.5.
 
     Raises:
-        ValueError: Noise, scale or dof is not positive.
+        ValueError: If noise, scale or dof is not positive.
 
     Examples:
         >>> model = StudentICA(directions(0, 60, 120), noise=0.3)
@@ -66,7 +66,7 @@ class StudentICA:
             )
 
     def sample(self, n: int, seed: int) -> Float[Tensor, "n data"]:
-        """Data of the model."""
+        """Draw data from the model."""
         rng = np.random.default_rng(seed)
         data, components = self.weights.shape
         z = self.scale * rng.standard_t(self.dof, (n, components))
