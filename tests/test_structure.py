@@ -34,7 +34,7 @@ HOMES = {
     "ray": "studies/engines/ray.py",
     "requests": "data/official",
     "s3fs": "",
-    "scipy": "data/official metrics",
+    "scipy": "data/official metrics toys",
     "sklearn": "estimator metrics",
     "starlette": "explorer",
     "tensorboard": "studies/tracking.py",

@@ -68,6 +68,17 @@ def test_one_image_has_neither_index_information_nor_correlation():
     assert within(found.terms["dimension_wise_kl"], expected, found.standard_error)
 
 
+def test_narrow_posteriors_in_float32_have_the_kl_of_the_closed_form():
+    mean = torch.tensor([[3.0, -2.0], [1.0, 5.0]])
+    codes = Codes(mean, torch.full((2, 2), -15.0))
+    found = elbo_decomposition(codes, Normal(torch.zeros(2), 1.0))
+    posterior = Normal(mean.double(), torch.tensor(-15.0).double().exp())
+    prior = Normal(torch.tensor(0.0).double(), 1.0)
+    expected = torch.distributions.kl_divergence(posterior, prior).sum(1).mean().item()
+    assert abs(found.value - expected) < 4.5 * found.standard_error
+    assert found.standard_error < 0.01
+
+
 def test_images_told_apart_give_log_n_nats():
     codes = hand_made.codes(hand_made.factor_columns())
     found = elbo_decomposition(codes, Normal(torch.zeros(3).double(), 1.0), samples=100)

@@ -146,4 +146,4 @@ def test_a_prior_of_one_exponent_is_its_family():
     tree, family = build_prior("4[z, z, z]")(), build_prior("gennorm(4)", 3)()
     torch.testing.assert_close(tree.log_prob(z), family.log_prob(z))
     assert isinstance(build_prior("isa"), LpNestedPrior)
-    assert math.isclose(build_prior("isa").scale.item(), 1.0)
+    assert math.isclose(build_prior("isa")().scale.item(), 1.0)

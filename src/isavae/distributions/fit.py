@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.distributions.lp_nested import LpNested
-from isavae.distributions.tree import LEAF, LpTree
+from isavae.distributions.tree import LpTree
 
 
 @final
@@ -194,7 +194,7 @@ def _standard_errors(
 
 
 def _free_exponents(tree: LpTree, fixed: Sequence[int]) -> Tensor:
-    arities = [arity for arity in tree.arities if arity != LEAF]
+    arities = [tree.arities[position] for position in tree.inner]
     if not set(fixed) <= set(range(len(arities))):
         raise ValueError(
             f"Fixed exponents must be positions below {len(arities)}, not {list(fixed)}: count the "

@@ -130,7 +130,7 @@ class GeneralizedNormal(Distribution):
         dtype = torch.promote_types(value.dtype, self.p.dtype)
         value, p = torch.broadcast_tensors(value.double(), self.p.double())
         tail = torch.minimum(value, 1 - value)
-        low, high = torch.full_like(p, -100.0), math.log(1000) / p  # e^-1000 is no double
+        low, high = torch.full_like(p, -100.0), math.log(1000) / p  # e^-1000 underflows
         for _ in range(70):
             middle = (low + high) / 2
             beyond = torch.special.gammaincc(1 / p, (p * middle).exp()) / 2 > tail

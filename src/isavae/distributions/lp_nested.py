@@ -1,6 +1,5 @@
 """`LpNested`: the Lp-nested symmetric distribution of a tree (Eqs. 7, 8, 11; Algorithm 1)."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,23 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import hardtanh
 
 from isavae.distributions import norms
-from isavae.distributions.parameters import (
-    as_tensors,
-    batch_shape_of,
-    check_not_nan,
-    check_positive,
-    check_width,
-)
-from isavae.distributions.radial import check_radial, radial_expectation
+from isavae.distributions.parameters import as_parameters, check_not_nan, check_width
+from isavae.distributions.radial import entropy_in_shape, log_shape, log_shape_of_eq_11
 from isavae.distributions.tree import LpTree
 from isavae.distributions.tree_index import index_of, working_dtype
-
-# e^700 is the edge of float64, e^88 of float32. Capping the logarithm of f^p0 there keeps the
-# gradient of a power that overflows free of ∞·0.
-_LARGEST_LOG = {torch.float64: 700.0, torch.float32: 88.0}
 
 
 class LpNested(Distribution):
@@ -45,7 +33,7 @@ class LpNested(Distribution):
         exponents: Replaces the tree's exponents: one per inner node in preorder, on the last axis.
             It may require a gradient.
         radial: A distribution over the positive numbers for f(z), in place of Eq. 11.
-        validate_args: As for every torch distribution; `False` saves the checks, which copy values
+        validate_args: As in every torch distribution; `False` skips the checks, which copy values
             from the device.
 
     Raises:
@@ -78,20 +66,15 @@ class LpNested(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         self.tree = LpTree.parse(tree) if isinstance(tree, str) else tree
-        self.exponents, self.scale = as_tensors(self.tree, scale, exponents, radial)
         self.radial = radial
-        batch = batch_shape_of(self.exponents, self.scale, radial)
         check = Distribution._validate_args if validate_args is None else validate_args
-        if check:
-            check_positive("exponents", self.exponents)
-            check_positive("scale", self.scale)
-        if radial is not None:
-            check_radial(radial, scale)
-        self._prepare()
-        super().__init__(batch, torch.Size([self.tree.n]), validate_args=False)
-        self._validate_args = check
+        given = (self.tree, scale, exponents, radial)
+        self.exponents, self.scale, batch_shape = as_parameters(*given, check=check)
+        self._prepare(batch_shape, check)
 
-    def _prepare(self) -> None:
+    def _prepare(self, batch_shape: torch.Size, validate_args: bool) -> None:
+        Distribution.__init__(self, batch_shape, torch.Size([self.tree.n]), validate_args=False)
+        self._validate_args = validate_args
         self._index = index_of(self.tree, self.exponents.device)
         # A graph is differentiated only once: with learned parameters, every call builds its own.
         learned = self.exponents.requires_grad or self.scale.requires_grad
@@ -165,22 +148,16 @@ class LpNested(Distribution):
         check_width(value, self.tree)
         p, log_s, log_normaliser = self._known_constants or self._constants()
         log_norm = norms.log_norm(value, p, self._index)
-        log_prob = log_normaliser + self._log_shape(log_norm, p[..., 0], log_s)
-        log_prob = log_prob.to(self._result_dtype(value))
-        # NaN leaves make NaN results, and there are fewer of those to check.
+        shape = (
+            log_shape_of_eq_11(log_norm, p[..., 0], log_s)
+            if self.radial is None
+            else log_shape(self.radial, log_norm, self.tree.n)
+        )
+        log_prob = (log_normaliser + shape).to(self._result_dtype(value))
+        # A NaN leaf makes the result NaN, and there are fewer results to check.
         if self._validate_args and bool(log_prob.isnan().any()):
             check_not_nan(value)
         return log_prob
-
-    def _log_shape(self, log_norm: Tensor, p0: Tensor, log_s: Tensor) -> Tensor:
-        """The part of Eq. 7 that depends on z."""
-        if self.radial is None:
-            log_power = p0 * log_norm - log_s
-            # As a clamp, whose gradient takes four kernels instead of one.
-            return -hardtanh(log_power, -math.inf, _LARGEST_LOG[p0.dtype]).exp()
-        # Below this radius a slope of log ψ0, of the order 1/v, would overflow.
-        v = log_norm.exp().clamp_min(torch.finfo(p0.dtype).tiny ** 0.75)
-        return self.radial.log_prob(v) - (self.tree.n - 1) * log_norm
 
     def _result_dtype(self, z: Tensor | None = None) -> torch.dtype:
         dtype = torch.promote_types(self.exponents.dtype, self.scale.dtype)
@@ -220,10 +197,7 @@ class LpNested(Distribution):
         if self.radial is None:
             entropy = self.tree.n / p[..., 0] - self._constants()[-1]
         else:
-            others = self.tree.n - 1
-            of_radius = radial_expectation(
-                self.radial, lambda log_v, log_psi: others * log_v - log_psi
-            )
+            of_radius = entropy_in_shape(self.radial, self.tree.n)
             entropy = of_radius + norms.log_surface(p, self._index)
         return entropy.to(self._result_dtype()).expand(self.batch_shape)
 
@@ -241,9 +215,8 @@ class LpNested(Distribution):
         """
         if self.radial is not None:
             raise NotImplementedError(
-                "A mode needs the radial distribution of Eq. 11. Under another, the densest points "
-                f"are a whole sphere f(z) = v, or 0 at a pole of the density; here it is "
-                f"{self.radial}: compare log_prob along a ray instead."
+                f"A mode needs the radial distribution of Eq. 11, not {self.radial}, under which a "
+                "whole sphere f(z) = v may be densest: compare log_prob along a ray instead."
             )
         return self.mean
 
@@ -266,9 +239,7 @@ class LpNested(Distribution):
         new.exponents = self.exponents.expand(batch_shape + self.exponents.shape[-1:])
         new.scale = self.scale.expand(batch_shape)
         new.radial = self.radial.expand(batch_shape) if self.radial else None
-        new._prepare()
-        Distribution.__init__(new, batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
+        new._prepare(batch_shape, self._validate_args)
         return new
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from isavae.distributions.tree import LEAF, LpTree
 
 _CHUNK = 256  # points at a time: bounds the memory of the Fourier sum
 _STEP = 0.08  # log|z| / unit lives on (-40, 20) to 16 digits, and 2π / 0.08 = 78 covers that
-_NEAREST = 1e-6  # below, in units, the sum loses the digits that 1/y asks for
+_NEAREST = 1e-6  # below, in units, 1/y amplifies the rounding of the sum
 
 
 def leaf_density(
@@ -158,14 +158,13 @@ def _gamma_ratio(n: int, p: Tensor, m: Tensor) -> Tensor:
 
 def _path(tree: LpTree, leaf: int) -> list[tuple[int, int, int]]:
     """(which inner node, leaves below, leaves below the next) from the root down to the leaf."""
-    inner = [i for i, arity in enumerate(tree.arities) if arity != LEAF]
     path, node = [], 0
     while tree.arities[node] != LEAF:
         for child in tree.children[node]:
             if leaf < tree.leaf_counts[child]:
                 break
             leaf -= tree.leaf_counts[child]
-        path.append((inner.index(node), tree.leaf_counts[node], tree.leaf_counts[child]))
+        path.append((tree.inner.index(node), tree.leaf_counts[node], tree.leaf_counts[child]))
         node = child
     return path
 

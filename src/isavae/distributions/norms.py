@@ -1,9 +1,9 @@
 """Recursions over a tree: f(z), log S_f(1), exact draws and second moments.
 
 All are vectorised over nodes of one shape, and run on logarithms in float64 (float32 where the
-device has none): f^p0 amplifies a rounding of log|z| by p0 log f, which float32 cannot carry for
-the exponents up to 100 and |z| up to 1e30 that this file promises, and in logarithms no power over-
-or underflows on the way.
+device has none): f^p0 amplifies a rounding of log|z| by p0 log f, which float32 cannot hold for
+the supported range, exponents up to 100 and |z| up to 1e30, and in logarithms no power overflows or
+underflows.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.autograd import Function
 
 from isavae.distributions.tree_index import Level, TreeIndex, index_first, sweep_down
 
-# Leaves of so many numbers, with their powers and shares, stay in a CPU's cache.
+# A block of this many leaves, with their powers and shares, stays in a CPU's cache.
 _BLOCK = 2**18
 
 
@@ -41,7 +41,7 @@ def _log_norm(z: Tensor, exponents: Tensor, index: TreeIndex) -> Tensor:
 
 
 class _Sweep:
-    """The values of all nodes, from the leaves to the root, and how the root's depends on them.
+    """The values of all nodes, from the leaves to the root, and the derivatives of the root's.
 
     `logs` are the logarithms of the values, level by level; `weights` those of the children, as
     shares of the largest child's power, and `totals` their sums.
@@ -71,7 +71,7 @@ class _Sweep:
     def slopes(self, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
         """Derivatives of log f in the leaves and in the exponents; empty if not wanted.
 
-        That in log|z_j| is the product of the shares v_k^p / Σ v^p on the way to j.
+        The derivative in log|z_j| is the product of the shares v_k^p / Σ v^p on the path to j.
         """
         of_nodes: dict[int, Tensor] = {}
 
@@ -97,10 +97,10 @@ class _Sweep:
 
 
 class _LogNorm(Function):
-    """log f with its slopes, which are computed along with the value, while its parts are cached.
+    """log f and its slopes, computed together while the intermediate values are in the cache.
 
-    Written by hand since memory traffic is what counts: plain operations leave a dozen arrays of
-    the size of z behind for the gradient, this leaves one.
+    Written by hand because memory traffic dominates: autograd would keep a dozen arrays of the size
+    of z for the gradient, this keeps one.
     """
 
     generate_vmap_rule = True

@@ -6,13 +6,23 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from isavae.distributions.radial import check_radial
 from isavae.distributions.tree import LpTree
 
 
-def as_tensors(
-    tree: LpTree, scale: Tensor | float | int, exponents: Tensor | None, radial: Distribution | None
-) -> tuple[Tensor, Tensor]:
-    """Exponents and scale as tensors of the precision and device of those given as tensors."""
+def as_parameters(
+    tree: LpTree,
+    scale: Tensor | float | int,
+    exponents: Tensor | None,
+    radial: Distribution | None,
+    *,
+    check: bool,
+) -> tuple[Tensor, Tensor, torch.Size]:
+    """Exponents, scale and the batch shape of all parameters.
+
+    Numbers become tensors of the precision and device of those given as tensors. `check` also
+    checks values, which copies them from the device.
+    """
     given = (exponents, scale, radial.mean if radial else None)
     like = next((x for x in given if isinstance(x, Tensor)), torch.empty(()))
     if exponents is None:
@@ -23,13 +33,17 @@ def as_tensors(
             f"per inner node, not a tensor of shape {tuple(exponents.shape)}: list them in "
             "preorder, as in tree.exponents."
         )
-    if not isinstance(scale, Tensor):
-        scale = exponents.new_full((), scale)
-    return exponents, scale
+    scales = scale if isinstance(scale, Tensor) else exponents.new_full((), scale)
+    batch_shape = _batch_shape(exponents, scales, radial)
+    if check:
+        _check_positive("exponents", exponents)
+        _check_positive("scale", scales)
+    if radial is not None:
+        check_radial(radial, scale)
+    return exponents, scales, batch_shape
 
 
-def batch_shape_of(exponents: Tensor, scale: Tensor, radial: Distribution | None) -> torch.Size:
-    """The batch shape of all parameters together."""
+def _batch_shape(exponents: Tensor, scale: Tensor, radial: Distribution | None) -> torch.Size:
     shapes = (exponents.shape[:-1], scale.shape, radial.batch_shape if radial else torch.Size())
     try:
         return torch.broadcast_shapes(*shapes)
@@ -41,8 +55,7 @@ def batch_shape_of(exponents: Tensor, scale: Tensor, radial: Distribution | None
         ) from problem
 
 
-def check_positive(name: str, x: Tensor) -> None:
-    """Raise a ValueError unless every entry is positive and finite."""
+def _check_positive(name: str, x: Tensor) -> None:
     wrong = x.detach()[~((x > 0) & (x < math.inf))]
     if len(wrong):
         raise ValueError(

@@ -1,16 +1,19 @@
-"""Radial distributions in place of Eq. 11: validation, and expectations by quadrature."""
+"""Radial distributions: that of Eq. 11, and others, whose expectations take quadrature."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
+from torch.nn.functional import hardtanh
 
 _NODES = 2001
 _WIDEST = 8.0  # sinh(8) = 1500 standard deviations of log v
 _MASS_TOLERANCE = 1e-4
+# e^700 is the edge of float64, e^88 of float32. Capping the logarithm of f^p0 there keeps the
+# gradient of a power that overflows free of ∞·0.
+_LARGEST_LOG = {torch.float64: 700.0, torch.float32: 88.0}
 
 
 def check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
@@ -30,25 +33,35 @@ def check_radial(radial: Distribution, scale: Tensor | float | int) -> None:
         )
 
 
-def radial_expectation(radial: Distribution, h: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """E h(log v, log ψ(v)) of the distribution ψ, differentiable in its parameters.
+def log_shape_of_eq_11(log_v: Tensor, p0: Tensor, log_s: Tensor) -> Tensor:
+    """-v^p0 / s, the part of Eq. 7 that depends on v = f(z), under the distribution of Eq. 11."""
+    log_power = p0 * log_v - log_s
+    # As a clamp, whose gradient takes four kernels instead of one.
+    return -hardtanh(log_power, -math.inf, _LARGEST_LOG[p0.dtype]).exp()
 
-    Args:
-        radial: ψ.
-        h: Function of log v and log ψ(v), both (nodes, *batch), to (nodes, *batch).
+
+def log_shape(radial: Distribution, log_v: Tensor, n: int) -> Tensor:
+    """Log ψ(v) - (n - 1) log v, the part of Eq. 7 that depends on v = f(z), for another ψ."""
+    # Below this radius a slope of log ψ, of the order 1/v, would overflow.
+    v = log_v.exp().clamp_min(torch.finfo(log_v.dtype).tiny ** 0.75)
+    return radial.log_prob(v) - (n - 1) * log_v
+
+
+def entropy_in_shape(radial: Distribution, n: int) -> Tensor:
+    """E [(n - 1) log v - log ψ(v)], the entropy of Eq. 7 but for log S_f(1).
 
     Raises:
         ValueError: If the quadrature of ψ is not 1, as for distributions with an edge.
     """
     log_v, log_density, weights = radial_nodes(radial)
-    return (weights * h(log_v, log_density)).sum(0)
+    return (weights * ((n - 1) * log_v - log_density)).sum(0)
 
 
 def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Tensor, Tensor]:
     """Log v, log ψ(v) and weights, each (nodes, *batch), of a quadrature under the distribution ψ.
 
-    The trapezoidal rule in τ, where log v = centre + width · sinh τ: about nine digits (in float32
-    its own) for a smooth density with finite mean and variance.
+    The trapezoidal rule in τ, where log v = centre + width · sinh τ. It gives about nine digits, or
+    the precision of float32, for a smooth density with finite mean and variance.
 
     Raises:
         ValueError: If the weights do not sum to 1, as for distributions with an edge.
@@ -62,7 +75,7 @@ def radial_nodes(radial: Distribution, count: int = _NODES) -> tuple[Tensor, Ten
     slopes = width * tau.cosh() * (2 * _WIDEST / (count - 1))
     v = log_v.exp().to(dtype)
     # Outside the support, and where the density over- or underflows, nothing is counted, and no
-    # gradient passes; the mass tells whether something is missing.
+    # gradient passes; the total mass shows whether something is missing.
     with torch.no_grad():
         v = torch.where(radial.support.check(v), v, radial.mean)  # pyrefly: ignore
         counted = radial.log_prob(v).isfinite() & (v == log_v.exp().to(dtype))

@@ -47,10 +47,9 @@ class LpTree:
                     "(2 is the Euclidean norm)."
                 )
         _check_one_tree(self.arities)
-        inner = sum(arity != LEAF for arity in self.arities)
-        if len(self.exponents) != inner:
+        if len(self.exponents) != len(self.inner):
             raise ValueError(
-                f"A tree must have one exponent per inner node, here {inner}, not "
+                f"A tree must have one exponent per inner node, here {len(self.inner)}, not "
                 f"{len(self.exponents)}: list them in preorder."
             )
 
@@ -147,23 +146,23 @@ class LpTree:
         return self.arities.count(LEAF)
 
     @cached_property
+    def inner(self) -> tuple[int, ...]:
+        """Positions of the inner nodes among all nodes, in preorder."""
+        return tuple(i for i, arity in enumerate(self.arities) if arity != LEAF)
+
+    @cached_property
     def leaf_counts(self) -> tuple[int, ...]:
         """Leaves below every node, in preorder; 1 for a leaf."""
         counts = [1] * len(self.arities)
-        done: list[int] = []  # subtrees to the right of the current node, nearest last
-        for position in reversed(range(len(self.arities))):
-            arity = self.arities[position]
-            if arity != LEAF:
-                counts[position] = sum(done[-arity:])
-                del done[-arity:]
-            done.append(counts[position])
+        for position in reversed(self.inner):
+            counts[position] = sum(counts[child] for child in self.children[position])
         return tuple(counts)
 
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
         """Positions (in preorder) of the children of every node."""
         children: list[tuple[int, ...]] = [()] * len(self.arities)
-        done: list[int] = []
+        done: list[int] = []  # subtrees to the right of the current node, nearest last
         for position in reversed(range(len(self.arities))):
             arity = self.arities[position]
             if arity != LEAF:

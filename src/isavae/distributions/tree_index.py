@@ -114,7 +114,7 @@ def _build_index(tree: LpTree, device: torch.device) -> TreeIndex:
     }
     size_up = Counter(source for source, _ in place.values())
     size_down = Counter(source for source, _ in parents.values())
-    preorder = {position: i for i, position in enumerate(_inner_positions(tree))}
+    preorder = {position: i for i, position in enumerate(tree.inner)}
     dtype = working_dtype(device)
 
     def tensor(rows: list) -> Tensor:
@@ -149,10 +149,6 @@ def _build_index(tree: LpTree, device: torch.device) -> TreeIndex:
     )
 
 
-def _inner_positions(tree: LpTree) -> list[int]:
-    return [i for i, arity in enumerate(tree.arities) if arity != LEAF]
-
-
 def _leaf_positions(tree: LpTree) -> list[int]:
     return [i for i, arity in enumerate(tree.arities) if arity == LEAF]
 
@@ -161,9 +157,9 @@ def _members_by_shape(tree: LpTree) -> list[list[int]]:
     """Inner nodes of one height and arity, lowest first; the root is alone in the last list."""
     height = [0] * len(tree.arities)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for position in reversed(_inner_positions(tree)):
+    for position in reversed(tree.inner):
         height[position] = 1 + max(height[child] for child in tree.children[position])
-    for position in _inner_positions(tree):
+    for position in tree.inner:
         groups[height[position], tree.arities[position]].append(position)
     return [groups[shape] for shape in sorted(groups)]
 
@@ -171,7 +167,7 @@ def _members_by_shape(tree: LpTree) -> list[list[int]]:
 def _surface_terms(tree: LpTree) -> dict[tuple[int, int], float]:
     """(node, count) -> how often logΓ(count / p of node) enters Eq. 8."""
     terms: dict[tuple[int, int], float] = defaultdict(float)
-    for position in _inner_positions(tree):
+    for position in tree.inner:
         terms[position, tree.leaf_counts[position]] -= 1
         for child in tree.children[position]:
             terms[position, tree.leaf_counts[child]] += 1

@@ -41,7 +41,7 @@ def read(text: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
 
 
 def write(exponents: Sequence[float], arities: Sequence[int]) -> str:
-    """The text that `read` reads."""
+    """The text form of a tree, the inverse of `read`."""
     exponents_left = iter(exponents)
     text: list[str] = []
     missing: list[int] = []  # children still to come, one entry per open bracket
@@ -73,7 +73,7 @@ def draw(
     """The lines of a drawing: one per node, the leaves of a node together on one."""
     exponents_left = iter(exponents)
     leaves = iter(range(1, len(arities) + 1))
-    waiting = [(0, "", "")]  # node, what stands before it, what stands before its children
+    waiting = [(0, "", "")]  # node, prefix of its line, prefix of its children's lines
     while waiting:
         position, before, margin = waiting.pop()
         if arities[position] == LEAF:
@@ -101,7 +101,7 @@ def _format(p: float) -> str:
 
 @final
 class _Scanner:
-    """Reads a tree's text from left to right; every complaint names the column."""
+    """A scanner of a tree's text from left to right, whose errors name the column."""
 
     _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf)", re.I)
     _COUNT = re.compile(r"\d+(?![.\deE])")

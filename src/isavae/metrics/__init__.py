@@ -3,6 +3,7 @@
 from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.codes import Codes, Factor, NotApplicable
 from isavae.metrics.decomposition import elbo_decomposition
+from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
 from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
@@ -17,7 +18,7 @@ from isavae.metrics.mutual_information import (
 from isavae.metrics.score import Score
 from isavae.metrics.score_table import ScoreRow, ScoreTable, evaluate, scored_names
 from isavae.metrics.subspaces import subspace_information, subspace_mig
-from isavae.metrics.supervised import dci, explicitness, few_label_accuracy, sap
+from isavae.metrics.supervised import dci, explicitness, sap
 from isavae.metrics.unsupervised import (
     active_units,
     agreement,

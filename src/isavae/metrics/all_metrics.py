@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from isavae.metrics.decomposition import elbo_decomposition
+from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, jemmig, mig, robust_mig
 from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import subspace_mig
-from isavae.metrics.supervised import dci, explicitness, few_label_accuracy, sap
+from isavae.metrics.supervised import dci, explicitness, sap
 from isavae.metrics.unsupervised import (
     active_units,
     agreement,
@@ -29,12 +30,12 @@ class Metric:
     """Definition of a score.
 
     Args:
-        function: Computes it from codes.
+        function: Function of codes that computes the score.
         family: `information`, `elbo`, `supervised` or `unsupervised`.
-        range: Where its values lie, with their unit.
-        better: Which value means better.
-        needs: What it needs besides means.
-        source: Where its definition comes from.
+        range: Range of its values, with their unit.
+        better: Whether higher or lower values are better.
+        needs: Required inputs besides the means.
+        source: Source of the definition.
         caveat: What the score does not measure.
     """
 
@@ -71,7 +72,7 @@ METRICS: dict[str, Metric] = {
     "jemmig": Metric(
         jemmig, "information", "[0, 1]", "higher", ("factors",),
         "Do and Tran 2020, normalised",
-        "one for no finite code: H(z|v) of 100 bins is part of it; compare at equal bins only",
+        "below one for any finite code, as it includes H(z|v) of 100 bins; compare at equal bins",
     ),
     "dci_mig": Metric(
         dci_mig, "information", "[0, 1]", "higher", ("two factors", "log_std"),

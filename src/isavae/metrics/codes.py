@@ -1,4 +1,4 @@
-"""`Codes`: posterior means and log-stds with the factors of their images; all that a score sees."""
+"""`Codes`: posterior means and log-stds with the factors of their images, the input of scores."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class Factor:
 class Codes:
     """Diagonal normal posteriors q(z|x_n) = N(mean_n, diag exp(2 log_std_n)), one row per image.
 
-    Codes of any origin will do: those of a VAE, of PCA, of a foreign encoder, or a table.
+    They may come from a VAE, PCA, another encoder or a table.
 
     Args:
         mean: Posterior means (or plain codes), shape (images, latents): a tensor, an array, nested
@@ -128,7 +128,7 @@ class Codes:
         return self.mean, self.log_std
 
     def take(self, rows: Int64[Tensor, "rows"]) -> "Codes":
-        """The codes of some rows."""
+        """The codes of the given rows."""
         return Codes(
             self.mean[rows],
             None if self.log_std is None else self.log_std[rows],
@@ -136,7 +136,7 @@ class Codes:
         )
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "n latents"]:
-        """One draw z ~ q(z|x_n) a row; the means themselves if the codes are deterministic."""
+        """One draw z ~ q(z|x_n) per row; the means themselves if the codes are deterministic."""
         if self.log_std is None:
             return self.mean
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
@@ -168,7 +168,7 @@ class Codes:
         return self._conditional(factors, offsets.square()).sqrt()
 
     def factor(self, name: str) -> Factor:
-        """Labels of one factor.
+        """The labels of one factor.
 
         Raises:
             NotApplicable: If the codes have no factors.
@@ -177,19 +177,12 @@ class Codes:
         column = self._grid.column(name)
         counts = np.bincount(column[column >= 0], minlength=1)
         occurs = counts > 0
-        renumbered = np.append(
-            np.where(occurs, np.cumsum(occurs) - 1, -1), -1
-        )  # [-1] answers to -1
-        return Factor(
-            name, torch.from_numpy(renumbered[column]), torch.from_numpy(counts[occurs]).long()
-        )
+        labels = np.where(column < 0, -1, (np.cumsum(occurs) - 1)[column])
+        return Factor(name, torch.from_numpy(labels), torch.from_numpy(counts[occurs]).long())
 
     def has_factors(self, factors: Sequence[str] | None = None, count: int = 1) -> bool:
-        """Whether `factor_names(factors)` would name so many factors."""
-        if self.grid is None:
-            return False
-        names = self._asked(factors)
-        return sum(len(self.factor(name).counts) > 1 for name in names) >= count
+        """Whether `factor_names(factors)` would give at least `count` names."""
+        return self.grid is not None and len(self._varying(self._asked(factors))) >= count
 
     def factor_names(self, factors: Sequence[str] | None = None) -> tuple[str, ...]:
         """The factors that a score averages over.
@@ -202,7 +195,7 @@ class Codes:
             ValueError: If a factor is unknown or named twice.
         """
         names = self._asked(factors)
-        varying = tuple(name for name in names if len(self.factor(name).counts) > 1)
+        varying = self._varying(names)
         if factors is None and varying:
             return varying
         if len(set(names)) != len(names):
@@ -226,6 +219,9 @@ class Codes:
         scored = self._grid.names if self._grid.scored is None else self._grid.scored
         return tuple(scored if factors is None else factors)
 
+    def _varying(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if len(self.factor(name).counts) > 1)
+
     def _conditional(
         self, factors: Sequence[str], values: Float[Tensor, "n latents"]
     ) -> Float[Tensor, "... latents"]:
@@ -240,9 +236,7 @@ class Codes:
 
 
 def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:
-    for name, values in (("mean", mean), ("log_std", log_std)):
-        if values is None:
-            continue
+    for name, values in {"mean": mean, "log_std": mean if log_std is None else log_std}.items():
         if values.ndim != 2 or values.shape != mean.shape:
             raise ValueError(
                 f"`{name}` must have the shape (images, latents) of `mean`, but has "

@@ -1,4 +1,4 @@
-"""What the KL term of the ELBO is made of, over the whole data set (Eq. 3)."""
+"""The parts of the ELBO's KL term over the whole data set (Eq. 3)."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from isavae.distributions import log_mixture, marginal_entropies
+from isavae.distributions import log_mixture
 from isavae.metrics.codes import Codes
+from isavae.metrics.mutual_information import latent_information
 from isavae.metrics.score import Score
-from isavae.metrics.subspaces import Subspace, components, draw, latent_indices, log_posterior
+from isavae.metrics.subspaces import (
+    Subspace,
+    components,
+    draw,
+    latent_indices,
+    log_posterior,
+    standard_error,
+)
 
 ROWS_AT_ONCE, LEAST_DRAWS = 1 << 15, 1 << 16
 
@@ -33,7 +41,7 @@ def elbo_decomposition(
     sum_S H(z_S) - H(z) between subspaces and `subspace_wise_kl` = E [sum_S log q(z_S) - log p(z)].
 
     H(z|x) and H(z_j) are exact. H(z) and H(z_S) are means of -log q over `samples` draws, each
-    under the full mixture of all images; the KL is a mean over two or more draws an image.
+    under the full mixture of all images; the KL is a mean over two or more draws per image.
 
     Args:
         codes: Codes with posterior standard deviations.
@@ -55,18 +63,18 @@ def elbo_decomposition(
         {'index_code_information': 0.0, 'total_correlation': 0.0, 'dimension_wise_kl': 0.0}
     """
     kl, kl_error = _kl(codes, prior, seed)
-    between_entropies = _marginal_entropy(codes) - _posterior_entropy(codes)
+    of_latents = float(latent_information(codes).sum())
     rows, z = draw(codes, samples, seed + 1)
     joint = _excess(codes, rows, z, list(range(codes.latents)))
     information = float(joint.mean())
     terms = {
         "index_code_information": information,
-        "total_correlation": between_entropies - information,
-        "dimension_wise_kl": kl - between_entropies,
+        "total_correlation": of_latents - information,
+        "dimension_wise_kl": kl - of_latents,
     }
     errors = {
-        "index_code_information": _error(joint),
-        "total_correlation": _error(joint),
+        "index_code_information": float(standard_error(joint)),
+        "total_correlation": float(standard_error(joint)),
         "dimension_wise_kl": kl_error,
     }
     chosen = None if subspaces is None else _partition(subspaces, codes.latents)
@@ -74,8 +82,8 @@ def elbo_decomposition(
         between = sum(_excess(codes, rows, z, subspace) for subspace in chosen) - joint
         terms["subspace_total_correlation"] = float(between.mean())
         terms["subspace_wise_kl"] = kl - information - float(between.mean())
-        errors["subspace_total_correlation"] = _error(between)
-        errors["subspace_wise_kl"] = math.hypot(kl_error, _error(between + joint))
+        errors["subspace_total_correlation"] = float(standard_error(between))
+        errors["subspace_wise_kl"] = math.hypot(kl_error, standard_error(between + joint))
     return Score(
         value=kl,
         terms=terms,
@@ -91,29 +99,17 @@ def _excess(codes: Codes, rows: Tensor, z: Tensor, latents: list[int]) -> Float[
     return own - log_mixture(z[:, latents], components(codes, latents), own)
 
 
-def _posterior_entropy(codes: Codes) -> float:
-    """H(z | x), in closed form."""
-    _, log_std = codes.posteriors()
-    per_latent = log_std.double().mean(dim=0) + 0.5 * math.log(2 * math.pi * math.e)
-    return float(per_latent.sum())
-
-
-def _marginal_entropy(codes: Codes) -> float:
-    """Sum of H(z_j), exact."""
-    return float(marginal_entropies(*codes.posteriors()).sum())
-
-
 def _kl(codes: Codes, prior: Distribution, seed: int) -> tuple[float, float]:
-    """KL(q(z|x) || p(z)) and its standard error, from the spread of two or more draws an image."""
+    """KL(q(z|x) || p(z)) and its standard error, from the spread of two or more draws per image."""
     generator = torch.Generator().manual_seed(seed)
     draws = max(2, math.ceil(LEAST_DRAWS / len(codes)))
     total, within = 0.0, 0.0
     for rows in torch.arange(len(codes)).split(ROWS_AT_ONCE):
-        mean, log_std = (values[rows].repeat(draws, 1) for values in codes.posteriors())
+        # In float32 a draw would be a multiple of 2e-7 |mean|, which may be as large as the std.
+        mean, log_std = (v[rows].double().repeat(draws, 1) for v in codes.posteriors())
         posterior = Independent(Normal(mean, log_std.exp()), 1)
         z = Codes(mean, log_std).sample(generator)
-        values = posterior.log_prob(z).double() - _log_prior(z, prior)
-        values = values.view(draws, len(rows))
+        values = (posterior.log_prob(z) - _log_prior(z, prior)).view(draws, len(rows))
         total += float(values.mean(dim=0).sum())
         within += float(values.var(dim=0).sum())
     return total / len(codes), (within / draws) ** 0.5 / len(codes)
@@ -127,12 +123,7 @@ def _log_prior(z: Float[Tensor, "rows latents"], prior: Distribution) -> Float[T
             "pass the prior that the model was trained with."
         )
     log_p = prior.log_prob(z)
-    return (log_p.sum(dim=1) if log_p.ndim == 2 else log_p).double()
-
-
-def _error(values: Float[Tensor, "samples"]) -> float:
-    """Standard error of the mean of independent values."""
-    return float(values.std() / len(values) ** 0.5)
+    return log_p.sum(dim=1) if log_p.ndim == 2 else log_p
 
 
 def _partition(subspaces: Sequence[Subspace], latents: int) -> list[list[int]]:

@@ -12,7 +12,7 @@ from isavae.metrics.score import Score
 
 
 def disentanglement(importance: Float[Tensor, "latents factors"]) -> float:
-    """How far each latent serves one factor only (Eastwood and Williams 2018).
+    """How far each latent encodes one factor only (Eastwood and Williams 2018).
 
     sum_j w_j (1 - H(p_j) / log K), p_j the row's shares, w_j the row's share of the whole matrix.
 

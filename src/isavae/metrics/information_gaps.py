@@ -1,7 +1,7 @@
 """The mutual information gap and its relatives: functions of a latents x factors matrix."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -41,7 +41,8 @@ def mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
         >>> print(f"{mig(codes).value:.4f}")
         1.0000
     """
-    return _gap_score(exact_information(codes, factors), {"information": "exact"})
+    information = exact_information(codes, factors)
+    return score_of_factors(gaps(information), information, {"information": "exact"})
 
 
 def binned_mig(codes: Codes, factors: Sequence[str] | None = None, bins: int = 20) -> Score:
@@ -52,7 +53,8 @@ def binned_mig(codes: Codes, factors: Sequence[str] | None = None, bins: int = 2
         factors: Names; by default the grid's scored factors.
         bins: Number of bins for each latent.
     """
-    return _gap_score(binned_information(codes, factors, bins), {"bins": bins})
+    information = binned_information(codes, factors, bins)
+    return score_of_factors(gaps(information), information, {"bins": bins})
 
 
 def robust_mig(
@@ -67,7 +69,7 @@ def robust_mig(
         limit: The bins divide [-limit, limit]; the outer ones are open.
     """
     information = quantised_information(codes, factors, bins, limit)
-    return _gap_score(information, {"bins": bins, "limit": limit})
+    return score_of_factors(gaps(information), information, {"bins": bins, "limit": limit})
 
 
 def jemmig(
@@ -90,7 +92,7 @@ def jemmig(
     raw = information.factor_entropies + conditional - (top[0] - top[1])
     largest = information.factor_entropies + math.log(bins)
     values = 1 - raw / largest
-    return _score(values, information, {"bins": bins, "limit": limit})
+    return score_of_factors(values, information, {"bins": bins, "limit": limit})
 
 
 def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
@@ -128,14 +130,17 @@ def _top_two(values: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
     return torch.topk(values, 2, dim=0)
 
 
-def _gap_score(information: Information, parameters: dict[str, object]) -> Score:
-    return _score(gaps(information), information, parameters)
-
-
-def _score(values: Tensor, information: Information, parameters: dict[str, object]) -> Score:
+def score_of_factors(
+    values: Float[Tensor, "factors"],
+    information: Information,
+    parameters: Mapping[str, object],
+    standard_error: float | None = None,
+) -> Score:
+    """The mean over factors of values that come from mutual information."""
     return Score(
         value=float(values.mean()),
         per_factor=information.by_factor(values),
+        standard_error=standard_error,
         parameters={"factors": information.factors, **parameters},
         information=information,
     )

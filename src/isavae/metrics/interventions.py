@@ -33,7 +33,7 @@ def factor_vae_metric(
         train: Number of train points.
         test: Number of test points.
         batch_size: Images in a point.
-        minimum_std: Latents whose means vary less never vote.
+        minimum_std: Latents whose means have a smaller standard deviation are left out.
         seed: Seed of points and images.
     """
     names = codes.factor_names(factors)
@@ -132,14 +132,14 @@ def beta_vae_metric(
 def irs(codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.99) -> Score:
     """Interventional robustness score (Suter et al. 2019) over all images.
 
-    1 - d_jk / D_j is largest for the factor k that latent j stays put with: d_jk is the
+    1 - d_jk / D_j is largest for the factor k whose class determines latent j best: d_jk is the
     `quantile` of |z_j - E[z_j | v_k]| given v_k, averaged over the classes, D_j the largest
     |z_j - E z_j|. The score is the mean over latents weighted by D_j, without constant latents.
 
     Args:
         codes: Codes; only their means count.
         factors: Names; by default the grid's scored factors.
-        quantile: 1 is the paper's maximum; 0.99 the customary, less fragile choice.
+        quantile: 1 is the maximum, as in the paper; 0.99 is customary and more robust.
     """
     names = codes.factor_names(factors)
     mean = codes.mean.double().numpy()

@@ -13,8 +13,8 @@ from torch import Tensor
 from isavae.distributions import conditional_entropies, marginal_entropies
 from isavae.metrics.codes import Codes, Factor
 
-# Nats about the image below which a latent counts as unused: a normal one then correlates by less
-# than 0.31 with its posterior mean and agrees with nothing between seeds, so it would dilute UDR.
+# Nats about the image below which a latent counts as unused: a normal latent then has a correlation
+# below 0.31 with its posterior mean and matches no latent of another seed, so it would dilute UDR.
 # The published UDR compares KL(q(z_j|x) || N(0, 1)), an upper bound of I(x; z_j), with 0.01.
 MIN_INFORMATION = 0.05
 ROWS_AT_ONCE = 1 << 9  # of bin probabilities: 512 rows x 20 latents x 100 bins float32 = 4 MB
@@ -83,13 +83,15 @@ def exact_information(codes: Codes, factors: Sequence[str] | None = None) -> Inf
     """
     mean, log_std = codes.posteriors()
     columns = factor_columns(codes, factors)
-    known: list[Tensor] = []  # factors known for the same images share H(z_j)
-    shared = [_position(column.labels.clamp(max=0), known) for column in columns]
-    whole = [(mask, 1) for mask in known]
+    known = [column.labels.clamp(max=0) for column in columns]
+    keys = [mask.numpy().tobytes() for mask in known]
+    whole = dict(zip(keys, known, strict=True))  # factors known for the same images share H(z_j)
     classes = [(column.labels, len(column.counts)) for column in columns]
-    found = conditional_entropies(mean, log_std, whole + classes)
-    given = [c.weights @ h for c, h in zip(columns, found[len(known) :], strict=True)]
-    return _information(columns, [found[i][0] for i in shared], given)
+    partitions = [(mask, 1) for mask in whole.values()] + classes
+    found = conditional_entropies(mean, log_std, partitions)
+    entropies = {key: found[i][0] for i, key in enumerate(whole)}
+    given = [c.weights @ h for c, h in zip(columns, found[len(whole) :], strict=True)]
+    return _information(columns, [entropies[key] for key in keys], given)
 
 
 def binned_information(
@@ -169,24 +171,19 @@ def factor_columns(codes: Codes, factors: Sequence[str] | None) -> list[Factor]:
     return [codes.factor(name) for name in codes.factor_names(factors)]
 
 
+def information_about(
+    columns: list[Factor], mutual: Float[Tensor, "rows factors"], **others: Tensor
+) -> Information:
+    """`Information` about some factors; `others` are its optional fields."""
+    entropies = torch.tensor([column.entropy for column in columns], dtype=torch.float64)
+    return Information(mutual, entropies, tuple(column.name for column in columns), **others)
+
+
 def _information(columns: list[Factor], before: list[Tensor], after: list[Tensor]) -> Information:
     """From H(z_j) and H(z_j | v_k) for each factor."""
-    conditional = torch.stack(after, dim=1)
-    return Information(
-        mutual=torch.stack(before, dim=1) - conditional,
-        factor_entropies=torch.tensor([c.entropy for c in columns], dtype=torch.float64),
-        factors=tuple(column.name for column in columns),
-        conditional_entropies=conditional,
-    )
-
-
-def _position(mask: Tensor, known: list[Tensor]) -> int:
-    """Index of a mask in a list, to which it is added if absent."""
-    for i, other in enumerate(known):
-        if torch.equal(mask, other):
-            return i
-    known.append(mask)
-    return len(known) - 1
+    given = torch.stack(after, dim=1)
+    mutual = torch.stack(before, dim=1) - given
+    return information_about(columns, mutual, conditional_entropies=given)
 
 
 def _counts(

@@ -5,7 +5,8 @@ is not set here is scikit-learn's default; tests/metrics/test_predictors.py says
 have, and fails with a version that changes one.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from sklearn.svm import LinearSVC
 
 
+# The importance of every latent, and a value per test image that says how well it was predicted.
+Importance = tuple[np.ndarray, np.ndarray]
+
+
 def histogram_boosting(seed: int, images: int) -> "HistGradientBoostingClassifier":
-    """100 rounds of one depth-3 tree a class on 255 bins a latent; 20 images or more a leaf.
+    """100 rounds of one depth-3 tree per class, 255 bins per latent, 20 images or more per leaf.
 
     Below 300 train images a leaf may hold a fifteenth of them: with the customary 20 the
     predictor would not split 40 images at all.
@@ -41,7 +46,7 @@ def histogram_boosting(seed: int, images: int) -> "HistGradientBoostingClassifie
 
 
 def exact_boosting(seed: int) -> "GradientBoostingClassifier":
-    """100 rounds of one depth-3 tree a class: the customary predictor of DCI, and very slow."""
+    """100 rounds of one depth-3 tree per class: the customary predictor of DCI, and very slow."""
     from sklearn.ensemble import GradientBoostingClassifier
 
     return GradientBoostingClassifier(n_estimators=100, max_depth=3, random_state=seed)
@@ -76,9 +81,16 @@ def support_vectors() -> "LinearSVC":
     return LinearSVC(C=0.01, dual=False, class_weight="balanced")
 
 
-def importance_by_histogram_boosting(parts: Split, ordered: bool, seed: int):
-    """Share of each latent in the gain of all splits, and which test images were right."""
-    model = histogram_boosting(seed, len(parts.train_x)).fit(parts.train_x, parts.train_y)
+def correct(model: Any, parts: Split) -> Float[np.ndarray, "test"]:
+    """Train a classifier; 1 for every test image that it classifies correctly, 0 for the others."""
+    model.fit(parts.train_x, parts.train_y)
+    return (model.predict(parts.test_x) == parts.test_y).astype(np.float64)
+
+
+def importance_by_gain(parts: Split, ordered: bool, seed: int) -> Importance:
+    """Share of each latent in the gain of all splits of histogram boosting."""
+    model = histogram_boosting(seed, len(parts.train_x))
+    right = correct(model, parts)
     rounds = model._predictors  # pyrefly: ignore  # the only place where the gains are kept
     trees = [tree.nodes for one in rounds for tree in one]
     nodes = np.concatenate([tree[tree["is_leaf"] == 0] for tree in trees])
@@ -87,22 +99,21 @@ def importance_by_histogram_boosting(parts: Split, ordered: bool, seed: int):
         weights=nodes["gain"].clip(min=0),
         minlength=parts.train_x.shape[1],
     )
-    return gain / max(gain.sum(), np.finfo(float).tiny), _right(model, parts)
+    return gain / max(gain.sum(), np.finfo(float).tiny), right
 
 
-def importance_by_exact_boosting(parts: Split, ordered: bool, seed: int):
-    """Share of each latent in the impurity decrease of all trees."""
-    model = exact_boosting(seed).fit(parts.train_x, parts.train_y)
-    return model.feature_importances_, _right(model, parts)
+def importance_by_impurity(make: Callable[[int], Any]) -> Callable[..., Importance]:
+    """Share of each latent in the decrease of impurity, by a model made from a seed."""
+
+    def importance(parts: Split, ordered: bool, seed: int) -> Importance:
+        model = make(seed)
+        right = correct(model, parts)
+        return model.feature_importances_, right
+
+    return importance
 
 
-def importance_by_random_forest(parts: Split, ordered: bool, seed: int):
-    """Mean decrease in Gini impurity."""
-    model = random_forest(seed).fit(parts.train_x, parts.train_y)
-    return model.feature_importances_, _right(model, parts)
-
-
-def importance_by_lasso(parts: Split, ordered: bool, seed: int, alpha: float = 0.02):
+def importance_by_lasso(parts: Split, ordered: bool, seed: int, alpha: float = 0.02) -> Importance:
     """Sum of |coefficients| over the targets, and the explained share of each test image's square.
 
     The target is the class number of an ordered factor, standardised, or every class's indicator.
@@ -118,12 +129,11 @@ def importance_by_lasso(parts: Split, ordered: bool, seed: int, alpha: float = 0
 def lasso_coefficients(
     x: Float[np.ndarray, "n inputs"], y: Float[np.ndarray, "n outputs"], alpha: float
 ) -> Float[np.ndarray, "inputs outputs"]:
-    """|coefficients| of the lasso that predicts y from x, both standardised."""
+    """|coefficients| of the lasso that predicts y from x, both standardised here."""
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = (StandardScaler().fit_transform(values) for values in (x, y))
     return np.abs(np.atleast_2d(lasso(alpha).fit(x, y).coef_)).T
-
-
-def _right(model, parts: Split) -> np.ndarray:
-    return (model.predict(parts.test_x) == parts.test_y).astype(np.float64)
 
 
 def _targets(parts: Split, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -134,9 +144,10 @@ def _targets(parts: Split, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
     return tuple((y[:, None] - center) / scale for y in (parts.train_y, parts.test_y))
 
 
-IMPORTANCES = {
-    "boosting": importance_by_histogram_boosting,
-    "boosting_exact": importance_by_exact_boosting,
-    "forest": importance_by_random_forest,
+# name -> (split, whether the factor is ordered, seed) to importances and test images' correctness
+IMPORTANCES: dict[str, Callable[[Split, bool, int], Importance]] = {
+    "boosting": importance_by_gain,
+    "boosting_exact": importance_by_impurity(exact_boosting),
+    "forest": importance_by_impurity(random_forest),
     "lasso": importance_by_lasso,
 }

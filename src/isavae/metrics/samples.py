@@ -28,6 +28,11 @@ class Split:
         train, test = scaler.transform(self.train_x), scaler.transform(self.test_x)
         return Split(train, self.train_y, test, self.test_y)
 
+    def with_latent(self, latent: int) -> "Split":
+        """The same images with one latent only."""
+        train, test = self.train_x[:, [latent]], self.test_x[:, [latent]]
+        return Split(train, self.train_y, test, self.test_y)
+
     def first(self, count: int) -> "Split":
         """The same test images, and only the first `count` train images."""
         return Split(self.train_x[:count], self.train_y[:count], self.test_x, self.test_y)

@@ -1,4 +1,4 @@
-"""`evaluate`: any scores of the same codes, as one table."""
+"""`evaluate`: a table of scores of the same codes."""
 
 import inspect
 import statistics
@@ -75,12 +75,12 @@ def evaluate(
     repeats: int = 1,
     on_progress: Callable[[str], None] | None = None,
 ) -> ScoreTable:
-    """Compute any scores of the same codes, each with its exact definition.
+    """Compute scores of the same codes, each with its exact definition.
 
     Args:
         codes: Codes to score.
         metrics: Names in `METRICS`, families (`information`, `elbo`, `supervised`, `unsupervised`)
-            or `all`. What the codes do not allow is skipped, with the reason, unless it is named.
+            or `all`. Scores that the codes do not allow are skipped, with the reason, unless named.
         factors: Names; by default the grid's scored factors.
         prior: p(z), for the decomposition of the ELBO.
         subspaces: Latents of each subspace, for scores of subspaces.
@@ -189,23 +189,21 @@ def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: i
 
 
 def _mean(runs: list[Score]) -> Score:
-    """Means over repeats with other seeds, standard errors from their spread."""
+    """Means over repeats with different seeds, and standard errors from their spread."""
 
-    def error(values: list[float]) -> float:
-        return statistics.stdev(values) / len(values) ** 0.5
+    def mean(values: list[float]) -> tuple[float, float]:
+        return statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5
 
-    scores = [run.value for run in runs]
-    terms = {name: [run.terms[name] for run in runs] for name in runs[0].terms}
+    value, error = mean([run.value for run in runs])
+    terms = {name: mean([run.terms[name] for run in runs]) for name in runs[0].terms}
+    factors = {name: mean([run.per_factor[name] for run in runs]) for name in runs[0].per_factor}
     return replace(
         runs[0],
-        value=statistics.fmean(scores),
-        standard_error=error(scores),
-        per_factor={
-            name: statistics.fmean(run.per_factor[name] for run in runs)
-            for name in runs[0].per_factor
-        },
-        terms={name: statistics.fmean(values) for name, values in terms.items()},
-        term_errors={name: error(values) for name, values in terms.items()},
+        value=value,
+        standard_error=error,
+        per_factor={name: found for name, (found, _) in factors.items()},
+        terms={name: found for name, (found, _) in terms.items()},
+        term_errors={name: spread for name, (_, spread) in terms.items()},
         parameters={**runs[0].parameters, "repeats": len(runs)},
     )
 
@@ -216,7 +214,7 @@ def _number(score: Score) -> str:
 
 
 def _plain(score: Score) -> dict[str, Any]:
-    """Without what is empty; tuples and tensors as lists."""
+    """The fields of a score that are not empty."""
     parts = {
         "value": score.value,
         "standard_error": score.standard_error,

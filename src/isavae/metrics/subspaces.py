@@ -9,8 +9,12 @@ from torch import Tensor
 
 from isavae.distributions import QuadraticNormals, log_mixture
 from isavae.metrics.codes import Codes, Factor
-from isavae.metrics.information_gaps import gaps
-from isavae.metrics.mutual_information import Information, factor_columns
+from isavae.metrics.information_gaps import gaps, score_of_factors
+from isavae.metrics.mutual_information import (
+    Information,
+    factor_columns,
+    information_about,
+)
 from isavae.metrics.score import Score
 
 Subspace = slice | Sequence[int]
@@ -38,7 +42,8 @@ def subspace_information(
     Raises:
         ValueError: If the codes are deterministic or a subspace is empty or names no latent.
     """
-    return _summary(*_pointwise(codes, subspaces, factors, samples, seed))
+    chosen = [latent_indices(subspace, codes.latents) for subspace in subspaces]
+    return _summary(*_pointwise(codes, chosen, factors, samples, seed))
 
 
 def subspace_mig(
@@ -61,42 +66,29 @@ def subspace_mig(
             latent of a subspace instead of once: it adds (n_S - 1) H(v_k) to I(z_S; v_k). Harmless
             for equal sizes n_S, wrong otherwise.
     """
-    columns, pointwise = _pointwise(codes, subspaces, factors, samples, seed)
+    chosen = [latent_indices(subspace, codes.latents) for subspace in subspaces]
+    columns, pointwise = _pointwise(codes, chosen, factors, samples, seed)
     if published:
-        extra = torch.tensor(
-            [len(latent_indices(s, codes.latents)) - 1.0 for s in subspaces]
-        ).double()
-        entropy = torch.tensor([column.entropy for column in columns]).double()
-        pointwise = pointwise + (extra[:, None] * entropy)[..., None]
+        extra = torch.tensor([len(latents) - 1.0 for latents in chosen], dtype=torch.float64)
+        entropy = torch.tensor([column.entropy for column in columns], dtype=torch.float64)
+        pointwise = pointwise + torch.outer(extra, entropy)[..., None]
     information = _summary(columns, pointwise)
-    values = gaps(information)
-    return Score(
-        value=float(values.mean()),
-        per_factor=information.by_factor(values),
-        standard_error=_gap_error(pointwise, information),
-        parameters={
-            "factors": information.factors,
-            "subspaces": [latent_indices(s, codes.latents) for s in subspaces],
-            "samples": samples,
-            "seed": seed,
-            "published": published,
-        },
-        information=information,
-    )
+    parameters = {"subspaces": chosen, "samples": samples, "seed": seed, "published": published}
+    error = _gap_error(pointwise, information)
+    return score_of_factors(gaps(information), information, parameters, error)
 
 
 def _pointwise(
     codes: Codes,
-    subspaces: Sequence[Subspace],
+    subspaces: list[list[int]],
     factors: Sequence[str] | None,
     samples: int,
     seed: int,
 ) -> tuple[list[Factor], Float[Tensor, "subspaces factors samples"]]:
     """Log q(z_S | v_k) - log q(z_S) for every draw."""
     columns = factor_columns(codes, factors)
-    chosen = [latent_indices(subspace, codes.latents) for subspace in subspaces]
-    values = torch.empty(len(chosen), len(columns), samples, dtype=torch.float64)
-    for i, latents in enumerate(chosen):
+    values = torch.empty(len(subspaces), len(columns), samples, dtype=torch.float64)
+    for i, latents in enumerate(subspaces):
         normals = components(codes, latents)
         everywhere: Tensor | None = None  # log q(z_S), shared by the factors known for all images
         for k, factor in enumerate(columns):
@@ -126,12 +118,8 @@ def _log_given(
 def _summary(
     columns: list[Factor], pointwise: Float[Tensor, "subspaces factors samples"]
 ) -> Information:
-    return Information(
-        mutual=pointwise.mean(dim=2),
-        factor_entropies=torch.tensor([c.entropy for c in columns], dtype=torch.float64),
-        factors=tuple(column.name for column in columns),
-        standard_errors=pointwise.std(dim=2) / pointwise.shape[2] ** 0.5,
-    )
+    mutual, errors = pointwise.mean(dim=2), standard_error(pointwise)
+    return information_about(columns, mutual, standard_errors=errors)
 
 
 def _gap_error(pointwise: Tensor, information: Information) -> float:
@@ -140,8 +128,12 @@ def _gap_error(pointwise: Tensor, information: Information) -> float:
     best = information.mutual.topk(count, dim=0).indices
     top = pointwise.gather(0, best[..., None].expand(-1, -1, pointwise.shape[2]))
     lead = top[0] - (top[1] if count == 2 else 0)
-    per_draw = (lead / information.factor_entropies[:, None]).mean(dim=0)
-    return float(per_draw.std() / len(per_draw) ** 0.5)
+    return float(standard_error((lead / information.factor_entropies[:, None]).mean(dim=0)))
+
+
+def standard_error(values: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
+    """Standard error of the mean of independent samples."""
+    return values.std(dim=-1) / values.shape[-1] ** 0.5
 
 
 def draw(

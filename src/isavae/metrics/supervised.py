@@ -1,20 +1,20 @@
-"""Scores of predictors that read factors from codes: DCI, SAP, explicitness, few-label accuracy."""
+"""Scores of predictors that read factors from codes: DCI, SAP, explicitness."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from isavae.metrics.codes import Codes, NotApplicable
+from isavae.metrics.codes import Codes
 from isavae.metrics.importance import completeness, disentanglement
 from isavae.metrics.predictors import (
     IMPORTANCES,
-    histogram_boosting,
+    correct,
     logistic_regression,
     support_vectors,
 )
-from isavae.metrics.samples import Split, split, split_sizes
+from isavae.metrics.samples import Split, split
 from isavae.metrics.score import Score
 
 
@@ -50,22 +50,22 @@ def dci(
     """
     if predictor not in IMPORTANCES:
         raise ValueError(f"The predictor must be one of {list(IMPORTANCES)}, but is {predictor!r}.")
-    names = codes.factor_names(factors)
     ordered = codes.grid.ordered if codes.grid is not None and codes.grid.ordered else ()
-    columns, right = [], []
-    for name in names:
-        parts = split(codes, codes.factor(name), train, test, seed)
-        importance, correct = IMPORTANCES[predictor](parts, name in ordered, seed)
+    columns = []
+
+    def informativeness(name: str, parts: Split) -> Float[np.ndarray, "test"]:
+        importance, quality = IMPORTANCES[predictor](parts, name in ordered, seed)
         columns.append(torch.from_numpy(np.asarray(importance, dtype=np.float64)))
-        right.append(correct)
+        return quality
+
+    score = _mean_over_factors(informativeness, codes, factors, train, test, seed)
     matrix = torch.stack(columns, dim=1)
-    mean, error = _mean_and_error(right)
     return Score(
         value=disentanglement(matrix),
-        per_factor={name: float(r.mean()) for name, r in zip(names, right, strict=True)},
-        terms={"completeness": completeness(matrix), "informativeness": mean},
-        term_errors={"informativeness": error},
-        parameters={**_sizes(codes, names, train, test, seed), "predictor": predictor},
+        per_factor=score.per_factor,
+        terms={"completeness": completeness(matrix), "informativeness": score.value},
+        term_errors={"informativeness": score.standard_error or 0.0},
+        parameters={**score.parameters, "predictor": predictor},
     )
 
 
@@ -89,21 +89,15 @@ def sap(
         test: Number of test images.
         seed: Seed of the split.
     """
-    names = codes.factor_names(factors)
-    leads = []
-    for name in names:
-        parts = split(codes, codes.factor(name), train, test, seed)
-        right = np.stack([_read_by_one(parts, j) for j in range(codes.latents)])
+
+    def lead(name: str, parts: Split) -> Float[np.ndarray, "test"]:
+        singles = [parts.with_latent(j) for j in range(codes.latents)]
+        right = np.stack([correct(support_vectors(), single) for single in singles])
         right = np.concatenate([right, np.zeros((1, right.shape[1]))])  # a second latent that fails
         best, second = np.argsort(-right.mean(axis=1), kind="stable")[:2]
-        leads.append(right[best] - right[second])
-    mean, error = _mean_and_error(leads)
-    return Score(
-        value=mean,
-        per_factor={name: float(lead.mean()) for name, lead in zip(names, leads, strict=True)},
-        standard_error=error,
-        parameters=_sizes(codes, names, train, test, seed),
-    )
+        return right[best] - right[second]
+
+    return _mean_over_factors(lead, codes, factors, train, test, seed)
 
 
 def explicitness(
@@ -125,101 +119,13 @@ def explicitness(
         test: Number of test images.
         seed: Seed of the split.
     """
-    names = codes.factor_names(factors)
-    influences = []
-    for name in names:
-        parts = split(codes, codes.factor(name), train, test, seed).standardised
+
+    def area(name: str, parts: Split) -> Float[np.ndarray, "test"]:
+        parts = parts.standardised
         model = logistic_regression().fit(parts.train_x, parts.train_y)
-        influences.append(_auc(model.predict_proba(parts.test_x), parts.test_y, model.classes_))
-    mean, error = _mean_and_error(influences)
-    return Score(
-        value=mean,
-        per_factor={name: float(i.mean()) for name, i in zip(names, influences, strict=True)},
-        standard_error=error,
-        parameters=_sizes(codes, names, train, test, seed),
-    )
+        return _auc(model.predict_proba(parts.test_x), parts.test_y, model.classes_)
 
-
-def few_label_accuracy(
-    codes: Codes,
-    factors: Sequence[str] | None = None,
-    labels: Sequence[int] = (100, 1000),
-    predictor: str = "logistic",
-    repeats: int = 5,
-    test: int = 5_000,
-    seed: int = 0,
-) -> Score:
-    """Mean test accuracy of a classifier that saw few labels, for the largest number of `labels`.
-
-    Args:
-        codes: Codes; only their means count.
-        factors: Names; by default the grid's scored factors.
-        labels: Numbers of train images; `terms` has the mean accuracy for each. Those above half of
-            the labelled images are left out.
-        predictor: `logistic` regression on standardised means, or `boosting`.
-        repeats: How many train sets to draw; the standard errors are over them.
-        test: Number of test images.
-        seed: Seed of the draws.
-
-    Raises:
-        ValueError: If there is no such predictor, or too few images for any of the numbers.
-    """
-    from scipy.stats import sem
-
-    makers = {"logistic": lambda *_: logistic_regression(), "boosting": histogram_boosting}
-    if predictor not in makers:
-        raise ValueError(f"The predictor must be one of {list(makers)}, but is {predictor!r}.")
-    names = codes.factor_names(factors)
-    fewest = min(len(codes.factor(name).known) for name in names)
-    labels = tuple(count for count in labels if count <= fewest // 2)
-    if not labels:
-        raise NotApplicable(
-            f"Few-label accuracy needs twice as many labelled images as labels, but there are only "
-            f"{fewest}: pass smaller numbers."
-        )
-    most = max(labels)
-    rest = min(test, fewest - most)
-
-    def learned(name: str, seed: int) -> list[float]:
-        parts = split(codes, codes.factor(name), most, rest, seed)
-        few = (parts.first(count).standardised for count in labels)
-        return [_accuracy(makers[predictor](seed, len(part.train_x)), part) for part in few]
-
-    accuracy = np.array([[learned(name, seed + r) for name in names] for r in range(repeats)])
-    means = dict(zip(labels, accuracy.mean(axis=1).T, strict=True))  # one a repeat
-    spread = means if repeats > 1 else {}
-    errors = {count: float(sem(values)) for count, values in spread.items()}
-    of_most = accuracy[..., labels.index(most)]
-    return Score(
-        value=float(means[most].mean()),
-        per_factor=dict(zip(names, of_most.mean(axis=0).tolist(), strict=True)),
-        terms={f"accuracy_{count}": float(values.mean()) for count, values in means.items()},
-        standard_error=errors.get(most),
-        term_errors={f"accuracy_{count}": error for count, error in errors.items()},
-        parameters={
-            "factors": names,
-            "labels": labels,
-            "predictor": predictor,
-            "repeats": repeats,
-            "test": test,
-            "seed": seed,
-        },
-    )
-
-
-def _read_by_one(parts: Split, latent: int) -> Float[np.ndarray, "test"]:
-    """Which test images a support vector machine on one latent gets right."""
-    x, new = parts.train_x[:, [latent]], parts.test_x[:, [latent]]
-    model = support_vectors().fit(x, parts.train_y)
-    return (model.predict(new) == parts.test_y).astype(np.float64)
-
-
-def _accuracy(model, parts: Split) -> float:
-    if len(np.unique(parts.train_y)) == 1:  # too few labels to have seen a second class
-        return float(np.mean(parts.test_y == parts.train_y[0]))
-    return float(
-        np.mean(model.fit(parts.train_x, parts.train_y).predict(parts.test_x) == parts.test_y)
-    )
+    return _mean_over_factors(area, codes, factors, train, test, seed)
 
 
 def _auc(
@@ -254,13 +160,25 @@ def _auc(
     return np.mean(values, axis=0) if values else np.full(len(labels), np.nan)
 
 
-def _mean_and_error(values: list[Float[np.ndarray, "_"]]) -> tuple[float, float]:
-    """Mean over factors of means over test images, and its standard error."""
-    errors = [v.var() / len(v) for v in values]
-    return float(np.mean([v.mean() for v in values])), float(np.sqrt(sum(errors)) / len(values))
-
-
-def _sizes(codes: Codes, names: tuple[str, ...], train: int, test: int, seed: int) -> dict:
-    sizes = [split_sizes(len(codes.factor(name).known), train, test) for name in names]
+def _mean_over_factors(
+    measure: Callable[[str, Split], Float[np.ndarray, "test"]],
+    codes: Codes,
+    factors: Sequence[str] | None,
+    train: int,
+    test: int,
+    seed: int,
+) -> Score:
+    """The mean over factors, and over test images, of what `measure` gives for a factor's split."""
+    names = codes.factor_names(factors)
+    splits = {name: split(codes, codes.factor(name), train, test, seed) for name in names}
+    values = {name: measure(name, parts) for name, parts in splits.items()}
+    sizes = [(len(parts.train_y), len(parts.test_y)) for parts in splits.values()]
     used = dict(zip(names, sizes, strict=True)) if len(set(sizes)) > 1 else sizes[0]
-    return {"factors": names, "train_and_test": used, "seed": seed}
+    means = {name: float(v.mean()) for name, v in values.items()}
+    variance = sum(v.var() / len(v) for v in values.values())
+    return Score(
+        value=float(np.mean(list(means.values()))),
+        per_factor=means,
+        standard_error=float(np.sqrt(variance)) / len(names),
+        parameters={"factors": names, "train_and_test": used, "seed": seed},
+    )

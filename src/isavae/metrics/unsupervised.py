@@ -39,7 +39,7 @@ def gaussian_total_correlation(codes: Codes) -> Score:
     1/2 (sum_j log C_jj - log det C); infinite if a latent is a linear function of the others.
     Constant latents are left out.
     """
-    correlation = _correlation(_covariance(codes))
+    correlation = torch.atleast_2d(torch.corrcoef(_varying(codes).T))
     return Score(value=float(-0.5 * torch.linalg.slogdet(correlation).logabsdet))
 
 
@@ -48,7 +48,7 @@ def gaussian_wasserstein_correlation(codes: Codes) -> Score:
 
     2 tr C - 2 tr (D^1/2 C D^1/2)^1/2 with D the diagonal of C; `normalised` divides by tr C.
     """
-    covariance = _covariance(codes)
+    covariance = torch.atleast_2d(torch.cov(_varying(codes).T))
     root = covariance.diagonal().sqrt()
     spectrum = torch.linalg.eigvalsh(root[:, None] * covariance * root).clamp_min(0)
     total = covariance.trace()
@@ -127,7 +127,7 @@ def _udr(
     _check_same_images(runs)
     rows = torch.from_numpy(np.random.default_rng(seed).permutation(len(runs[0]))[:images])
     active = [informative(run, threshold) for run in runs]
-    z = [_standardised(run.mean[rows]) * a for run, a in zip(runs, active, strict=True)]
+    z = [run.mean[rows].double() * a for run, a in zip(runs, active, strict=True)]
     parameters = {
         "rule": rule,
         "images": len(rows),
@@ -212,29 +212,14 @@ def spearman(
     """|Spearman correlation| of every pair of columns; 0 for constant columns."""
     from scipy.stats import rankdata
 
-    left, right = (
-        _standardised(torch.from_numpy(rankdata(values.numpy(), axis=0))) for values in (x, y)
-    )
-    return (left.T @ right / len(x)).abs()
+    ranks = torch.from_numpy(rankdata(torch.cat([x, y], dim=1).numpy(), axis=0))
+    correlation = torch.atleast_2d(torch.corrcoef(ranks.T)).nan_to_num(0.0)
+    return correlation[: x.shape[1], x.shape[1] :].abs()
 
 
-def _covariance(codes: Codes) -> Float[Tensor, "active active"]:
-    """Covariance of the means that vary."""
-    means = codes.mean[:, informative(Codes(codes.mean, None))].double()
-    centered = means - means.mean(dim=0)  # torch.cov makes a scalar of one latent
-    return centered.T @ centered / (len(means) - 1)
-
-
-def _correlation(covariance: Float[Tensor, "active active"]) -> Float[Tensor, "active active"]:
-    root = covariance.diagonal().sqrt()
-    return covariance / root / root[:, None]
-
-
-def _standardised(values: Float[Tensor, "n latents"]) -> Float[Tensor, "n latents"]:
-    """Mean 0 and variance 1; constant columns become 0."""
-    centered = values.double() - values.double().mean(dim=0)
-    std = centered.square().mean(dim=0).sqrt()
-    return centered / torch.where(std > 0, std, 1.0)
+def _varying(codes: Codes) -> Float[Tensor, "n active"]:
+    """The means of the latents that vary."""
+    return codes.mean[:, informative(Codes(codes.mean))].double()
 
 
 def _check_same_images(runs: Sequence[Codes]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class BoundedValues(nn.Module):
     """Positive numbers, some of them learned between two bounds.
 
-    What is learned is the logit of the position of the logarithm between those of the bounds, so
+    The parameter is the logit of a value's position between the bounds on a logarithmic scale, so
     that the bounds hold after any step of any optimiser.
 
     Args:

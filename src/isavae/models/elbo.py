@@ -19,7 +19,7 @@ KLEstimator = Literal["sampled", "analytic", "entropy"]
 
 
 class Adversary(nn.Module, ABC):
-    """A module that is trained beside the VAE, with an optimiser in its own state.
+    """A module that is trained along with the VAE by an optimiser of its own.
 
     The training loop passes it to the objective, and lets it learn after the VAE's step.
     """

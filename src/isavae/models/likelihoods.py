@@ -24,7 +24,7 @@ SMALLEST_SPREAD = 1e-3
 
 
 class Likelihood(nn.Module, ABC):
-    """A module from a decoder's output, with `parameters_per_pixel` channels a pixel, to p(x|z)."""
+    """A module from a decoder's output, `parameters_per_pixel` channels per pixel, to p(x|z)."""
 
     parameters_per_pixel: int = 1
 

@@ -72,8 +72,8 @@ class ConvEncoder(nn.Module):
 
     Convolutions 4×4 of stride 2 halve the image to 4×4, one of 4×4 makes it a vector of 512, one of
     1×1 gives mean and log-std; batch normalisation and ReLU after each but the last. For 64×64 that
-    is the published net. Images that are no square of a power of two from 8 on are padded with
-    zeros, evenly on both sides, to the next one.
+    is the published net. Images are padded with zeros, evenly on both sides, to the next square
+    whose side is a power of two, at least 8.
 
     Args:
         shape: (channels, height, width) of an image.
@@ -110,7 +110,7 @@ class ConvDecoder(nn.Module):
     Args:
         shape: (channels, height, width) of the decoder's output.
         n_latents: Number of latents n.
-        channels: As of the encoder.
+        channels: As for the encoder.
     """
 
     def __init__(self, shape: ImageShape, n_latents: int, channels: int = 32):
@@ -192,11 +192,3 @@ def build_networks(
     if name not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {name!r}")
     return NETWORKS[name](shape, parameters_per_pixel, n_latents, width)
-
-
-def split_encoding(
-    encoding: Float[Tensor, "batch two_latents"],
-) -> tuple[Float[Tensor, "batch latents"], Float[Tensor, "batch latents"]]:
-    """Mean and log-std from an encoder's output."""
-    mean, log_std = encoding.chunk(2, dim=-1)
-    return mean, log_std

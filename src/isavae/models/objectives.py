@@ -5,12 +5,14 @@ prior's family. In all but `AnnealedVAE`, whose capacity rises, the weight of th
 from 0 over `warmup` steps.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Independent
 
 from isavae.distributions import MinibatchWeights, log_densities, log_marginals
 from isavae.models.elbo import (
@@ -153,9 +155,38 @@ class AnnealedVAE(Objective):
         return ObjectiveValue(self.gamma * excess.abs() - terms["reconstruction"], terms)
 
 
+@dataclass(frozen=True)
+class _DIPVAE(Objective):
+    """The ELBO with a penalty on the distance of a covariance from the prior's."""
+
+    lambda_od: float = 10.0
+    lambda_d: float = 10.0
+    kl_estimator: KLEstimator = "sampled"
+    warmup: int = 0
+
+    def __post_init__(self):
+        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
+
+    @abstractmethod
+    def covariance(self, posterior: Independent) -> Float[Tensor, "latents latents"]:
+        """C, from the posteriors of a batch."""
+
+    def __call__(
+        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+    ) -> ObjectiveValue:
+        covariance = self.covariance(output.posterior)
+        terms = elbo_terms(output, self.kl_estimator)
+        diagonal = covariance.diagonal()
+        apart = covariance.square().sum() - diagonal.square().sum()
+        spread = (diagonal - output.prior.variance).square().sum()
+        penalty = self.lambda_od * apart + self.lambda_d * spread
+        loss = terms["kl"] + linear_ramp(step, self.warmup) * penalty - terms["reconstruction"]
+        return ObjectiveValue(loss, terms | {"covariance_penalty": penalty})
+
+
 @final
 @dataclass(frozen=True)
-class DIPVAEI(Objective):
+class DIPVAEI(_DIPVAE):
     """DIP-VAE-I: the covariance of the posterior means approaches the prior's (Kumar 2018).
 
     `-ELBO + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - v_i)²`, C = Cov(μ), v the variances of p(z), 1 as
@@ -168,25 +199,16 @@ class DIPVAEI(Objective):
         warmup: Number of steps over which both weights rise from 0.
     """
 
-    lambda_od: float = 10.0
     lambda_d: float = 100.0
-    kl_estimator: KLEstimator = "sampled"
-    warmup: int = 0
     name: Literal["dip-vae-i"] = "dip-vae-i"
 
-    def __post_init__(self):
-        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
-
-    def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
-    ) -> ObjectiveValue:
-        covariance = _covariance(output.posterior.mean)
-        return _dip(self, output, covariance, linear_ramp(step, self.warmup))
+    def covariance(self, posterior: Independent) -> Float[Tensor, "latents latents"]:
+        return _covariance(posterior.mean)
 
 
 @final
 @dataclass(frozen=True)
-class DIPVAEII(Objective):
+class DIPVAEII(_DIPVAE):
     """DIP-VAE-II: as `DIPVAEI` with C = Cov(μ) + E[σ²], the covariance of q(z) (Kumar 2018).
 
     Args:
@@ -196,41 +218,15 @@ class DIPVAEII(Objective):
         warmup: Number of steps over which both weights rise from 0.
     """
 
-    lambda_od: float = 10.0
-    lambda_d: float = 10.0
-    kl_estimator: KLEstimator = "sampled"
-    warmup: int = 0
     name: Literal["dip-vae-ii"] = "dip-vae-ii"
 
-    def __post_init__(self):
-        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
-
-    def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
-    ) -> ObjectiveValue:
-        within = torch.diag(output.posterior.variance.mean(0))
-        covariance = _covariance(output.posterior.mean) + within
-        return _dip(self, output, covariance, linear_ramp(step, self.warmup))
+    def covariance(self, posterior: Independent) -> Float[Tensor, "latents latents"]:
+        return _covariance(posterior.mean) + torch.diag(posterior.variance.mean(0))
 
 
 def _covariance(mean: Float[Tensor, "batch latents"]) -> Float[Tensor, "latents latents"]:
     centred = mean - mean.mean(0)
     return centred.T @ centred / len(mean)
-
-
-def _dip(
-    objective: DIPVAEI | DIPVAEII,
-    output: VAEOutput,
-    covariance: Float[Tensor, "latents latents"],
-    risen: float,
-) -> ObjectiveValue:
-    terms = elbo_terms(output, objective.kl_estimator)
-    diagonal = covariance.diagonal()
-    apart = covariance.square().sum() - diagonal.square().sum()
-    spread = (diagonal - output.prior.variance).square().sum()
-    penalty = objective.lambda_od * apart + objective.lambda_d * spread
-    loss = terms["kl"] + risen * penalty - terms["reconstruction"]
-    return ObjectiveValue(loss, terms | {"covariance_penalty": penalty})
 
 
 AnyObjective = BetaVAE | BetaTCVAE | FactorVAE | DIPVAEI | DIPVAEII | AnnealedVAE

@@ -167,11 +167,6 @@ class LpNestedPrior(Prior):
         """One exponent per inner node in preorder."""
         return self._exponents()
 
-    @property
-    def scale(self) -> Float[Tensor, ""]:
-        """The scale s of Eq. 11."""
-        return self().scale
-
     def forward(self) -> LpNested:
         if self._standardised:
             return LpNested.standardised(self.tree, self.exponents, validate_args=False)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from isavae.models.likelihoods import Likelihood
-from isavae.models.networks import split_encoding
 from isavae.models.priors import Prior
 
 
@@ -73,7 +72,8 @@ class VAE(nn.Module):
         self, x: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch latents"], Float[Tensor, "batch latents"]]:
         """Mean and log-std of q(z|x)."""
-        return split_encoding(self._network(self.encoder, x))
+        mean, log_std = self._network(self.encoder, x).chunk(2, dim=-1)
+        return mean, log_std
 
     def encode(self, x: Float[Tensor, "batch channels height width"]) -> Independent:
         """The posterior q(z|x), a diagonal normal over latents."""

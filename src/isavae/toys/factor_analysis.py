@@ -29,7 +29,7 @@ class FactorAnalysis:
         noise: D, the covariance of x given z.
 
     Raises:
-        ValueError: W and D do not fit, or D is not a covariance.
+        ValueError: If W and D do not fit, or D is not a covariance.
 
     Examples:
         >>> model = FactorAnalysis(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.eye(2))

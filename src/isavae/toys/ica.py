@@ -8,7 +8,6 @@ that what is seen is the bias of the mean-field free energy itself, in nats,
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -44,7 +43,7 @@ class StudentICA:
         dof: ν, degrees of freedom; the paper's experiment has 3.5.
 
     Raises:
-        ValueError: Noise, scale or dof is not positive.
+        ValueError: If noise, scale or dof is not positive.
 
     Examples:
         >>> model = StudentICA(directions(0, 60, 120), noise=0.3)
@@ -67,7 +66,7 @@ class StudentICA:
             )
 
     def sample(self, n: int, seed: int) -> Float[Tensor, "n data"]:
-        """Data of the model."""
+        """Draw data from the model."""
         rng = np.random.default_rng(seed)
         data, components = self.weights.shape
         z = self.scale * rng.standard_t(self.dof, (n, components))
@@ -160,12 +159,11 @@ def ascend(
     beta: float = 1.0,
     magnitudes: bool = True,
     tolerance: float = 1e-7,
-) -> Iterator[Step]:
-    """Learn W by variational inference: yield the start, then steps of increasing free energy.
+) -> list[Step]:
+    """Learn W by variational inference: the start, then steps of increasing free energy.
 
-    Quasi-Newton (BFGS) ascent of max_q F_β(q, W), first along the step of variational EM. Every
-    trial infers the factors anew from the last accepted ones; a trial that does not raise the
-    free energy is halved, and given up after twenty times.
+    BFGS ascent of max_q F_β(q, W). Every trial infers the factors anew, from those of the last
+    step. Needs `scipy`.
 
     Args:
         model: The model to start from; the paper starts from the true one.
@@ -174,27 +172,34 @@ def ascend(
         magnitudes: Whether the lengths of the columns of W are learned, or only their directions.
         tolerance: The ascent ends when ten steps raise the free energy by less, in nats per datum.
     """
+    from scipy.optimize import minimize
+
     lengths = None if magnitudes else model.weights.norm(dim=0)
-    step = _step(model, x, beta, None)
-    gradient = _tangent(step, x, lengths)
-    history, inverse, fresh = [step.free_energy], _em_metric(step), True
-    yield step
-    while True:
-        direction = (inverse @ gradient.flatten()).reshape_as(gradient)
-        trial = _search(step, direction, x, beta, lengths)
-        if trial is None:
-            if fresh:
-                return
-            inverse, fresh = _em_metric(step), True
-            continue
-        change = (trial.model.weights - step.model.weights).flatten()
-        after = _tangent(trial, x, lengths)
-        inverse = _bfgs(inverse, change, (gradient - after).flatten())
-        step, gradient, fresh = trial, after, False
-        history.append(step.free_energy)
-        yield step
-        if len(history) > 10 and history[-1] - history[-11] < tolerance:
-            return
+    steps: list[Step] = []
+    trials: dict[bytes, Step] = {}  # since the last step, by their columns
+
+    def loss(columns: np.ndarray) -> tuple[float, np.ndarray]:
+        free = torch.tensor(columns).view_as(model.weights).requires_grad_()
+        weights = free if lengths is None else free * (lengths / free.norm(dim=0))
+        tried = replace(model, weights=weights.detach())
+        q = tried.infer(x, beta, steps[-1].q if steps else None)
+        energy = float(tried.free_energy(x, q, beta).mean())
+        (gradient,) = torch.autograd.grad(weights, free, tried.gradient(x, q))
+        trials[columns.tobytes()] = Step(tried, q, energy)
+        return -energy, -gradient.numpy().ravel()
+
+    def accept(columns: np.ndarray) -> None:
+        steps.append(trials[columns.tobytes()])
+        trials.clear()
+        if len(steps) > 10 and steps[-1].free_energy - steps[-11].free_energy < tolerance:
+            raise StopIteration
+
+    start = model.weights.numpy().ravel()
+    loss(start)
+    accept(start)
+    # Without a tolerance of its own: the search ends by `accept`, or when rounding hides progress.
+    minimize(loss, start, jac=True, method="BFGS", callback=accept, options={"gtol": 0.0})
+    return steps
 
 
 def directions(*degrees: float | int) -> Float[Tensor, "2 components"]:
@@ -229,47 +234,3 @@ def _rule(like: Tensor) -> tuple[Tensor, Tensor]:
 def _moment(q: Factors) -> Tensor:
     """Average E_q z zᵀ."""
     return q.mean.mT @ q.mean / len(q.mean) + torch.diag(q.std.square().mean(0))
-
-
-def _step(model: StudentICA, x: Tensor, beta: float, start: Factors | None) -> Step:
-    q = model.infer(x, beta, start)
-    return Step(model, q, float(model.free_energy(x, q, beta).mean()))
-
-
-def _search(
-    step: Step, direction: Tensor, x: Tensor, beta: float, lengths: Tensor | None
-) -> Step | None:
-    for halvings in range(20):
-        weights = step.model.weights + direction * 0.5**halvings
-        if lengths is not None:
-            weights = weights * (lengths / weights.norm(dim=0))
-        trial = _step(replace(step.model, weights=weights), x, beta, step.q)
-        if trial.free_energy > step.free_energy:
-            return trial
-    return None
-
-
-def _tangent(step: Step, x: Tensor, lengths: Tensor | None) -> Tensor:
-    """The gradient, without its part along the columns if their lengths are fixed."""
-    gradient, weights = step.model.gradient(x, step.q), step.model.weights
-    if lengths is None:
-        return gradient
-    return gradient - weights * (gradient * weights).sum(0) / weights.square().sum(0)
-
-
-def _em_metric(step: Step) -> Tensor:
-    """The matrix that turns the gradient into the step of variational EM, W_new - W."""
-    identity = torch.eye(len(step.model.weights), dtype=step.model.weights.dtype)
-    return torch.kron(
-        identity, step.model.noise**2 * torch.linalg.inv(_moment(step.q)).contiguous()
-    )
-
-
-def _bfgs(inverse: Tensor, change: Tensor, fall: Tensor) -> Tensor:
-    """The inverse curvature after a step; as it was where the step does not tell a curvature."""
-    product = change @ fall
-    if product <= 1e-12 * change.norm() * fall.norm():
-        return inverse
-    identity = torch.eye(len(change), dtype=change.dtype)
-    left = identity - torch.outer(change, fall) / product
-    return left @ inverse @ left.mT + torch.outer(change, change) / product

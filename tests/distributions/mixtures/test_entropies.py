@@ -55,7 +55,7 @@ def test_entropies_agree_with_quadrature(name):
 def test_conditional_mixtures_are_the_rows_with_each_label():
     mean, log_std = uniform(120, -2, 2, 0).view(60, 2), uniform(120, -3, 0, 1).view(60, 2)
     labels = torch.arange(60) % 4 - 1
-    entropies = marginal_entropies(mean, log_std, labels, n_labels=4)
+    (entropies,) = conditional_entropies(mean, log_std, [(labels, 4)])
     for label in range(3):
         rows = labels == label
         torch.testing.assert_close(
@@ -68,7 +68,8 @@ def test_many_labels_are_taken_a_few_at_a_time():
     # 2,000 labels on a fine grid exceed the largest histogram; each label has one component.
     mean, log_std = uniform(2000, -1, 1, 0)[:, None], uniform(2000, -5, -4, 1)[:, None]
     with LargestTensor() as largest:
-        entropies = marginal_entropies(mean, log_std, torch.arange(2000).flip(0))
+        labels = torch.arange(2000).flip(0)
+        (entropies,) = conditional_entropies(mean, log_std, [(labels, 2000)])
     assert largest.numbers <= _BUDGET
     exact = log_std.flip(0) + 0.5 * math.log(2 * math.pi * math.e)
     torch.testing.assert_close(entropies, exact, atol=1e-4, rtol=0)
@@ -88,7 +89,7 @@ def test_partitions_share_their_components():
     for (labels, n), entropies in zip(
         partitions, conditional_entropies(mean, log_std, partitions), strict=True
     ):
-        alone = marginal_entropies(mean, log_std, labels, n)
+        (alone,) = conditional_entropies(mean, log_std, [(labels, n)])
         torch.testing.assert_close(entropies, alone, atol=1e-12, rtol=1e-12)
 
 

@@ -33,7 +33,7 @@ _RATIO = 2 ** (2 / NODES)
 @final
 @dataclass(frozen=True)
 class Ladder:
-    """The grids of several sums of normals, one per octave of stds, and where they begin.
+    """The grids of several sums of normals, one per octave of stds, and their origins.
 
     Attributes:
         low: Start of each sum's period.

@@ -21,10 +21,10 @@ from isavae.distributions.mixtures.pairs import LogWeightedSums, QuadraticNormal
 from isavae.distributions.tree_index import working_dtype
 
 _LOG_2PI = math.log(2 * math.pi)
-# A grid point costs as much as so many pairs; fewer than _SMALL² pairs are always cheaper.
+# The cost of a grid point, in pairs; fewer than _SMALL² pairs are always cheaper.
 _POINT_COST, _SMALL = 60, 256
-# The finest grid: beyond, a latent's histograms take more than 64 MB. Latents are computed together
-# up to so many points, whose histograms stay in the cache.
+# Points of the finest grid: the histograms of a larger one take more than 64 MB for one latent. And
+# of the grids of latents that are computed together, whose histograms stay in the cache.
 _FINEST, _LARGEST = 1 << 17, 1 << 15
 
 

@@ -1,0 +1,83 @@
+"""Accuracy of predictors that learn factors from codes with few labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from isavae.metrics.codes import Codes, NotApplicable
+from isavae.metrics.predictors import correct, histogram_boosting, logistic_regression
+from isavae.metrics.samples import Split, split
+from isavae.metrics.score import Score
+
+
+def few_label_accuracy(
+    codes: Codes,
+    factors: Sequence[str] | None = None,
+    labels: Sequence[int] = (100, 1000),
+    predictor: str = "logistic",
+    repeats: int = 5,
+    test: int = 5_000,
+    seed: int = 0,
+) -> Score:
+    """Mean test accuracy of a classifier that saw few labels, for the largest number of `labels`.
+
+    Args:
+        codes: Codes; only their means count.
+        factors: Names; by default the grid's scored factors.
+        labels: Numbers of train images; `terms` has the mean accuracy for each. Those above half of
+            the labelled images are left out.
+        predictor: `logistic` regression on standardised means, or `boosting`.
+        repeats: How many train sets to draw; the standard errors are over them.
+        test: Number of test images.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: If there is no such predictor, or too few images for any of the numbers.
+    """
+    from scipy.stats import sem
+
+    makers = {"logistic": lambda *_: logistic_regression(), "boosting": histogram_boosting}
+    if predictor not in makers:
+        raise ValueError(f"The predictor must be one of {list(makers)}, but is {predictor!r}.")
+    names = codes.factor_names(factors)
+    fewest = min(len(codes.factor(name).known) for name in names)
+    labels = tuple(count for count in labels if count <= fewest // 2)
+    if not labels:
+        raise NotApplicable(
+            f"Few-label accuracy needs twice as many labelled images as labels, but there are only "
+            f"{fewest}: pass smaller numbers."
+        )
+    most = max(labels)
+    rest = min(test, fewest - most)
+
+    def learned(name: str, seed: int) -> list[float]:
+        parts = split(codes, codes.factor(name), most, rest, seed)
+        few = (parts.first(count).standardised for count in labels)
+        return [_accuracy(makers[predictor](seed, len(part.train_x)), part) for part in few]
+
+    accuracy = np.array([[learned(name, seed + r) for name in names] for r in range(repeats)])
+    means = dict(zip(labels, accuracy.mean(axis=1).T, strict=True))  # one a repeat
+    spread = means if repeats > 1 else {}
+    errors = {count: float(sem(values)) for count, values in spread.items()}
+    of_most = accuracy[..., labels.index(most)]
+    return Score(
+        value=float(means[most].mean()),
+        per_factor=dict(zip(names, of_most.mean(axis=0).tolist(), strict=True)),
+        terms={f"accuracy_{count}": float(values.mean()) for count, values in means.items()},
+        standard_error=errors.get(most),
+        term_errors={f"accuracy_{count}": error for count, error in errors.items()},
+        parameters={
+            "factors": names,
+            "labels": labels,
+            "predictor": predictor,
+            "repeats": repeats,
+            "test": test,
+            "seed": seed,
+        },
+    )
+
+
+def _accuracy(model, parts: Split) -> float:
+    if len(np.unique(parts.train_y)) == 1:  # too few labels to have seen a second class
+        return float(np.mean(parts.test_y == parts.train_y[0]))
+    return float(correct(model, parts).mean())
