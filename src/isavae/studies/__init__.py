@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Any
 from isavae.studies import engines
 from isavae.studies.driver import DiskFullError, StudyProgress, run_study
 from isavae.studies.engines import Engine, LocalEngine, available_cores, share_cores
-from isavae.studies.estimate import (
-    GPU_FLOP_PER_SECOND,
-    GPU_STEP_SECONDS,
-    RunEstimate,
-    StudyEstimate,
-    kind_of,
-    plan,
-)
+from isavae.studies.estimate import RunEstimate, StudyEstimate, plan
 from isavae.studies.planned_run import PlannedRun, run_id
 from isavae.studies.study import Study, shipped_studies
 from isavae.studies.study_directory import RunRecord, StudyDirectory
@@ -23,8 +16,6 @@ if TYPE_CHECKING:
     from isavae.studies.engines import RayEngine
 
 __all__ = [
-    "GPU_FLOP_PER_SECOND",
-    "GPU_STEP_SECONDS",
     "DiskFullError",
     "Engine",
     "LocalEngine",
@@ -40,7 +31,6 @@ __all__ = [
     "available_cores",
     "finished",
     "group_columns",
-    "kind_of",
     "model_name",
     "plan",
     "results",
