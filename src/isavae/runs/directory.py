@@ -67,13 +67,12 @@ class Run:
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))
 
-    def extended(self, settings: Mapping[str, Any]) -> "Run":
+    def extended(self, config: RunConfig) -> "Run":
         """The run with another length or device, written to its `config.json`.
 
         Raises:
             ValueError: If anything else differs from the run's own settings.
         """
-        config = RunConfig.parse(settings)
         for name, value in config:
             before = getattr(self.config, name)
             if value != before and name not in RESUMABLE:

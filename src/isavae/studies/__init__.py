@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from isavae.studies import engines
 from isavae.studies.driver import DiskFullError, StudyProgress, run_study
 from isavae.studies.engines import Engine, LocalEngine, available_cores, share_cores
 from isavae.studies.estimate import RunEstimate, StudyEstimate, plan
@@ -13,7 +12,7 @@ from isavae.studies.study_file import Resources
 from isavae.studies.tables import finished, group_columns, model_name, results, select, summarise
 
 if TYPE_CHECKING:
-    from isavae.studies.engines import RayEngine
+    from isavae.studies.engines.ray import RayEngine
 
 __all__ = [
     "DiskFullError",
@@ -46,5 +45,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import Ray only when its engine is used."""
     if name == "RayEngine":
-        return engines.RayEngine
+        from isavae.studies.engines.ray import RayEngine
+
+        return RayEngine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

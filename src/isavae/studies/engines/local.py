@@ -8,11 +8,10 @@ import os
 import signal
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import TracebackType
 from typing import final
 
-from isavae.studies.engines.engine import Ended, Event, Progress
-from isavae.studies.engines.job import Job, Outcome, run_job
+from isavae.studies.engines.engine import Ended, Event, Job, Outcome, Progress
+from isavae.studies.engines.job import run_job
 from isavae.studies.forking import fork_server, start
 
 
@@ -73,12 +72,7 @@ class LocalEngine:
     def __enter__(self) -> "LocalEngine":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close all pipes, so that the remaining workers checkpoint, and wait for them."""
         for pipe in self._running:
             pipe.close()
