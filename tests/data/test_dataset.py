@@ -80,7 +80,7 @@ def test_a_shuffle_is_uniform():
     assert ((counts - 500) ** 2 / 500).sum() < 33.7  # chi2.ppf(1 - 1e-4, 9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 3000), st.integers(1, 7), st.integers(0, 3))
 def test_block_orders_are_permutations(n, block, seed):
     assert np.array_equal(np.sort(epoch_order(n, seed, 0, block)), np.arange(n))
