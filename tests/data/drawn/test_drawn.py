@@ -6,7 +6,7 @@ import torch
 
 from isavae.data import DATASETS, load
 from isavae.data.drawn import rooms
-from isavae.data.drawn.cars import cars, side_chart
+from isavae.data.drawn.car_shapes import cars, side_chart
 from isavae.data.drawn.cars import render as render_cars
 from isavae.data.drawn.faces import LIGHTS
 from isavae.data.drawn.faces import render as render_heads

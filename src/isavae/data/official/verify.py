@@ -7,8 +7,8 @@ from typing import final
 
 import numpy as np
 
+from isavae.data.classes import Choice
 from isavae.data.drawn.sprites import dsprites
-from isavae.data.factors import Choice
 from isavae.data.official.readers import read_dsprites
 from isavae.data.read_progress import progress
 
