@@ -86,12 +86,10 @@ class Run:
 
     @property
     def model_path(self) -> Path:
-        """Where the weights are."""
         return self.path / "model.safetensors"
 
     @property
     def state_path(self) -> Path:
-        """Where the state to resume from is."""
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:
@@ -132,7 +130,6 @@ class Run:
         return model.to(device)
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
-        """Write `scores.json`."""
         write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:

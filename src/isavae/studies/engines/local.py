@@ -65,10 +65,6 @@ class LocalEngine:
             except OSError:  # it is dead: `wait` reports that
                 continue
 
-    def processes(self) -> dict[str, int]:
-        """The process id of every run in progress."""
-        return {run: process.pid or 0 for run, process in self._running.values()}
-
     def __enter__(self) -> "LocalEngine":
         return self
 
