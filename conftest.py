@@ -9,6 +9,7 @@ import re
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sybil import Sybil
 from sybil.evaluators.doctest import DocTestEvaluator, OutputChecker
 from sybil.parsers.abstract import DocTestStringParser
@@ -17,6 +18,10 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 # Tests run in parallel processes: one thread each, in their children too, is faster than several
 # that wait for each other. It must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The time that an example takes depends on what else runs: it is no reason to fail.
+settings.register_profile("isavae", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("isavae")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -86,7 +86,7 @@ def overhead(folder: Path, engine: str, runs: int) -> None:
     work = []
     for run in study.runs:
         start = time.perf_counter()
-        run_job(Job(str(alone.path), run.id, run.config.settings(), 16, 1), None, lambda: False)
+        run_job(Job(alone, run.id, run.config, 16, 1), None, lambda: False)
         work.append(time.perf_counter() - start)
     here, own = median(each), median(work[WARM_UP:])
     print(f"{engine}: a run of one step {here:.3f} s, of that work {own:.3f} s")

@@ -39,7 +39,6 @@ HOMES = {
     "starlette": "explorer",
     "tensorboard": "studies/tracking.py",
     "torch.utils.tensorboard": "studies/tracking.py",
-    "upath": "",
     "uvicorn": "explorer",
 }
 

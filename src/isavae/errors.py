@@ -1,4 +1,4 @@
-"""Errors as sentences."""
+"""Errors in one line."""
 
 
 def first_line(error: BaseException) -> str:
@@ -10,3 +10,14 @@ def first_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def typed_line(error: BaseException) -> str:
+    """The type of an error and the first line of its message.
+
+    Examples:
+        >>> typed_line(ValueError("sizes must match")), typed_line(KeyboardInterrupt())
+        ('ValueError: sizes must match', 'KeyboardInterrupt')
+    """
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"

@@ -142,7 +142,7 @@ def evaluate(
         "mutual_information" (latents x factors, nats) where factors vary; "exponents" of an
         Lp-nested prior; "skipped", the reasons for scores that the codes do not allow.
     """
-    report = on_progress or _no_progress
+    report = on_progress or (lambda stage, done, total: None)
     if codes is None:
         codes = encode_all(model, data, partial(report, "encoding"))
     terms = likelihood_terms(model, data, n_images, seed, partial(report, "likelihood"))
@@ -227,7 +227,3 @@ def _image_blocks(
         yield data.batch(range(start, stop), device=model.device)
         if on_progress:
             on_progress(stop, len(data))
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Ignore the progress of an evaluation that nobody watches."""

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from isavae.data import FactorGrid, cache_folder, load
-from isavae.data.cache import LENGTH, MAGIC, is_intact, read, write
+from isavae.data.cache import LENGTH, MAGIC, read, write
 from isavae.data.memory import free_memory
 from isavae.data.places import cache_file
+from tests.cache_integrity import is_intact
 
 GRID = FactorGrid(("a", "b"), (2, 3), categories={"a": ("left", "right")}, scored=("b",))
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from isavae.cli.command_line import main
 from isavae.data import DATASETS, load
-from isavae.data.catalog import parse_choices
+from isavae.data.classes import parse_choices
 
 
 def test_a_choice_in_brackets_opens_a_part():

@@ -10,7 +10,7 @@ from isavae.data import FactorGrid, ImageDataset, load
 from isavae.data.order import BLOCKS_PER_WINDOW, epoch_order
 
 
-def pictures(n=30, c=3, h=5, w=7, seed=0):
+def some_images(n=30, c=3, h=5, w=7, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, c, h, w), dtype=np.uint8)
 
 
@@ -36,7 +36,7 @@ def test_binary_images_come_back_bit_for_bit(shape):
 
 
 def test_bytes_and_floats_come_back_as_floats():
-    images = pictures()
+    images = some_images()
     assert torch.equal(
         ImageDataset.from_arrays(images).batch(slice(None)), torch.from_numpy(images) * (1 / 255)
     )
@@ -46,7 +46,7 @@ def test_bytes_and_floats_come_back_as_floats():
 
 
 def test_grey_images_need_no_channel_axis():
-    assert ImageDataset.from_arrays(pictures()[:, 0]).shape == (1, 5, 7)
+    assert ImageDataset.from_arrays(some_images()[:, 0]).shape == (1, 5, 7)
 
 
 @pytest.mark.parametrize("block", [1, 4])
@@ -80,7 +80,7 @@ def test_a_shuffle_is_uniform():
     assert ((counts - 500) ** 2 / 500).sum() < 33.7  # chi2.ppf(1 - 1e-4, 9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 3000), st.integers(1, 7), st.integers(0, 3))
 def test_block_orders_are_permutations(n, block, seed):
     assert np.array_equal(np.sort(epoch_order(n, seed, 0, block)), np.arange(n))
@@ -98,7 +98,7 @@ def test_block_orders_read_one_window_after_the_other():
 
 def test_selections_and_samples_keep_image_and_factors_together():
     grid = FactorGrid(("a", "b"), (6, 5))
-    data = ImageDataset.from_arrays(pictures(), grid)
+    data = ImageDataset.from_arrays(some_images(), grid)
     part = data.select(a=[4, 1]).select(b=slice(1, None, 3))
     assert [grid.index((a, b)) for a in (4, 1) for b in (1, 4)] == [21, 24, 6, 9]
     assert torch.equal(part.batch(range(4)), data.batch([21, 24, 6, 9]))
@@ -132,7 +132,7 @@ def test_a_split_parts_the_images():
         (lambda: ImageDataset.from_arrays(np.zeros((2, 8, 8, 3))), "channels first"),
         (lambda: ImageDataset.from_arrays(np.zeros((2, 4, 4), np.int64)), "int64"),
         (
-            lambda: ImageDataset.from_arrays(pictures(), FactorGrid(("a",), (3,))),
+            lambda: ImageDataset.from_arrays(some_images(), FactorGrid(("a",), (3,))),
             "one row per image",
         ),
     ],
@@ -143,7 +143,7 @@ def test_bad_input_gets_a_sentence(make, message):
 
 
 def test_a_torch_data_set_is_read_with_its_labels():
-    images = torch.from_numpy(pictures(n=6)).float() / 255
+    images = torch.from_numpy(some_images(n=6)).float() / 255
     data = ImageDataset.from_torch(torch.utils.data.TensorDataset(images))
     assert (data.batch(range(6)) - images).abs().max() < 1e-6
     pairs = [(image, label) for image, label in zip(images, (7, 3, 7, 3, 3, 9), strict=True)]
@@ -156,7 +156,7 @@ def test_a_torch_data_set_is_read_with_its_labels():
 
 def test_items_are_images_for_loops_loaders_and_plots():
     """What a newcomer types first."""
-    data = ImageDataset.from_arrays(pictures(n=10))
+    data = ImageDataset.from_arrays(some_images(n=10))
     assert data[0].dtype == torch.float32
     assert data[0].shape == data.shape
     assert torch.equal(torch.stack(list(data)), data.batch(slice(None)))
@@ -182,7 +182,7 @@ def test_a_named_data_set_feeds_a_loader():
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch's
 def test_an_image_can_be_shown():
     pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib: make setup")
-    data = ImageDataset.from_arrays(pictures(n=2))
+    data = ImageDataset.from_arrays(some_images(n=2))
     figure, axes = pyplot.subplots()
     shown = axes.imshow(data[0][0])
     assert np.array_equal(shown.get_array(), data[0][0].numpy())
@@ -193,7 +193,7 @@ def test_an_image_can_be_shown():
     "make", [int, np.int64, torch.tensor, lambda k: torch.tensor([k]), lambda k: np.array(k)]
 )
 def test_labels_of_a_torch_data_set_of_any_kind_are_kept(make):
-    images = torch.from_numpy(pictures(n=3)).float() / 255
+    images = torch.from_numpy(some_images(n=3)).float() / 255
     pairs = [(image, make(label)) for image, label in zip(images, (7, 3, 7), strict=True)]
     grid = ImageDataset.from_torch(pairs).grid
     assert grid.column("label").tolist() == [1, 0, 1]

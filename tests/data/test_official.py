@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from isavae.data import dsprites, load
-from isavae.data.cache import is_intact
 from isavae.data.official import OFFICIAL, import_official
 from isavae.data.official.acquire import check_hash
 from isavae.data.official.verify import verify_dsprites
 from isavae.data.places import cache_file
+from tests.cache_integrity import is_intact
 from tests.official_files import SIZES, car_pixels, pixels, small, write_file
 
 pytestmark = pytest.mark.system
@@ -104,8 +104,8 @@ def test_cars_are_ordered_by_elevation_azimuth_and_line_of_the_list(folder, unpa
     cars, grid = car_pixels(dataset.grid), dataset.grid
     for row in range(len(grid)):
         elevation, azimuth, which = grid.values(row)
-        picture = Image.fromarray(np.ascontiguousarray(cars[which, ..., azimuth, elevation]))
-        expected = np.asarray(picture.resize((64, 64), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+        image = Image.fromarray(np.ascontiguousarray(cars[which, ..., azimuth, elevation]))
+        expected = np.asarray(image.resize((64, 64), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
         assert np.array_equal(unpacked(dataset.take([row]))[0], expected)
 
 

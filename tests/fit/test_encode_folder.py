@@ -85,7 +85,7 @@ def test_the_preprocessing_survives_cache_selection_and_resumption(tmp_path, mon
         assert data.preprocessing == data.sample(3, 0).preprocessing == expected
         assert open_shared(f"{folder}[size=8|24, fit=stretch]").preprocessing == expected
     run = trained(folder, "size=8|24, fit=stretch", tmp_path / "run")
-    longer = run.extended(run.config.settings() | {"steps": 5})
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
     assert execute(longer)
     stored = json.loads(json.dumps(longer.metadata()["preprocessing"]))
     assert Preprocessing.from_dict(stored) == expected

@@ -17,7 +17,6 @@ from isavae.runs import (
     TrainedModel,
     build_model,
     execute,
-    merge_settings,
 )
 from isavae.training import TrainState, resolve_device, resolve_precision, train
 
@@ -85,11 +84,11 @@ def test_training_lowers_the_loss(data, tmp_path):
 def test_a_longer_run_continues_the_shorter_one(undisturbed, data, tmp_path):
     short = Run.create(RunConfig.parse(TINY | {"steps": 7}), tmp_path / "short")
     execute(short, data)
-    longer = short.extended(merge_settings(short.config.settings(), {"steps": 12}))
+    longer = short.extended(short.config.model_copy(update={"steps": 12}))
     execute(longer, data)
     assert_same_bits(weights(longer), weights(undisturbed))
     with pytest.raises(ValueError, match=r"keeps its settings; learning_rate is 0\.001"):
-        short.extended(merge_settings(short.config.settings(), {"learning_rate": 0.1}))
+        short.extended(short.config.model_copy(update={"learning_rate": 0.1}))
 
 
 def test_divergence_names_step_term_and_checkpoint(data, tmp_path):

@@ -1,7 +1,6 @@
 """A study in object storage: a real S3 protocol on the loopback address, and one in memory."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -63,10 +62,7 @@ def job(tmp_path):
     directory = StudyDirectory(tmp_path / "scratch", remote)
     directory.initialise(study)
     run = study.runs[0]
-    return Job(
-        str(directory.path), run.id, run.config.settings(), images=16, checkpoint_seconds=0.0,
-        remote=remote.url,
-    )  # fmt: skip
+    return Job(directory, run.id, run.config, images=16, checkpoint_seconds=0.0)
 
 
 def names(remote, run):
@@ -75,7 +71,7 @@ def names(remote, run):
 
 
 def test_a_remote_run_is_fetched_stored_and_leaves_nothing_here(job):
-    remote, asked = Remote(job.remote), []
+    remote, asked = job.directory.remote, []
 
     def stop():
         asked.append(remote.read(f"runs/{job.run}/state.pt"))
@@ -84,13 +80,13 @@ def test_a_remote_run_is_fetched_stored_and_leaves_nothing_here(job):
     assert run_job(job, None, stop).kind == "stopped"
     assert len({state for state in asked if state}) > 1, "checkpoints are stored on the way"
     assert names(remote, job.run) == ["config.json", "log.jsonl", "model.safetensors", "state.pt"]
-    assert not list(Path(job.root).glob("runs/*"))
-    (Path(job.root) / "runs" / job.run).mkdir()
-    (Path(job.root) / "runs" / job.run / "config.json").write_text("of a worker killed here")
+    assert not list(job.directory.path.glob("runs/*"))
+    (job.directory.path / "runs" / job.run).mkdir()
+    (job.directory.path / "runs" / job.run / "config.json").write_text("of a worker killed here")
     assert run_job(job, None, lambda: False).kind == "done"
     files = ["config.json", "log.jsonl", "model.safetensors", "scores.json", "work.json"]
     assert names(remote, job.run) == files
-    assert not list(Path(job.root).glob("runs/*"))
+    assert not list(job.directory.path.glob("runs/*"))
     log = (remote.read(f"runs/{job.run}/log.jsonl") or b"").decode().splitlines()
     starts = [r["step"] for r in map(json.loads, log) if r.get("event") == "start"]
     assert starts == [0, 100]
@@ -107,7 +103,7 @@ def test_what_is_stored_last_says_that_all_is_stored(job, monkeypatch):
 
 
 def test_the_mirror_has_small_files_and_takes_what_changed(job, tmp_path):
-    remote = Remote(job.remote)
+    remote = job.directory.remote
     assert run_job(job, None, lambda: False).kind == "done"
     remote.mirror(tmp_path / "here")
     mirrored = {path.name for path in (tmp_path / "here").rglob("*") if path.is_file()}
@@ -119,11 +115,11 @@ def test_the_mirror_has_small_files_and_takes_what_changed(job, tmp_path):
 
 
 def test_a_request_to_stop_and_giving_up_reach_the_storage(job):
-    remote = Remote(job.remote)
-    directory = StudyDirectory(Path(job.root), remote)
+    remote = job.directory.remote
+    directory = StudyDirectory(job.directory.path, remote)
     before = directory.stop_token()
     directory.request_stop()
-    assert StudyDirectory(Path(job.root), remote).stop_token() != before
+    assert StudyDirectory(job.directory.path, remote).stop_token() != before
     directory.run_path(job.run).mkdir()
     directory.give_up(job.run, 3, "no")
     assert json.loads(remote.read(f"runs/{job.run}/work.json") or b"{}")["failed"]

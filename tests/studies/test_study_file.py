@@ -79,7 +79,7 @@ def test_shipped_studies_are_valid(name):
 MISTAKES = {
     "runz: []": "line 2: 'runz' is not a name that a study has; did you mean 'runs'?",
     "runs:\n- modle: vae": "line 3: 'modle' is not a name that a run has; did you mean 'model'?",
-    "runs:\n- model: vae\n- model: isa-vea": "line 4: a model must be one of .* isa-vae",
+    "runs:\n- model: vae\n- model: isa-vea": "line 4: a model must be .*: did you mean isa-vae",
     "runs:\n- learning_rate: 1\n  batch_size: x": "line 4: batch_size",
     "settings:\n  learning_rate: -1\nruns: [{}]": "line 3: learning_rate: .* greater than 0",
     "runs:\n- objective:\n    name: beta-vea": "line 3: .*beta-vae",

@@ -50,7 +50,7 @@ def train(
     layers = [preset(model) if model else {}, read_settings(config) if config else {}, flags]
     if resume and out.exists():
         run = Run.open(out)
-        run = run.extended(merge_settings(run.config.settings(), *layers))
+        run = run.extended(RunConfig.parse(merge_settings(run.config.settings(), *layers)))
         images = load(run.config.data)
     else:
         parsed = RunConfig.parse(merge_settings(*layers))

@@ -171,26 +171,6 @@ def cached(
     return dataset
 
 
-def is_intact(path: Path) -> bool:
-    """Whether the file holds, bit for bit, what was written to it; reads all of it."""
-    about = _description(path)
-    if about is None:
-        return False
-    digest = hashlib.sha256()
-    mapped = _mapped_images(about)
-    if mapped is not None:
-        for block in mapped.blocks() if mapped.is_there else ():
-            digest.update(block)
-        return digest.hexdigest() == about["sha256"]
-    with path.open("rb") as file:
-        file.seek(len(MAGIC))
-        left = _payload(about)
-        while block := file.read(min(left, 1 << 20)):
-            digest.update(block)
-            left -= len(block)
-    return digest.hexdigest() == about["sha256"]
-
-
 def _description(path: Path) -> dict[str, Any] | None:
     """The JSON of a file, or None if it is not one of ours or has another length than it claims."""
     try:

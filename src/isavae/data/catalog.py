@@ -12,9 +12,10 @@ from typing import Any, final
 
 from isavae.data import grids
 from isavae.data.cache import read
+from isavae.data.classes import parse_choices
 from isavae.data.dataset import ImageDataset
 from isavae.data.drawn import cars, faces, rooms, sprites, variants
-from isavae.data.factors import Choice, FactorGrid
+from isavae.data.factors import FactorGrid
 from isavae.data.official import OFFICIAL, how_to_get, open_official
 from isavae.data.own.open import open_path
 from isavae.data.places import cache_file
@@ -183,31 +184,6 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
     return dataset.select(**choices) if choices else dataset
 
 
-def parse_choices(text: str) -> dict[str, Choice]:
-    """Choices of factor classes from their text form.
-
-    Raises:
-        ValueError: If a part is not `factor=classes`.
-
-    Examples:
-        >>> parse_choices("shape=heart, scale=::2, posX=3|5")
-        {'shape': ['heart'], 'scale': slice(None, None, 2), 'posX': [3, 5]}
-    """
-    choices: dict[str, Choice] = {}
-    for part in text.split(","):
-        factor, equals, classes = (piece.strip() for piece in part.partition("="))
-        if not (factor and equals and classes) or factor in choices:
-            raise ValueError(
-                f"A choice must be `factor=classes` once per factor, but is {part.strip()!r} in "
-                f"{text!r}: write for example shape=heart, scale=::2."
-            )
-        if re.fullmatch(r"-?\d*:-?\d*(:-?\d*)?", classes):
-            choices[factor] = slice(*(int(n) if n else None for n in classes.split(":")))
-        else:
-            choices[factor] = [_one_class(one.strip()) for one in classes.split("|")]
-    return choices
-
-
 def listing() -> str:
     """A list of all data sets: size, factors, licence, and whether each is in the cache."""
     lines = []
@@ -237,9 +213,3 @@ def _indented(text: str) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _one_class(text: str) -> int | float | str:
-    if re.fullmatch(r"-?\d+", text):
-        return int(text)
-    return float(text) if re.fullmatch(r"-?\d*\.\d+(e-?\d+)?", text) else text

@@ -3,7 +3,6 @@
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import SupportsIndex, TypeAlias, final
 
 import numpy as np
@@ -11,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data.conversion import Items, pack, read_items
-from isavae.data.factors import Choice, FactorGrid
+from isavae.data.classes import Choice
+from isavae.data.conversion import Items, pack, read_items, unpack
+from isavae.data.factors import FactorGrid
 from isavae.data.order import epoch_order
 from isavae.data.own.preprocessing import Preprocessing
 
@@ -152,7 +152,7 @@ class ImageDataset:
         positions = self._positions(indices)
         rows = positions if self.rows is None else self.rows[positions]
         chosen = np.ascontiguousarray(self.stored[rows % len(self.stored)])
-        images = self._unpack(chosen, device) if chosen.ndim == 2 else _to_floats(chosen, device)
+        images = unpack(chosen, self._stored_shape, device)
         return images if self.colourise is None else self.colourise(images, rows)
 
     def steps_per_epoch(self, batch_size: int) -> int:
@@ -217,10 +217,6 @@ class ImageDataset:
         rows = np.arange(len(self))[self._positions(indices)]
         return self._at(rows, None if self.grid is None else self.grid.take(rows))
 
-    def colourised(self, name: str, colourise: Colourise) -> "ImageDataset":
-        """The same images, coloured by `colourise` when they are read."""
-        return replace(self, name=name, colourise=colourise, shape=(3, *self.shape[1:]))
-
     def named(self, name: str) -> "ImageDataset":
         """The same images under another name."""
         return replace(self, name=name)
@@ -249,16 +245,6 @@ class ImageDataset:
         channels = self.stored.shape[1] if self.stored.ndim == 4 else 1
         return self.shape if self.colourise is None else (channels, *self.shape[1:])
 
-    def _unpack(self, packed: np.ndarray, device: torch.device | str | None) -> Tensor:
-        if device is None or torch.device(device).type == "cpu":
-            # `np.take` is twice as fast here as torch's `embedding` or unpacking and converting
-            pixels = torch.from_numpy(np.take(_bits_of_bytes(), packed, axis=0))
-        else:
-            table = torch.from_numpy(_bits_of_bytes()).to(device)
-            pixels = table[torch.from_numpy(packed).to(device).int()]
-        c, h, w = self._stored_shape
-        return pixels.flatten(1)[:, : c * h * w].reshape(-1, c, h, w)
-
     def _positions(self, indices: Rows) -> np.ndarray:
         if isinstance(indices, slice):
             return np.arange(len(self))[indices]
@@ -269,13 +255,3 @@ class ImageDataset:
             raise ValueError(f"A part of {self.name} must have images, but no image is chosen.")
         stored_rows = rows if self.rows is None else self.rows[rows]
         return replace(self, rows=stored_rows, grid=grid)
-
-
-def _to_floats(images: np.ndarray, device: torch.device | str | None) -> Tensor:
-    return torch.from_numpy(images).to(device).float().mul_(1 / 255)
-
-
-@cache
-def _bits_of_bytes() -> np.ndarray:
-    """float32 (256, 8): the bits of every byte, highest first."""
-    return np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)

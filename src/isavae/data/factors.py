@@ -1,14 +1,15 @@
 """`FactorGrid`: which class of which factor every image of a data set shows."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias, final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
 
 import numpy as np
 
+from isavae.data.classes import Choice, checked_labels, chosen_classes, renumber
+
 MAX_GROUPS = 4  # an unordered factor of more classes would crowd a figure with lines
-Choice: TypeAlias = int | str | float | slice | Sequence[int | str | float] | np.ndarray
 
 
 @final
@@ -69,12 +70,12 @@ class FactorGrid:
             if unknown := [name for name in some if name not in names]:
                 raise ValueError(f"`{what}` must name factors of {names}, but names {unknown}.")
         for name, values in categories.items():
-            if len(set(values)) != sizes[names.index(name)] or len(values) != len(set(values)):
+            size = sizes[names.index(name)]
+            if not len(values) == len(set(values)) == size:
                 raise ValueError(
-                    f"Factor {name!r} needs {sizes[names.index(name)]} distinct category names, "
-                    f"but got {values!r}."
+                    f"Factor {name!r} needs {size} distinct category names, but got {values!r}."
                 )
-        labels = None if self.labels is None else _checked_labels(self.labels, names, sizes)
+        labels = None if self.labels is None else checked_labels(self.labels, names, sizes)
         resolved = {
             "names": names,
             "sizes": sizes,
@@ -166,19 +167,9 @@ class FactorGrid:
             >>> FactorGrid(("x",), (6,)).classes("x", slice(None, None, 2))
             array([0, 2, 4])
         """
-        k = self.position(factor)
-        if isinstance(choice, slice):
-            chosen = range(self.sizes[k])[choice]
-        elif isinstance(choice, Iterable) and not isinstance(choice, str):
-            chosen = [self._class(k, one) for one in choice]
-        else:
-            chosen = [self._class(k, choice)]
-        if len(chosen) == 0 or len(set(chosen)) != len(chosen):
-            raise ValueError(
-                f"A choice of {self.names[k]!r} must be one or more distinct classes of its "
-                f"{self.sizes[k]}, but is {choice!r}."
-            )
-        return np.array(chosen, dtype=np.int64)
+        name = self.names[self.position(factor)]
+        size = self.sizes[self.position(factor)]
+        return chosen_classes(choice, name, size, self.categories.get(name, ()))
 
     def select(self, **choices: Choice) -> tuple[np.ndarray, "FactorGrid"]:
         """Rows that show the chosen classes, and their grid.
@@ -191,48 +182,29 @@ class FactorGrid:
         Returns:
             The rows, and the grid that describes exactly those rows.
         """
-        kept = {self.names[self.position(f)]: self.classes(f, c) for f, c in choices.items()}
-        kept |= {
-            n: np.arange(s) for n, s in zip(self.names, self.sizes, strict=True) if n not in kept
-        }
-        chosen = [kept[name] for name in self.names]
+        restricted = [self.position(factor) for factor in choices]
+        kept = {name: self.classes(name, choices.get(name, slice(None))) for name in self.names}
         if self.labels is None:
-            strides = np.cumprod((1, *self.sizes[:0:-1]))[::-1]
-            rows = np.zeros(1, dtype=np.int64)
-            for classes, stride in zip(chosen, strides, strict=True):
-                rows = np.add.outer(rows, classes * stride).ravel()
+            rows = np.ravel_multi_index(np.ix_(*kept.values()), self.sizes).ravel()
             labels = None
         else:
-            renumbered = np.stack(
-                [
-                    _renumber(self.labels[:, k], classes, self.sizes[k])
-                    for k, classes in enumerate(chosen)
-                ],
-                axis=1,
-            )
-            restricted = [self.position(factor) for factor in choices]
+            columns = zip(self.labels.T, kept.values(), self.sizes, strict=True)
+            renumbered = np.stack([renumber(*column) for column in columns], axis=1)
             rows = np.flatnonzero((renumbered[:, restricted] >= 0).all(axis=1))
             labels = renumbered[rows]
-        sizes = tuple(len(classes) for classes in chosen)
         return rows, FactorGrid(
             self.names,
-            sizes,
+            [len(classes) for classes in kept.values()],
             labels,
-            tuple(n for n in self.scored or () if len(kept[n]) > 1),
+            [n for n in self.scored or () if len(kept[n]) > 1],
             self.ordered,
-            {n: tuple(values[c] for c in kept[n]) for n, values in self.categories.items()},
+            {n: [values[c] for c in kept[n]] for n, values in self.categories.items()},
         )
 
     def take(self, rows: np.ndarray) -> "FactorGrid":
         """The grid of some rows, with the same factors and classes."""
-        return FactorGrid(
-            self.names,
-            self.sizes,
-            np.stack([self.column(k)[rows] for k in range(len(self.names))], axis=1),
-            self.scored,
-            self.ordered,
-            self.categories,
-        )
+        labels = np.stack([self.column(k)[rows] for k in range(len(self.names))], axis=1)
+        return replace(self, labels=labels)
 
     def class_names(self, factor: str | int) -> tuple[str, ...]:
         """Names of a factor's classes: its categories, else the numbers from 0.
@@ -276,38 +248,3 @@ class FactorGrid:
             cells = cells * self.sizes[self.position(factor)] + column
             cells[column < 0] = -1  # further factors leave it negative
         return np.maximum(cells, -1)
-
-    def _class(self, k: int, one: int | str | float) -> int:
-        """One class of factor k, from its category name or its number."""
-        categories = self.categories.get(self.names[k], ())
-        for name in (one, str(one)):
-            if name in categories:
-                return categories.index(name)
-        if isinstance(one, (int, np.integer)) and 0 <= one < self.sizes[k]:
-            return int(one)
-        known = f"one of {categories} or " if categories else ""
-        raise ValueError(
-            f"A class of {self.names[k]!r} must be {known}in 0..{self.sizes[k] - 1}, "
-            f"but is {one!r}."
-        )
-
-
-def _checked_labels(
-    labels: np.ndarray, names: tuple[str, ...], sizes: tuple[int, ...]
-) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or labels.shape[1] != len(names) or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"`labels` must be integers of shape (rows, {len(names)}), "
-            f"but are {labels.dtype} of shape {labels.shape}."
-        )
-    if len(labels) and ((labels < -1) | (labels >= np.array(sizes))).any():
-        raise ValueError(f"`labels` must be in 0..size-1 for sizes {sizes}, or -1 where unknown.")
-    return labels.astype(np.int32)
-
-
-def _renumber(column: np.ndarray, classes: np.ndarray, size: int) -> np.ndarray:
-    """Old classes to positions in `classes`; -1 for classes left out and for unknown ones."""
-    table = np.full(size + 1, -1, dtype=np.int32)  # the last entry answers to class -1
-    table[classes] = np.arange(len(classes))
-    return table[column]

@@ -53,20 +53,11 @@ class ImageStatistics:
             f"  values from {self.low:.3f} to {self.high:.3f} in a sample",
             f"  {self.duplicates:,} repeat an earlier image exactly",
         ]
-        if self.dataset.grid is not None:
-            lines += [
-                f"  factor {name}: {size} classes, {unknown:,} unknown"
-                for name, size, unknown in self._factors(self.dataset)
-            ]
+        if (grid := self.dataset.grid) is not None:
+            for name, size in zip(grid.names, grid.sizes, strict=True):
+                unknown = (grid.column(name) < 0).sum()
+                lines.append(f"  factor {name}: {size} classes, {unknown:,} unknown")
         return "\n".join(lines)
-
-    @staticmethod
-    def _factors(dataset: ImageDataset) -> list[tuple[str, int, int]]:
-        grid = dataset.grid
-        if grid is None:
-            return []
-        unknown = [int((grid.column(name) < 0).sum()) for name in grid.names]
-        return list(zip(grid.names, grid.sizes, unknown, strict=True))
 
 
 def inspect(path: Path, options: str = "", sheet: Path | None = None) -> ImageStatistics:
@@ -88,7 +79,7 @@ def inspect(path: Path, options: str = "", sheet: Path | None = None) -> ImageSt
     except ValueError as problem:
         return ImageStatistics(path, None, str(problem), sizes)
     if sheet is not None:
-        write_contact_sheet(dataset, sheet)
+        sheet.write_bytes(png(contact_sheet(dataset)))
     sample = dataset.batch(np.unique(np.linspace(0, len(dataset) - 1, 256).astype(np.int64)))
     return ImageStatistics(
         path, dataset, "", sizes, _duplicates(dataset), float(sample.min()), float(sample.max())
@@ -110,12 +101,7 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
     return tile(dataset.batch(some), columns, gap=0)
 
 
-def write_contact_sheet(dataset: ImageDataset, path: Path) -> None:
-    """Save a contact sheet as a PNG file."""
-    path.write_bytes(png(contact_sheet(dataset)))
-
-
 def _duplicates(dataset: ImageDataset) -> int:
     """The number of images whose stored bytes occurred before."""
-    seen = {dataset.stored[k].tobytes().__hash__() for k in range(len(dataset.stored))}
+    seen = {hash(image.tobytes()) for image in dataset.stored}
     return len(dataset.stored) - len(seen)

@@ -29,30 +29,19 @@ def progress(
         yield from items
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:,.0f} {unit}/s" if speed and unit else "")
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        "{task.description}",
         BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f} %"),
-        Rate(),
+        TaskProgressColumn(),
+        "{task.fields[rate]}",
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total or None)
+        task = bar.add_task(label, total=total or None, rate="")
         for item in items:
             yield item
             bar.advance(task, amount(item))
+            if unit and (speed := bar.tasks[0].speed):
+                bar.update(task, rate=f"{speed:,.0f} {unit}/s")

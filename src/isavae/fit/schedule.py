@@ -41,7 +41,7 @@ def schedule(proposal: Proposal, data: str, budget: Budget) -> Proposal:
     affordable = foreseen.steps_within((1 - OVERHEAD) * budget.seconds, most=MAX_STEPS)
     steps = budget.steps or max(MIN_STEPS, affordable)
     minutes = foreseen.with_steps(steps).seconds / 60
-    step = 1000 * foreseen.runs[0].cost.step_seconds
+    step = 1000 * foreseen.runs[0].step_seconds
     at_a_time = f"{foreseen.workers} at a time, " if foreseen.workers > 1 else ""
     return proposal.with_steps(
         steps,

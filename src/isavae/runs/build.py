@@ -6,7 +6,6 @@ from torch.distributions import Independent, Normal
 from isavae.models import (
     NETWORKS,
     VAE,
-    Adversary,
     Prior,
     VAEOutput,
     build_likelihood,
@@ -48,13 +47,6 @@ def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
     return VAE(*networks, prior, likelihood)
 
 
-def build_adversary(config: RunConfig, n_latents: int) -> Adversary | None:
-    """The objective's adversary, if it has one, freshly initialised from the run's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return config.objective.adversary(n_latents)
-
-
 def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     """Model, optimiser and adversary of a run before its first step, on its device.
 
@@ -65,7 +57,9 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     device = resolve_device(config.device)
     model = build_model(config, shape).to(device)
     model.network_dtype = resolve_precision(config.precision, device)
-    adversary = build_adversary(config, model.prior.n_latents)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        adversary = config.objective.adversary(model.prior.n_latents)
     return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -149,10 +150,13 @@ def preset(name: str) -> dict[str, Any]:
     """The settings of one of the paper's models.
 
     Raises:
-        ValueError: For an unknown name.
+        SettingError: For an unknown name.
     """
     if name not in PRESETS:
-        raise ValueError(f"a model must be one of {', '.join(PRESETS)}; got {name!r}")
+        near = get_close_matches(str(name), PRESETS, n=1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        message = f"a model must be one of {', '.join(PRESETS)}; got {name!r}{hint}"
+        raise SettingError(message, "model")
     return PRESETS[name]
 
 
@@ -200,16 +204,12 @@ def check_format(version: object, kind: str, path: str | os.PathLike[str]) -> No
         kind: What the file is, such as "a model file".
         path: The file or directory that is named in the message.
     """
+    if version == FORMAT:
+        return
+    found = "was written by an earlier version: train again, or use isavae 0.1"
     if isinstance(version, int) and version > FORMAT:
-        raise ValueError(
-            f"{kind} must be of format {FORMAT} (isavae 0.2); {path} is of format {version}: "
-            "upgrade isavae"
-        )
-    if version != FORMAT:
-        raise ValueError(
-            f"{kind} must be of format {FORMAT} (isavae 0.2); {path} was written by an earlier "
-            "version: train again, or use isavae 0.1"
-        )
+        found = f"is of format {version}: upgrade isavae"
+    raise ValueError(f"{kind} must be of format {FORMAT} (isavae 0.2); {path} {found}")
 
 
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:

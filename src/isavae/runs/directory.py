@@ -67,13 +67,12 @@ class Run:
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))
 
-    def extended(self, settings: Mapping[str, Any]) -> "Run":
+    def extended(self, config: RunConfig) -> "Run":
         """The run with another length or device, written to its `config.json`.
 
         Raises:
             ValueError: If anything else differs from the run's own settings.
         """
-        config = RunConfig.parse(settings)
         for name, value in config:
             before = getattr(self.config, name)
             if value != before and name not in RESUMABLE:
@@ -87,12 +86,10 @@ class Run:
 
     @property
     def model_path(self) -> Path:
-        """Where the weights are."""
         return self.path / "model.safetensors"
 
     @property
     def state_path(self) -> Path:
-        """Where the state to resume from is."""
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:
@@ -133,7 +130,6 @@ class Run:
         return model.to(device)
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
-        """Write `scores.json`."""
         write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:

@@ -2,17 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from isavae.studies import engines
 from isavae.studies.driver import DiskFullError, StudyProgress, run_study
 from isavae.studies.engines import Engine, LocalEngine, available_cores, share_cores
-from isavae.studies.estimate import (
-    GPU_FLOP_PER_SECOND,
-    GPU_STEP_SECONDS,
-    RunEstimate,
-    StudyEstimate,
-    kind_of,
-    plan,
-)
+from isavae.studies.estimate import RunEstimate, StudyEstimate, plan
 from isavae.studies.planned_run import PlannedRun, run_id
 from isavae.studies.study import Study, shipped_studies
 from isavae.studies.study_directory import RunRecord, StudyDirectory
@@ -20,11 +12,9 @@ from isavae.studies.study_file import Resources
 from isavae.studies.tables import finished, group_columns, model_name, results, select, summarise
 
 if TYPE_CHECKING:
-    from isavae.studies.engines import RayEngine
+    from isavae.studies.engines.ray import RayEngine
 
 __all__ = [
-    "GPU_FLOP_PER_SECOND",
-    "GPU_STEP_SECONDS",
     "DiskFullError",
     "Engine",
     "LocalEngine",
@@ -40,7 +30,6 @@ __all__ = [
     "available_cores",
     "finished",
     "group_columns",
-    "kind_of",
     "model_name",
     "plan",
     "results",
@@ -56,5 +45,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import Ray only when its engine is used."""
     if name == "RayEngine":
-        return engines.RayEngine
+        from isavae.studies.engines.ray import RayEngine
+
+        return RayEngine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
-from isavae.studies.engines.engine import Ended, Engine, Progress
-from isavae.studies.engines.job import Job, Outcome
+from isavae.studies.engines.engine import Ended, Engine, Job, Outcome, Progress
 from isavae.studies.study import Study
 from isavae.studies.study_directory import StudyDirectory
 
@@ -100,25 +99,14 @@ def run_study(
     study.check_data()
     directory.initialise(study)
     jobs = {
-        run.id: Job(
-            str(directory.path), run.id, run.config.settings(), study.images, threads, track,
-            checkpoint_seconds, directory.remote.url if directory.remote else None,
-        )
-        for run in study.runs
-    }  # fmt: skip
-    driver = _Driver(study, directory, engine, jobs, retry_failed)
-    token = directory.stop_token()
+        run.id: Job(directory, run.id, run.config, study.images, threads, track, checkpoint_seconds)
+        for run in study.runs_by_seed()
+    }
+    driver = _Driver(directory, engine, jobs, study.retries, retry_failed)
+    report = on_change or (lambda progress: None)
     with engine:
-        while driver.has_work():
-            if should_stop() or directory.stop_token() != token:
-                driver.stop()
-            driver.recheck_held()
-            driver.fill_slots()
-            if on_change:
-                on_change(driver.progress)
-            driver.process_events(POLL_SECONDS)
-    if on_change:
-        on_change(driver.progress)
+        driver.drive(report, should_stop)
+    report(driver.progress)
     driver.check_space()
     return driver.progress
 
@@ -129,113 +117,115 @@ class _Driver:
 
     def __init__(
         self,
-        study: Study,
         directory: StudyDirectory,
         engine: Engine,
         jobs: dict[str, Job],
+        retries: int,
         retry_failed: bool,
     ):
-        self.directory = directory
-        self.engine = engine
-        self.jobs = jobs
-        self.retries = study.retries
-        self.progress = StudyProgress(len(study.runs))
-        self.held_elsewhere: dict[str, float] = {}
-        self.disk_full = False
-        self._retry_failed = retry_failed
+        self.progress = StudyProgress(len(jobs))
+        self._directory, self._engine, self._jobs = directory, engine, jobs
+        self._retries, self._retry_failed = retries, retry_failed
+        self._stop_token = directory.stop_token()
+        self._disk_full = False
         self._failures: dict[str, int] = {}
-        begun, fresh = [], []
-        for run in study.runs_by_seed():
-            if directory.is_done(run.id):
-                self.progress.done += 1
-            elif (record := directory.record(run.id)).failed and not retry_failed:
-                self.progress.failed[run.id] = record.error or "unknown"
-            else:
-                (begun if directory.run_path(run.id).exists() else fresh).append(run.id)
-        self.queue = deque(begun + fresh)
+        self._held_elsewhere: dict[str, float] = {}
+        unsettled = [run for run in jobs if not self._is_settled(run)]
+        # Those that have begun come first.
+        self._queue = deque(sorted(unsettled, key=lambda run: not directory.run_path(run).exists()))
 
-    def has_work(self) -> bool:
-        """Whether runs are in progress, queued or held by other drivers."""
-        return bool(self.queue or self.held_elsewhere or self.progress.running)
+    def drive(
+        self, report: Callable[[StudyProgress], None], should_stop: Callable[[], bool]
+    ) -> None:
+        """Execute runs until none is in progress, queued or held by other drivers."""
+        while self._queue or self._held_elsewhere or self.progress.running:
+            if should_stop() or self._directory.stop_token() != self._stop_token:
+                self._stop()
+            self._recheck_held()
+            self._fill_slots()
+            report(self.progress)
+            self._process_events(POLL_SECONDS)
 
-    def stop(self) -> None:
+    def check_space(self) -> None:
+        """Raise a `DiskFullError` if the disk was full."""
+        if self._disk_full:
+            raise DiskFullError(
+                f"the disk of {self._directory.path} must have space; it is full: free some and "
+                f"start again ({self.progress.done} of {self.progress.total} runs are done)"
+            )
+
+    def _is_settled(self, run: str) -> bool:
+        """Whether a driver has finished the run or given it up; the progress counts it then."""
+        if self._directory.is_done(run):
+            self.progress.done += 1
+            return True
+        record = self._directory.record(run)
+        if record.failed and not self._retry_failed:
+            self.progress.failed[run] = record.error or "unknown"
+            return True
+        return False
+
+    def _stop(self) -> None:
         """Start no further runs; let those in progress checkpoint and stop."""
         if self.progress.stopped:
             return
         self.progress.stopped = True
-        self.queue.clear()
-        self.held_elsewhere.clear()
-        self.engine.stop()
+        self._queue.clear()
+        self._held_elsewhere.clear()
+        self._engine.stop()
 
-    def fill_slots(self) -> None:
-        """Start queued runs until the engine is full."""
-        while self.queue and len(self.progress.running) < self.engine.slots:
-            run = self.queue.popleft()
-            self.progress.running[run] = (0, 1)
-            self.engine.start(self.jobs[run])
-
-    def process_events(self, seconds: float) -> None:
-        """Process engine events for up to `seconds`."""
-        for event in self.engine.wait(seconds):
-            if isinstance(event, Progress):
-                self.progress.running[event.run] = (event.step, event.steps)
-            elif self.record_end(event):
-                self.stop()
-        if not self.progress.running and self.held_elsewhere and not self.queue:
-            time.sleep(seconds)
-
-    def check_space(self) -> None:
-        """Raise a `DiskFullError` if the disk was full."""
-        if self.disk_full:
-            raise DiskFullError(
-                f"the disk of {self.directory.path} must have space; it is full: free some and "
-                f"start again ({self.progress.done} of {self.progress.total} runs are done)"
-            )
-
-    def recheck_held(self) -> None:
+    def _recheck_held(self) -> None:
         """Check the runs that other drivers held."""
         now = time.monotonic()
-        for run in [run for run, when in self.held_elsewhere.items() if when <= now]:
-            if self.directory.is_done(run):
-                self.progress.done += 1
-            elif self.directory.is_locked(run):
-                self.held_elsewhere[run] = now + RETRY_SECONDS
+        for run in [run for run, when in self._held_elsewhere.items() if when <= now]:
+            if self._directory.is_locked(run) and not self._directory.is_done(run):
+                self._held_elsewhere[run] = now + RETRY_SECONDS
                 continue
-            elif (record := self.directory.record(run)).failed and not self._retry_failed:
-                self.progress.failed[run] = record.error or "unknown"
-            else:
-                self.queue.append(run)
-            del self.held_elsewhere[run]
+            if not self._is_settled(run):
+                self._queue.append(run)
+            del self._held_elsewhere[run]
 
-    def record_end(self, ended: Ended) -> bool:
-        """Record how a run ended; return whether the study must stop."""
+    def _fill_slots(self) -> None:
+        """Start queued runs until the engine is full."""
+        while self._queue and len(self.progress.running) < self._engine.slots:
+            run = self._queue.popleft()
+            self.progress.running[run] = (0, 1)
+            self._engine.start(self._jobs[run])
+
+    def _process_events(self, seconds: float) -> None:
+        """Process engine events for up to `seconds`."""
+        for event in self._engine.wait(seconds):
+            if isinstance(event, Progress):
+                self.progress.running[event.run] = (event.step, event.steps)
+            else:
+                self._record_end(event)
+        if not self.progress.running and self._held_elsewhere and not self._queue:
+            time.sleep(seconds)
+
+    def _record_end(self, ended: Ended) -> None:
         run, outcome = ended.run, ended.outcome
         del self.progress.running[run]
         if outcome.kind == "done":
-            self._note_done(run, outcome)
+            self._note_done(run, outcome.mig)
         elif outcome.kind == "busy" and not self.progress.stopped:
-            self.held_elsewhere[run] = time.monotonic() + RETRY_SECONDS
+            self._held_elsewhere[run] = time.monotonic() + RETRY_SECONDS
         elif outcome.kind == "failed":
-            return self._note_failure(run, outcome)
-        return False
+            self._note_failure(run, outcome)
 
-    def _note_done(self, run: str, outcome: Outcome) -> None:
+    def _note_done(self, run: str, mig: float | None) -> None:
         self.progress.done += 1
         self.progress.finished_here += 1
-        if outcome.mig is not None and (
-            self.progress.best is None or outcome.mig > self.progress.best[1]
-        ):
-            self.progress.best = (run, outcome.mig)
+        if mig is not None and (self.progress.best is None or mig > self.progress.best[1]):
+            self.progress.best = (run, mig)
 
-    def _note_failure(self, run: str, outcome: Outcome) -> bool:
+    def _note_failure(self, run: str, outcome: Outcome) -> None:
         error = outcome.error or "unknown"
         self._failures[run] = self._failures.get(run, 0) + 1
         if outcome.disk_full:
-            self.disk_full = True
-            return True
-        if self._failures[run] > self.retries:
+            self._disk_full = True
+            self._stop()
+        elif self._failures[run] > self._retries:
             self.progress.failed[run] = error
-            self.directory.give_up(run, self._failures[run], error)
+            self._directory.give_up(run, self._failures[run], error)
         elif not self.progress.stopped:
-            self.queue.append(run)
-        return False
+            self._queue.append(run)

@@ -1,51 +1,67 @@
-"""Estimates of a study's time and disk space, from a few steps of every kind of run.
+"""Estimates of a study's time and disk space, from a few steps of its runs on this machine.
 
-Two runs are of one kind if they differ only in settings that do not change their cost: seed,
+Runs are measured once if they differ only in settings that do not change the cost of a step: seed,
 length, learning rates, exponents of the prior, and the weights of the objective's terms.
 """
 
 import heapq
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, replace
+from statistics import mean
 from typing import Any, final
 
+import torch
+
+from isavae.data import ImageDataset
 from isavae.distributions import LpTree
-from isavae.models import LpNestedPrior, build_prior
-from isavae.runs import RunConfig
+from isavae.evaluation import BATCH, encode_all, likelihood_terms
+from isavae.metrics import Codes, mig
+from isavae.models import VAE, LpNestedPrior, build_prior
+from isavae.runs import RunConfig, fresh_state
+from isavae.studies.forking import fork_server, main_hidden
 from isavae.studies.shared_data import open_shared
-from isavae.studies.timing import Cost, measure
+from isavae.training import train
 
 COSTLESS = {"seed", "steps", "epochs", "learning_rate", "prior_learning_rate"}
 # Bytes of settings, scores, record and directory, one disk block each, and of the lock.
 SMALL_FILES = 5 * 4096
 # Bytes per line of log.jsonl, and steps between two lines.
 LOG_LINE, LOG_EVERY = 160, 50
-# The GPU estimate is not a measurement: 20 TFLOP/s is the A100's datasheet value for float32
-# (19.5), and a step launches about three hundred kernels of 10 µs.
-GPU_FLOP_PER_SECOND = 20e12
-GPU_STEP_SECONDS = 3e-3
+# Steps before the timing starts, for the first one creates the optimiser's state, and the least
+# number of steps that are timed.
+WARM_UP, FEWEST = 2, 3
 
 
 @final
 @dataclass(frozen=True)
 class RunEstimate:
-    """One run: its settings, its number of optimiser steps, and the cost of its kind."""
+    """The cost of one run.
 
-    config: RunConfig
+    Attributes:
+        steps: Number of optimiser steps.
+        step_seconds: Time per step.
+        other_seconds: Time for data set and model before the first step, and for the scores.
+        weights_bytes: Size of the weights.
+    """
+
     steps: int
-    cost: Cost
+    step_seconds: float
+    other_seconds: float
+    weights_bytes: int
 
     @property
     def seconds(self) -> float:
-        """Time from start to scores on this machine."""
-        cost = self.cost
-        return cost.start_seconds + self.steps * cost.step_seconds + cost.scoring_seconds
+        """Time from start to scores."""
+        return self.other_seconds + self.steps * self.step_seconds
 
     @property
-    def bytes(self) -> float:
+    def bytes(self) -> int:
         """Disk space of the finished run."""
-        return self.cost.weights_bytes + SMALL_FILES + LOG_LINE * (self.steps // LOG_EVERY + 2)
+        return self.weights_bytes + SMALL_FILES + LOG_LINE * (self.steps // LOG_EVERY + 2)
 
 
 @final
@@ -63,27 +79,16 @@ class StudyEstimate:
 
     @property
     def seconds(self) -> float:
-        """Time until the last run is done on this machine."""
-        return time_until_done([run.seconds for run in self.runs], self.workers)
+        """Time until the last run is done, if each free worker takes the next one."""
+        busy_until = [0.0] * self.workers
+        for run in self.runs:
+            heapq.heapreplace(busy_until, busy_until[0] + run.seconds)
+        return max(busy_until)
 
     @property
-    def bytes(self) -> float:
+    def bytes(self) -> int:
         """Disk space of the finished study."""
         return sum(run.bytes for run in self.runs)
-
-    @property
-    def checkpoint_bytes(self) -> float:
-        """Additional disk space for checkpoints while the study runs, at most."""
-        return sum(heapq.nlargest(self.workers, (run.cost.state_bytes for run in self.runs)))
-
-    def gpu_seconds(self, gpus: int, flop_per_second: float = GPU_FLOP_PER_SECOND) -> float:
-        """Estimate the training time on `gpus` GPUs, one run at a time on each; not measured.
-
-        A step takes its operations over `flop_per_second`, and at least `GPU_STEP_SECONDS`.
-        """
-        times = (max(r.cost.step_flop / flop_per_second, GPU_STEP_SECONDS) for r in self.runs)
-        steps = (run.steps for run in self.runs)
-        return time_until_done([n * time for n, time in zip(steps, times, strict=True)], gpus)
 
     def with_steps(self, steps: int) -> "StudyEstimate":
         """The estimate for another number of steps per run."""
@@ -110,40 +115,93 @@ def plan(
         workers: Number of runs at a time.
         threads: Threads per run.
         images: Images for the likelihood terms of the scores; None takes all.
-        seconds: Time spent on the steps of every kind.
+        seconds: Time spent on the steps of every kind; at least three steps are taken.
         on_kind: Called with (kinds measured, number of kinds) after each.
 
     Raises:
-        ValueError: If there are no runs, or one cannot take a step.
+        ValueError: If there are no runs, one cannot take a step, or this system cannot fork.
     """
     if not runs:
         raise ValueError("a plan needs at least one run; got none")
     at_a_time = min(workers, len(runs))
-    kinds = [kind_of(config) for config in runs]
+    kinds = [_kind_of(config) for config in runs]
     examples = dict(zip(kinds, runs, strict=True))
-    costs: dict[RunConfig, Cost] = {}
+    measured: dict[RunConfig, RunEstimate] = {}
     for kind, config in examples.items():
-        costs[kind] = measure(
-            config, workers=at_a_time, threads=threads, images=images, seconds=seconds
-        )
+        measured[kind] = measure(config, at_a_time, threads, images, seconds)
         if on_kind:
-            on_kind(len(costs), len(examples))
+            on_kind(len(measured), len(examples))
     sizes = {name: len(open_shared(name)) for name in {config.data for config in runs}}
     estimates = (
-        RunEstimate(config, config.total_steps(sizes[config.data]), costs[kind])
+        replace(measured[kind], steps=config.total_steps(sizes[config.data]))
         for config, kind in zip(runs, kinds, strict=True)
     )
     return StudyEstimate(tuple(estimates), at_a_time)
 
 
-def kind_of(config: RunConfig) -> RunConfig:
-    """The settings with fixed values in place of those that do not change the cost of a step.
+def measure(
+    config: RunConfig, workers: int, threads: int, images: int | None, seconds: float
+) -> RunEstimate:
+    """Time some steps and the scores of a run, in `workers` processes at once; their mean."""
+    with ProcessPoolExecutor(workers, fork_server()) as pool:
+        with main_hidden():
+            parts = [pool.submit(_cost, config, threads, images, seconds) for _ in range(workers)]
+        try:
+            costs = [part.result() for part in parts]
+        except BrokenProcessPool:
+            raise ValueError(
+                "a run must be able to take a step to be timed; its process was killed, possibly "
+                "because memory ran out: use fewer workers"
+            ) from None
+    names = [field.name for field in fields(RunEstimate)]
+    return RunEstimate(**{name: mean(getattr(cost, name) for cost in costs) for name in names})
 
-    >>> kind_of(RunConfig(prior="6*20", seed=3)) == kind_of(RunConfig(prior="4*20", steps=7))
-    True
-    >>> kind_of(RunConfig(width=3)) == kind_of(RunConfig(width=4))
-    False
-    """
+
+def _cost(config: RunConfig, threads: int, images: int | None, seconds: float) -> RunEstimate:
+    torch.set_num_threads(threads)
+    begun = time.monotonic()
+    data = open_shared(config.data)
+    state = fresh_state(config, data.shape)
+    steps = train(
+        state, data, config.objective,
+        steps=1 << 60, batch_size=config.batch_size, seed=config.seed,
+    )  # fmt: skip
+    for _ in range(WARM_UP):
+        next(steps).to_floats()
+    ready, taken = time.monotonic(), 0
+    while taken < FEWEST or time.monotonic() - ready < seconds:
+        next(steps).to_floats()
+        taken += 1
+    step_seconds = (time.monotonic() - ready) / taken
+    return RunEstimate(
+        steps=config.total_steps(len(data)),
+        step_seconds=step_seconds,
+        other_seconds=max(0.0, ready - begun - WARM_UP * step_seconds)
+        + _scoring_seconds(state.model, data, images),
+        weights_bytes=sum(tensor.nbytes for tensor in state.model.state_dict().values()),
+    )
+
+
+def _scoring_seconds(model: VAE, data: ImageDataset, images: int | None) -> float:
+    """Time of the likelihood terms on some images, scaled, and of the MIG on made-up codes."""
+    part = data.sample(BATCH) if len(data) > BATCH else data
+    scored = len(data) if images is None else min(images, len(data))
+    begun = time.monotonic()
+    encode_all(model, part)
+    encoded = time.monotonic()
+    likelihood_terms(model, part)
+    ended = time.monotonic()
+    seconds = ((encoded - begun) * len(data) + (ended - encoded) * scored) / len(part)
+    if data.grid is not None:
+        means = torch.randn(len(data), model.prior.n_latents)
+        begun = time.monotonic()
+        mig(Codes(means, torch.full_like(means, -1.0), data.grid))
+        seconds += time.monotonic() - begun
+    return seconds
+
+
+def _kind_of(config: RunConfig) -> RunConfig:
+    """The settings with fixed values in place of those that do not change the cost of a step."""
     weights: dict[str, Any] = {
         field.name: 1.0 for field in fields(config.objective) if field.type is float
     }
@@ -154,15 +212,3 @@ def kind_of(config: RunConfig) -> RunConfig:
         exponents = (1.0,) * len(prior.tree.exponents)
         fixed["prior"] = str(LpTree(exponents, prior.tree.arities))
     return config.model_copy(update=fixed)
-
-
-def time_until_done(durations: Sequence[float], workers: int) -> float:
-    """When the last of some jobs ends, if each free worker takes the next one.
-
-    >>> time_until_done([3.0, 1.0, 1.0, 4.0], 2)
-    6.0
-    """
-    busy_until = [0.0] * workers
-    for duration in durations:
-        heapq.heapreplace(busy_until, busy_until[0] + duration)
-    return max(busy_until)

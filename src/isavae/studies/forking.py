@@ -40,7 +40,7 @@ def fork_server() -> "ForkServerContext":
     resource_tracker.ensure_running()  # first, for its start unblocks interrupts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _main_hidden():
+        with main_hidden():
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -58,13 +58,13 @@ def start(
         *arguments: Its arguments.
     """
     process = context.Process(target=target, args=arguments, daemon=True)
-    with _main_hidden():
+    with main_hidden():
         process.start()
     return process
 
 
 @contextmanager
-def _main_hidden() -> Iterator[None]:
+def main_hidden() -> Iterator[None]:
     """Hide the main script from multiprocessing for the duration of the block.
 
     Otherwise every process would execute the script again: a script without

@@ -38,7 +38,7 @@ class Remote:
     """The object storage of a study.
 
     Args:
-        url: Any URL that fsspec supports; s3:// needs the extra `remote`.
+        url: Any URL or path that fsspec supports; s3:// needs the extra `remote`.
     """
 
     url: str

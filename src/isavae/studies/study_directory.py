@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from isavae.files import atomic_write
+from isavae.files import atomic_write, write_json
 from isavae.studies.lock import locked
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study import Study
@@ -164,8 +164,7 @@ class StudyDirectory:
             return RunRecord()
 
     def write_record(self, run: str, record: RunRecord) -> None:
-        with atomic_write(self.run_path(run) / "work.json") as file:
-            file.write(json.dumps(asdict(record), indent=2).encode())
+        write_json(self.run_path(run) / "work.json", asdict(record))
 
     def give_up(self, run: str, attempts: int, error: str) -> None:
         """Record that a run has failed, unless another process holds it."""

@@ -20,7 +20,7 @@ from typing import Any, final
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from isavae.runs import PRESETS, RunConfig, SettingError
+from isavae.runs import RunConfig, SettingError
 from isavae.studies.located_yaml import LocatedYaml
 
 
@@ -81,13 +81,6 @@ def check_known(located: LocatedYaml, block: Mapping[str, Any], at: tuple[str | 
     for name in block:
         if name not in known | extra:
             raise located.error(_unknown(str(name), sorted(known | extra), "a run"), (*at, name))
-    model = block.get("model", [])
-    for name in model if isinstance(model, list) else [model]:
-        if name not in PRESETS:
-            near = get_close_matches(str(name), PRESETS, n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            message = f"a model must be one of {', '.join(PRESETS)}; got {name!r}{hint}"
-            raise located.error(message, (*at, "model"))
 
 
 def seeds_of(

@@ -6,7 +6,7 @@ import torch
 
 from isavae.data import DATASETS, load
 from isavae.data.drawn import rooms
-from isavae.data.drawn.cars import cars, side_chart
+from isavae.data.drawn.car_shapes import cars, side_chart
 from isavae.data.drawn.cars import render as render_cars
 from isavae.data.drawn.faces import LIGHTS
 from isavae.data.drawn.faces import render as render_heads
@@ -44,9 +44,9 @@ def test_the_camera_is_a_rotation():
 
 
 def test_shrinking_averages():
-    picture = torch.arange(16.0)
-    expected = torch.nn.functional.avg_pool2d(picture.view(1, 1, 4, 4), 2).flatten()
-    assert torch.equal(shrink(picture, 4, 2), expected)
+    image = torch.arange(16.0)
+    expected = torch.nn.functional.avg_pool2d(image.view(1, 1, 4, 4), 2).flatten()
+    assert torch.equal(shrink(image, 4, 2), expected)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_cars_have_red_lamps_behind_only(some_cars):
 
 def test_car_geometry_is_symmetric(some_cars):
     left, right = (render_cars(some_cars, azimuth, 26) for azimuth in (40, -40))
-    covered = [(picture < 0.97).any(dim=1) for picture in (left, right.flip(-1))]
+    covered = [(image < 0.97).any(dim=1) for image in (left, right.flip(-1))]
     assert (covered[0] ^ covered[1]).float().mean() < 0.02
 
 

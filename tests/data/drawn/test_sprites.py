@@ -48,7 +48,7 @@ def test_lit_pixels_and_bounding_box(latents, lit, box):
     assert (image.sum(), (rows[0], rows[-1], columns[0], columns[-1])) == (lit, box)
 
 
-def test_the_first_and_the_last_orientation_are_the_same_picture():
+def test_the_first_and_the_last_orientation_are_the_same_image():
     for shape in range(3):
         first, last = one(shape=shape, scale=4), one(shape=shape, scale=4, orientation=39)
         assert np.array_equal(first, last)

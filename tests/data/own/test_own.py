@@ -30,7 +30,7 @@ def colours(n=5, h=6, w=8):
     return np.random.default_rng(0).integers(0, 256, (n, h, w, 3), dtype=np.uint8)
 
 
-def write_pictures(folder, images, suffix="png"):
+def write_images(folder, images, suffix="png"):
     for k, image in enumerate(images):
         (folder / f"part{k % 2}").mkdir(exist_ok=True)
         Image.fromarray(image).save(folder / f"part{k % 2}" / f"{k:03}.{suffix}", lossless=True)
@@ -41,16 +41,16 @@ def as_bytes(dataset):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "bmp"])
-def test_pictures_of_a_folder_come_by_name(folder, suffix, monkeypatch):
+def test_images_of_a_folder_come_by_name(folder, suffix, monkeypatch):
     monkeypatch.setattr(folder_reader, "BLOCK", 64 * 6 * 8 * 3)
     images = colours(n=150)  # more than one block
-    write_pictures(folder, images, suffix)
+    write_images(folder, images, suffix)
     order = [*range(0, 150, 2), *range(1, 150, 2)]
     dataset = load(str(folder))
     assert np.array_equal(as_bytes(dataset), images[order].transpose(0, 3, 1, 2))
 
 
-def test_jpeg_grey_sixteen_bit_transparent_and_turned_pictures(folder):
+def test_jpeg_grey_sixteen_bit_transparent_and_turned_images(folder):
     grey = colours()[0, ..., 0]
     Image.fromarray(grey).save(folder / "a.png")
     Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "b.png")
@@ -108,10 +108,10 @@ def damage(path):
     path.write_bytes(path.read_bytes()[:60])
 
 
-def test_damaged_pictures_are_named_and_left_out_with_their_factors(folder, monkeypatch):
+def test_damaged_images_are_named_and_left_out_with_their_factors(folder, monkeypatch):
     monkeypatch.setattr(folder_reader, "BLOCK", 7 * 6 * 8 * 3)  # 7 images a block
     images = colours(n=150)
-    write_pictures(folder, images)
+    write_images(folder, images)
     (folder / "factors.csv").write_text("n\n" + "\n".join(str(k % 7) for k in range(150)))
     damage(folder / "part0/000.png")  # the first of all
     damage(folder / "part1/001.png")  # in the middle of a block
@@ -123,15 +123,15 @@ def test_damaged_pictures_are_named_and_left_out_with_their_factors(folder, monk
     assert dataset.grid.column("n").tolist() == (positions % 7).tolist()
 
 
-def test_one_damaged_picture_is_left_out(folder):
-    write_pictures(folder, colours(n=20))
+def test_one_damaged_image_is_left_out(folder):
+    write_images(folder, colours(n=20))
     damage(folder / "part0/000.png")
     with pytest.warns(UserWarning, match="^1 of 20 images is left out: part0/000"):
         assert len(load(str(folder))) == 19
 
 
-def test_a_folder_of_damaged_pictures_alone_is_refused(folder):
-    write_pictures(folder, colours())
+def test_a_folder_of_damaged_images_alone_is_refused(folder):
+    write_images(folder, colours())
     for path in folder.glob("*/*.png"):
         damage(path)
     with pytest.raises(ValueError, match=r"must be readable, but part0/000\.png \(.*image"):
@@ -139,14 +139,14 @@ def test_a_folder_of_damaged_pictures_alone_is_refused(folder):
     assert list(folder.parent.glob("cache/*")) == []
 
 
-def test_a_folder_without_pictures(folder):
+def test_a_folder_without_images(folder):
     (folder / ".hidden.png").write_bytes(b"")
     with pytest.raises(ValueError, match="must hold images"):
         load(str(folder))
 
 
 def test_a_changed_folder_is_read_again(folder):
-    write_pictures(folder, colours())
+    write_images(folder, colours())
     assert len(load(str(folder))) == 5
     kept = list(folder.parent.glob("cache/*"))
     assert len(load(str(folder))) == 5
@@ -165,7 +165,7 @@ def test_arrays_are_recognised(folder, kind, axes):
         np.save(path, array)
     elif kind == "h5":
         with h5py.File(path, "w") as file:
-            file["pictures"] = array
+            file["renders"] = array
     else:
         save = np.savez if kind == "npz" else np.savez_compressed
         save(path, images=array, other=np.arange(3))
@@ -229,7 +229,7 @@ def test_files_that_are_no_arrays(folder):
 
 
 def test_factors_by_file_name(folder):
-    write_pictures(folder, colours())
+    write_images(folder, colours())
     (folder / "factors.csv").write_text(
         "file,kind,weight\npart1/001.png,cat,10\npart0/002.png,dog,2\npart0/000.png,,2\n"
     )
@@ -285,7 +285,7 @@ def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
     monkeypatch.setattr(
         Preprocessing, "read", lambda self, path: read.append(path) or np.zeros((1, 2, 2), np.uint8)
     )
-    write_pictures(folder, np.zeros((200, 2, 2), np.uint8))
+    write_images(folder, np.zeros((200, 2, 2), np.uint8))
     own = folder_reader.read_folder(folder, Preprocessing((2, 2), channels=1))
     assert next(own.blocks).shape == (2, 1, 2, 2)
     time.sleep(0.5)  # time enough to decode all, if nothing held it back
@@ -297,7 +297,7 @@ def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
 def test_inspection_tells_what_is_there(folder):
     images = colours()
     images[3] = images[1]
-    write_pictures(folder, images)
+    write_images(folder, images)
     found = inspect(folder, sheet=folder.parent / "sheet.png")
     assert found.duplicates == 1
     assert found.sizes == {(8, 6): 5}
@@ -341,7 +341,7 @@ def test_partial_and_unbalanced_factors_reach_the_scores(folder):
     ],
 )
 def test_options_that_cannot_be_followed(folder, options, message):
-    write_pictures(folder, colours())
+    write_images(folder, colours())
     with pytest.raises((ValueError, OSError), match=message):
         load(f"{folder}[{options}]")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from isavae.runs import Run, RunConfig
+from isavae.runs import Run
 from isavae.studies import StudyDirectory, run_id
 from isavae.studies.engines import Job, run_job
 from tests.study_runs import tiny_study
@@ -20,9 +20,10 @@ STEPS = 200
 @pytest.fixture
 def job(tmp_path):
     study = tiny_study(STEPS)
-    StudyDirectory(tmp_path / "s").initialise(study)
+    directory = StudyDirectory(tmp_path / "s")
+    directory.initialise(study)
     run = study.runs[0]
-    return Job(str(tmp_path / "s"), run.id, run.config.settings(), images=16, track=True)
+    return Job(directory, run.id, run.config, images=16, track=True)
 
 
 def stop_after(count):
@@ -58,7 +59,7 @@ def test_tensorboard_reads_what_the_log_says_also_of_a_run_that_was_killed(job):
     assert run_job(job, None, stop_after(60)).kind == "stopped"
     with pytest.raises(Killed):
         run_job(job, kill_at(150), lambda: False)
-    path = StudyDirectory.at(job.root).run_path(job.run)
+    path = job.directory.run_path(job.run)
     assert [step for step, _ in events(path)["loss"]] == [50, 100, 150]
     assert run_job(job, None, lambda: False).kind == "done"
     log = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
@@ -76,19 +77,19 @@ def test_a_run_works_with_the_threads_it_was_given(job, monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", given.append)
     assert run_job(replace(job, threads=3, track=False), None, lambda: False).kind == "done"
     assert given == [3]
-    path = StudyDirectory.at(job.root).run_path(job.run)
+    path = job.directory.run_path(job.run)
     assert not list(path.glob("events.*"))
 
 
 @pytest.fixture
 def quick(job):
     """The same run, short and not tracked."""
-    settings = job.settings | {"steps": 5}
-    return replace(job, run=run_id(RunConfig.parse(settings)), settings=settings, track=False)
+    config = job.config.model_copy(update={"steps": 5})
+    return replace(job, run=run_id(config), config=config, track=False)
 
 
 def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
-    directory = StudyDirectory.at(quick.root)
+    directory = quick.directory
     with directory.lock(quick.run):
         assert run_job(quick, None, lambda: False).kind == "busy"
     assert not directory.run_path(quick.run).exists()
@@ -103,9 +104,9 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
 
 
 def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
-    directory = StudyDirectory.at(quick.root)
+    directory = quick.directory
     path = directory.run_path(quick.run)
-    Run.create(RunConfig.parse(quick.settings | {"steps": 3}), path)
+    Run.create(quick.config.model_copy(update={"steps": 3}), path)
     assert run_job(quick, None, stop_after(2)).kind == "stopped"
     assert Run.open(path).config.steps == 5
     assert len(list(directory.path.glob("corrupt/*/config.json"))) == 1
@@ -119,7 +120,7 @@ def test_only_a_corrupt_checkpoint_starts_a_run_again(quick, monkeypatch):
     def execute(*given, **how):
         raise ValueError("the data do not fit")
 
-    directory = StudyDirectory.at(quick.root)
+    directory = quick.directory
     assert run_job(quick, None, stop_after(2)).kind == "stopped"
     monkeypatch.setattr("isavae.studies.engines.job.execute", execute)
     assert run_job(quick, None, lambda: False).error == "ValueError: the data do not fit"
@@ -143,7 +144,7 @@ def test_a_failure_is_one_line_and_says_whether_space_ran_out(quick, monkeypatch
 
 
 def test_only_a_corrupt_checkpoint_starts_a_run_over(quick, monkeypatch):
-    directory = StudyDirectory.at(quick.root)
+    directory = quick.directory
     state = directory.run_path(quick.run) / "state.pt"
     assert run_job(quick, None, stop_after(2)).kind == "stopped"
 

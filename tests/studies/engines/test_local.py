@@ -110,7 +110,7 @@ def test_a_killed_worker_disturbs_no_other_and_its_run_goes_on(tmp_path, undistu
         started = [run for run, (step, _) in progress.running.items() if step >= 100]
         if started and not killed:
             killed.append(started[0])
-            kill(engine.processes()[started[0]])
+            kill({run: process.pid for run, process in engine._running.values()}[started[0]])
 
     study = tiny_study(LONG)
     progress = run_study(

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from isavae.cli.command_line import main
+from isavae.runs import RunConfig
 from isavae.studies import LocalEngine, Resources, Study, StudyDirectory, run_study
 from isavae.studies.engines import Job, Outcome
 from tests.study_runs import check_tidy, note_drawings, outcome, quiet_ray, tiny_study
@@ -123,7 +124,7 @@ def test_what_a_run_asks_for_reaches_ray(tmp_path, node, asked, at_once):
     (tmp_path / "here").mkdir()
     engine._task = meet(tmp_path / "here", 60.0 if at_once == 2 else 0.5)
     for run in "ab":
-        engine.start(Job(str(tmp_path), run, {}))
+        engine.start(Job(StudyDirectory(tmp_path), run, RunConfig()))
     ended = []
     while len(ended) < 2:
         ended += engine.wait(60.0)

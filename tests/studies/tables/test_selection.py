@@ -10,7 +10,7 @@ from scipy.spatial.distance import mahalanobis
 
 from isavae.cli.command_line import main
 from isavae.metrics import Codes
-from isavae.studies import results, select
+from isavae.studies import StudyDirectory, results, select
 from isavae.studies.engines import Job, run_job
 from tests.study_runs import tiny_study
 from tests.study_tables import scored, write_run, write_work
@@ -113,7 +113,7 @@ def test_udr_needs_two_runs(tmp_path, codes):
 def test_codes_are_of_a_subset_and_of_runs_with_weights(tmp_path, monkeypatch):
     module = sys.modules["isavae.studies.tables.selection"]
     run = tiny_study(1).runs[0]
-    assert run_job(Job(str(tmp_path), run.id, run.config.settings()), None, bool).kind == "done"
+    assert run_job(Job(StudyDirectory(tmp_path), run.id, run.config), None, bool).kind == "done"
     path = tmp_path / "runs" / run.id
     for most, expected in ((10, 10), (100, 64)):
         monkeypatch.setattr(module, "UDR_IMAGES", most)

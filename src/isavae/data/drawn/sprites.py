@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 
 from isavae.data.cache import cached
+from isavae.data.classes import Choice
 from isavae.data.dataset import ImageDataset
-from isavae.data.factors import Choice
 from isavae.data.grids import DSPRITES as GRID
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress

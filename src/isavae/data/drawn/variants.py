@@ -4,6 +4,7 @@ There every access draws a new colour or new noise; here an image keeps its own,
 is the same in every run. They are laid over the packed images when a batch is read.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data.dataset import ImageDataset
+from isavae.data.dataset import Colourise, ImageDataset
 from isavae.data.drawn.sprites import GRID, dsprites
 from isavae.data.seeded import uniforms
 
@@ -21,12 +22,17 @@ BANK = 1 << 24
 
 def coloured_dsprites() -> ImageDataset:
     """DSprites whose shape has a random colour, each channel uniform in [0.5, 1]."""
-    return dsprites().colourised("dsprites-color", colour)
+    return _colourised("dsprites-color", colour)
 
 
 def noisy_dsprites() -> ImageDataset:
     """White sprites on noise that is uniform in [0, 1] in every pixel and channel."""
-    return dsprites().colourised("dsprites-noisy", noise)
+    return _colourised("dsprites-noisy", noise)
+
+
+def _colourised(name: str, colourise: Colourise) -> ImageDataset:
+    sprites = dsprites()
+    return replace(sprites, name=name, colourise=colourise, shape=(3, *sprites.shape[1:]))
 
 
 def colour(images: Float[Tensor, "b 1 h w"], rows: np.ndarray) -> Float[Tensor, "b 3 h w"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from isavae.data.cache import read, write, write_reference
 from isavae.data.dataset import ImageDataset
 from isavae.data.official.files import OFFICIAL, PublishedDataset, PublishedFile
-from isavae.data.official.transfer import WrongHashError, fetch, has_hash
+from isavae.data.official.transfer import fetch, has_hash
 from isavae.data.places import cache_file, cache_folder
 from isavae.data.read_progress import progress
 
@@ -70,7 +70,8 @@ def download(name: str) -> ImageDataset:
         raise ValueError(f"{name} must not be distributed ({official.licence}): {how_to_get(name)}")
     folder = cache_folder() / "downloads"
     places = [fetch(file, folder) for file in files]
-    return import_official(name, places[0] if len(places) == 1 else folder)
+    # `fetch` has checked the hashes
+    return import_official(name, places[0] if len(places) == 1 else folder, checked=False)
 
 
 def published(name: str) -> PublishedDataset:
@@ -88,10 +89,10 @@ def check_hash(path: Path, expected: str) -> None:
     """Check that a file has the hash of the published one, where one is known.
 
     Raises:
-        WrongHashError: If it has another.
+        ValueError: If it has another.
     """
     if not has_hash(path, expected):
-        raise WrongHashError(
+        raise ValueError(
             f"{path} must have the hash {expected} of the published file, but has another: "
             "get it again, or import it with --unchecked if you trust it."
         )

@@ -40,9 +40,7 @@ def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
                 check(dtype == np.int64, path, "latents of type int64", dtype)
                 _check_classes(np.concatenate(list(rows_of(file, found, dtype, path))), grid, path)
             with npz_member(path, named("imgs")) as (file, found, dtype):
-                check(
-                    found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}"
-                )
+                _check_uint8(found, dtype, shape, path)
                 yield from (_pack(block, path) for block in rows_of(file, shape, dtype, path))
     else:
         with as_refused_file(path, "dSprites' .hdf5 file"):
@@ -93,7 +91,7 @@ def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
         as_refused_file(path, "an MPI3D .npz file"),
         npz_member(path, named("images")) as (file, found, dtype),
     ):
-        check(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
+        _check_uint8(found, dtype, shape, path)
         yield from (_channels_first(block) for block in rows_of(file, shape, dtype, path))
 
 
@@ -104,8 +102,7 @@ def map_mpi3d(path: Path, grid: FactorGrid) -> MappedImages | None:
         if found is None:
             return None
         offset, shape, dtype = found
-        right = shape == (len(grid), 64, 64, 3) and dtype == np.uint8
-        check(right, path, f"uint8 {(len(grid), 64, 64, 3)}", f"{dtype} {shape}")
+        _check_uint8(shape, dtype, (len(grid), 64, 64, 3), path)
         return MappedImages.at(path, offset, (len(grid), 64, 64, 3))
 
 
@@ -121,12 +118,7 @@ def read_cars(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
                 names = data.decode().split()
             else:
                 cars[name.removesuffix(".mat")] = _car(data, (azimuths, elevations), path)
-        check(
-            len(names) == objects,
-            path,
-            f"a list.txt of {objects} names",
-            names,
-        )
+        check(len(names) == objects, path, f"a list.txt of {objects} names", names)
         missing = [name for name in names if name not in cars]
         check(not missing, path, "a .mat file for every name", f"none for {missing[:5]}")
         for elevation in range(elevations):
@@ -154,6 +146,12 @@ def read_norb(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
 def _pack(images: np.ndarray, path: Path) -> np.ndarray:
     check(images.max() <= 1, path, "pixels that are 0 or 1", int(images.max()))
     return np.packbits(images.reshape(len(images), -1), axis=1)
+
+
+def _check_uint8(
+    found: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...], path: Path
+) -> None:
+    check(found == shape and dtype == np.uint8, path, f"uint8 {shape}", f"{dtype} {found}")
 
 
 def _channels_first(images: np.ndarray) -> np.ndarray:
@@ -197,9 +195,7 @@ def _car(data: bytes, views: tuple[int, int], path: Path) -> np.ndarray:
     """Images of one car: uint8 (azimuth, elevation, 3, 64, 64)."""
     image = import_extra("PIL.Image")
     pixels = mat_array(data, "im", path)
-    shape = (128, 128, 3, *views)
-    right = pixels.dtype == np.uint8 and pixels.shape == shape
-    check(right, path, f"uint8 {shape}", f"{pixels.dtype} {pixels.shape}")
+    _check_uint8(pixels.shape, pixels.dtype, (128, 128, 3, *views), path)
     small = np.empty((*views, 64, 64, 3), np.uint8)
     for view in np.ndindex(*views):
         view_image = image.fromarray(np.ascontiguousarray(pixels[(..., *view)]))

@@ -16,10 +16,6 @@ ATTEMPTS = 5
 BLOCK = 1 << 16
 
 
-class WrongHashError(ValueError):
-    """A file differs from the published one."""
-
-
 def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = time.sleep) -> Path:
     """Download a file unless it is there as published.
 
@@ -31,25 +27,22 @@ def fetch(file: PublishedFile, folder: Path, wait: Callable[[float], None] = tim
         wait: Called with the seconds to wait between attempts.
 
     Raises:
-        WrongHashError: If what comes is not the published file.
-        ValueError: If it cannot be reached or is not found.
+        ValueError: If it cannot be reached, is not found, or is not the published file.
     """
     url = f"{file.folder}/{file.name}"
     by_hand = f"fetch {url} yourself and put it into {folder}"
     if os.environ.get("ISAVAE_OFFLINE") and not (folder / file.name).is_file():
         raise ValueError(f"ISAVAE_OFFLINE must not be set for a download, but is: {by_hand}.")
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{file.name}.part"
-
-    target = folder / file.name
-    if target.is_file() and not has_hash(target, file.hash):
-        target.unlink()
+    target, part = folder / file.name, folder / f"{file.name}.part"
     if target.is_file():
-        return target
+        if has_hash(target, file.hash):
+            return target
+        target.unlink()
     _resume(url, part, wait, by_hand)
     if not has_hash(part, file.hash):
         part.unlink()
-        raise WrongHashError(
+        raise ValueError(
             f"{url} must have the hash {file.hash}, but what came has another and was not kept: "
             f"try again later, or {by_hand} and import it with --unchecked if you trust it."
         )

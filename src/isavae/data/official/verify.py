@@ -7,8 +7,8 @@ from typing import final
 
 import numpy as np
 
+from isavae.data.classes import Choice
 from isavae.data.drawn.sprites import dsprites
-from isavae.data.factors import Choice
 from isavae.data.official.readers import read_dsprites
 from isavae.data.read_progress import progress
 
@@ -50,8 +50,7 @@ def verify_dsprites(path: Path, **choices: Choice) -> Comparison:
     """
     drawn = dsprites(64, **choices)
     grid = drawn.grid
-    if grid is None:
-        raise ValueError("Drawn dSprites must have a grid.")
+    assert grid is not None  # they are drawn by it
     wrong, at = np.zeros(len(grid), dtype=np.int64), 0
     blocks = read_dsprites([path], grid)
     for block in progress(blocks, len(grid), f"comparing {path.name}", len, "images"):

@@ -1,10 +1,52 @@
-"""The interface between the driver of a study and what executes its jobs."""
+"""What passes between the driver of a study and the engine that executes its jobs."""
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, final, runtime_checkable
+from typing import Literal, Protocol, final, runtime_checkable
 
-from isavae.studies.engines.job import Job, Outcome
+from isavae.runs import RunConfig
+from isavae.studies.study_directory import StudyDirectory
+
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """A run of a study as a process needs to know it.
+
+    Attributes:
+        directory: The study directory; of a study in object storage, the local working directory.
+        run: The id of the run.
+        config: Its configuration.
+        images: Images for the likelihood terms; None takes all.
+        threads: Torch threads; None leaves the default.
+        track: Whether to write TensorBoard events.
+        checkpoint_seconds: Seconds between two checkpoints.
+    """
+
+    directory: StudyDirectory
+    run: str
+    config: RunConfig
+    images: int | None = 10_000
+    threads: int | None = None
+    track: bool = False
+    checkpoint_seconds: float = 60.0
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        kind: What happened; "busy" if another process holds the run.
+        error: Why it failed, in one line.
+        disk_full: Whether it failed because the disk is full, so that retrying is useless.
+        mig: The mutual information gap, if the run is done and has one.
+    """
+
+    kind: Literal["done", "stopped", "busy", "failed"]
+    error: str | None = None
+    disk_full: bool = False
+    mig: float | None = None
 
 
 @final
@@ -56,9 +98,4 @@ class Engine(Protocol):
 
     def __enter__(self) -> "Engine": ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...

@@ -8,11 +8,10 @@ import os
 import signal
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import TracebackType
 from typing import final
 
-from isavae.studies.engines.engine import Ended, Event, Progress
-from isavae.studies.engines.job import Job, Outcome, run_job
+from isavae.studies.engines.engine import Ended, Event, Job, Outcome, Progress
+from isavae.studies.engines.job import run_job
 from isavae.studies.forking import fork_server, start
 
 
@@ -66,19 +65,10 @@ class LocalEngine:
             except OSError:  # it is dead: `wait` reports that
                 continue
 
-    def processes(self) -> dict[str, int]:
-        """The process id of every run in progress."""
-        return {run: process.pid or 0 for run, process in self._running.values()}
-
     def __enter__(self) -> "LocalEngine":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close all pipes, so that the remaining workers checkpoint, and wait for them."""
         for pipe in self._running:
             pipe.close()

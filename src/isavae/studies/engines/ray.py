@@ -9,16 +9,15 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
 from typing import Any, final
 
 import ray
 import ray.exceptions
 
-from isavae.studies.engines.engine import Ended, Event
-from isavae.studies.engines.job import Job, Outcome, run_job
-from isavae.studies.remote import Remote, is_remote
+from isavae.errors import typed_line
+from isavae.studies.engines.engine import Ended, Event, Job, Outcome
+from isavae.studies.engines.job import run_job
+from isavae.studies.remote import Remote
 from isavae.studies.study_file import Resources
 
 # Times that Ray restarts a task whose worker or node has died.
@@ -104,15 +103,10 @@ class RayEngine:
         self._lease.create()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Let the remaining tasks checkpoint, then leave the cluster."""
         self.stop()
-        if self._running and kind is None:
+        if self._running and exception[0] is None:
             ray.wait(list(self._running), num_returns=len(self._running))
         self._leave()
 
@@ -131,22 +125,14 @@ class DriverLease:
     driver: str
 
     def create(self) -> None:
-        if is_remote(self.place):
-            Remote(self.place).write(self._name, b"")
-        else:
-            (Path(self.place) / self._name).touch()
+        Remote(self.place).write(self._name, b"")
 
     def revoke(self) -> None:
         """Make all tasks of this driver checkpoint and stop."""
-        if is_remote(self.place):
-            Remote(self.place).remove(self._name)
-        else:
-            (Path(self.place) / self._name).unlink(missing_ok=True)
+        Remote(self.place).remove(self._name)
 
     def is_revoked(self) -> bool:
-        if is_remote(self.place):
-            return Remote(self.place).read(self._name) is None
-        return not (Path(self.place) / self._name).exists()
+        return Remote(self.place).read(self._name) is None
 
     @property
     def _name(self) -> str:
@@ -176,5 +162,4 @@ def _outcome(task: Any) -> Outcome:
     try:
         return ray.get(task)
     except ray.exceptions.RayError as error:
-        lines = str(error).strip().splitlines()
-        return Outcome("failed", f"{type(error).__name__}: {lines[0] if lines else ''}")
+        return Outcome("failed", typed_line(error))
