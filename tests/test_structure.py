@@ -23,7 +23,7 @@ HOMES = {
     "fsspec": "studies/remote.py",
     "h5py": "data",
     "huggingface_hub": "sharing runs",
-    "jinja2": "report fit",
+    "jinja2": "report",
     "matplotlib": "figures report",
     "onnx": "sharing runs",
     "onnxruntime": "sharing runs",

@@ -68,13 +68,13 @@ def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Forma
 def report(
     study: Positional[Path],
     out: Path | None = None,
-    pictures: Literal["auto", "chosen", "all", "none"] = "auto",
+    figures: Literal["auto", "chosen", "all", "none"] = "auto",
 ) -> None:
     """Write a report on a study as one HTML page without external files.
 
     Args:
         study: A study directory, or a folder of run directories.
         out: The file; by default report.html in the study directory.
-        pictures: Which runs are drawn: chosen ones, all or none; auto draws all of up to 12.
+        figures: Which runs are drawn: chosen ones, all or none; auto draws all of up to 12.
     """
-    print(write_report(study, out, pictures))
+    print(write_report(study, out, figures))

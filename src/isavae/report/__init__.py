@@ -1,6 +1,7 @@
 """Figures of runs and studies: the paper's figures by number, and a study as one HTML page."""
 
 from isavae.report.numbered_figures import FIGURES, factor_analysis_toy, ica_toy, paper_figures
+from isavae.report.page import render_page
 from isavae.report.run_figures import RunFigures
 from isavae.report.study_report import render, write_report
 
@@ -11,5 +12,6 @@ __all__ = [
     "ica_toy",
     "paper_figures",
     "render",
+    "render_page",
     "write_report",
 ]
