@@ -40,11 +40,11 @@ from isavae.fit import fit_folder
 
 print("begun", flush=True)
 hearts = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(60)
-Path("pictures").mkdir()
-for i, picture in enumerate(hearts.batch(range(60))):
-    Image.fromarray((255 * picture[0]).byte().numpy()).save(f"pictures/{i}.png")
+Path("images").mkdir()
+for i, image in enumerate(hearts.batch(range(60))):
+    Image.fromarray((255 * image[0]).byte().numpy()).save(f"images/{i}.png")
 fitted = fit_folder(
-    Path("pictures"), Path("out"), size=16, steps=200, workers=2, seeds=2, beta=(2.0,),
+    Path("images"), Path("out"), size=16, steps=200, workers=2, seeds=2, beta=(2.0,),
     prior="2.1[6*2]",
 )
 print(len(fitted.candidates), "candidates")

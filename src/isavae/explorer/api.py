@@ -15,10 +15,11 @@ from starlette.routing import Route
 
 from isavae.data import FactorGrid
 from isavae.data.tiles import to_uint8
+from isavae.evaluation import sample_prior
 from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
-from isavae.explorer.library import Library, ServedModel
-from isavae.explorer.model_file import GoneError
+from isavae.explorer.library import Library
+from isavae.explorer.model_file import GoneError, ServedModel
 from isavae.explorer.uploads import read_upload, to_gif
 
 Handler = Callable[[ServedModel, Request, bytes], Response]
@@ -57,7 +58,7 @@ class Api:
             "/images": ("GET", self._images, slow),
             "/image": ("GET", self._image, slow),
             "/gallery": ("GET", self._gallery, slow),
-            "/insight": ("GET", self._insight, slow),
+            "/summary": ("GET", self._summary, slow),
             "/curves": ("GET", self._curves, slow),
             "/contours": ("GET", self._contours, quick),
             "/sample": ("GET", self._sample, quick),
@@ -131,17 +132,17 @@ class Api:
         pixels = describe.pack(to_uint8(images.batch(rows)))
         return _json({"indices": rows.tolist(), "pixels": pixels})
 
-    def _insight(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_insight(self._library.insight(shown)))
+    def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+        return _json(describe.describe_summary(self._library.summary(shown)))
 
     def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
-        insight = self._library.insight(shown)
-        _known(insight.codes.grid)
-        latent = _integer(request, "latent", insight.codes.latents)
+        summary = self._library.summary(shown)
+        _known(summary.codes.grid)
+        latent = _integer(request, "latent", summary.codes.latents)
         x, y = request.query_params.get("x"), request.query_params.get("y")
-        plane = insight.plane(latent, x, y) if x and y else None
-        return _json({"curves": insight.curves(latent), "plane": plane})
+        plane = summary.plane(latent, x, y) if x and y else None
+        return _json({"curves": summary.curves(latent), "plane": plane})
 
     def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         prior = shown.trained.vae.prior
@@ -155,9 +156,8 @@ class Api:
     def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         """One draw from the prior: the same for the same seed."""
         seed = _integer(request, "seed", 1 << 31)
-        with self._sampling, torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            code = shown.trained.vae.prior().sample()
+        with self._sampling:
+            (code,) = sample_prior(shown.trained.vae, 1, seed)
         return _json({"code": code.tolist()})
 
     def _decode(self, shown: ServedModel, request: Request, body: bytes) -> Response:

@@ -13,7 +13,7 @@ from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested
 from isavae.explorer.definitions import score_lines
 from isavae.explorer.latent_summary import LatentSummary
-from isavae.explorer.library import ServedModel
+from isavae.explorer.model_file import ServedModel
 from isavae.models import Prior
 
 POINTS = 1_500
@@ -110,16 +110,16 @@ def describe_images(images: ImageDataset) -> dict[str, Any]:
     }
 
 
-def describe_insight(insight: LatentSummary) -> dict[str, Any]:
+def describe_summary(summary: LatentSummary) -> dict[str, Any]:
     """Activity of the latents, mutual information, and a scatter of codes."""
-    codes, about = insight.codes, insight.about_factors
+    codes, about = summary.codes, summary.about_factors
     n = min(POINTS, len(codes))
     largest = float(codes.mean.abs().max())
     return {
         "sample": len(codes),
-        "total": insight.total,
-        "information": insight.about_images.tolist(),
-        "active": insight.active,
+        "total": summary.total,
+        "information": summary.about_images.tolist(),
+        "active": summary.active,
         "range": _round_up(largest),
         "factors": [] if about is None else list(about.factors),
         "mutual": [] if about is None else about.mutual.tolist(),

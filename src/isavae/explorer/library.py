@@ -2,15 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Generic, TypeVar, final
 
 from isavae.data import ImageDataset, load
 from isavae.explorer.latent_summary import LatentSummary
-from isavae.explorer.model_file import ModelFile, State
-from isavae.runs import TrainedModel
+from isavae.explorer.model_file import ModelFile, ServedModel
 
 KEPT_MODELS = 4
 KEPT_DATA = 2
@@ -46,24 +44,6 @@ class _Slot(Generic[Value]):
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class ServedModel:
-    """A model at the moment of one request.
-
-    Attributes:
-        id: The id that the page knows it by.
-        trained: The model.
-        version: Changes whenever its files do.
-        state: Whether its file is still what was read.
-    """
-
-    id: str
-    trained: TrainedModel
-    version: str
-    state: State
-
-
-@final
 class Library:
     """The models that a server may show, and nothing else of the file system.
 
@@ -78,7 +58,7 @@ class Library:
         self._paths = dict(models())
         self._files: LRUCache[ModelFile] = LRUCache(KEPT_MODELS)
         self._data: LRUCache[ImageDataset] = LRUCache(KEPT_DATA)
-        self._insights: LRUCache[LatentSummary] = LRUCache(KEPT_MODELS)
+        self._summaries: LRUCache[LatentSummary] = LRUCache(KEPT_MODELS)
 
     def path(self, id: str) -> Path:
         """Where a model is.
@@ -95,8 +75,7 @@ class Library:
     def show(self, id: str) -> ServedModel:
         """The newest readable version of a model."""
         path = self.path(id)
-        read = self._files.get(id, lambda: ModelFile(path)).read()
-        return ServedModel(id, read.trained, read.version, read.state)
+        return self._files.get(id, lambda: ModelFile(path, id)).read()
 
     def images(self, shown: ServedModel) -> ImageDataset:
         """The images that a model was trained on.
@@ -113,9 +92,9 @@ class Library:
             )
         return images
 
-    def insight(self, shown: ServedModel) -> LatentSummary:
+    def summary(self, shown: ServedModel) -> LatentSummary:
         """What the model's latents do on a sample of its images."""
         key = f"{shown.id} {shown.version}"
-        return self._insights.get(
+        return self._summaries.get(
             key, lambda: LatentSummary.gather(shown.trained.vae, self.images(shown))
         )

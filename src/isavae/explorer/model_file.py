@@ -16,15 +16,17 @@ class GoneError(LookupError):
 
 @final
 @dataclass(frozen=True, eq=False)
-class ReadModel:
+class ServedModel:
     """A model as it was when its file was read.
 
     Attributes:
+        id: The id that the page knows it by.
         trained: The model, with its scores where it is in a run directory.
         version: Changes whenever the files do.
         state: Whether the file is still what was read.
     """
 
+    id: str
     trained: TrainedModel
     version: str
     state: State = "present"
@@ -36,16 +38,17 @@ class ModelFile:
 
     Args:
         path: A run directory or a `.safetensors` file of isavae.
+        id: The id that the page knows it by.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, id: str = "run"):
+        self.path, self.id = path, id
         self.weights = path / "model.safetensors" if path.is_dir() else path
         self.scores = self.weights.parent / "scores.json" if path.is_dir() else None
         self._lock = Lock()
-        self._read: ReadModel | None = None
+        self._read: ServedModel | None = None
 
-    def read(self) -> ReadModel:
+    def read(self) -> ServedModel:
         """The newest model that could be read.
 
         Raises:
@@ -56,7 +59,7 @@ class ModelFile:
             try:
                 version = self._version()
                 if self._read is None or self._read.version != version:
-                    self._read = ReadModel(self._load(), version)
+                    self._read = ServedModel(self.id, self._load(), version)
             except FileNotFoundError:
                 if self._read is None:
                     raise GoneError(

@@ -172,9 +172,9 @@ def _sheet(number: str, source: Path) -> Named:
                 f"there is nothing for figure {number}"
             )
         path = Path(chosen["path"][position])
-    pictured = RunFigures.open(path)
-    yield f"figure{number}-latents", pictured.latents()
-    yield f"figure{number}-traversals", pictured.traversals()
+    figures = RunFigures.open(path)
+    yield f"figure{number}-latents", figures.latents()
+    yield f"figure{number}-traversals", figures.traversals()
 
 
 def _planes(sources: tuple[Path, ...]) -> dict[str, PositionPlane]:

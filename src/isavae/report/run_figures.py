@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from isavae.data import ImageDataset, load
-from isavae.evaluation import decode_traversals, encode_all, reconstruct
+from isavae.evaluation import decode_traversals, encode_all, reconstruct, sample_prior
 from isavae.figures import (
     PositionPlane,
     latent_sheet,
@@ -104,7 +104,5 @@ class RunFigures:
         """
         if self.information is None:
             raise ValueError(f"a plane of positions needs known factors; {self.data.name} has none")
-        with torch.no_grad(), torch.random.fork_rng():
-            torch.manual_seed(0)
-            prior = self.model.prior().sample(torch.Size((draws,)))
-        return position_plane(self.codes, self.information, prior.cpu())
+        prior = sample_prior(self.model, draws).cpu()
+        return position_plane(self.codes, self.information, prior)
