@@ -5,11 +5,9 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from isavae.cli.evaluation import encode_with_progress
-from isavae.data import load
+from isavae.cli.step_progress import StepProgress
 from isavae.figures import save
 from isavae.report import RunFigures
-from isavae.runs import Run
 
 Format = Literal["png", "pdf", "svg"]
 
@@ -22,7 +20,7 @@ def latents(run: Positional[Path], out: Path | None = None, format: Format = "pn
         out: The file to write; by default latents.FORMAT in the run directory.
         format: Png, pdf or svg.
     """
-    _draw(run, "latents", out, format)
+    print(save(_open(run).latents(), out or run / f"latents.{format}"))
 
 
 def traversals(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
@@ -33,7 +31,7 @@ def traversals(run: Positional[Path], out: Path | None = None, format: Format = 
         out: The file to write; by default traversals.FORMAT in the run directory.
         format: Png, pdf or svg.
     """
-    _draw(run, "traversals", out, format)
+    print(save(_open(run).traversals(), out or run / f"traversals.{format}"))
 
 
 def reconstructions(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
@@ -44,12 +42,9 @@ def reconstructions(run: Positional[Path], out: Path | None = None, format: Form
         out: The file to write; by default reconstructions.FORMAT in the run directory.
         format: Png, pdf or svg.
     """
-    _draw(run, "reconstructions", out, format)
+    print(save(_open(run).reconstructions(), out or run / f"reconstructions.{format}"))
 
 
-def _draw(path: Path, name: str, out: Path | None, format: Format) -> None:
-    run = Run.open(path)
-    data = load(run.config.data)
-    model, codes = encode_with_progress(run, data)
-    target = out or run.path / f"{name}.{format}"
-    print(save(getattr(RunFigures.of(model, data, codes), name)(), target))
+def _open(run: Path) -> RunFigures:
+    with StepProgress("encoding") as progress:
+        return RunFigures.open(run, most=None, device="auto", on_progress=progress)

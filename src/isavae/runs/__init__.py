@@ -11,6 +11,7 @@ from isavae.runs.config import (
     preset,
     read_settings,
 )
+from isavae.runs.demo import demo_run
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
 from isavae.runs.model_file import CorruptCheckpointError, save_model
@@ -30,6 +31,7 @@ __all__ = [
     "build_model",
     "check_format",
     "check_trainable",
+    "demo_run",
     "execute",
     "export_onnx",
     "fresh_state",
