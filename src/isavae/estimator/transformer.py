@@ -167,9 +167,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the latents with their subspaces, both counted from 1: "s2_z5"."""
         check_is_fitted(self)
-        slices = self.model_.prior.subspaces
-        names = [f"s{k}_z{j + 1}" for k, s in enumerate(slices, 1) for j in range(s.start, s.stop)]
-        return np.array(names, dtype=object)
+        return np.array(self.model_.prior.latent_names, dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]

@@ -180,7 +180,7 @@ def _conclude(
         progress.total - progress.done,
     )
     model.save(out / "model.safetensors")
-    table = codes_table(fitted.names, codes, model.vae.prior.subspaces)
+    table = codes_table(fitted.names, codes, model.vae.prior)
     for name in ("codes.csv", "codes.parquet"):
         write_table(table, out / name)
     with atomic_write(out / "report.html") as file:
