@@ -4,19 +4,10 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from isavae.figures.style import (
-    COLUMN,
-    INK,
-    MUTED,
-    PAGE,
-    colour,
-    format_number,
-    in_style,
-    new_figure,
-)
+from isavae.figures import style
 
 
-@in_style
+@style.applied
 def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: int = 20) -> Figure:
     """Histograms of learned exponents over runs (Fig. 7), sorted within each run.
 
@@ -34,13 +25,13 @@ def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: in
     ordered = np.sort(exponents, axis=1)
     runs, count = ordered.shape
     edges = np.linspace(ordered.min(), max(ordered.max(), ordered.min() + 1e-3), bins + 1)
-    figure = new_figure(min(PAGE, COLUMN * 0.65 * count + 0.3), 2.1)
+    figure = style.new_figure(min(style.PAGE, style.COLUMN * 0.65 * count + 0.3), 2.1)
     panels = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
     for k, (axes, values) in enumerate(zip(panels, ordered.T, strict=True)):
-        axes.hist(values, edges, color=colour(k), alpha=0.85)
-        axes.axvline(2, color=MUTED, lw=0.8, ls=(0, (4, 3)))
-        axes.axvline(np.median(values), color=INK, lw=1)
-        axes.set_title(f"$p_{{({k + 1})}}$, median {format_number(float(np.median(values)))}")
+        axes.hist(values, edges, color=style.colour(k), alpha=0.85)
+        axes.axvline(2, color=style.MUTED, lw=0.8, ls=(0, (4, 3)))
+        axes.axvline(np.median(values), color=style.INK, lw=1)
+        axes.set_title(f"$p_{{({k + 1})}}$, median {style.format_number(float(np.median(values)))}")
         axes.set_xlabel("exponent $p_k$")
     panels[0].set_ylabel(f"runs (of {runs})")
     return figure

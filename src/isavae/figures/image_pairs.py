@@ -5,16 +5,16 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from isavae.figures.style import PAGE, in_style, new_figure
+from isavae.figures import style
 from isavae.figures.tiles import show_tiles
 
 
-@in_style
+@style.applied
 def reconstructions(
     originals: Float[Tensor, "n channels height width"],
     decoded: Float[Tensor, "n channels height width"],
     columns: int = 10,
-    width: float = PAGE,
+    width: float = style.PAGE,
 ) -> Figure:
     """Rows of images, each above its reconstruction.
 
@@ -30,8 +30,7 @@ def reconstructions(
     pairs = torch.stack([originals, decoded.to(originals)])[:, : rows * columns]
     tiles = pairs.unflatten(1, (rows, columns)).transpose(0, 1).flatten(0, 1)
     height = (width - 0.6) / columns * 2 * rows * tiles.shape[-2] / tiles.shape[-1]
-    figure = new_figure(width, height + 0.15)
-    axes = figure.subplots()
+    figure, axes = style.new_axes(width, height + 0.15)
     show_tiles(axes, tiles)
     axes.set_yticks(range(2 * rows), ["image", "decoded"] * rows)
     axes.tick_params(length=0)

@@ -7,26 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from isavae.figures.style import (
-    PAGE,
-    colour,
-    format_number,
-    in_style,
-    latent_name,
-    mark_subspaces,
-    new_figure,
-    subspace_of,
-)
+from isavae.figures import style
 from isavae.figures.tiles import show_tiles
 
 
-@in_style
+@style.applied
 def traversals(
     images: Float[Tensor, "latents steps channels height width"],
     values: Float[Tensor, "columns"],
     latents: Sequence[int] | None = None,
     subspaces: Sequence[slice] = (),
-    width: float = PAGE,
+    width: float = style.PAGE,
 ) -> Figure:
     """Latent traversals (Figs. 8-16, right): one row per latent, one column per value.
 
@@ -47,28 +38,24 @@ def traversals(
             f"images of {rows} latents at {steps} values need as many names, not {len(shown)} "
             f"latents and {len(values)} values; pass the ones that were decoded"
         )
-    figure = new_figure(width, 0.45 + (width - 0.5) / steps * rows * tall / wide)
-    axes = figure.subplots()
+    figure, axes = style.new_axes(width, 0.45 + (width - 0.5) / steps * rows * tall / wide)
     show_tiles(axes, images)
     ticks = range(0, steps, 2 if steps > 9 else 1)
-    axes.set_xticks(ticks, [format_number(float(values[step])) for step in ticks])
+    axes.set_xticks(ticks, [style.format_number(float(values[step])) for step in ticks])
     axes.tick_params(length=0)
     axes.set_xlabel("value of the latent; the others stay as encoded")
     mark_rows(axes, shown, subspaces)
-    mark_subspaces(figure, shown, subspaces)
+    style.mark_subspaces(figure, shown, subspaces)
     return figure
 
 
 def mark_rows(axes: Axes, latents: Sequence[int], subspaces: Sequence[slice]) -> None:
     """Names the rows of a grid of tiles after their latents, coloured by subspace."""
-    axes.set_yticks(range(len(latents)), [latent_name(latent) for latent in latents])
+    axes.set_yticks(range(len(latents)), [style.latent_name(latent) for latent in latents])
     labels = axes.get_yticklabels()
     for row, (latent, label) in enumerate(zip(latents, labels, strict=True)):
-        label.set_fontsize(10)
-        part = subspace_of(latent, subspaces)
-        if part is not None:
-            label.set_color(colour(part))
-            axes.plot(
-                [-0.56] * 2, [row - 0.45, row + 0.45], color=colour(part), lw=2.5, clip_on=False
-            )
+        shade = style.latent_colour(latent, subspaces)
+        label.set(fontsize=10, color=shade)
+        if style.subspace_of(latent, subspaces) is not None:
+            axes.plot([-0.56] * 2, [row - 0.45, row + 0.45], color=shade, lw=2.5, clip_on=False)
     axes.tick_params(axis="y", pad=7)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from isavae.data.tiles import tile
-from isavae.figures.style import hide_axes
+from isavae.figures import style
 
 
 def show_tiles(
@@ -21,4 +21,4 @@ def show_tiles(
     )
     axes.set_aspect(height / width)
     axes.autoscale(False)
-    hide_axes(axes)
+    style.hide_axes(axes)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from isavae.figures.style import INK, MARKERS, MUTED, PAGE, colour, in_style, new_figure
+from isavae.figures import style
 from isavae.studies.tables.summary import finished, summarise
 
 SCORES = ("mig", "reconstruction")
@@ -58,7 +58,7 @@ def pareto(
     return ~np.any(ahead & strictly, axis=0)
 
 
-@in_style
+@style.applied
 def trade_off(
     runs: pl.DataFrame, by: str = "model", link: Callable[[str], str] | None = None
 ) -> Figure:
@@ -74,11 +74,10 @@ def trade_off(
     """
     runs = drawable(runs)
     table = summary(runs, by)
-    figure = new_figure(PAGE, 3.8)
-    axes = figure.subplots()
+    figure, axes = style.new_axes(style.PAGE, 3.8)
     _front(axes, table)
     for position, ((name,), means) in enumerate(table.group_by(by, maintain_order=True)):
-        shade, marker = colour(position), MARKERS[position % len(MARKERS)]
+        shade, marker = style.colour(position), style.MARKERS[position % len(style.MARKERS)]
         single = runs.filter(pl.col(by) == name)
         dots = axes.scatter(
             single["reconstruction"], single["mig"], s=9, color=shade, alpha=0.25, lw=0, zorder=2
@@ -102,11 +101,11 @@ def _front(axes: Axes, table: pl.DataFrame) -> None:
     x, y = table["reconstruction_mean"].to_numpy(), table["mig_mean"].to_numpy()
     best = np.flatnonzero(pareto(x, y))
     front = best[np.argsort(x[best])]
-    axes.plot(x[front], y[front], color=MUTED, lw=5, alpha=0.25, zorder=1,
+    axes.plot(x[front], y[front], color=style.MUTED, lw=5, alpha=0.25, zorder=1,
               solid_capstyle="round", label="Pareto front")  # fmt: skip
 
 
-@in_style
+@style.applied
 def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "model") -> Figure:
     """How MIG is distributed over seeds (Fig. 5a): every run, quartiles, median; one row per model.
 
@@ -127,17 +126,16 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
         runs = kept
     groups = {str(name): group["mig"].sort().to_numpy() for (name,), group in runs.group_by(by)}
     names = sorted(groups, key=lambda name: float(np.median(groups[name])))
-    figure = new_figure(PAGE, 0.75 + 0.42 * len(names))
-    axes = figure.subplots()
+    figure, axes = style.new_axes(style.PAGE, 0.75 + 0.42 * len(names))
     for row, name in enumerate(names):
-        shade = colour(sorted(names).index(name))  # as in `trade_off`
+        shade = style.colour(sorted(names).index(name))  # as in `trade_off`
         mig = groups[name]
         # Neighbours in value are spread over five lanes, so that equal runs do not hide each other.
         lanes = row + 0.07 * ((np.arange(len(mig)) * 2) % 5 - 2)
         axes.scatter(mig, lanes, s=10, color=shade, alpha=0.6, lw=0, zorder=2)
         low, middle, high = np.quantile(mig, [0.25, 0.5, 0.75])
-        axes.plot([low, high], [row, row], color=INK, lw=1, zorder=3)
-        axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=INK, lw=1.8, zorder=3)
+        axes.plot([low, high], [row, row], color=style.INK, lw=1, zorder=3)
+        axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=style.INK, lw=1.8, zorder=3)
     labels = [f"{name}  (n = {len(groups[name])})" for name in names]
     axes.set_yticks(range(len(names)), labels)
     axes.tick_params(axis="y", length=0, labelsize=8.5)

@@ -37,8 +37,8 @@ from isavae.toys import (
     rotation,
 )
 
+# The models that a trade-off shows; empty means all of the study.
 SERIES = {"5b": ("beta-vae", "isa-vae"), "5c": ("beta-tcvae", "isa-tcvae"), "6": ()}
-"""The models that a trade-off shows; empty means all of the study."""
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
 FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))

@@ -23,8 +23,8 @@ from isavae.models import VAE
 from isavae.runs import Run
 from isavae.training import resolve_device
 
+# Figures use at most this many images, a seeded random sample of the data set.
 MOST_IMAGES = 50_000
-"""Figures use at most this many images, a seeded random sample of the data set."""
 
 
 @final

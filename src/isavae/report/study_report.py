@@ -20,8 +20,8 @@ from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import finished, results, select, summarise
 
+# With at most this many finished runs, all are drawn; otherwise the representative ones.
 FEW = 12
-"""With at most this many finished runs, all are drawn; otherwise the representative ones."""
 
 Drawn = Literal["auto", "chosen", "all", "none"]
 
