@@ -18,8 +18,8 @@ from isavae.data.tiles import to_uint8
 from isavae.evaluation import sample_prior
 from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
-from isavae.explorer.library import Library
 from isavae.explorer.model_file import GoneError, ServedModel
+from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
 
 Handler = Callable[[ServedModel, Request, bytes], Response]
@@ -31,21 +31,10 @@ GALLERY = 24
 
 @final
 class Api:
-    """The routes below `/api`, over one library of models.
+    """The routes below `/api`, over one source of models."""
 
-    Args:
-        library: The models that may be requested.
-        overview: Title and kind of what is shown.
-        rows: The results table of a study, one dict per run; empty for anything else.
-    """
-
-    def __init__(
-        self,
-        library: Library,
-        overview: dict[str, Any],
-        rows: Callable[[], list[dict[str, Any]]] = list,
-    ):
-        self._library, self._overview, self._rows = library, overview, rows
+    def __init__(self, source: Source):
+        self._source, self._library = source, source.library
         # Requests of a dragged slider never queue behind requests that take seconds.
         self._quick, self._slow = CapacityLimiter(2), CapacityLimiter(2)
         self._sampling = Lock()  # torch draws from one generator a process
@@ -71,8 +60,8 @@ class Api:
             for path, (method, handler, limiter) in on_run.items()
         ]
         return [
-            Route("/api/overview", self._answer(lambda request, body: self._overview, quick)),
-            Route("/api/study", self._answer(lambda request, body: {"rows": self._rows()}, slow)),
+            Route("/api/overview", self._answer(lambda *_: self._source.overview, quick)),
+            Route("/api/study", self._answer(lambda *_: {"rows": self._source.rows()}, slow)),
             *runs,
         ]
 

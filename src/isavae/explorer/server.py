@@ -36,9 +36,8 @@ def build_app(path: Path, token: str, host: str, port: int, data: str | None = N
     Raises:
         ValueError: If there is nothing to show at that path.
     """
-    source = open_source(path, data)
-    api = Api(source.library, source.overview, source.rows)
-    return Guard(Starlette(routes=[*page_routes(), *api.routes()]), token, host, port)
+    routes = [*page_routes(), *Api(open_source(path, data)).routes()]
+    return Guard(Starlette(routes=routes), token, host, port)
 
 
 def page_routes() -> list[Route]:
