@@ -1,5 +1,7 @@
-"""`isavae figure latents`, `traversals` and `reconstructions`: figures of a run."""
+"""`isavae figure ...`, `isavae toy ...` and `isavae study report`."""
 
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +9,14 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StepProgress
 from isavae.figures import save
-from isavae.report import RunFigures
+from isavae.report import (
+    FIGURES,
+    RunFigures,
+    factor_analysis_toy,
+    ica_toy,
+    paper_figures,
+    write_report,
+)
 
 Format = Literal["png", "pdf", "svg"]
 
@@ -48,3 +57,70 @@ def reconstructions(run: Positional[Path], out: Path | None = None, format: Form
 def _open(run: Path) -> RunFigures:
     with StepProgress("encoding") as progress:
         return RunFigures.open(run, most=None, device="auto", on_progress=progress)
+
+
+def figure(
+    number: Positional[str],
+    sources: Positional[tuple[Path, ...]] = (),
+    out: Path = Path("figures"),
+    format: Format = "png",
+) -> None:
+    """Draw a figure of the paper by its number: 1-4, 5a-c, 6-16, or all.
+
+    For a run there are also `isavae figure latents`, `traversals` and `reconstructions`.
+
+    Args:
+        number: 1 (ICA toy), 2 (iso-contours) and 4 (tree) need nothing else; 3 takes runs; 5a, 5b,
+            5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the sources allow.
+        sources: A study directory, or run directories.
+        out: The folder to write to.
+        format: Png, pdf or svg.
+    """
+    if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
+        raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
+    for each in FIGURES if number == "all" else [number]:
+        try:
+            for name, drawn in paper_figures(each, *sources):
+                print(save(drawn, out / f"{name}.{format}"))
+        except ValueError as error:
+            if number != "all":
+                raise
+            print(f"figure {each} is left out: {error}", file=sys.stderr)
+
+
+def fa(out: Path = Path("figures"), format: Format = "png") -> None:
+    """Draw the factor analysis panels of Appendix B.2: the bias of the free energy, exactly.
+
+    Args:
+        out: The folder to write to.
+        format: Png, pdf or svg.
+    """
+    for name, drawn in factor_analysis_toy():
+        print(save(drawn, out / f"{name}.{format}"))
+
+
+def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Format = "png") -> None:
+    """Learn over-complete ICA by variational inference, and draw Fig. 1.
+
+    Args:
+        n: Data points.
+        seed: Of the data.
+        out: The folder to write to.
+        format: Png, pdf or svg.
+    """
+    print(save(ica_toy(n, seed), out / f"ica.{format}"))
+
+
+def report(
+    study: Positional[Path],
+    out: Path | None = None,
+    figures: Literal["auto", "chosen", "all", "none"] = "auto",
+) -> None:
+    """Write a report on a study as one HTML page without external files.
+
+    Args:
+        study: A study directory, or a folder of run directories.
+        out: The file; by default report.html in the study directory.
+        figures: Which runs are drawn: chosen ones, all or none; auto draws all of up to 12.
+    """
+    print(write_report(study, out, figures))

@@ -17,8 +17,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from isavae.estimator.rows import Rows, image_shape
-from isavae.estimator.settings import likelihood_of, objective_of, tree_of
+from isavae.estimator.inputs import Rows, image_shape, likelihood_of, objective_of, tree_of
 from isavae.evaluation import BATCH, elbo_blocks
 from isavae.models import AnyObjective
 from isavae.runs import RunConfig, TrainedModel, fresh_state

@@ -1,4 +1,4 @@
-"""Disentanglement over many runs: MIG distributions (Fig. 5a), trade-offs (Figs. 5b, 5c, 6)."""
+"""Many runs: MIG (Fig. 5a), trade-offs (Figs. 5b, 5c, 6) and learned exponents (Fig. 7)."""
 
 from collections.abc import Callable
 
@@ -141,4 +141,34 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.set(ylim=(-0.6, len(names) - 0.4), xlabel="MIG (line: quartiles, bar: median)")
     axes.set_xlim(left=0)
+    return figure
+
+
+@style.applied
+def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: int = 20) -> Figure:
+    """Histograms of learned exponents over runs (Fig. 7), sorted within each run.
+
+    Subspaces have no order of their own: the k-th panel shows each run's k-th smallest exponent.
+
+    Args:
+        exponents: Learned subspace exponents p_k, one row per run.
+        bins: Bins of the common range.
+
+    Raises:
+        ValueError: There is no run.
+    """
+    if exponents.size == 0:
+        raise ValueError("a histogram of exponents needs runs that learned some, but there is none")
+    ordered = np.sort(exponents, axis=1)
+    runs, count = ordered.shape
+    edges = np.linspace(ordered.min(), max(ordered.max(), ordered.min() + 1e-3), bins + 1)
+    figure = style.new_figure(min(style.PAGE, style.COLUMN * 0.65 * count + 0.3), 2.1)
+    panels = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    for k, (axes, values) in enumerate(zip(panels, ordered.T, strict=True)):
+        axes.hist(values, edges, color=style.colour(k), alpha=0.85)
+        axes.axvline(2, color=style.MUTED, lw=0.8, ls=(0, (4, 3)))
+        axes.axvline(np.median(values), color=style.INK, lw=1)
+        axes.set_title(f"$p_{{({k + 1})}}$, median {style.format_number(float(np.median(values)))}")
+        axes.set_xlabel("exponent $p_k$")
+    panels[0].set_ylabel(f"runs (of {runs})")
     return figure
