@@ -6,7 +6,7 @@ import pytest
 from isavae.data import Preprocessing
 from isavae.fit import TrainingImages, propose
 from isavae.fit.pixel_statistics import measure_pixels
-from isavae.fit.schedule import Budget, schedule
+from isavae.fit.proposal import Budget, schedule
 from isavae.runs import RunConfig
 from isavae.studies import RunEstimate, StudyEstimate
 from isavae.studies.timing import Cost
@@ -141,7 +141,7 @@ def foreseen(configs, *, workers, images):
 
 def test_the_length_is_what_the_budget_allows(monkeypatch):
     """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
-    monkeypatch.setattr("isavae.fit.schedule.plan", foreseen)
+    monkeypatch.setattr("isavae.fit.proposal.plan", foreseen)
     proposal = propose(training_images(drawn()), beta=(1.0, 4.0))
     scheduled = schedule(proposal, "images.npy", Budget(100.0, 2))
     assert scheduled.config["steps"] == int((85 - 4 * 3) / 4 / 0.01)

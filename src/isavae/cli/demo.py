@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from isavae.cli.evaluation import show
-from isavae.cli.step_progress import StageProgress
+from isavae.cli.progress import StageProgress
 from isavae.cli.training import train_with_progress
 from isavae.data import load
 from isavae.figures import save

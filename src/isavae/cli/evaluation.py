@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.step_progress import StageProgress
+from isavae.cli.progress import StageProgress
 from isavae.report import evaluate_run
 from isavae.runs import Run
 

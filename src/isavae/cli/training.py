@@ -9,8 +9,8 @@ from typing import Any
 
 from tyro.conf import OmitArgPrefixes
 
+from isavae.cli.progress import StepProgress
 from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
-from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
 from isavae.runs import (
     Run,

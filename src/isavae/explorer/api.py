@@ -18,7 +18,7 @@ from isavae.data.tiles import to_uint8
 from isavae.evaluation import sample_prior
 from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
-from isavae.explorer.model_file import GoneError, ServedModel
+from isavae.explorer.library import GoneError, ServedModel
 from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
 

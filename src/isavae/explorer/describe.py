@@ -12,7 +12,7 @@ from isavae.data import ImageDataset
 from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested
 from isavae.explorer.latent_summary import LatentSummary
-from isavae.explorer.model_file import ServedModel
+from isavae.explorer.library import ServedModel
 from isavae.metrics import METRICS
 from isavae.models import Prior
 

@@ -12,8 +12,7 @@ from isavae.fit.axes import axes_of
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.output_folder import OutputFolder
-from isavae.fit.proposal import SEEDS, propose
-from isavae.fit.schedule import Budget
+from isavae.fit.proposal import SEEDS, Budget, propose
 from isavae.fit.training_images import read_training_images
 from isavae.runs import TrainedModel
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study

@@ -21,8 +21,7 @@ from isavae.files import atomic_write, write_json
 from isavae.fit.codes_table import codes_table, write_table
 from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
-from isavae.fit.proposal import Proposal
-from isavae.fit.schedule import Budget, schedule
+from isavae.fit.proposal import Budget, Proposal, schedule
 from isavae.fit.training_images import TrainingImages
 from isavae.studies import StudyDirectory
 
