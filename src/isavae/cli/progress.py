@@ -110,7 +110,6 @@ class LiveProgress:
             self._live.stop()
 
     def __call__(self, progress: StudyProgress) -> None:
-        """Show the progress."""
         if self._console.is_terminal:
             self._live.update(_table(progress), refresh=True)
         elif time.monotonic() - self._printed >= LINE_SECONDS or not (

@@ -40,7 +40,6 @@ class Api:
         self._sampling = Lock()  # torch draws from one generator a process
 
     def routes(self) -> list[Route]:
-        """All routes."""
         quick, slow = self._quick, self._slow
         on_run: dict[str, tuple[str, Handler, CapacityLimiter]] = {
             "": ("GET", self._model, quick),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.distributions import Distribution
 
-from isavae.data import ImageDataset
+from isavae.data import FactorGrid, ImageDataset
 from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested
 from isavae.explorer.latent_summary import LatentSummary
@@ -139,46 +139,42 @@ def _subspace_exponents(prior: Prior) -> list[float | None]:
 
 def describe_images(images: ImageDataset) -> dict[str, Any]:
     """How many images there are and what is known about them."""
-    grid = images.grid
-    factors = [] if grid is None else zip(grid.names, grid.sizes, strict=True)
-    return {
-        "name": images.name,
-        "count": len(images),
-        "factors": [
-            {
-                "name": name,
-                "size": size,
-                "classes": grid.class_names(name) if grid else [],
-                "ordered": name in (grid.ordered or ()) if grid else False,
-            }
-            for name, size in factors
-        ],
-    }
+    factors = [] if images.grid is None else _describe_factors(images.grid)
+    return {"name": images.name, "count": len(images), "factors": factors}
+
+
+def _describe_factors(grid: FactorGrid) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "size": size,
+            "classes": grid.class_names(name),
+            "ordered": name in (grid.ordered or ()),
+        }
+        for name, size in zip(grid.names, grid.sizes, strict=True)
+    ]
 
 
 def describe_summary(summary: LatentSummary) -> dict[str, Any]:
     """Activity of the latents, mutual information, and a scatter of codes."""
     codes, about = summary.codes, summary.about_factors
-    n = min(POINTS, len(codes))
-    largest = float(codes.mean.abs().max())
     return {
         "sample": len(codes),
         "total": summary.total,
         "information": summary.about_images.tolist(),
         "active": summary.active,
-        "range": _round_up(largest),
+        "range": _round_up(float(codes.mean.abs().max())),
         "factors": [] if about is None else list(about.factors),
         "mutual": [] if about is None else about.mutual.tolist(),
         "normalised": [] if about is None else about.normalized.tolist(),
-        "points": pack(codes.mean[:n].float().numpy()),
+        "points": pack(codes.mean[:POINTS].float().numpy()),
         "classes": []
         if codes.grid is None
-        else [codes.grid.column(name)[:n].tolist() for name in codes.grid.names],
+        else [codes.grid.column(name)[:POINTS].tolist() for name in codes.grid.names],
     }
 
 
 def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) -> dict[str, Any]:
-    """One image with its posterior."""
     with torch.no_grad():
         mean, log_std = shown.trained.vae.moments(image)
     return {

@@ -40,7 +40,6 @@ class Axis:
 
     @property
     def verdict(self) -> Verdict:
-        """The agreement in words."""
         shown = round(self.agreement, 2)  # as it is printed
         if shown >= STABLE:
             return "stable"

@@ -1,8 +1,7 @@
 """The results of `fit` as one self-contained HTML page."""
 
-from dataclasses import dataclass
 from itertools import groupby
-from typing import final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,17 +18,6 @@ STEPS = 9
 COLUMNS = 6
 # One below the other on a phone, side by side elsewhere.
 SHEETS = 2
-
-
-@final
-@dataclass(frozen=True)
-class Strip:
-    """A traversal of an axis from one value to another, as a PNG file."""
-
-    axis: Axis
-    low: float
-    high: float
-    png: bytes
 
 
 def render(fitted: Fitted, data: ImageDataset) -> str:
@@ -55,8 +43,8 @@ def render(fitted: Fitted, data: ImageDataset) -> str:
     )
 
 
-def _strip(fitted: Fitted, axis: Axis) -> Strip:
-    """Decoded images between the 2 % and 98 % quantiles of a latent's codes.
+def _strip(fitted: Fitted, axis: Axis) -> dict[str, Any]:
+    """A traversal of an axis, as a PNG file, between the 2 % and 98 % quantiles of its codes.
 
     What lies outside was hardly seen. The other latents stay at the code nearest to the median.
     """
@@ -65,7 +53,7 @@ def _strip(fitted: Fitted, axis: Axis) -> Strip:
     middle = mean[(mean - mean.median(0).values).square().sum(1).argmin()]
     values = torch.linspace(low, high, STEPS)
     (images,) = decode_traversals(fitted.model.vae, middle, [axis.latent], values)
-    return Strip(axis, low, high, _sheet(images, STEPS))
+    return {"axis": axis, "low": low, "high": high, "png": _sheet(images, STEPS)}
 
 
 def _sheet(images: Tensor, columns: int = COLUMNS) -> bytes:

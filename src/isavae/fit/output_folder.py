@@ -35,7 +35,6 @@ class OutputFolder:
 
     @property
     def study(self) -> StudyDirectory:
-        """All runs."""
         return StudyDirectory(self.path / "study")
 
     def decisions(self) -> dict[str, Any] | None:

@@ -69,7 +69,6 @@ class RunFigures:
 
     @classmethod
     def of(cls, model: VAE, data: ImageDataset, codes: Codes) -> "RunFigures":
-        """Create from given codes."""
         known = codes.grid is not None and max(codes.grid.sizes) > 1
         return cls(model, data, codes, mig(codes).information if known else None)
 

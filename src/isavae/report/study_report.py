@@ -3,10 +3,9 @@
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -24,21 +23,6 @@ from isavae.studies import finished, results, select, summarise
 FEW = 12
 
 Drawn = Literal["auto", "chosen", "all", "none"]
-
-
-@final
-@dataclass(frozen=True)
-class RunCard:
-    """One run on the page: its row of the table, whether it is representative, its PNG figures."""
-
-    row: dict[str, Any]
-    chosen: bool
-    figures: dict[str, bytes]
-
-    @property
-    def anchor(self) -> str:
-        """The run's place in the page."""
-        return anchor(self.row["run"])
 
 
 def write_report(study: str | Path, out: str | Path | None = None, figures: Drawn = "auto") -> Path:
@@ -140,7 +124,8 @@ def _exponents(table: pl.DataFrame) -> str | None:
     return svg(exponent_histograms(learned)) if learned.size else None
 
 
-def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[RunCard]:
+def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[dict[str, Any]]:
+    """Runs with figures: their rows of the table, whether they are representative, their PNGs."""
     try:
         chosen = set(select(done)["run"])
     except ValueError:  # no run has the scores that the rule needs
@@ -148,7 +133,8 @@ def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[RunCard]:
     everyone = figures == "all" or (figures == "auto" and len(done) <= FEW)
     for row in done.iter_rows(named=True):
         if everyone or (figures != "none" and row["run"] in chosen):
-            yield RunCard(row, row["run"] in chosen, _figures_of(row["path"]))
+            figures_of_run = _figures_of(row["path"])
+            yield {"row": row, "chosen": row["run"] in chosen, "figures": figures_of_run}
 
 
 def _figures_of(path: str) -> dict[str, bytes]:
