@@ -22,7 +22,7 @@ from isavae.explorer.library import GoneError, ServedModel
 from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
 
-Handler = Callable[[ServedModel, Request, bytes], Response]
+Handler = Callable[[ServedModel, Request, bytes], Any]
 
 MOST_CODES = 256
 MOST_PIXELS = 1 << 24
@@ -67,7 +67,7 @@ class Api:
     def _endpoint(self, handler: Handler, limiter: CapacityLimiter) -> Callable:
         def respond(request: Request, body: bytes) -> Response:
             shown = self._library.show(request.path_params["run"])
-            response = handler(shown, request, body)
+            response = _response(handler(shown, request, body))
             response.headers["X-Run-Version"] = shown.version
             response.headers["X-Run-State"] = shown.state
             return response
@@ -88,17 +88,17 @@ class Api:
                 return JSONResponse({"error": str(error)}, 404)
             except (ValueError, OSError) as error:
                 return JSONResponse({"error": str(error)}, 400)
-            return answer if isinstance(answer, Response) else _json(answer)
+            return _response(answer)
 
         return endpoint
 
-    def _model(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_model(shown))
+    def _model(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        return describe.describe_model(shown)
 
-    def _images(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_images(self._library.images(shown)))
+    def _images(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        return describe.describe_images(self._library.images(shown))
 
-    def _image(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _image(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """One image: `index=N`, or the one `near=2,0,1` that shows these classes best."""
         images = self._library.images(shown)
         if "near" in request.query_params:
@@ -107,54 +107,53 @@ class Api:
         else:
             index = _integer(request, "index", len(images))
         classes = None if images.grid is None else images.grid.values(index)
-        posterior = describe.describe_posterior(
+        return describe.describe_posterior(
             shown, images.batch([index]), index=index, classes=classes
         )
-        return _json(posterior)
 
-    def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A few images at random, to choose from."""
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
         pixels = describe.pack(to_uint8(images.batch(rows)))
-        return _json({"indices": rows.tolist(), "pixels": pixels})
+        return {"indices": rows.tolist(), "pixels": pixels}
 
-    def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_summary(self._library.summary(shown)))
+    def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        return describe.describe_summary(self._library.summary(shown))
 
-    def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
         summary = self._library.summary(shown)
         _known(summary.codes.grid)
         latent = _integer(request, "latent", summary.codes.latents)
         x, y = request.query_params.get("x"), request.query_params.get("y")
         plane = summary.plane(latent, x, y) if x and y else None
-        return _json({"curves": summary.curves(latent), "plane": plane})
+        return {"curves": summary.curves(latent), "plane": plane}
 
-    def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         prior = shown.trained.vae.prior
         x, y = (_integer(request, name, prior.n_latents) for name in ("x", "y"))
         if x == y:
             raise ValueError(f"a plane needs two latents; both are {x}")
         with torch.no_grad():
             radii = iso_contours(prior(), x, y)
-        return _json({"drops": DROPS, "radii": radii.tolist()})
+        return {"drops": DROPS, "radii": radii.tolist()}
 
-    def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """One draw from the prior: the same for the same seed."""
         seed = _integer(request, "seed", 1 << 31)
         with self._sampling:
             (code,) = sample_prior(shown.trained.vae, 1, seed)
-        return _json({"code": code.tolist()})
+        return {"code": code.tolist()}
 
     def _decode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(_decoded(shown, body).tobytes(), media_type="application/octet-stream")
 
-    def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """An uploaded image with its posterior."""
         image = read_upload(body, shown.trained.preprocessing)
-        return _json(describe.describe_posterior(shown, image, index=None, classes=None))
+        return describe.describe_posterior(shown, image, index=None, classes=None)
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")
@@ -218,5 +217,5 @@ def _integer(request: Request, name: str, below: int) -> int:
     return values[0]
 
 
-def _json(content: Any) -> JSONResponse:
-    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+def _response(answer: Any) -> Response:
+    return answer if isinstance(answer, Response) else JSONResponse(answer)

@@ -55,7 +55,7 @@ def _file_endpoint(file: Traversable) -> Callable[[Request], Awaitable[Response]
     kind = "text/javascript" if file.name.endswith(".js") else mimetypes.guess_type(file.name)[0]
 
     async def endpoint(request: Request) -> Response:
-        return Response(content, media_type=kind, headers={"Cache-Control": "no-store"})
+        return Response(content, media_type=kind)
 
     return endpoint
 
