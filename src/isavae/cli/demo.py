@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 from isavae.cli.evaluation import show
-from isavae.cli.progress import StageProgress
+from isavae.cli.step_progress import StageProgress
 from isavae.cli.training import train_with_progress
 from isavae.data import load
 from isavae.figures import save
-from isavae.report import RunFigures, evaluate_run
-from isavae.runs import demo_run
+from isavae.report import RunFigures
+from isavae.runs import demo_run, evaluate_run
 
 
 def demo(out: Path = Path("demo"), seed: int = 0) -> int:

@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.progress import StageProgress
-from isavae.report import evaluate_run
-from isavae.runs import Run
+from isavae.cli.step_progress import StageProgress
+from isavae.runs import Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
@@ -34,9 +33,10 @@ def evaluate(
         seed: Of the subset of images and of everything else that is random.
         device: Auto, cpu, cuda, cuda:N or mps.
     """
+    opened = Run.open(run)
     with StageProgress() as progress:
-        scores, information = evaluate_run(
-            Run.open(run),
+        scores, codes = evaluate_run(
+            opened,
             metrics,
             n_images=images,
             seed=seed,
@@ -45,8 +45,10 @@ def evaluate(
             on_progress=progress,
         )
     show(scores)
-    if information:
-        print(information)
+    if metrics and codes.has_factors():
+        from isavae.report import save_information
+
+        print(save_information(opened, codes))
 
 
 def show(scores: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from isavae.cli.progress import StepProgress
+from isavae.cli.step_progress import StepProgress
 from isavae.figures import save
 from isavae.report import (
     FIGURES,

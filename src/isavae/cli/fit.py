@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from isavae.cli.progress import StepProgress
+from isavae.cli.step_progress import StepProgress
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
 from isavae.studies import StudyProgress

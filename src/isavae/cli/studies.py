@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.progress import LiveProgress
+from isavae.cli.study_progress import LiveProgress
 from isavae.cli.training import interruptible
 from isavae.studies import (
     Engine,

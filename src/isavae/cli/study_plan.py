@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.progress import StepProgress, duration
+from isavae.cli.step_progress import StepProgress
+from isavae.cli.study_progress import duration
 from isavae.runs import RunConfig
 from isavae.studies import (
     GPU_FLOP_PER_SECOND,

@@ -11,7 +11,7 @@ from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
 from isavae.fit.axes import Axis
 from isavae.fit.fitted import Fitted
-from isavae.report import render_page
+from isavae.pages import render_page
 
 STEPS = 9
 # Few enough that every image of a sheet can be seen on a phone.

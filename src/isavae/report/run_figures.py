@@ -13,18 +13,26 @@ from isavae.data import ImageDataset, load
 from isavae.evaluation import Progress, decode_traversals, encode_all, reconstruct, sample_prior
 from isavae.figures import (
     PositionPlane,
+    information_matrix,
     latent_sheet,
     position_plane,
     reconstructions,
+    save,
     traversals,
 )
-from isavae.metrics import Codes, Information, mig
+from isavae.metrics import Codes, Information, exact_information, mig
 from isavae.models import VAE
 from isavae.runs import Run
 from isavae.training import resolve_device
 
 # Figures use at most this many images, a seeded random sample of the data set.
 MOST_IMAGES = 50_000
+
+
+def save_information(run: Run, codes: Codes) -> Path:
+    """Draw the mutual information of latents and factors as `information.png` of a run."""
+    figure = information_matrix(exact_information(codes), run.load_model().prior.subspaces)
+    return save(figure, run.path / "information.png")
 
 
 @final

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from isavae import __version__
 from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
 from isavae.files import atomic_write
+from isavae.pages import render_page
 from isavae.report.numbered_figures import learned_exponents, with_series
-from isavae.report.page import render_page
 from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import finished, results, select, summarise
@@ -88,8 +88,7 @@ def svg(figure: Figure) -> str:
     """
     text = encode(figure, "svg").decode()
     element = text[text.index("<svg") :]
-    element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
-    element = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r' (?:width|height)="[^"]*"', "", element, count=2)
     element = element.replace(' target="_blank"', "")  # links lead within the page
     prefix = f"f{zlib.crc32(element.encode())}-"
     element = re.sub(r'\bid="', f'id="{prefix}', element)

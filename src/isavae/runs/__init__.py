@@ -16,6 +16,7 @@ from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.onnx import OnnxFiles, export_onnx
+from isavae.runs.scoring import evaluate_run
 from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "check_format",
     "check_trainable",
     "demo_run",
+    "evaluate_run",
     "execute",
     "export_onnx",
     "fresh_state",

@@ -1,15 +1,13 @@
-"""Score a run: `scores.json` and, where factors are known, `information.png`."""
+"""Score a run on its data set: `scores.json`."""
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from isavae.data import load
 from isavae.evaluation import StageProgress, encode_all, evaluate
-from isavae.figures import information_matrix, save
-from isavae.metrics import exact_information, scored_names
-from isavae.runs import Run
+from isavae.metrics import Codes, scored_names
+from isavae.runs.directory import Run
 from isavae.training import resolve_device
 
 
@@ -22,13 +20,12 @@ def evaluate_run(
     others: Sequence[Run] = (),
     device: str = "auto",
     on_progress: StageProgress = lambda stage, done, total: None,
-) -> tuple[dict[str, Any], Path | None]:
+) -> tuple[dict[str, Any], Codes]:
     """Score a run on its data set, and write the scores.
 
     Args:
         run: The run.
-        metrics: Other scores, as in `isavae.evaluate`. With them and with known factors, the mutual
-            information of latents and factors is drawn, too.
+        metrics: Other scores, as in `isavae.evaluate`.
         n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
         seed: Of the subset and of everything else that is random.
         others: Other runs on the same data set, for scores of agreement between runs.
@@ -36,7 +33,7 @@ def evaluate_run(
         on_progress: Called with (stage, steps done, steps in all).
 
     Returns:
-        The scores, and where the mutual information was drawn.
+        The scores, and the codes of all images.
     """
     scored_names(metrics)  # refuse unknown ones before the images are encoded
     data = load(run.config.data)
@@ -48,7 +45,4 @@ def evaluate_run(
         n_images=n_images, seed=seed, others=other_codes, on_progress=on_progress,
     )  # fmt: skip
     run.write_scores(scores)
-    if not metrics or not codes.has_factors():
-        return scores, None
-    figure = information_matrix(exact_information(codes), models[0].prior.subspaces)
-    return scores, save(figure, run.path / "information.png")
+    return scores, codes
