@@ -23,7 +23,7 @@ HOMES = {
     "fsspec": "studies/remote.py",
     "h5py": "data",
     "huggingface_hub": "sharing runs",
-    "jinja2": "report fit",
+    "jinja2": "pages.py",
     "matplotlib": "figures report",
     "onnx": "sharing runs",
     "onnxruntime": "sharing runs",
@@ -70,6 +70,14 @@ def test_import_loads_no_compiler():
         "import sys, isavae.distributions\n"
         "isavae.distributions.LpNested('2[2*2, z]').sample()\n"
         "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_training_and_evaluation_need_no_extra():
+    script = (
+        "import sys, isavae.cli.training, isavae.cli.evaluation\n"
+        "assert not {'matplotlib', 'polars'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

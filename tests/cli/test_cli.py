@@ -33,7 +33,7 @@ def complaint(capsys, *words):
     return captured[0]
 
 
-def test_train_evaluate_and_pictures(trained, capsys):
+def test_train_evaluate_and_figures(trained, capsys):
     assert Run.open(trained).finished()
     assert main(["evaluate", str(trained), "--images", "100"]) == 0
     printed = capsys.readouterr().out

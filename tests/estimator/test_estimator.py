@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from isavae.estimator import ISAVAE
-from isavae.estimator.settings import likelihood_of, objective_of
+from isavae.estimator.inputs import likelihood_of, objective_of
 
 SMALL = {"subspaces": (2, 2), "width": 32, "max_iter": 30, "batch_size": 64, "random_state": 0}
 

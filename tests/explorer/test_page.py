@@ -161,7 +161,7 @@ def test_sliders_and_pads_move_the_decoded_image_at_every_width(browser, site, w
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_an_uploaded_image_is_encoded_reconstructed_and_swapped(browser, site, width):
-    def picture(left):
+    def upload(left):
         array = np.zeros((64, 64), np.uint8)
         array[20:44, left : left + 24] = 255
         file = io.BytesIO()
@@ -169,7 +169,7 @@ def test_an_uploaded_image_is_encoded_reconstructed_and_swapped(browser, site, w
         return {"name": f"{left}.png", "mimeType": "image/png", "buffer": file.getvalue()}
 
     with visit(browser, site, width=width) as page:
-        page.set_input_files("#upload", picture(2))
+        page.set_input_files("#upload", upload(2))
         page.wait_for_selector("#thumbs:not([hidden])")
         first = state(page)["image"]
         assert first["index"] is None
@@ -179,7 +179,7 @@ def test_an_uploaded_image_is_encoded_reconstructed_and_swapped(browser, site, w
         assert page.locator(".band:visible").count() > 0
 
         page.click("#keep")
-        page.set_input_files("#upload", picture(36))
+        page.set_input_files("#upload", upload(36))
         until(page, lambda: state(page)["image"] != first)
         second = settle(page, site)
         assert second == state(page)["image"]["mean"]

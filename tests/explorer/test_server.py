@@ -22,7 +22,7 @@ from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.explorer.api import nearest_row
 from isavae.explorer.contour_lines import iso_contours
-from isavae.explorer.definitions import score_lines
+from isavae.explorer.describe import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.uploads import read_upload, to_gif
@@ -191,9 +191,9 @@ def test_malformed_codes_are_refused_with_a_sentence(site, body, what):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(50), png(np.zeros((9, 9), "u1"))[:-30]],
+    [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(50), png(np.zeros((9, 9), "u1"))[:-30]],
 )
-def test_malformed_pictures_are_refused_with_a_sentence(site, body):
+def test_malformed_images_are_refused_with_a_sentence(site, body):
     response, content = site.ask("POST", "/api/runs/run/encode", body)
     assert response.status == 400
     assert "upload must be" in json.loads(content)["error"]
@@ -255,8 +255,8 @@ def test_an_uploaded_copy_of_an_image_is_encoded_like_it(site):
     assert json.loads(content)["mean"] == pytest.approx(answer["mean"], abs=1e-5)
 
 
-def test_insight_is_the_exact_information_of_all_images(site, run):
-    answer = site.json("/api/runs/run/insight")
+def test_the_summary_is_the_exact_information_of_all_images(site, run):
+    answer = site.json("/api/runs/run/summary")
     scores = run.scores()
     columns = [answer["factors"].index(name) for name in scores["factors"]]
     mutual = np.array(answer["mutual"])[:, columns]
@@ -355,13 +355,13 @@ def test_nearest_row_of_a_partial_grid_prefers_exact_classes_then_near_ones():
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_of_every_mode_become_what_the_model_wants(mode, channels):
+def test_images_of_every_mode_become_what_the_model_wants(mode, channels):
     if mode == "I;16":
-        picture = Image.fromarray(np.full((30, 40), 65535, np.uint16))
+        image = Image.fromarray(np.full((30, 40), 65535, np.uint16))
     else:
-        picture = Image.new("RGB", (40, 30), "white").convert(mode)
+        image = Image.new("RGB", (40, 30), "white").convert(mode)
     file = io.BytesIO()
-    picture.save(file, format="JPEG" if mode == "CMYK" else "PNG")
+    image.save(file, format="JPEG" if mode == "CMYK" else "PNG")
     tensor = read_upload(file.getvalue(), Preprocessing((16, 16), channels=channels))
     assert tensor.shape == (1, channels, 16, 16)
     assert tensor.min() > 0.97
@@ -458,7 +458,7 @@ def test_a_run_that_changes_is_read_again_and_one_that_disappears_lives_on(run, 
         assert gone.status == 200
         assert gone.headers["X-Run-State"] == "gone"
         assert fourth == second
-        assert site.json("/api/runs/run/insight")["sample"] == 768
+        assert site.json("/api/runs/run/summary")["sample"] == 768
 
 
 def test_images_of_another_shape_are_refused_with_a_way_out(run):

@@ -1,4 +1,4 @@
-"""The pictures of one run: what is drawn, where, and from which numbers."""
+"""The figures of one run: what is drawn, where, and from which numbers."""
 
 import numpy as np
 import pytest
@@ -149,14 +149,14 @@ def test_traversal_tiles_lie_around_their_ticks():
     images = pixels / 255
     figure = traversals(images, torch.tensor([-2.0, 0.0, 2.0]), [7, 0], (slice(0, 4), slice(4, 8)))
     axes = figure.axes[0]
-    picture = axes.images[0]
-    left, right, bottom, top = picture.get_extent()
-    height, width = picture.get_array().shape[:2]
+    image = axes.images[0]
+    left, right, bottom, top = image.get_extent()
+    height, width = image.get_array().shape[:2]
     for row, column in np.ndindex(2, 3):
         down = int((row - top) / (bottom - top) * height)
         across = int((column - left) / (right - left) * width)
         middle = pixels[row, column, :, 2, 2]
-        np.testing.assert_array_equal(picture.get_array()[down, across], middle)
+        np.testing.assert_array_equal(image.get_array()[down, across], middle)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["−2", "0", "2"]
     labels = axes.get_yticklabels()
     assert [tick.get_text() for tick in labels] == ["$z_{8}$", "$z_{1}$"]
@@ -191,7 +191,7 @@ def test_equal_figures_are_equal_files(tmp_path):
 def test_an_unknown_format_is_named(tmp_path):
     figure = reconstructions(torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4))
     with pytest.raises(ValueError, match="png, svg, pdf, not 'jpg'"):
-        save(figure, tmp_path / "picture.jpg")
+        save(figure, tmp_path / "figure.jpg")
     assert not list(tmp_path.iterdir())
     assert encode(figure, "png").startswith(b"\x89PNG")
 

@@ -11,7 +11,7 @@ from PIL import Image
 from isavae.cli import main
 from isavae.data import Preprocessing, load
 from isavae.evaluation import encode_all
-from isavae.explorer.model_file import ModelFile
+from isavae.explorer.library import ModelFile
 from isavae.explorer.uploads import read_upload
 from isavae.runs import Run, RunConfig, TrainedModel, execute
 from isavae.studies.shared_data import open_shared

@@ -1,4 +1,4 @@
-"""The practitioner's path: pictures as people have them, and what comes out in the end."""
+"""The practitioner's path: images as people have them, and what comes out in the end."""
 
 import json
 import os
@@ -46,11 +46,11 @@ def draw(folder, n=60):
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """A folder of pictures, one of them broken, fitted from the command line."""
+    """A folder of images, one of them broken, fitted from the command line."""
     root = tmp_path_factory.mktemp("fit")
-    draw(root / "pictures")
-    (root / "pictures" / "broken.png").write_bytes(b"\x89PNG, but no more")
-    assert main(["fit", str(root / "pictures"), "--out", str(root / "out"), *SMALL]) == 0
+    draw(root / "images")
+    (root / "images" / "broken.png").write_bytes(b"\x89PNG, but no more")
+    assert main(["fit", str(root / "images"), "--out", str(root / "out"), *SMALL]) == 0
     return root
 
 
@@ -82,8 +82,8 @@ def test_fit_leaves_model_report_and_codes(fitted):
 
 def test_the_codes_in_the_table_are_the_models(fitted):
     model = TrainedModel.load(fitted / "out" / "model.safetensors")
-    pictures = read_training_images(fitted / "pictures", 16)
-    mean, log_std = model.encode(torch.from_numpy(pictures.images).float() / 255)
+    found = read_training_images(fitted / "images", 16)
+    mean, log_std = model.encode(torch.from_numpy(found.images).float() / 255)
     table = polars.read_parquet(fitted / "out" / "codes.parquet")
     np.testing.assert_allclose(table["s1_z2"].to_numpy(), mean[:, 1].numpy(), atol=1e-5)
     np.testing.assert_allclose(table["s1_z1_std"].to_numpy(), log_std[:, 0].exp(), atol=1e-5)
@@ -92,11 +92,11 @@ def test_the_codes_in_the_table_are_the_models(fitted):
 def test_fitting_again_goes_on_and_changes_nothing(fitted):
     out = fitted / "out"
     before = (out / "model.safetensors").read_bytes(), (out / "report.html").read_text()
-    assert main(["fit", str(fitted / "pictures"), "--out", str(out)]) == 0
+    assert main(["fit", str(fitted / "images"), "--out", str(out)]) == 0
     assert ((out / "model.safetensors").read_bytes(), (out / "report.html").read_text()) == before
 
 
-def test_other_pictures_are_not_mixed_in(fitted, capsys, tmp_path):
+def test_other_images_are_not_mixed_in(fitted, capsys, tmp_path):
     draw(tmp_path / "others", 20)
     said = complaint(capsys, "fit", tmp_path / "others", "--out", fitted / "out")
     assert "made from other images" in said
@@ -105,7 +105,7 @@ def test_other_pictures_are_not_mixed_in(fitted, capsys, tmp_path):
 def test_encode_decode_sample_export(fitted, capsys, tmp_path):
     model = str(fitted / "out" / "model.safetensors")
     codes, decoded = tmp_path / "codes.csv", tmp_path / "decoded"
-    assert main(["encode", model, str(fitted / "pictures"), "--out", str(codes)]) == 0
+    assert main(["encode", model, str(fitted / "images"), "--out", str(codes)]) == 0
     assert "left out: broken.png" in capsys.readouterr().out
     ours = polars.read_csv(fitted / "out" / "codes.csv")
     theirs = polars.read_csv(codes)
@@ -124,7 +124,7 @@ def test_encode_decode_sample_export(fitted, capsys, tmp_path):
     assert "must be a number" in complaint(capsys, "decode", model, codes, "--out", decoded)
 
 
-def test_pictures_as_people_have_them(tmp_path):
+def test_images_as_people_have_them(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for row in range(16):
@@ -138,19 +138,19 @@ def test_pictures_as_people_have_them(tmp_path):
     frames[0].save(tmp_path / "animated.webp", save_all=True, append_images=frames[1:])
     Image.new("L", (40, 40), 7).save(tmp_path / "constant.png")
     Image.new("1", (20_000, 15_000)).save(tmp_path / "huge.png")
-    (tmp_path / "garbage.jpg").write_bytes(b"no picture")
+    (tmp_path / "garbage.jpg").write_bytes(b"no image")
     whole = (tmp_path / "deep" / "er" / "0.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[:700])
     (tmp_path / "leads nowhere.png").symlink_to(tmp_path / "missing.png")
-    pictures = read_training_images(tmp_path)
-    assert pictures.images.shape == (20, 1, 32, 32)
-    assert pictures.left_out.pop("cut.png")
-    assert pictures.left_out == {
+    found = read_training_images(tmp_path)
+    assert found.images.shape == (20, 1, 32, 32)
+    assert found.left_out.pop("cut.png")
+    assert found.left_out == {
         "huge.png": "more pixels than are safe to decode",
         "garbage.jpg": "no image, or a damaged one",
         "leads nowhere.png": "No such file or directory",
     }
-    shown = dict(zip(pictures.names, pictures.images, strict=True))
+    shown = dict(zip(found.names, found.images, strict=True))
     assert abs(shown["animated.webp"].mean() - 10) < 3  # the first frame
     assert (shown["transparent.png"] == 255).all()
     assert (shown["constant.png"] == 7).all()
@@ -159,16 +159,16 @@ def test_pictures_as_people_have_them(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="needs an ordinary user: root reads everything")
-def test_a_picture_that_may_not_be_read_is_named(tmp_path):
-    draw(tmp_path / "pictures", 20)
-    (tmp_path / "pictures" / "003.png").chmod(0)
-    assert "Permission" in read_training_images(tmp_path / "pictures").left_out["003.png"]
+def test_an_image_that_may_not_be_read_is_named(tmp_path):
+    draw(tmp_path / "images", 20)
+    (tmp_path / "images" / "003.png").chmod(0)
+    assert "Permission" in read_training_images(tmp_path / "images").left_out["003.png"]
 
 
 def test_colour_is_kept_where_there_is_some(tmp_path):
-    draw(tmp_path / "pictures", 20)
-    Image.new("RGB", (16, 16), (200, 30, 30)).save(tmp_path / "pictures" / "red.png")
-    assert read_training_images(tmp_path / "pictures").images.shape == (21, 3, 16, 16)
+    draw(tmp_path / "images", 20)
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(tmp_path / "images" / "red.png")
+    assert read_training_images(tmp_path / "images").images.shape == (21, 3, 16, 16)
 
 
 def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
@@ -181,16 +181,16 @@ def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
     for row in range(20):
         Image.new("L", (16, 16), 99).save(tmp_path / "empty" / f"{row}.png")
     assert "all the same" in complaint(capsys, "fit", tmp_path / "empty", "--out", out)
-    pictures = fitted / "pictures"
-    assert "below" in complaint(capsys, "fit", pictures, "--out", pictures / "out")
-    assert "at least two" in complaint(capsys, "fit", pictures, "--out", out, "--seeds", "1")
-    assert "s, m or h" in complaint(capsys, "fit", pictures, "--out", out, "--budget", "soon")
+    images = fitted / "images"
+    assert "below" in complaint(capsys, "fit", images, "--out", images / "out")
+    assert "at least two" in complaint(capsys, "fit", images, "--out", out, "--seeds", "1")
+    assert "s, m or h" in complaint(capsys, "fit", images, "--out", out, "--budget", "soon")
     assert not out.exists()
 
 
 def test_a_budget_that_is_too_short_can_be_continued(tmp_path, capsys):
-    draw(tmp_path / "pictures", 20)
-    words = ["fit", str(tmp_path / "pictures"), "--out", str(tmp_path / "out")]
+    draw(tmp_path / "images", 20)
+    words = ["fit", str(tmp_path / "images"), "--out", str(tmp_path / "out")]
     assert main([*words, *SMALL, "--budget", "0.01s"]) == 2
     assert "start again to go on" in capsys.readouterr().err
     assert main(words) == 0
@@ -227,7 +227,7 @@ def test_axes_are_trusted_where_other_seeds_find_them():
     assert axes_of(mine, [stranger, mine, stranger], [slice(0, 1)])[0].verdict == "not stable"
 
 
-def test_one_picture_coded_far_finer_than_all_others_is_no_obstacle():
+def test_one_image_coded_far_finer_than_all_others_is_no_obstacle():
     """As noise among drawings is: entropies are exact down to 2e-6 of the spread."""
     generator = torch.Generator().manual_seed(0)
     mean = torch.randn(500, 2, generator=generator)
@@ -303,10 +303,10 @@ def test_peers_share_beta_and_are_others(tmp_path):
 
 def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     """Per β the UDR with every other seed; a β with a single finished seed tells nothing."""
-    draw(tmp_path / "pictures", 24)
+    draw(tmp_path / "images", 24)
     given = {"prior": "2.1[6*2]", "beta": (1.0, 4.0), "seeds": 2, "size": 16, "steps": 100}
     out = tmp_path / "out"
-    found = fit_folder(tmp_path / "pictures", out, workers=2, **given).candidates
+    found = fit_folder(tmp_path / "images", out, workers=2, **given).candidates
     assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     for pair in (found[:2], found[2:]):
         for one, other in (pair, pair[::-1]):
@@ -319,9 +319,9 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
 
 def test_a_kill_in_the_middle_costs_nothing(tmp_path):
     """Killed while it trains, the same command again goes on from what is there."""
-    draw(tmp_path / "pictures", 24)
+    draw(tmp_path / "images", 24)
     out = tmp_path / "out"
-    words = ["fit", str(tmp_path / "pictures"), "--out", str(out), *SMALL, "--steps", "400"]
+    words = ["fit", str(tmp_path / "images"), "--out", str(out), *SMALL, "--steps", "400"]
     script = f"import sys; from isavae.cli import main; sys.exit(main({words!r}))"
     first = subprocess.Popen(
         [sys.executable, "-c", script], start_new_session=True, stdout=subprocess.DEVNULL
@@ -340,14 +340,14 @@ def test_a_kill_in_the_middle_costs_nothing(tmp_path):
 @pytest.mark.slow
 def test_killed_three_times_it_ends_as_if_undisturbed(tmp_path):
     """Killed at random moments of its time: the same model, codes and report in the end."""
-    draw(tmp_path / "pictures", 200)
+    draw(tmp_path / "images", 200)
     seed = time.time_ns()
     print(f"seed of the moments: {seed}")  # pytest shows it when the test fails
     moments = random.Random(seed)
     steps = ["--size", "16", "--steps", "800", "--seeds", "2", "--beta", "2", "8", "--workers", "2"]
 
     def start(out):
-        words = ["fit", str(tmp_path / "pictures"), "--out", str(tmp_path / out), *steps]
+        words = ["fit", str(tmp_path / "images"), "--out", str(tmp_path / out), *steps]
         script = f"import sys; from isavae.cli import main; sys.exit(main({words!r}))"
         return subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
 
@@ -383,9 +383,9 @@ def test_killed_three_times_it_ends_as_if_undisturbed(tmp_path):
 
 @pytest.mark.slow
 def test_the_choice_without_labels_is_in_the_upper_half(tmp_path):
-    """A few hundred pictures whose factors are revealed only after the choice."""
-    data = draw(tmp_path / "pictures", 400)
-    fitted = fit_folder(tmp_path / "pictures", tmp_path / "out", 3600.0, workers=1, steps=2000)
+    """A few hundred images whose factors are revealed only after the choice."""
+    data = draw(tmp_path / "images", 400)
+    fitted = fit_folder(tmp_path / "images", tmp_path / "out", 3600.0, workers=1, steps=2000)
     migs = [mig(replace(one.codes, grid=data.grid)).value for one in fitted.candidates]
     assert len(migs) == 8
     assert migs[fitted.candidates.index(fitted.chosen)] >= np.median(migs)

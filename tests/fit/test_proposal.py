@@ -1,4 +1,4 @@
-"""What is proposed for pictures, from the pictures alone."""
+"""What is proposed for images, from the images alone."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ import pytest
 from isavae.data import Preprocessing
 from isavae.fit import TrainingImages, propose
 from isavae.fit.pixel_statistics import measure_pixels
-from isavae.fit.schedule import Budget, schedule
+from isavae.fit.proposal import Budget, schedule
 from isavae.studies import RunEstimate, StudyEstimate
 
 PLANTED = [0.12, 0.08, 0.05]  # standard deviations along directions of unit length per pixel
 
 
 def drawn(n=400, size=16, deviations=PLANTED, noise=0.0, channels=1):
-    """Grey pictures that differ in a few smooth directions, and by noise: uint8."""
+    """Grey images that differ in a few smooth directions, and by noise: uint8."""
     rng = np.random.default_rng(0)
     x = np.arange(size) * np.pi / size
     waves = np.stack([np.sqrt(2) * np.cos((k + 1) * (x + 0.5 * np.pi / size)) for k in range(4)])
@@ -84,7 +84,7 @@ def test_the_width_of_pixels_follows_contrast_and_noise():
     assert spread(hardly) == 0.005
 
 
-def test_subspaces_follow_the_directions_in_which_pictures_differ():
+def test_subspaces_follow_the_directions_in_which_images_differ():
     settings, said = of(drawn())
     assert settings["prior"] == "6[6*2, 6*2]"
     assert "90% of the variance between images lies in 3 directions" in said
@@ -125,7 +125,7 @@ def test_what_is_given_is_kept():
         of(drawn(), prior="normal", learn_exponents=True)
 
 
-def test_pictures_are_described_as_they_are():
+def test_images_are_described_as_they_are():
     _, said = of(drawn(64, channels=3))
     assert "64 images, 20 wide and 16 to 17 high, become 16 × 16 in colour." in said
     assert "64 images are few" in said
@@ -139,9 +139,9 @@ def foreseen(configs, *, workers, images):
 
 def test_the_length_is_what_the_budget_allows(monkeypatch):
     """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
-    monkeypatch.setattr("isavae.fit.schedule.plan", foreseen)
+    monkeypatch.setattr("isavae.fit.proposal.plan", foreseen)
     proposal = propose(training_images(drawn()), beta=(1.0, 4.0))
-    scheduled = schedule(proposal, "pictures.npy", Budget(100.0, 2))
+    scheduled = schedule(proposal, "images.npy", Budget(100.0, 2))
     assert scheduled.config["steps"] == int((85 - 4 * 3) / 4 / 0.01)
     assert "8 runs of 1,825 steps: about 1.4 minutes, 2 at a time" in scheduled.reasons[-1]
     assert "10.0 ms" in scheduled.reasons[-1]

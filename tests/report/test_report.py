@@ -56,7 +56,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(study):
-    return write_report(study, pictures="chosen")
+    return write_report(study, figures="chosen")
 
 
 def test_page_needs_nothing_else(page):
@@ -87,7 +87,7 @@ def test_every_point_leads_to_its_run_and_ids_are_unique(page):
     assert set(runs) <= set(targets)
 
 
-def test_page_has_pictures_of_the_chosen_and_the_numbers_of_all(page, study):
+def test_page_has_figures_of_the_chosen_and_the_numbers_of_all(page, study):
     text = page.read_text()
     assert text.count('<section class="card"') == 4
     assert text.count("data:image/png;base64,") >= 12
@@ -174,7 +174,7 @@ def test_figures_of_a_run(study):
     assert len(FIGURES) == len(set(FIGURES)) == 18
 
 
-def test_pictures_do_not_depend_on_how_the_run_is_opened(study):
+def test_figures_do_not_depend_on_how_the_run_is_opened(study):
     run = study / "runs" / "beta-1-1"
     opened = RunFigures.open(run)
     data = run_data()

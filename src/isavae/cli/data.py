@@ -4,12 +4,13 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from isavae import data
+from isavae.data import catalog, image_statistics
+
 
 def list_() -> None:
     """List the data sets: size, factors, licence, and what is present."""
-    from isavae.data.catalog import listing
-
-    print(listing())
+    print(catalog.listing())
 
 
 def draw(name: Positional[str]) -> None:
@@ -18,9 +19,7 @@ def draw(name: Positional[str]) -> None:
     Args:
         name: A data set that is drawn here, such as dsprites.
     """
-    from isavae.data import load
-
-    print(load(name))
+    print(data.load(name))
 
 
 def download(name: Positional[str]) -> None:
@@ -29,9 +28,7 @@ def download(name: Positional[str]) -> None:
     Args:
         name: A published data set, such as shapes3d.
     """
-    from isavae.data import download
-
-    print(download(name))
+    print(data.download(name))
 
 
 def import_(name: Positional[str], path: Positional[Path], unchecked: bool = False) -> None:
@@ -42,9 +39,7 @@ def import_(name: Positional[str], path: Positional[Path], unchecked: bool = Fal
         path: The file or folder.
         unchecked: Accept files whose hash is not that of the published ones.
     """
-    from isavae.data import import_official
-
-    print(import_official(name, path, checked=not unchecked))
+    print(data.import_official(name, path, checked=not unchecked))
 
 
 def verify(name: Positional[str], path: Positional[Path]) -> None:
@@ -54,14 +49,12 @@ def verify(name: Positional[str], path: Positional[Path]) -> None:
         name: Must be dsprites, the only data set that is drawn as it was published.
         path: The .npz or .hdf5 file.
     """
-    from isavae.data import verify_dsprites
-
     if name != "dsprites":
         raise ValueError(
             f"The name must be dsprites, the only data set that is drawn as it was published, but "
             f"is {name!r}."
         )
-    print(verify_dsprites(path))
+    print(data.verify_dsprites(path))
 
 
 def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None) -> None:
@@ -72,6 +65,4 @@ def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None
         options: How to read it, as in brackets after a path: "size=64, fit=crop".
         sheet: Where to save a contact sheet, as PNG.
     """
-    from isavae.data.image_statistics import inspect
-
-    print(inspect(path, options, sheet))
+    print(image_statistics.inspect(path, options, sheet))

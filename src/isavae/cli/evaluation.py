@@ -8,14 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from isavae.cli.step_progress import StageProgress, StepProgress
-from isavae.data import ImageDataset, load
-from isavae.evaluation import encode_all
-from isavae.evaluation import evaluate as evaluate_model
-from isavae.metrics import Codes, exact_information, scored_names
-from isavae.models import VAE
-from isavae.runs import Run
-from isavae.training import resolve_device
+from isavae.cli.step_progress import StageProgress
+from isavae.runs import Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
@@ -39,38 +33,22 @@ def evaluate(
         seed: Of the subset of images and of everything else that is random.
         device: Auto, cpu, cuda, cuda:N or mps.
     """
-    scored_names(metrics)  # refuse unknown ones before the images are encoded
     opened = Run.open(run)
-    data = load(opened.config.data)
-    others = [Run.open(path) for path in compare]
-    model, codes = encode_with_progress(opened, data, device)
-    encoded = [encode_with_progress(other, data, device)[1] for other in others]
-    scores = score_with_progress(
-        opened, model, data, codes, metrics=metrics, n_images=images, seed=seed, others=encoded
-    )
+    with StageProgress() as progress:
+        scores, codes = evaluate_run(
+            opened,
+            metrics,
+            n_images=images,
+            seed=seed,
+            others=[Run.open(path) for path in compare],
+            device=device,
+            on_progress=progress,
+        )
     show(scores)
     if metrics and codes.has_factors():
-        from isavae.figures import information_matrix, save
+        from isavae.report import save_information
 
-        figure = information_matrix(exact_information(codes), model.prior.subspaces)
-        print(save(figure, opened.path / "information.png"))
-
-
-def encode_with_progress(run: Run, data: ImageDataset, device: str = "auto") -> tuple[VAE, Codes]:
-    """A run's model, and its codes of all images."""
-    model = run.load_model(resolve_device(device))
-    with StepProgress("encoding") as progress:
-        return model, encode_all(model, data, progress)
-
-
-def score_with_progress(
-    run: Run, model: VAE, data: ImageDataset, codes: Codes, **parameters: Any
-) -> dict[str, Any]:
-    """Evaluate a run's model, with `parameters` of `isavae.evaluate`, and write `scores.json`."""
-    with StageProgress() as progress:
-        scores = evaluate_model(model, data, codes, on_progress=progress, **parameters)
-    run.write_scores(scores)
-    return scores
+        print(save_information(opened, codes))
 
 
 def show(scores: Mapping[str, Any]) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
+from isavae.explorer import serve
+
 
 def explore(
     path: Positional[Path],
@@ -22,6 +24,4 @@ def explore(
         data: A data set to use instead of the one that the model was trained on.
         no_browser: Print the URL without opening it.
     """
-    from isavae.explorer import serve
-
     serve(path, host=host, port=port, browser=not no_browser, data=data)

@@ -1,15 +1,22 @@
-"""`isavae figure latents`, `traversals` and `reconstructions`: figures of a run."""
+"""`isavae figure ...`, `isavae toy ...` and `isavae study report`."""
 
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
-from isavae.cli.evaluation import encode_with_progress
-from isavae.data import load
+from isavae.cli.step_progress import StepProgress
 from isavae.figures import save
-from isavae.report import RunFigures
-from isavae.runs import Run
+from isavae.report import (
+    FIGURES,
+    RunFigures,
+    factor_analysis_toy,
+    ica_toy,
+    paper_figures,
+    write_report,
+)
 
 Format = Literal["png", "pdf", "svg"]
 
@@ -22,7 +29,7 @@ def latents(run: Positional[Path], out: Path | None = None, format: Format = "pn
         out: The file to write; by default latents.FORMAT in the run directory.
         format: Png, pdf or svg.
     """
-    _draw(run, "latents", out, format)
+    print(save(_open(run).latents(), out or run / f"latents.{format}"))
 
 
 def traversals(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
@@ -33,7 +40,7 @@ def traversals(run: Positional[Path], out: Path | None = None, format: Format = 
         out: The file to write; by default traversals.FORMAT in the run directory.
         format: Png, pdf or svg.
     """
-    _draw(run, "traversals", out, format)
+    print(save(_open(run).traversals(), out or run / f"traversals.{format}"))
 
 
 def reconstructions(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
@@ -44,12 +51,76 @@ def reconstructions(run: Positional[Path], out: Path | None = None, format: Form
         out: The file to write; by default reconstructions.FORMAT in the run directory.
         format: Png, pdf or svg.
     """
-    _draw(run, "reconstructions", out, format)
+    print(save(_open(run).reconstructions(), out or run / f"reconstructions.{format}"))
 
 
-def _draw(path: Path, name: str, out: Path | None, format: Format) -> None:
-    run = Run.open(path)
-    data = load(run.config.data)
-    model, codes = encode_with_progress(run, data)
-    target = out or run.path / f"{name}.{format}"
-    print(save(getattr(RunFigures.of(model, data, codes), name)(), target))
+def _open(run: Path) -> RunFigures:
+    with StepProgress("encoding") as progress:
+        return RunFigures.open(run, most=None, device="auto", on_progress=progress)
+
+
+def figure(
+    number: Positional[str],
+    sources: Positional[tuple[Path, ...]] = (),
+    out: Path = Path("figures"),
+    format: Format = "png",
+) -> None:
+    """Draw a figure of the paper by its number: 1-4, 5a-c, 6-16, or all.
+
+    For a run there are also `isavae figure latents`, `traversals` and `reconstructions`.
+
+    Args:
+        number: 1 (ICA toy), 2 (iso-contours) and 4 (tree) need nothing else; 3 takes runs; 5a, 5b,
+            5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the sources allow.
+        sources: A study directory, or run directories.
+        out: The folder to write to.
+        format: Png, pdf or svg.
+    """
+    if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
+        raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
+    for each in FIGURES if number == "all" else [number]:
+        try:
+            for name, drawn in paper_figures(each, *sources):
+                print(save(drawn, out / f"{name}.{format}"))
+        except ValueError as error:
+            if number != "all":
+                raise
+            print(f"figure {each} is left out: {error}", file=sys.stderr)
+
+
+def fa(out: Path = Path("figures"), format: Format = "png") -> None:
+    """Draw the factor analysis panels of Appendix B.2: the bias of the free energy, exactly.
+
+    Args:
+        out: The folder to write to.
+        format: Png, pdf or svg.
+    """
+    for name, drawn in factor_analysis_toy():
+        print(save(drawn, out / f"{name}.{format}"))
+
+
+def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Format = "png") -> None:
+    """Learn over-complete ICA by variational inference, and draw Fig. 1.
+
+    Args:
+        n: Data points.
+        seed: Of the data.
+        out: The folder to write to.
+        format: Png, pdf or svg.
+    """
+    print(save(ica_toy(n, seed), out / f"ica.{format}"))
+
+
+def report(
+    study: Positional[Path],
+    out: Path | None = None,
+    figures: Literal["auto", "chosen", "all", "none"] = "auto",
+) -> None:
+    """Write a report on a study as one HTML page without external files.
+
+    Args:
+        study: A study directory, or a folder of run directories.
+        out: The file; by default report.html in the study directory.
+        figures: Which runs are drawn: chosen ones, all or none; auto draws all of up to 12.
+    """
+    print(write_report(study, out, figures))

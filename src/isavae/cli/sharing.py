@@ -3,17 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import polars as pl
-import torch
 from tyro.conf import Positional
 
-from isavae.data import ImageDataset, Preprocessing, read_folder
-from isavae.data.tiles import png, tile
-from isavae.files import atomic_write
-from isavae.fit.axes import axis_name
-from isavae.fit.codes_table import codes_table, write_table
-from isavae.metrics import Codes
+from isavae.data.tiles import write_tiles
+from isavae.fit.codes_table import encode_folder, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
 
 
@@ -28,14 +21,11 @@ def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("c
         out: a .csv or .parquet file.
     """
     opened = TrainedModel.from_pretrained(model)
-    stream = read_folder(folder, Preprocessing.of_model(opened.facts, opened.shape))
-    images = ImageDataset(folder.name, np.concatenate([*stream.blocks]), stream.shape)
-    for name, why in stream.left_out.items():
+    table, left_out = encode_folder(opened, folder)
+    for name, why in left_out.items():
         print(f"left out: {name}: {why}")
-    names = [stream.names[k] for k in stream.positions()]
-    codes = Codes(*opened.encode(images.batch(slice(None))))
-    write_table(codes_table(names, codes, opened.vae.prior.subspaces), out)
-    print(f"{out}: codes of {len(names):,} images")
+    write_table(table, out)
+    print(f"{out}: codes of {len(table):,} images")
 
 
 def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:
@@ -47,10 +37,9 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
         out: A folder; images are numbered by row, from 0.
     """
     opened = TrainedModel.from_pretrained(model)
-    images = opened.decode(_read_codes(codes, opened))
+    images = opened.decode(read_codes(codes, opened.vae.prior))
     for row, image in enumerate(images):
-        with atomic_write(out / f"{row:05d}.png") as file:
-            file.write(png(tile(image[None], 1)))
+        write_tiles(out / f"{row:05d}.png", image[None])
     print(f"{out}: {len(images):,} images")
 
 
@@ -66,8 +55,7 @@ def sample(
         seed: Seed of the draws.
     """
     images = TrainedModel.from_pretrained(model).sample(n, seed)
-    with atomic_write(out) as file:
-        file.write(png(tile(images, max(1, round(n**0.5)))))
+    write_tiles(out, images, max(1, round(n**0.5)))
     print(out)
 
 
@@ -104,25 +92,3 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
         private: Whether a new repository is private.
     """
     print(TrainedModel.from_pretrained(model).push_to_hub(repo, private=private))
-
-
-def _read_codes(path: Path, model: TrainedModel) -> torch.Tensor:
-    """The columns of a table that hold the means, in the order of the model's latents."""
-    if path.suffix not in (".csv", ".parquet") or not path.is_file():
-        raise ValueError(f"codes must be a .csv or .parquet file; got {path}")
-    try:
-        table = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{path} must be a table of codes; it cannot be read: {error}") from None
-    subspaces = model.vae.prior.subspaces
-    names = [axis_name(k, j) for k, s in enumerate(subspaces) for j in range(s.start, s.stop)]
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise ValueError(
-            f"{path} must have a column per latent of the model, {', '.join(names)}; "
-            f"it lacks {', '.join(missing)}"
-        )
-    try:
-        return torch.from_numpy(table.select(names).cast(pl.Float32).to_numpy(writable=True))
-    except pl.exceptions.PolarsError:
-        raise ValueError(f"every code in {path} must be a number; some are not") from None

@@ -8,6 +8,9 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+# Seconds between two lines where there is no terminal.
+LINE_SECONDS = 10.0
+
 
 @final
 class StepProgress:
@@ -55,7 +58,7 @@ class StepProgress:
             shown += f" {rate:,.0f} {self._unit}/s"
         if self._console.is_terminal:
             self._bar.update(self._task, completed=step, total=steps, values=shown.strip())
-        elif step == steps or now - self._printed > 10:
+        elif step == steps or now - self._printed > LINE_SECONDS:
             self._printed = now
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""

@@ -8,9 +8,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from isavae.cli.step_progress import LINE_SECONDS
 from isavae.studies import StudyProgress
 
-LINE_SECONDS = 10.0
 SHOWN_RUNS = 16
 
 
@@ -33,7 +33,6 @@ class LiveProgress:
             self._live.stop()
 
     def __call__(self, progress: StudyProgress) -> None:
-        """Show the progress."""
         if self._console.is_terminal:
             self._live.update(_table(progress), refresh=True)
         elif time.monotonic() - self._printed >= LINE_SECONDS or not (

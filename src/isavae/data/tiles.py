@@ -1,6 +1,7 @@
 """Many images in one: tiles on a sheet, and the bytes of a PNG file."""
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from isavae.data.safe_reading import import_extra
+from isavae.files import atomic_write
 
 
 def to_uint8(images: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n ..."]:
@@ -44,6 +46,14 @@ def tile(
     sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), channels)
     sheet = sheet[: len(sheet) - gap, : sheet.shape[1] - gap]
     return np.ascontiguousarray(sheet if channels == 3 else sheet[..., 0])
+
+
+def write_tiles(
+    path: Path, images: Float[Tensor, "n channels height width"], columns: int = 1
+) -> None:
+    """Write images in rows of `columns` as a PNG file."""
+    with atomic_write(path) as file:
+        file.write(png(tile(images, columns)))
 
 
 def png(pixels: UInt8[np.ndarray, "tall wide ..."]) -> bytes:

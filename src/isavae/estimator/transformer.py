@@ -17,12 +17,11 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from isavae.estimator.learning import learn
-from isavae.estimator.rows import Rows, image_shape
-from isavae.estimator.settings import likelihood_of, objective_of, tree_of
+from isavae.estimator.inputs import Rows, image_shape, likelihood_of, objective_of, tree_of
 from isavae.evaluation import BATCH, elbo_blocks
 from isavae.models import AnyObjective
 from isavae.runs import RunConfig, TrainedModel, fresh_state
+from isavae.training import train
 
 
 @final
@@ -167,9 +166,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the latents with their subspaces, both counted from 1: "s2_z5"."""
         check_is_fitted(self)
-        slices = self.model_.prior.subspaces
-        names = [f"s{k}_z{j + 1}" for k, s in enumerate(slices, 1) for j in range(s.start, s.stop)]
-        return np.array(names, dtype=object)
+        return np.array(self.model_.prior.latent_names, dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
@@ -222,15 +219,30 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.loss_curve_: list[float] = []
 
     def _train(self, rows: Tensor, steps: int) -> "ISAVAE":
-        self.loss_curve_ += learn(
+        """Train until a step, counted from the start of training."""
+        start = self._state.step
+        report_every = max(1, (steps - start) // 100)
+        losses = []
+        for report in train(
             self._state,
             Rows(rows, self.shape_),
             objective_of(self.objective, self.beta),
             steps=steps,
-            batch_size=self.batch_size,
+            batch_size=min(self.batch_size, len(rows)),
             seed=self._seed,
-            verbose=self.verbose,
-        )
+        ):
+            losses.append(report.values["loss"])
+            if self.verbose and report.step % report_every == 0:
+                shown = ", ".join(f"{name} {v:.4g}" for name, v in report.to_floats().items())
+                print(f"step {report.step}/{steps}: {shown}")
+        curve = torch.stack(losses).tolist()
+        if not np.isfinite(curve).all():
+            raise ArithmeticError(
+                f"the loss must be finite; it is not from step "
+                f"{start + int(np.argmin(np.isfinite(curve))) + 1} on: standardise the features or "
+                "lower learning_rate"
+            )
+        self.loss_curve_ += curve
         self.n_iter_ = self._state.step
         self.trained_.facts.update(step=self.n_iter_, steps=self.n_iter_)
         return self

@@ -15,13 +15,14 @@ from starlette.routing import Route
 
 from isavae.data import FactorGrid
 from isavae.data.tiles import to_uint8
+from isavae.evaluation import sample_prior
 from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
-from isavae.explorer.library import Library, ServedModel
-from isavae.explorer.model_file import GoneError
+from isavae.explorer.library import GoneError, ServedModel
+from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
 
-Handler = Callable[[ServedModel, Request, bytes], Response]
+Handler = Callable[[ServedModel, Request, bytes], Any]
 
 MOST_CODES = 256
 MOST_PIXELS = 1 << 24
@@ -30,34 +31,22 @@ GALLERY = 24
 
 @final
 class Api:
-    """The routes below `/api`, over one library of models.
+    """The routes below `/api`, over one source of models."""
 
-    Args:
-        library: The models that may be requested.
-        overview: Title and kind of what is shown.
-        rows: The results table of a study, one dict per run; empty for anything else.
-    """
-
-    def __init__(
-        self,
-        library: Library,
-        overview: dict[str, Any],
-        rows: Callable[[], list[dict[str, Any]]] = list,
-    ):
-        self._library, self._overview, self._rows = library, overview, rows
+    def __init__(self, source: Source):
+        self._source, self._library = source, source.library
         # Requests of a dragged slider never queue behind requests that take seconds.
         self._quick, self._slow = CapacityLimiter(2), CapacityLimiter(2)
         self._sampling = Lock()  # torch draws from one generator a process
 
     def routes(self) -> list[Route]:
-        """All routes."""
         quick, slow = self._quick, self._slow
         on_run: dict[str, tuple[str, Handler, CapacityLimiter]] = {
             "": ("GET", self._model, quick),
             "/images": ("GET", self._images, slow),
             "/image": ("GET", self._image, slow),
             "/gallery": ("GET", self._gallery, slow),
-            "/insight": ("GET", self._insight, slow),
+            "/summary": ("GET", self._summary, slow),
             "/curves": ("GET", self._curves, slow),
             "/contours": ("GET", self._contours, quick),
             "/sample": ("GET", self._sample, quick),
@@ -70,15 +59,15 @@ class Api:
             for path, (method, handler, limiter) in on_run.items()
         ]
         return [
-            Route("/api/overview", self._answer(lambda request, body: self._overview, quick)),
-            Route("/api/study", self._answer(lambda request, body: {"rows": self._rows()}, slow)),
+            Route("/api/overview", self._answer(lambda *_: self._source.overview, quick)),
+            Route("/api/study", self._answer(lambda *_: {"rows": self._source.rows()}, slow)),
             *runs,
         ]
 
     def _endpoint(self, handler: Handler, limiter: CapacityLimiter) -> Callable:
         def respond(request: Request, body: bytes) -> Response:
             shown = self._library.show(request.path_params["run"])
-            response = handler(shown, request, body)
+            response = _response(handler(shown, request, body))
             response.headers["X-Run-Version"] = shown.version
             response.headers["X-Run-State"] = shown.state
             return response
@@ -99,17 +88,17 @@ class Api:
                 return JSONResponse({"error": str(error)}, 404)
             except (ValueError, OSError) as error:
                 return JSONResponse({"error": str(error)}, 400)
-            return answer if isinstance(answer, Response) else _json(answer)
+            return _response(answer)
 
         return endpoint
 
-    def _model(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_model(shown))
+    def _model(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        return describe.describe_model(shown)
 
-    def _images(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_images(self._library.images(shown)))
+    def _images(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        return describe.describe_images(self._library.images(shown))
 
-    def _image(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _image(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """One image: `index=N`, or the one `near=2,0,1` that shows these classes best."""
         images = self._library.images(shown)
         if "near" in request.query_params:
@@ -118,55 +107,53 @@ class Api:
         else:
             index = _integer(request, "index", len(images))
         classes = None if images.grid is None else images.grid.values(index)
-        posterior = describe.describe_posterior(
+        return describe.describe_posterior(
             shown, images.batch([index]), index=index, classes=classes
         )
-        return _json(posterior)
 
-    def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A few images at random, to choose from."""
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
         pixels = describe.pack(to_uint8(images.batch(rows)))
-        return _json({"indices": rows.tolist(), "pixels": pixels})
+        return {"indices": rows.tolist(), "pixels": pixels}
 
-    def _insight(self, shown: ServedModel, request: Request, body: bytes) -> Response:
-        return _json(describe.describe_insight(self._library.insight(shown)))
+    def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        return describe.describe_summary(self._library.summary(shown))
 
-    def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
-        insight = self._library.insight(shown)
-        _known(insight.codes.grid)
-        latent = _integer(request, "latent", insight.codes.latents)
+        summary = self._library.summary(shown)
+        _known(summary.codes.grid)
+        latent = _integer(request, "latent", summary.codes.latents)
         x, y = request.query_params.get("x"), request.query_params.get("y")
-        plane = insight.plane(latent, x, y) if x and y else None
-        return _json({"curves": insight.curves(latent), "plane": plane})
+        plane = summary.plane(latent, x, y) if x and y else None
+        return {"curves": summary.curves(latent), "plane": plane}
 
-    def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         prior = shown.trained.vae.prior
         x, y = (_integer(request, name, prior.n_latents) for name in ("x", "y"))
         if x == y:
             raise ValueError(f"a plane needs two latents; both are {x}")
         with torch.no_grad():
             radii = iso_contours(prior(), x, y)
-        return _json({"drops": DROPS, "radii": radii.tolist()})
+        return {"drops": DROPS, "radii": radii.tolist()}
 
-    def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """One draw from the prior: the same for the same seed."""
         seed = _integer(request, "seed", 1 << 31)
-        with self._sampling, torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            code = shown.trained.vae.prior().sample()
-        return _json({"code": code.tolist()})
+        with self._sampling:
+            (code,) = sample_prior(shown.trained.vae, 1, seed)
+        return {"code": code.tolist()}
 
     def _decode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(_decoded(shown, body).tobytes(), media_type="application/octet-stream")
 
-    def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Response:
+    def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """An uploaded image with its posterior."""
         image = read_upload(body, shown.trained.preprocessing)
-        return _json(describe.describe_posterior(shown, image, index=None, classes=None))
+        return describe.describe_posterior(shown, image, index=None, classes=None)
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")
@@ -230,5 +217,5 @@ def _integer(request: Request, name: str, below: int) -> int:
     return values[0]
 
 
-def _json(content: Any) -> JSONResponse:
-    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+def _response(answer: Any) -> Response:
+    return answer if isinstance(answer, Response) else JSONResponse(answer)

@@ -1,4 +1,4 @@
-"""A model, its images and its latents as the JSON that the page reads."""
+"""A model, its scores, its images and its latents as the JSON that the page reads."""
 
 import base64
 import math
@@ -8,13 +8,59 @@ import numpy as np
 import torch
 from torch.distributions import Distribution
 
-from isavae.data import ImageDataset
+from isavae.data import FactorGrid, ImageDataset
 from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested
-from isavae.explorer.definitions import score_lines
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.library import ServedModel
+from isavae.metrics import METRICS
 from isavae.models import Prior
+
+# name in scores.json -> (title, unit, definition)
+DEFINITIONS = {
+    "reconstruction": (
+        "Reconstruction",
+        "nats",
+        "E log p(x|z), z one sample of the posterior of each image; higher is better.",
+    ),
+    "kl": ("KL", "nats", "KL(q(z|x) ‖ p(z)), estimated by the same samples."),
+    "mig": (
+        "MIG",
+        "",
+        "Mutual information gap: over the factors, the mean of the difference between the two "
+        "largest I(z_j; v_k), divided by H(v_k). Exact entropies; 0 to 1.",
+    ),
+}
+
+
+def score_lines(scores: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The scores in a `scores.json`, each with its title, unit, definition and standard error."""
+    lines = []
+    for name, score in (scores or {}).items():
+        if not isinstance(score, dict) or "value" not in score:
+            continue
+        title, unit, meaning = DEFINITIONS.get(name) or _metric_definition(name)
+        lines.append(
+            {
+                "title": title,
+                "unit": unit,
+                "value": score["value"],
+                "error": score.get("standard_error"),
+                "meaning": meaning,
+            }
+        )
+    return lines
+
+
+def _metric_definition(name: str) -> tuple[str, str, str]:
+    title = name.replace("_", " ")
+    if name not in METRICS:
+        return title, "", ""
+    metric = METRICS[name]
+    unit = "nats" if "nats" in metric.range else ""
+    better = "" if metric.better == "neither" else f", {metric.better} is better"
+    return title, unit, f"{metric.range}{better}. {metric.source}; {metric.caveat}."
+
 
 POINTS = 1_500
 
@@ -93,46 +139,42 @@ def _subspace_exponents(prior: Prior) -> list[float | None]:
 
 def describe_images(images: ImageDataset) -> dict[str, Any]:
     """How many images there are and what is known about them."""
-    grid = images.grid
-    factors = [] if grid is None else zip(grid.names, grid.sizes, strict=True)
-    return {
-        "name": images.name,
-        "count": len(images),
-        "factors": [
-            {
-                "name": name,
-                "size": size,
-                "classes": grid.class_names(name) if grid else [],
-                "ordered": name in (grid.ordered or ()) if grid else False,
-            }
-            for name, size in factors
-        ],
-    }
+    factors = [] if images.grid is None else _describe_factors(images.grid)
+    return {"name": images.name, "count": len(images), "factors": factors}
 
 
-def describe_insight(insight: LatentSummary) -> dict[str, Any]:
+def _describe_factors(grid: FactorGrid) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "size": size,
+            "classes": grid.class_names(name),
+            "ordered": name in (grid.ordered or ()),
+        }
+        for name, size in zip(grid.names, grid.sizes, strict=True)
+    ]
+
+
+def describe_summary(summary: LatentSummary) -> dict[str, Any]:
     """Activity of the latents, mutual information, and a scatter of codes."""
-    codes, about = insight.codes, insight.about_factors
-    n = min(POINTS, len(codes))
-    largest = float(codes.mean.abs().max())
+    codes, about = summary.codes, summary.about_factors
     return {
         "sample": len(codes),
-        "total": insight.total,
-        "information": insight.about_images.tolist(),
-        "active": insight.active,
-        "range": _round_up(largest),
+        "total": summary.total,
+        "information": summary.about_images.tolist(),
+        "active": summary.active,
+        "range": _round_up(float(codes.mean.abs().max())),
         "factors": [] if about is None else list(about.factors),
         "mutual": [] if about is None else about.mutual.tolist(),
         "normalised": [] if about is None else about.normalized.tolist(),
-        "points": pack(codes.mean[:n].float().numpy()),
+        "points": pack(codes.mean[:POINTS].float().numpy()),
         "classes": []
         if codes.grid is None
-        else [codes.grid.column(name)[:n].tolist() for name in codes.grid.names],
+        else [codes.grid.column(name)[:POINTS].tolist() for name in codes.grid.names],
     }
 
 
 def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) -> dict[str, Any]:
-    """One image with its posterior."""
     with torch.no_grad():
         mean, log_std = shown.trained.vae.moments(image)
     return {

@@ -7,6 +7,7 @@ from typing import final
 from urllib.parse import urlsplit
 
 from anyio import fail_after
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LARGEST_BODY = 16 << 20
 BODY_SECONDS = 30.0
 HEADERS = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -155,11 +157,10 @@ async def _whole_body(request: Request) -> Receive:
 
 def _with_headers(send: Send) -> Send:
     """A channel that adds the security headers to every response."""
-    extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *extra]}
+            MutableHeaders(scope=message).update(HEADERS)
         await send(message)
 
     return send_with_headers

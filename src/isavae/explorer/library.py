@@ -1,16 +1,93 @@
-"""The models of a server by id, with their images and summaries."""
+"""The models of a server by id, which may change or disappear while they are shown."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Generic, TypeVar, final
+from typing import Generic, Literal, TypeVar, final
 
 from isavae.data import ImageDataset, load
 from isavae.explorer.latent_summary import LatentSummary
-from isavae.explorer.model_file import ModelFile, State
-from isavae.runs import TrainedModel
+from isavae.runs import Run, TrainedModel
+
+State = Literal["present", "gone", "unreadable"]
+
+
+class GoneError(LookupError):
+    """A model that was never read is no longer there."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A model as it was when its file was read.
+
+    Attributes:
+        id: The id that the page knows it by.
+        trained: The model, with its scores where it is in a run directory.
+        version: Changes whenever the files do.
+        state: Whether the file is still what was read.
+    """
+
+    id: str
+    trained: TrainedModel
+    version: str
+    state: State = "present"
+
+
+@final
+class ModelFile:
+    """The weights of a run directory, or one model file, read again whenever they change.
+
+    Args:
+        path: A run directory or a `.safetensors` file of isavae.
+        id: The id that the page knows it by.
+    """
+
+    def __init__(self, path: Path, id: str = "run"):
+        self.path, self.id = path, id
+        self.weights = path / "model.safetensors" if path.is_dir() else path
+        self.scores = self.weights.parent / "scores.json" if path.is_dir() else None
+        self._lock = Lock()
+        self._read: ServedModel | None = None
+
+    def read(self) -> ServedModel:
+        """The newest model that could be read.
+
+        Raises:
+            GoneError: If there is no file, and there was none at the first look.
+            ValueError: If the first file that is found cannot be read.
+        """
+        with self._lock:
+            try:
+                version = self._version()
+                if self._read is None or self._read.version != version:
+                    self._read = ServedModel(self.id, self._load(), version)
+            except FileNotFoundError:
+                if self._read is None:
+                    raise GoneError(
+                        f"a run must hold trained weights; {self.weights} does not exist (any "
+                        "more): train the run, or open another one"
+                    ) from None
+                return replace(self._read, state="gone")
+            except (ValueError, OSError):
+                if self._read is None:
+                    raise
+                return replace(self._read, state="unreadable")
+            return self._read
+
+    def _version(self) -> str:
+        stats = [self.weights.stat()]
+        if self.scores and self.scores.exists():
+            stats.append(self.scores.stat())
+        return "-".join(f"{stat.st_mtime_ns:x}.{stat.st_ino:x}.{stat.st_size:x}" for stat in stats)
+
+    def _load(self) -> TrainedModel:
+        if self.scores is None:
+            return TrainedModel.load(self.weights)
+        return TrainedModel.from_run(Run.open(self.path))
+
 
 KEPT_MODELS = 4
 KEPT_DATA = 2
@@ -46,24 +123,6 @@ class _Slot(Generic[Value]):
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class ServedModel:
-    """A model at the moment of one request.
-
-    Attributes:
-        id: The id that the page knows it by.
-        trained: The model.
-        version: Changes whenever its files do.
-        state: Whether its file is still what was read.
-    """
-
-    id: str
-    trained: TrainedModel
-    version: str
-    state: State
-
-
-@final
 class Library:
     """The models that a server may show, and nothing else of the file system.
 
@@ -78,7 +137,7 @@ class Library:
         self._paths = dict(models())
         self._files: LRUCache[ModelFile] = LRUCache(KEPT_MODELS)
         self._data: LRUCache[ImageDataset] = LRUCache(KEPT_DATA)
-        self._insights: LRUCache[LatentSummary] = LRUCache(KEPT_MODELS)
+        self._summaries: LRUCache[LatentSummary] = LRUCache(KEPT_MODELS)
 
     def path(self, id: str) -> Path:
         """Where a model is.
@@ -95,8 +154,7 @@ class Library:
     def show(self, id: str) -> ServedModel:
         """The newest readable version of a model."""
         path = self.path(id)
-        read = self._files.get(id, lambda: ModelFile(path)).read()
-        return ServedModel(id, read.trained, read.version, read.state)
+        return self._files.get(id, lambda: ModelFile(path, id)).read()
 
     def images(self, shown: ServedModel) -> ImageDataset:
         """The images that a model was trained on.
@@ -113,9 +171,9 @@ class Library:
             )
         return images
 
-    def insight(self, shown: ServedModel) -> LatentSummary:
+    def summary(self, shown: ServedModel) -> LatentSummary:
         """What the model's latents do on a sample of its images."""
         key = f"{shown.id} {shown.version}"
-        return self._insights.get(
+        return self._summaries.get(
             key, lambda: LatentSummary.gather(shown.trained.vae, self.images(shown))
         )

@@ -6,8 +6,9 @@ import secrets
 import socket
 import sys
 import webbrowser
-from hashlib import sha256
+from collections.abc import Awaitable, Callable
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import uvicorn
@@ -35,29 +36,26 @@ def build_app(path: Path, token: str, host: str, port: int, data: str | None = N
     Raises:
         ValueError: If there is nothing to show at that path.
     """
-    source = open_source(path, data)
-    api = Api(source.library, source.overview, source.rows)
-    return Guard(Starlette(routes=[*page_routes(), *api.routes()]), token, host, port)
+    routes = [*page_routes(), *Api(open_source(path, data)).routes()]
+    return Guard(Starlette(routes=routes), token, host, port)
 
 
 def page_routes() -> list[Route]:
     """One route per file of the page, read once: no request ever names a file."""
     folder = resources.files("isavae.explorer") / "static"
-    routes = []
-    for file in folder.iterdir():
-        url = "/" if file.name == "index.html" else f"/{file.name}"
-        routes.append(Route(url, _file_endpoint(file.name, file.read_bytes())))
-    return routes
+    return [
+        Route("/" if file.name == "index.html" else f"/{file.name}", _file_endpoint(file))
+        for file in folder.iterdir()
+    ]
 
 
-def _file_endpoint(name: str, content: bytes):
-    kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
-    headers = {"ETag": f'"{sha256(content).hexdigest()[:16]}"', "Cache-Control": "no-cache"}
+def _file_endpoint(file: Traversable) -> Callable[[Request], Awaitable[Response]]:
+    content = file.read_bytes()
+    # Registered types of scripts differ between machines, and browsers run no other.
+    kind = "text/javascript" if file.name.endswith(".js") else mimetypes.guess_type(file.name)[0]
 
     async def endpoint(request: Request) -> Response:
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=kind, headers=headers)
+        return Response(content, media_type=kind)
 
     return endpoint
 

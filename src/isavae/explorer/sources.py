@@ -11,7 +11,13 @@ from isavae.explorer.library import Library
 @final
 @dataclass(frozen=True)
 class Source:
-    """Models to show, what to call them, and the results of a study if it is one."""
+    """What is shown.
+
+    Attributes:
+        library: The models that may be requested.
+        overview: Title and kind, and the model to begin with.
+        rows: The results table of a study, one dict per run; empty for anything else.
+    """
 
     library: Library
     overview: dict[str, Any]

@@ -1,10 +1,8 @@
 """Figures: functions from data to a matplotlib `Figure`; `save` writes one to a file."""
 
-from isavae.figures.exponents import exponent_histograms
 from isavae.figures.factor_panels import Panel, panels
 from isavae.figures.heatmap import information_matrix
-from isavae.figures.image_pairs import reconstructions
-from isavae.figures.latent_rows import traversals
+from isavae.figures.image_tiles import reconstructions, traversals
 from isavae.figures.latents import latent_sheet
 from isavae.figures.position_planes import PositionPlane, orientation, position_plane
 from isavae.figures.style import encode, save
@@ -14,7 +12,13 @@ from isavae.figures.toy_figures import (
     pruning_bias,
     rotation_bias,
 )
-from isavae.figures.tradeoff import mig_distributions, pareto, summary, trade_off
+from isavae.figures.tradeoff import (
+    exponent_histograms,
+    mig_distributions,
+    pareto,
+    summary,
+    trade_off,
+)
 from isavae.figures.trees import draw_tree
 from isavae.figures.unit_balls import iso_contours
 

@@ -10,26 +10,14 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from isavae.data import FactorGrid
+from isavae.figures import style
 from isavae.figures.factor_panels import Panel, panels
-from isavae.figures.style import (
-    DIVERGING,
-    FAINT,
-    INK,
-    MUTED,
-    PAGE,
-    SHAPES,
-    colour,
-    in_style,
-    latent_name,
-    mark_subspaces,
-    new_figure,
-    subspace_of,
-)
 from isavae.metrics import Codes, Information
 
+# Inches: height of a row, and the margins above, below and to the left of the rows.
 ROW, TOP, BOTTOM, LEFT = 0.78, 0.5, 0.62, 0.5
-"""Inches: height of a row, and the margins above, below and to the left of the rows."""
 
+# One line of short entries.
 LEGEND = {
     "ncols": 4,
     "columnspacing": 0.8,
@@ -37,10 +25,9 @@ LEGEND = {
     "handletextpad": 0.3,
     "borderpad": 0,
 }
-"""One line of short entries."""
 
 
-@in_style
+@style.applied
 def latent_sheet(
     codes: Codes, information: Information, subspaces: Sequence[slice] = (), rows: int = 10
 ) -> Figure:
@@ -81,11 +68,11 @@ def latent_sheet(
                 _curve(place, surface[..., row], limit, panel, grid)
         _bars(axes[row, -1], nats[latent].tolist(), float(nats.max()) or 1.0)
     _explain(axes, drawn, grid, information.factors, limit)
-    mark_subspaces(figure, shown, subspaces)
+    style.mark_subspaces(figure, shown, subspaces)
     if hidden:
         most = float(nats[hidden].max())
         rest = f"{len(hidden)} more latents, at most {most:.2g} nats with a factor"
-        figure.text(LEFT / PAGE, 0, rest, color=MUTED, va="bottom")
+        figure.text(LEFT / style.PAGE, 0, rest, color=style.MUTED, va="bottom")
     return figure
 
 
@@ -97,7 +84,7 @@ def _surface(codes: Codes, panel: Panel) -> Tensor:
 
 def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
     height = TOP + rows * ROW + BOTTOM
-    figure = new_figure(PAGE, height, layout=None)
+    figure = style.new_figure(style.PAGE, height, layout=None)
     widths = [1.0 if len(panel.factors) == 2 else 2.0 for panel in drawn]
     axes = figure.subplots(
         rows,
@@ -105,8 +92,8 @@ def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
         squeeze=False,
         gridspec_kw={
             "width_ratios": [*widths, 1.8],
-            "left": LEFT / PAGE,
-            "right": 1 - 0.05 / PAGE,
+            "left": LEFT / style.PAGE,
+            "right": 1 - 0.05 / style.PAGE,
             "top": 1 - TOP / height,
             "bottom": BOTTOM / height,
             "hspace": 0.14,
@@ -120,40 +107,40 @@ def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
 
 def _name(axes: Axes, latent: int, subspaces: Sequence[slice]) -> None:
     """The latent's name to the left of its row, and a bar in the colour of its subspace."""
-    part = subspace_of(latent, subspaces)
-    shade = INK if part is None else colour(part)
+    shade = style.latent_colour(latent, subspaces)
     place = axes.get_position()
     middle = (place.y0 + place.y1) / 2
     figure = axes.figure
-    figure.text(0.11 / PAGE, middle, latent_name(latent), size=11, color=shade, va="center")
-    if part is not None:
-        bar = Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5)
-        figure.add_artist(bar)
+    figure.text(
+        0.11 / style.PAGE, middle, style.latent_name(latent), size=11, color=shade, va="center"
+    )
+    if style.subspace_of(latent, subspaces) is not None:
+        figure.add_artist(Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5))
 
 
 def _map(axes: Axes, codes: np.ndarray, limit: float) -> None:
-    axes.imshow(codes.T, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+    axes.imshow(codes.T, cmap=style.DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
 
 
 def _curve(axes: Axes, codes: np.ndarray, limit: float, panel: Panel, grid: FactorGrid) -> None:
-    axes.axhline(0, color=FAINT, lw=0.6, zorder=0)
+    axes.axhline(0, color=style.FAINT, lw=0.6, zorder=0)
     ordered = panel.factors[0] in (grid.ordered or ())
     dash, marker = ("-", "") if ordered else ("", "o")
     if panel.lines is None:
-        axes.plot(codes, color=INK, ls=dash, marker=marker, ms=2.5)
+        axes.plot(codes, color=style.INK, ls=dash, marker=marker, ms=2.5)
     else:
         for position, name in enumerate(grid.class_names(panel.lines)):
-            shade = SHAPES.get(name, colour(position))
+            shade = style.SHAPES.get(name, style.colour(position))
             axes.plot(codes[position], color=shade, label=name, ls=dash, marker=marker, ms=2.5)
     axes.set_ylim(-1.06 * limit, 1.06 * limit)
     axes.set_yticks([-_round(limit), 0, _round(limit)])
 
 
 def _bars(axes: Axes, nats: Sequence[float], highest: float) -> None:
-    axes.bar(range(len(nats)), nats, width=0.7, color=MUTED)
+    axes.bar(range(len(nats)), nats, width=0.7, color=style.MUTED)
     axes.set_ylim(0, 1.06 * highest)
     axes.set_yticks([0, _round(highest)])
 
@@ -187,10 +174,10 @@ def _explain(
             for place in axes[:, list(axes[0]).index(first)]:
                 place.set_xticks([0, len(names) - 1], [names[0], names[-1]])
             if panel.lines is None:
-                first.set_title("mean code", fontsize=8, loc="left", color=MUTED)
+                first.set_title("mean code", fontsize=8, loc="left", color=style.MUTED)
             else:
                 first.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.97), **LEGEND)
-    axes[0, -1].set_title("information (nats)", fontsize=8, loc="left", color=MUTED)
+    axes[0, -1].set_title("information (nats)", fontsize=8, loc="left", color=style.MUTED)
     axes[-1, -1].set_xticks(range(len(factors)), factors, rotation=30, ha="right")
 
 
@@ -198,7 +185,10 @@ def _scale(axes: Axes, limit: float) -> None:
     """The colours of the maps, as a thin bar above the first one."""
     bar = axes.inset_axes((0, 1.12, 1, 0.09))
     bar.imshow(
-        np.linspace(-1, 1, 64)[None], cmap=DIVERGING, aspect="auto", extent=(-limit, limit, 0, 1)
+        np.linspace(-1, 1, 64)[None],
+        cmap=style.DIVERGING,
+        aspect="auto",
+        extent=(-limit, limit, 0, 1),
     )
     bar.set_yticks([])
     bar.set_xticks([-_round(limit), 0, _round(limit)])

@@ -11,8 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from isavae.figures import style
 from isavae.figures.factor_panels import panels
-from isavae.figures.style import BLUE, DATA, PAGE, RED, in_style, latent_name, new_figure
 from isavae.metrics import Codes, Information
 
 
@@ -72,7 +72,7 @@ def _mapped(codes: Codes) -> tuple[str, str]:
     )
 
 
-@in_style
+@style.applied
 def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
     """The lattice of positions in latent space, one panel per model, up to three in a row (Fig. 3).
 
@@ -84,22 +84,22 @@ def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
     """
     columns = min(len(planes), 3)
     rows = math.ceil(len(planes) / columns)
-    figure = new_figure(PAGE, rows * PAGE / max(columns, 2) + 0.3)
+    figure = style.new_figure(style.PAGE, rows * style.PAGE / max(columns, 2) + 0.3)
     cells = figure.subplots(rows, columns, squeeze=False).flatten()
     for empty in cells[len(planes) :]:
         empty.set_axis_off()
     for axes, (title, plane) in zip(cells, planes.items(), strict=False):
         lattice = plane.codes.numpy()
-        axes.scatter(*plane.prior.T.numpy(), s=1, color=DATA, lw=0, rasterized=True)
-        for lines, shade in ((lattice, RED), (lattice.swapaxes(0, 1), BLUE)):
+        axes.scatter(*plane.prior.T.numpy(), s=1, color=style.DATA, lw=0, rasterized=True)
+        for lines, shade in ((lattice, style.RED), (lattice.swapaxes(0, 1), style.BLUE)):
             axes.add_collection(LineCollection(list(lines), colors=shade, linewidths=0.8))
         reach = 1.25 * float(np.nanmax(abs(lattice)))
         axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
-        axes.set_xlabel(latent_name(plane.latents[0]))
-        axes.set_ylabel(latent_name(plane.latents[1]))
+        axes.set_xlabel(style.latent_name(plane.latents[0]))
+        axes.set_ylabel(style.latent_name(plane.latents[1]))
     first, second = next(iter(planes.values())).factors
-    cells[0].plot([], [], color=RED, label=f"one {first}")
-    cells[0].plot([], [], color=BLUE, label=f"one {second}")
-    cells[0].scatter([], [], s=6, color=DATA, label="prior")
+    cells[0].plot([], [], color=style.RED, label=f"one {first}")
+    cells[0].plot([], [], color=style.BLUE, label=f"one {second}")
+    cells[0].scatter([], [], s=6, color=style.DATA, label="prior")
     figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -16,31 +16,32 @@ from matplotlib.lines import Line2D
 
 from isavae.files import atomic_write
 
+# Width of a full page of text, in inches.
 PAGE = 6.75
-"""Width of a full page of text, in inches."""
 
+# Width of one column of two, in inches.
 COLUMN = 3.25
-"""Width of one column of two, in inches."""
 
 INK, MUTED, DATA, FAINT = "#1a1a1a", "#6b6b6b", "#b5b5b5", "#d9d9d9"
 
+# Okabe and Ito's colours, told apart with every common colour blindness; darkest last.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f6a3f", "#1a1a1a")
-"""Okabe and Ito's colours, told apart with every common colour blindness; darkest last."""
 
+# One marker beside each colour, so that print in grey keeps the series apart.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""One marker beside each colour, so that print in grey keeps the series apart."""
 
 RED, GREEN, BLUE = "#d62728", "#2ca02c", "#1f4fd6"
 
+# The paper's lines for the shapes of dSprites: red, green, blue.
 SHAPES = {"ellipse": RED, "square": GREEN, "heart": BLUE}
-"""The paper's lines for the shapes of dSprites: red, green, blue."""
 
+# Maps of a mean code: red above zero, blue below, white at zero.
 DIVERGING = "RdBu_r"
-"""Maps of a mean code: red above zero, blue below, white at zero."""
 
 SEQUENTIAL = "cividis"
 
-in_style = rc_context(
+# Decorator for functions that build figures: sets fonts, line widths and sizes.
+applied = rc_context(
     {
         "font.family": "STIXGeneral",
         "mathtext.fontset": "stix",
@@ -76,7 +77,6 @@ in_style = rc_context(
         "svg.hashsalt": "isavae",
     }
 )
-"""Decorator for functions that build figures: sets fonts, line widths and sizes."""
 
 
 def new_figure(
@@ -86,6 +86,12 @@ def new_figure(
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Create a figure of a size in inches with one set of axes."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
 
 
 def hide_axes(axes: Axes) -> None:
@@ -124,6 +130,12 @@ def subspace_of(latent: int, subspaces: Sequence[slice]) -> int | None:
     return next(holds, None)
 
 
+def latent_colour(latent: int, subspaces: Sequence[slice]) -> str:
+    """The colour of a latent's subspace; ink for a latent that stands alone."""
+    part = subspace_of(latent, subspaces)
+    return INK if part is None else colour(part)
+
+
 def mark_subspaces(figure: Figure, latents: Sequence[int], subspaces: Sequence[slice]) -> None:
     """A legend above the figure for the colours of the subspaces that the latents belong to."""
     present = {subspace_of(latent, subspaces) for latent in latents}
@@ -136,15 +148,15 @@ def mark_subspaces(figure: Figure, latents: Sequence[int], subspaces: Sequence[s
         figure.legend(handles=lines, loc="outside upper center", ncols=6, handlelength=1)
 
 
+# The formats, with the metadata that would make equal figures unequal files.
 FORMATS = {
     "png": {"Software": None},
     "svg": {"Date": None},
     "pdf": {"CreationDate": None, "ModDate": None},
 }
-"""The formats, with the metadata that would make equal figures unequal files."""
 
 
-@in_style
+@applied
 def encode(figure: Figure, kind: str = "png", dpi: int = 200) -> bytes:
     """A figure as the bytes of a PNG, SVG or PDF file; equal figures give equal bytes.
 

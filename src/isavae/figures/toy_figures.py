@@ -9,13 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from isavae.figures.style import COLUMN, DATA, INK, MUTED, PAGE, colour, in_style, new_figure
+from isavae.figures import style
 
+HEAD = "-|>,head_width=0.18,head_length=0.35"
+ARROW = {"arrowstyle": HEAD, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
+
+# Weights shorter than this share of the longest are drawn as a dot: the component is pruned.
 PRUNED = 0.05
-"""Weights shorter than this share of the longest are drawn as a dot: the component is pruned."""
 
 
-@in_style
+@style.applied
 def ica_components(
     x: Float[Tensor, "n 2"], weights: Mapping[str, Float[Tensor, "2 components"]]
 ) -> Figure:
@@ -26,14 +29,14 @@ def ica_components(
         weights: For each panel, its title and W, one column per component. The first panel is the
             truth; the others show it as thin lines.
     """
-    figure = new_figure(PAGE, PAGE / len(weights) + 0.2)
+    figure = style.new_figure(style.PAGE, style.PAGE / len(weights) + 0.2)
     reach = 1.15 * max(float(w.norm(dim=0).max()) for w in weights.values())
     truth = next(iter(weights.values()))
     panels = figure.subplots(1, len(weights), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, w) in zip(panels, weights.items(), strict=True):
-        axes.scatter(*x.T.numpy(), s=1.5, color=DATA, linewidths=0, rasterized=True)
+        axes.scatter(*x.T.numpy(), s=1.5, color=style.DATA, linewidths=0, rasterized=True)
         for direction in (truth / truth.norm(dim=0)).T.tolist():
-            axes.axline((0, 0), direction, color=MUTED, lw=0.6, ls=(0, (4, 3)))
+            axes.axline((0, 0), direction, color=style.MUTED, lw=0.6, ls=(0, (4, 3)))
         _arrows(axes, w)
         axes.set_title(title)
         axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
@@ -46,24 +49,14 @@ def _arrows(axes: Axes, weights: Tensor) -> None:
     lengths = weights.norm(dim=0)
     for component, (u, v) in enumerate(weights.T.tolist()):
         if lengths[component] < PRUNED * lengths.max():
-            axes.plot([u], [v], "o", color=colour(component), ms=4)
+            axes.plot([u], [v], "o", color=style.colour(component), ms=4)
             continue
         for sign in (1, -1):  # a component has a direction but no sign
-            axes.annotate(
-                "",
-                (sign * u, sign * v),
-                (0, 0),
-                arrowprops={
-                    "arrowstyle": "-|>,head_width=0.18,head_length=0.35",
-                    "color": colour(component),
-                    "lw": 1.6,
-                    "shrinkA": 0,
-                    "shrinkB": 0,
-                },
-            )
+            arrow = ARROW | {"color": style.colour(component)}
+            axes.annotate("", (sign * u, sign * v), (0, 0), arrowprops=arrow)
 
 
-@in_style
+@style.applied
 def rotation_bias(
     angles: Float[Tensor, "angles"],
     evidence: Float[Tensor, "angles"],
@@ -76,17 +69,15 @@ def rotation_bias(
         evidence: Average log p(x) in nats.
         energies: For each β the mean-field free energy per datum in nats.
     """
-    figure = new_figure(COLUMN, 2.3)
-    axes = figure.subplots()
-    _against_likelihood(axes, angles, evidence, energies)
+    figure, axes = _against_likelihood(angles, evidence, energies)
     quarters = torch.arange(math.floor(2 * float(angles.max()) / math.pi) + 1)
     names = ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"]
     axes.set_xticks([float(q) * math.pi / 2 for q in quarters[:5]], names[: len(quarters)])
-    axes.set(xlabel=r"angle of the weights, $\theta$", ylabel="nats per datum")
+    axes.set_xlabel(r"angle of the weights, $\theta$")
     return figure
 
 
-@in_style
+@style.applied
 def pruning_bias(
     alpha: Float[Tensor, "alphas"],
     evidence: Float[Tensor, "alphas"],
@@ -99,24 +90,26 @@ def pruning_bias(
         evidence: Average log p(x) in nats.
         energies: For each β the mean-field free energy per datum in nats.
     """
-    figure = new_figure(COLUMN, 2.3)
-    axes = figure.subplots()
-    _against_likelihood(axes, alpha, evidence, energies)
-    axes.set(xlabel=r"weight of the first of two latents, $\alpha$", ylabel="nats per datum")
+    figure, axes = _against_likelihood(alpha, evidence, energies)
+    axes.set_xlabel(r"weight of the first of two latents, $\alpha$")
     return figure
 
 
 def _against_likelihood(
-    axes: Axes, place: Tensor, evidence: Tensor, energies: Mapping[float, Tensor]
-) -> None:
-    axes.plot(place, evidence, color=INK, ls="--", label="log-likelihood")
+    place: Tensor, evidence: Tensor, energies: Mapping[float, Tensor]
+) -> tuple[Figure, Axes]:
+    """The log-likelihood and the free energies along an axis that is not named yet."""
+    figure, axes = style.new_axes(style.COLUMN, 2.3)
+    axes.plot(place, evidence, color=style.INK, ls="--", label="log-likelihood")
     for position, (beta, energy) in enumerate(energies.items()):
         label = rf"$\mathcal{{F}}$, $\beta={beta:g}$"
-        axes.plot(place, energy, color=colour(position), label=label)
+        axes.plot(place, energy, color=style.colour(position), label=label)
+    axes.set_ylabel("nats per datum")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    return figure, axes
 
 
-@in_style
+@style.applied
 def bias_by_magnitude(
     angles: Float[Tensor, "angles"],
     ratios: Sequence[float],
@@ -129,10 +122,9 @@ def bias_by_magnitude(
         ratios: Length of the longer column over that of the shorter one.
         gaps: Log-likelihood minus free energy, in nats per datum.
     """
-    figure = new_figure(COLUMN, 2.3)
-    axes = figure.subplots()
+    figure, axes = style.new_axes(style.COLUMN, 2.3)
     for position, (ratio, gap) in enumerate(zip(ratios, gaps, strict=True)):
-        axes.plot(angles, gap, color=colour(position), label=f"{ratio:g}")
+        axes.plot(angles, gap, color=style.colour(position), label=f"{ratio:g}")
     axes.set_xticks([0, math.pi / 4, math.pi / 2], ["0", r"$\pi/4$", r"$\pi/2$"])
     axes.set(xlabel=r"angle of the weights, $\theta$", ylabel="lost free energy (nats)")
     axes.legend(title="ratio of lengths", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)

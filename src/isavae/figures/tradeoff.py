@@ -1,4 +1,4 @@
-"""Disentanglement over many runs: MIG distributions (Fig. 5a), trade-offs (Figs. 5b, 5c, 6)."""
+"""Many runs: MIG (Fig. 5a), trade-offs (Figs. 5b, 5c, 6) and learned exponents (Fig. 7)."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from isavae.figures.style import INK, MARKERS, MUTED, PAGE, colour, in_style, new_figure
+from isavae.figures import style
 from isavae.studies.tables.summary import finished, summarise
 
 SCORES = ("mig", "reconstruction")
@@ -58,7 +58,7 @@ def pareto(
     return ~np.any(ahead & strictly, axis=0)
 
 
-@in_style
+@style.applied
 def trade_off(
     runs: pl.DataFrame, by: str = "model", link: Callable[[str], str] | None = None
 ) -> Figure:
@@ -74,11 +74,10 @@ def trade_off(
     """
     runs = drawable(runs)
     table = summary(runs, by)
-    figure = new_figure(PAGE, 3.8)
-    axes = figure.subplots()
+    figure, axes = style.new_axes(style.PAGE, 3.8)
     _front(axes, table)
     for position, ((name,), means) in enumerate(table.group_by(by, maintain_order=True)):
-        shade, marker = colour(position), MARKERS[position % len(MARKERS)]
+        shade, marker = style.colour(position), style.MARKERS[position % len(style.MARKERS)]
         single = runs.filter(pl.col(by) == name)
         dots = axes.scatter(
             single["reconstruction"], single["mig"], s=9, color=shade, alpha=0.25, lw=0, zorder=2
@@ -102,11 +101,11 @@ def _front(axes: Axes, table: pl.DataFrame) -> None:
     x, y = table["reconstruction_mean"].to_numpy(), table["mig_mean"].to_numpy()
     best = np.flatnonzero(pareto(x, y))
     front = best[np.argsort(x[best])]
-    axes.plot(x[front], y[front], color=MUTED, lw=5, alpha=0.25, zorder=1,
+    axes.plot(x[front], y[front], color=style.MUTED, lw=5, alpha=0.25, zorder=1,
               solid_capstyle="round", label="Pareto front")  # fmt: skip
 
 
-@in_style
+@style.applied
 def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "model") -> Figure:
     """How MIG is distributed over seeds (Fig. 5a): every run, quartiles, median; one row per model.
 
@@ -127,20 +126,49 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
         runs = kept
     groups = {str(name): group["mig"].sort().to_numpy() for (name,), group in runs.group_by(by)}
     names = sorted(groups, key=lambda name: float(np.median(groups[name])))
-    figure = new_figure(PAGE, 0.75 + 0.42 * len(names))
-    axes = figure.subplots()
+    figure, axes = style.new_axes(style.PAGE, 0.75 + 0.42 * len(names))
     for row, name in enumerate(names):
-        shade = colour(sorted(names).index(name))  # as in `trade_off`
+        shade = style.colour(sorted(names).index(name))  # as in `trade_off`
         mig = groups[name]
         # Neighbours in value are spread over five lanes, so that equal runs do not hide each other.
         lanes = row + 0.07 * ((np.arange(len(mig)) * 2) % 5 - 2)
         axes.scatter(mig, lanes, s=10, color=shade, alpha=0.6, lw=0, zorder=2)
         low, middle, high = np.quantile(mig, [0.25, 0.5, 0.75])
-        axes.plot([low, high], [row, row], color=INK, lw=1, zorder=3)
-        axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=INK, lw=1.8, zorder=3)
+        axes.plot([low, high], [row, row], color=style.INK, lw=1, zorder=3)
+        axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=style.INK, lw=1.8, zorder=3)
     labels = [f"{name}  (n = {len(groups[name])})" for name in names]
     axes.set_yticks(range(len(names)), labels)
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.set(ylim=(-0.6, len(names) - 0.4), xlabel="MIG (line: quartiles, bar: median)")
     axes.set_xlim(left=0)
+    return figure
+
+
+@style.applied
+def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: int = 20) -> Figure:
+    """Histograms of learned exponents over runs (Fig. 7), sorted within each run.
+
+    Subspaces have no order of their own: the k-th panel shows each run's k-th smallest exponent.
+
+    Args:
+        exponents: Learned subspace exponents p_k, one row per run.
+        bins: Bins of the common range.
+
+    Raises:
+        ValueError: There is no run.
+    """
+    if exponents.size == 0:
+        raise ValueError("a histogram of exponents needs runs that learned some, but there is none")
+    ordered = np.sort(exponents, axis=1)
+    runs, count = ordered.shape
+    edges = np.linspace(ordered.min(), max(ordered.max(), ordered.min() + 1e-3), bins + 1)
+    figure = style.new_figure(min(style.PAGE, style.COLUMN * 0.65 * count + 0.3), 2.1)
+    panels = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    for k, (axes, values) in enumerate(zip(panels, ordered.T, strict=True)):
+        axes.hist(values, edges, color=style.colour(k), alpha=0.85)
+        axes.axvline(2, color=style.MUTED, lw=0.8, ls=(0, (4, 3)))
+        axes.axvline(np.median(values), color=style.INK, lw=1)
+        axes.set_title(f"$p_{{({k + 1})}}$, median {style.format_number(float(np.median(values)))}")
+        axes.set_xlabel("exponent $p_k$")
+    panels[0].set_ylabel(f"runs (of {runs})")
     return figure

@@ -5,19 +5,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from isavae.distributions import LpTree
-from isavae.figures.style import (
-    INK,
-    MUTED,
-    PAGE,
-    colour,
-    in_style,
-    latent_name,
-    new_figure,
-    subspace_of,
-)
+from isavae.figures import style
 
+# Inches between two levels, and between two leaves where there is room.
 LEVEL, LEAF = 0.62, 0.34
-"""Inches between two levels, and between two leaves where there is room."""
 
 
 def node_places(tree: LpTree) -> list[tuple[float, int]]:
@@ -43,7 +34,7 @@ def node_places(tree: LpTree) -> list[tuple[float, int]]:
     return list(zip(across, depth, strict=True))
 
 
-@in_style
+@style.applied
 def draw_tree(tree: LpTree, exponents: Float[Tensor, "inner"] | None = None) -> Figure:
     """A tree as the paper draws it (Fig. 4): exponents in the inner nodes, latents as leaves.
 
@@ -54,27 +45,30 @@ def draw_tree(tree: LpTree, exponents: Float[Tensor, "inner"] | None = None) -> 
     """
     places = node_places(tree)
     deepest = max(depth for _, depth in places)
-    width = min(PAGE, LEAF * (tree.n - 1) + 0.9)
-    figure = new_figure(width, LEVEL * deepest + 0.6)
-    axes = figure.subplots()
+    width = min(style.PAGE, LEAF * (tree.n - 1) + 0.9)
+    figure, axes = style.new_axes(width, LEVEL * deepest + 0.6)
     labels = iter(tree.exponents if exponents is None else exponents.tolist())
     leaves = iter(range(tree.n))
     small = tree.n > 14
     for node, (x, depth) in enumerate(places):
         for child in tree.children[node]:
             end, level = places[child]
-            axes.plot([x, end], [-depth, -level], color=MUTED, lw=0.8, zorder=1)
+            axes.plot([x, end], [-depth, -level], color=style.MUTED, lw=0.8, zorder=1)
         if tree.arities[node]:
-            box = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": INK, "lw": 0.8}
+            box = {
+                "boxstyle": "circle,pad=0.22",
+                "facecolor": "white",
+                "edgecolor": style.INK,
+                "lw": 0.8,
+            }
             axes.text(
                 x, -depth, f"{next(labels):.3g}", ha="center", va="center", bbox=box, zorder=3
             )
             continue
         leaf = next(leaves)
-        part = subspace_of(leaf, tree.subspaces)
-        shade = INK if part is None else colour(part)
+        shade = style.latent_colour(leaf, tree.subspaces)
         axes.plot([x], [-depth], "o", color=shade, ms=5, zorder=2)
-        axes.annotate(latent_name(leaf), (x, -depth), (0, -6), textcoords="offset points",
+        axes.annotate(style.latent_name(leaf), (x, -depth), (0, -6), textcoords="offset points",
                       ha="center", va="top", color=shade, fontsize=7.5 if small else 9)  # fmt: skip
     axes.set(xlim=(-0.6, tree.n - 0.4), ylim=(-deepest - 0.45, 0.4))
     axes.set_axis_off()

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 
 from isavae.distributions import LpNested, LpTree
-from isavae.figures.style import PAGE, in_style, new_figure
+from isavae.figures import style
 
+# Points of a surface along a half circle; enough for edges to look sharp in print.
 STEPS = 72
-"""Points of a surface along a half circle; enough for edges to look sharp in print."""
 
 
-@in_style
+@style.applied
 def iso_contours(exponents: Sequence[float] = (1.0, 2.0, 9.0)) -> Figure:
     """Iso-contours f(z) = 1 of Eq. 6, for each pair of exponents p0 and p1 (Fig. 2).
 
@@ -26,7 +26,7 @@ def iso_contours(exponents: Sequence[float] = (1.0, 2.0, 9.0)) -> Figure:
         exponents: Values that both exponents take.
     """
     count = len(exponents)
-    figure = new_figure(PAGE * 0.8, PAGE * 0.8, layout=None)
+    figure = style.new_figure(style.PAGE * 0.8, style.PAGE * 0.8, layout=None)
     for row, p0 in enumerate(exponents):
         for column, p1 in enumerate(exponents):
             place = (column / count, 1 - (row + 1) / count, 1 / count, 1 / count)

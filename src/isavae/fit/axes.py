@@ -35,26 +35,15 @@ class Axis:
 
     @property
     def name(self) -> str:
-        """Subspace and latent, both counted from 1: "s2_z5"."""
-        return axis_name(self.subspace, self.latent)
+        """As in `Prior.latent_names`: "s2_z5"."""
+        return f"s{self.subspace + 1}_z{self.latent + 1}"
 
     @property
     def verdict(self) -> Verdict:
-        """The agreement in words."""
         shown = round(self.agreement, 2)  # as it is printed
         if shown >= STABLE:
             return "stable"
         return "partly stable" if shown >= PARTLY else "not stable"
-
-
-def axis_name(subspace: int, latent: int) -> str:
-    """The name of a latent in tables.
-
-    Examples:
-        >>> axis_name(1, 4)
-        's2_z5'
-    """
-    return f"s{subspace + 1}_z{latent + 1}"
 
 
 def with_minimum_std(codes: Codes) -> Codes:

@@ -1,43 +1,21 @@
-"""From a folder of images to a chosen model, its codes and its report; can be killed and resumed.
+"""From a folder of images to a chosen model and its report; can be killed and resumed."""
 
-The output folder holds:
-
-- `model.safetensors`: the chosen model; `isavae encode`, `decode`, `sample`, `export` read it.
-- `report.html`: the results, to be opened in a browser.
-- `codes.csv`, `codes.parquet`: the code of every image.
-- `fit.json`: what was decided; `images.npy`: the images as they were read; `study/`: every run.
-"""
-
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from isavae.data import load
-from isavae.data.own.folder import fingerprint, image_files
 from isavae.evaluation import encode_all
-from isavae.files import atomic_write
 from isavae.fit.axes import axes_of
-from isavae.fit.codes_table import codes_table, write_table
-from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
-from isavae.fit.proposal import SEEDS, Proposal, propose
-from isavae.fit.schedule import Budget, schedule
-from isavae.fit.training_images import TrainingImages, read_training_images
+from isavae.fit.output_folder import OutputFolder
+from isavae.fit.proposal import SEEDS, Budget, propose
+from isavae.fit.training_images import read_training_images
 from isavae.runs import TrainedModel
-from isavae.studies import (
-    LocalEngine,
-    Study,
-    StudyDirectory,
-    StudyProgress,
-    available_cores,
-    run_study,
-)
+from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
 
 
 def fit_folder(
@@ -78,11 +56,12 @@ def fit_folder(
     Raises:
         ValueError: If there are too few images, or `out` was made from others.
     """
-    folder, out = Path(folder), Path(out)
     started = time.monotonic()
+    folder, output = Path(folder), OutputFolder(Path(out))
     workers = workers or available_cores()
-    _check_output(folder, out)
-    if not (out / "fit.json").is_file():
+    output.check(folder)
+    decided = output.decisions()
+    if decided is None:
         found = read_training_images(folder, size)
         proposal = propose(
             found,
@@ -92,71 +71,26 @@ def fit_folder(
             seeds=seeds,
             learn_exponents=learn_exponents,
         )
-        _write_decisions(out, found, proposal, Budget(budget, workers, steps))
-    decided = json.loads((out / "fit.json").read_text())
+        decided = output.decide(found, proposal, Budget(budget, workers, steps))
     on_reasons(tuple(decided["reasons"]))
-    directory = StudyDirectory(out / "study")
     study = Study.parse(decided["study"])
     progress = run_study(
         study,
-        directory,
+        output.study,
         LocalEngine(min(workers, len(study.runs))),
         threads=1,
         on_change=on_change,
         should_stop=lambda: time.monotonic() - started > budget,
     )
-    return _conclude(out, directory, decided, progress)
-
-
-def _check_output(folder: Path, out: Path) -> None:
-    """Check that `out` is new, or was made from the same images."""
-    if set("[]") & set(str(out.resolve())):
-        raise ValueError(
-            f"The path of the output folder must be free of [ and ], but is {out.resolve()}: "
-            "choose another."
-        )
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(
-            f"The output must not lie among the images, but {out} is below {folder}: "
-            "choose another folder."
-        )
-    if not (out / "fit.json").is_file():
-        if out.exists() and (not out.is_dir() or (out / "study").exists()):
-            raise ValueError(f"The output must be a new folder, but {out} is not: choose another.")
-        return
-    stored = json.loads((out / "fit.json").read_text())["fingerprint"]
-    if folder.is_dir() and stored != fingerprint(folder, image_files(folder)):
-        raise ValueError(
-            f"{out} must be made from the images that {folder} holds, but was made from other "
-            "images: choose another output folder, or restore the images."
-        )
-
-
-def _write_decisions(out: Path, found: TrainingImages, proposal: Proposal, budget: Budget) -> None:
-    """Write the images and what was decided about them."""
-    stored = out / "images.npy"
-    with atomic_write(stored) as file:
-        np.save(file, found.images)
-    data = f"{stored.resolve()}[axes=chw]"
-    proposal = schedule(proposal, data, budget)
-    decided = {
-        "fingerprint": found.fingerprint,
-        "preprocessing": found.preprocessing.to_dict(),
-        "names": found.names,
-        "left_out": found.left_out,
-        "reasons": proposal.reasons,
-        "study": proposal.study(data),
-    }
-    with atomic_write(out / "fit.json") as file:
-        file.write(json.dumps(decided, indent=1).encode())
+    return _conclude(output, study, decided, progress)
 
 
 def _conclude(
-    out: Path, directory: StudyDirectory, decided: dict[str, Any], progress: StudyProgress
+    output: OutputFolder, study: Study, decided: dict[str, Any], progress: StudyProgress
 ) -> Fitted:
-    """Choose among the finished runs, and write model, codes and report."""
-    data = load(directory.study().runs[0].config.data)
-    found = candidates(directory, data)
+    """Choose among the finished runs, and write the results."""
+    data = load(study.runs[0].config.data)
+    found = candidates(output.study, data)
     if not found:
         failed = "; ".join(sorted(set(progress.failed.values())))
         raise ValueError(
@@ -167,11 +101,10 @@ def _conclude(
     chosen = choose(found)
     model = TrainedModel.from_run(chosen.run)
     model.facts["preprocessing"] = decided["preprocessing"]
-    codes = encode_all(model.vae, data)
     fitted = Fitted(
         model,
         axes_of(chosen.codes, peers_of(chosen, found), model.vae.prior.subspaces),
-        codes,
+        encode_all(model.vae, data),
         tuple(decided["names"]),
         found,
         chosen,
@@ -179,10 +112,5 @@ def _conclude(
         decided["left_out"],
         progress.total - progress.done,
     )
-    model.save(out / "model.safetensors")
-    table = codes_table(fitted.names, codes, model.vae.prior.subspaces)
-    for name in ("codes.csv", "codes.parquet"):
-        write_table(table, out / name)
-    with atomic_write(out / "report.html") as file:
-        file.write(render(fitted, data).encode())
+    output.write_results(fitted, data)
     return fitted

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import final
 
@@ -53,18 +54,15 @@ def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]
     """
     some = data if len(data) <= MAX_IMAGES else data.sample(MAX_IMAGES)
     done = [run.id for run in directory.study().runs if directory.is_done(run.id)]
-    found = sorted((_candidate(directory.run_path(run), some) for run in done), key=_beta)
+    found = [_candidate(directory.run_path(run), some) for run in done]
+    found.sort(key=attrgetter("beta"))
     ranked: list[Candidate] = []
-    for _, group in groupby(found, _beta):
+    for _, group in groupby(found, attrgetter("beta")):
         peers = [*group]
         if len(peers) > 1:
             scores = udr_ranking([peer.codes for peer in peers], rule="spearman")
             ranked += [replace(p, udr=s.value) for p, s in zip(peers, scores, strict=True)]
     return ranked
-
-
-def _beta(candidate: Candidate) -> float:
-    return candidate.beta
 
 
 def _candidate(path: Path, data: ImageDataset) -> Candidate:

@@ -1,4 +1,4 @@
-"""What to train on a folder of images: likelihood, prior, β and seeds, from their pixels."""
+"""What to train on a folder of images, and for how long: from their pixels and measured steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from isavae.fit.pixel_statistics import PixelStatistics, measure_pixels
 from isavae.fit.training_images import TrainingImages
 from isavae.models import GaussianLikelihood, build_likelihood, build_prior
 from isavae.runs import RunConfig
+from isavae.studies import Study, plan
 
 # docs/practitioner.md has the measurements behind these choices.
 # Exponents between and within subspaces.
@@ -175,3 +176,47 @@ def _beta(
 
 def _rounded(beta: float) -> float:
     return max(1.0, float(f"{beta:.2g}"))
+
+
+MIN_STEPS, MAX_STEPS = 300, 20_000
+# The share of the budget for reading, scoring and the report.
+OVERHEAD = 0.15
+
+
+@final
+@dataclass(frozen=True)
+class Budget:
+    """The time for a fit and how it is used.
+
+    Attributes:
+        seconds: Time for everything.
+        workers: Runs at a time.
+        steps: Steps per run; None for as many as the budget allows, 300 to 20,000.
+    """
+
+    seconds: float
+    workers: int
+    steps: int | None = None
+
+
+def schedule(proposal: Proposal, data: str, budget: Budget) -> Proposal:
+    """The proposal with a number of steps per run.
+
+    Args:
+        proposal: What is trained.
+        data: The name of the data set.
+        budget: The time for everything.
+    """
+    study = Study.parse(replace(proposal, config=proposal.config | {"steps": 1}).study(data))
+    configs = [run.config for run in study.runs]
+    foreseen = plan(configs, workers=budget.workers, images=study.images)
+    affordable = foreseen.steps_within((1 - OVERHEAD) * budget.seconds, most=MAX_STEPS)
+    steps = budget.steps or max(MIN_STEPS, affordable)
+    minutes = foreseen.with_steps(steps).seconds / 60
+    step = 1000 * foreseen.runs[0].step_seconds
+    at_a_time = f"{foreseen.workers} at a time, " if foreseen.workers > 1 else ""
+    return proposal.with_steps(
+        steps,
+        f"{len(configs)} runs of {steps:,} steps: about {minutes:.1f} minutes, {at_a_time}"
+        f"as a step takes {step:.1f} ms here.",
+    )

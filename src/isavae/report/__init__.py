@@ -1,7 +1,7 @@
 """Figures of runs and studies: the paper's figures by number, and a study as one HTML page."""
 
 from isavae.report.numbered_figures import FIGURES, factor_analysis_toy, ica_toy, paper_figures
-from isavae.report.run_figures import RunFigures
+from isavae.report.run_figures import RunFigures, save_information
 from isavae.report.study_report import render, write_report
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "ica_toy",
     "paper_figures",
     "render",
+    "save_information",
     "write_report",
 ]

@@ -37,8 +37,8 @@ from isavae.toys import (
     rotation,
 )
 
+# The models that a trade-off shows; empty means all of the study.
 SERIES = {"5b": ("beta-vae", "isa-vae"), "5c": ("beta-tcvae", "isa-tcvae"), "6": ()}
-"""The models that a trade-off shows; empty means all of the study."""
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
 FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
@@ -172,9 +172,9 @@ def _sheet(number: str, source: Path) -> Named:
                 f"there is nothing for figure {number}"
             )
         path = Path(chosen["path"][position])
-    pictured = RunFigures.open(path)
-    yield f"figure{number}-latents", pictured.latents()
-    yield f"figure{number}-traversals", pictured.traversals()
+    figures = RunFigures.open(path)
+    yield f"figure{number}-latents", figures.latents()
+    yield f"figure{number}-traversals", figures.traversals()
 
 
 def _planes(sources: tuple[Path, ...]) -> dict[str, PositionPlane]:

@@ -1,6 +1,7 @@
 """Figures of one run, from its run directory."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -9,20 +10,29 @@ import torch
 from matplotlib.figure import Figure
 
 from isavae.data import ImageDataset, load
-from isavae.evaluation import decode_traversals, encode_all, reconstruct
+from isavae.evaluation import Progress, decode_traversals, encode_all, reconstruct, sample_prior
 from isavae.figures import (
     PositionPlane,
+    information_matrix,
     latent_sheet,
     position_plane,
     reconstructions,
+    save,
     traversals,
 )
-from isavae.metrics import Codes, Information, mig
+from isavae.metrics import Codes, Information, exact_information, mig
 from isavae.models import VAE
 from isavae.runs import Run
+from isavae.training import resolve_device
 
+# Figures use at most this many images, a seeded random sample of the data set.
 MOST_IMAGES = 50_000
-"""Figures use at most this many images, a seeded random sample of the data set."""
+
+
+def save_information(run: Run, codes: Codes) -> Path:
+    """Draw the mutual information of latents and factors as `information.png` of a run."""
+    figure = information_matrix(exact_information(codes), run.load_model().prior.subspaces)
+    return save(figure, run.path / "information.png")
 
 
 @final
@@ -43,25 +53,39 @@ class RunFigures:
     information: Information | None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], most: int | None = MOST_IMAGES) -> "RunFigures":
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        most: int | None = MOST_IMAGES,
+        device: str = "cpu",
+        on_progress: Progress | None = None,
+    ) -> "RunFigures":
         """Encode the data set of a run directory.
 
         Args:
             path: The run directory.
             most: At most this many images, a seeded random sample; None takes all.
+            device: Auto, cpu, cuda, cuda:N or mps.
+            on_progress: Called with (images done, images in all).
         """
         run = Run.open(Path(path))
         data = load(run.config.data)
         if most is not None and len(data) > most:
             data = data.sample(most)
-        model = run.load_model()
-        return cls.of(model, data, encode_all(model, data))
+        model = run.load_model(resolve_device(device))
+        return cls.of(model, data, encode_all(model, data, on_progress))
 
     @classmethod
     def of(cls, model: VAE, data: ImageDataset, codes: Codes) -> "RunFigures":
-        """Create from given codes."""
         known = codes.grid is not None and max(codes.grid.sizes) > 1
         return cls(model, data, codes, mig(codes).information if known else None)
+
+    def all(self) -> Iterator[tuple[str, Figure]]:
+        """The figures that can be drawn, by name."""
+        if self.information is not None:
+            yield "latents", self.latents()
+        yield "traversals", self.traversals()
+        yield "reconstructions", self.reconstructions()
 
     def latents(self, rows: int = 10) -> Figure:
         """The latent sheet, Figs. 8-16.
@@ -104,7 +128,5 @@ class RunFigures:
         """
         if self.information is None:
             raise ValueError(f"a plane of positions needs known factors; {self.data.name} has none")
-        with torch.no_grad(), torch.random.fork_rng():
-            torch.manual_seed(0)
-            prior = self.model.prior().sample(torch.Size((draws,)))
-        return position_plane(self.codes, self.information, prior.cpu())
+        prior = sample_prior(self.model, draws).cpu()
+        return position_plane(self.codes, self.information, prior)

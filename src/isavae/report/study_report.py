@@ -1,84 +1,59 @@
 """A study as one HTML file: it needs no network, no server and no other file."""
 
-import base64
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal
 
-import jinja2
 import polars as pl
 from matplotlib.figure import Figure
 
 from isavae import __version__
 from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
 from isavae.files import atomic_write
+from isavae.pages import render_page
 from isavae.report.numbered_figures import learned_exponents, with_series
 from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.studies import finished, results, select, summarise
 
+# With at most this many finished runs, all are drawn; otherwise the representative ones.
 FEW = 12
-"""With at most this many finished runs, all are drawn; otherwise the representative ones."""
 
-Pictures = Literal["auto", "chosen", "all", "none"]
-
-
-@final
-@dataclass(frozen=True)
-class RunCard:
-    """One run on the page: its row of the table, whether it is representative, its figures."""
-
-    row: dict[str, Any]
-    chosen: bool
-    pictures: dict[str, str]
-
-    @property
-    def anchor(self) -> str:
-        """The run's place in the page."""
-        return anchor(self.row["run"])
+Drawn = Literal["auto", "chosen", "all", "none"]
 
 
-def write_report(
-    study: str | Path, out: str | Path | None = None, pictures: Pictures = "auto"
-) -> Path:
+def write_report(study: str | Path, out: str | Path | None = None, figures: Drawn = "auto") -> Path:
     """Write the report of a study; return its path.
 
     Args:
         study: A study directory, or any directory of run directories.
-        out: The file; By default `report.html` in the directory.
-        pictures: Which runs are drawn, by latent sheet and traversals: those that the
+        out: The file; by default `report.html` in the directory.
+        figures: Which runs are drawn, by latent sheet and traversals: those that the
             representative rule chooses, all that are done, or none; "auto" is all up to twelve.
 
     Raises:
         ValueError: The directory has no runs.
     """
     target = Path(study, "report.html") if out is None else Path(out)
-    page = render(Path(study), pictures)
+    page = render(Path(study), figures)
     with atomic_write(target) as file:
         file.write(page.encode())
     return target
 
 
-def render(study: Path, pictures: Pictures = "auto") -> str:
+def render(study: Path, figures: Drawn = "auto") -> str:
     """The report of a study as HTML text."""
     table = results(study)
     if table.is_empty():
         raise ValueError(f"a report needs a study with runs, but {study} has none; run it first")
     done, scored = finished(table), finished(table, ("mig", "reconstruction"))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("isavae.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"fixed": fixed, "anchor": anchor}
     varying, shared = _settings(table)
-    return environment.get_template("study_report.html").render(
+    return render_page(
+        "report/study_report.html",
+        anchor=anchor,
         title=study.resolve().name,
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -88,7 +63,7 @@ def render(study: Path, pictures: Pictures = "auto") -> str:
         study_file=_text(study / "study.yaml"),
         **(_scores(table) if len(scored) else {"summary": None}),
         exponents=_exponents(table),
-        cards=list(_cards(done, pictures)) if len(done) else [],
+        cards=list(_cards(done, figures)) if len(done) else [],
         runs=table.to_dicts(),
         failures=table.filter(pl.col("status").is_in(["failed", "corrupt"])).to_dicts(),
     )
@@ -113,18 +88,12 @@ def svg(figure: Figure) -> str:
     """
     text = encode(figure, "svg").decode()
     element = text[text.index("<svg") :]
-    element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
-    element = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r' (?:width|height)="[^"]*"', "", element, count=2)
     element = element.replace(' target="_blank"', "")  # links lead within the page
     prefix = f"f{zlib.crc32(element.encode())}-"
     element = re.sub(r'\bid="', f'id="{prefix}', element)
     element = re.sub(r'xlink:href="#(?!run-)', f'xlink:href="#{prefix}', element)
     return re.sub(r"url\(#", f"url(#{prefix}", element)
-
-
-def png(figure: Figure, dpi: int = 110) -> str:
-    """A figure as a data address for an image element."""
-    return "data:image/png;base64," + base64.b64encode(encode(figure, "png", dpi)).decode()
 
 
 def anchor(run: str) -> str:
@@ -134,15 +103,6 @@ def anchor(run: str) -> str:
     'run-isa-vae-1'
     """
     return "run-" + re.sub(r"[^A-Za-z0-9.]+", "-", run)
-
-
-def fixed(value: float | None, digits: int = 3) -> str:
-    """A number with some decimals, a dash for none.
-
-    >>> fixed(-21.5, 1), fixed(None)
-    ('−21.5', '–')
-    """
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def _settings(table: pl.DataFrame) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -163,22 +123,24 @@ def _exponents(table: pl.DataFrame) -> str | None:
     return svg(exponent_histograms(learned)) if learned.size else None
 
 
-def _cards(done: pl.DataFrame, pictures: Pictures) -> Iterator[RunCard]:
+def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[dict[str, Any]]:
+    """Runs with figures: their rows of the table, whether they are representative, their PNGs."""
     try:
         chosen = set(select(done)["run"])
     except ValueError:  # no run has the scores that the rule needs
         chosen = set()
-    everyone = pictures == "all" or (pictures == "auto" and len(done) <= FEW)
+    everyone = figures == "all" or (figures == "auto" and len(done) <= FEW)
     for row in done.iter_rows(named=True):
-        if pictures == "none" or not (everyone or row["run"] in chosen):
-            continue
-        yield RunCard(row, row["run"] in chosen, _pictures_of(row["path"]))
+        if everyone or (figures != "none" and row["run"] in chosen):
+            figures_of_run = _figures_of(row["path"])
+            yield {"row": row, "chosen": row["run"] in chosen, "figures": figures_of_run}
 
 
-def _pictures_of(path: str) -> dict[str, str]:
+def _figures_of(path: str) -> dict[str, bytes]:
     run = RunFigures.open(path)
-    drawn = {"Traversals": png(run.traversals(8)), "Reconstructions": png(run.reconstructions())}
-    return drawn if run.information is None else {"Latents": png(run.latents(8)), **drawn}
+    drawn = {"Latents": run.latents(8)} if run.information else {}
+    drawn |= {"Traversals": run.traversals(8), "Reconstructions": run.reconstructions()}
+    return {name: encode(figure, "png", 110) for name, figure in drawn.items()}
 
 
 def _text(path: Path) -> str | None:

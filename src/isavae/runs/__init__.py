@@ -11,10 +11,12 @@ from isavae.runs.config import (
     preset,
     read_settings,
 )
+from isavae.runs.demo import demo_run
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.onnx import OnnxFiles, export_onnx
+from isavae.runs.scoring import evaluate_run
 from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "build_model",
     "check_format",
     "check_trainable",
+    "demo_run",
+    "evaluate_run",
     "execute",
     "export_onnx",
     "fresh_state",

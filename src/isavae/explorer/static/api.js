@@ -51,21 +51,19 @@ export const contours = (run, x, y) => ask(of(run, "/contours"), { x, y });
 export const sample = async (run, seed) => (await ask(of(run, "/sample"), { seed })).code;
 export const gallery = (run, seed) => ask(of(run, "/gallery"), { seed });
 
-export async function insight(run) {
-  const answer = await ask(of(run, "/insight"));
+export async function summary(run) {
+  const answer = await ask(of(run, "/summary"));
   const bytes = unpack(answer.points);
   return { ...answer, points: new Float32Array(bytes.buffer) };
 }
 
-export const image = async (run, params) => picture(await ask(of(run, "/image"), params));
+const withPixels = (answer) => ({ ...answer, pixels: unpack(answer.pixels) });
+
+export const image = async (run, params) => withPixels(await ask(of(run, "/image"), params));
 
 export async function encode(run, file) {
   const response = await request(of(run, "/encode"), { method: "POST", body: file });
-  return picture(await response.json());
-}
-
-function picture(answer) {
-  return { ...answer, pixels: unpack(answer.pixels) };
+  return withPixels(await response.json());
 }
 
 // Images of codes, all in one call: an array of pixel arrays.

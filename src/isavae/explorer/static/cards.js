@@ -46,9 +46,9 @@ function showUncertainty(band, input, latent) {
 
 // The factors about which a latent of this subspace is the most informative of all.
 function bestFactors(group) {
-  const { insight } = state;
-  return insight.factors.flatMap((factor, k) => {
-    const shares = insight.normalised.map((row) => row[k]);
+  const { summary } = state;
+  return summary.factors.flatMap((factor, k) => {
+    const shares = summary.normalised.map((row) => row[k]);
     const best = shares.indexOf(Math.max(...shares));
     return group.latents.includes(best) && shares[best] > FEW ? [factor] : [];
   });
@@ -62,12 +62,12 @@ function heading(group) {
   const facts = el("span", { class: "facts" });
   const chips = el("span", { class: "chips known" });
   const follow = () => {
-    const { insight } = state;
-    const nats = insight && group.latents.reduce((sum, z) => sum + insight.information[z], 0);
+    const { summary } = state;
+    const nats = summary && group.latents.reduce((sum, z) => sum + summary.information[z], 0);
     facts.replaceChildren(
       ...explained(group.exponent, "exponent of the subspace", (p) => `p = ${Number(p.toFixed(3))}`),
       ...explained(nats, "sum of I(x; z) over its latents", (sum) => `${number(sum, 1)} nats`));
-    chips.replaceChildren(...(insight ? bestFactors(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
+    chips.replaceChildren(...(summary ? bestFactors(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
   };
   return { node: el("header", {}, el("h3", {}, group.title), facts, chips), follow };
 }
@@ -101,7 +101,7 @@ export function startCards() {
     due = true;
     requestAnimationFrame(() => { due = false; follow(); });
   };
-  on(["model", "insight"], ({ model }) => {
+  on(["model", "summary"], ({ model }) => {
     cards = model.groups.map(card);
     cards.forEach((each) => each.head.follow());
     const used = cards.filter((each) => !each.node.classList.contains("silent"));

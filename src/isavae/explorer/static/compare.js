@@ -10,16 +10,16 @@ const LATENTS = 4;
 
 // One run's view of an image: its reconstruction, and its most informative latents swept.
 async function view(run, index) {
-  const [model, picture, insight] = await Promise.all([
-    api.model(run), api.image(run, { index }), api.insight(run),
+  const [model, image, summary] = await Promise.all([
+    api.model(run), api.image(run, { index }), api.summary(run),
   ]);
-  const ranked = insight.information.map((nats, latent) => ({ nats, latent })).sort((a, b) => b.nats - a.nats);
+  const ranked = summary.information.map((nats, latent) => ({ nats, latent })).sort((a, b) => b.nats - a.nats);
   const latents = ranked.slice(0, LATENTS).map(({ latent }) => latent);
-  const reach = Math.max(model.range, insight.range);
+  const reach = Math.max(model.range, summary.range);
   const values = Array.from({ length: STEPS }, (_, k) => reach * ((2 * k) / (STEPS - 1) - 1));
-  const sweeps = latents.flatMap((latent) => values.map((value) => picture.mean.with(latent, value)));
-  const [reconstruction, ...frames] = await api.decode(run, [picture.mean, ...sweeps]);
-  return { model, picture, latents, reconstruction, frames };
+  const sweeps = latents.flatMap((latent) => values.map((value) => image.mean.with(latent, value)));
+  const [reconstruction, ...frames] = await api.decode(run, [image.mean, ...sweeps]);
+  return { model, image, latents, reconstruction, frames };
 }
 
 function painted(label, draw) {
@@ -42,15 +42,15 @@ function settingsOf({ series, beta, mig }) {
   return `${series}, β ${beta ?? "–"}${mig === null ? "" : `, MIG ${number(mig, 3)}`}`;
 }
 
-function column(row, { model, picture, latents, reconstruction, frames }) {
+function column(row, { model, image, latents, reconstruction, frames }) {
   const { shape } = model;
   return el("div", { class: "column" },
     el("h4", {}, row.id),
     el("p", { class: "quiet" }, settingsOf(row)),
     el("div", { class: "thumbs" },
-      figure("Image", (canvas) => paint(canvas, picture.pixels, shape)),
+      figure("Image", (canvas) => paint(canvas, image.pixels, shape)),
       figure("Reconstruction", (canvas) => paint(canvas, reconstruction, shape)),
-      figure("Difference", (canvas) => paintDifference(canvas, picture.pixels, reconstruction, shape))),
+      figure("Difference", (canvas) => paintDifference(canvas, image.pixels, reconstruction, shape))),
     latents.map((latent, k) => strip(latent, frames.slice(k * STEPS, (k + 1) * STEPS), shape)));
 }
 

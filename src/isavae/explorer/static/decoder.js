@@ -41,5 +41,5 @@ async function decodeAll() {
 
 export function startDecoder() {
   const request = latestWins(decodeAll);
-  on(["code", "latent", "image", "model", "insight"], () => state.code.length && request());
+  on(["code", "latent", "image", "model", "summary"], () => state.code.length && request());
 }

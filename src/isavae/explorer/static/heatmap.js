@@ -24,20 +24,20 @@ function aboutImage(nats, share) {
     el("span", { class: "bar-line", style: { "--share": share } }), el("span", {}, number(nats, 1)));
 }
 
-function row(latent, insight, colour) {
-  const { information, normalised, mutual, factors } = insight;
+function row(latent, summary, colour) {
+  const { information, normalised, mutual, factors } = summary;
   return el("tr", { "data-latent": latent },
     rowHead(latent, colour),
     aboutImage(information[latent], information[latent] / Math.max(...information)),
     factors.map((factor, k) => cell(latent, normalised[latent][k], mutual[latent][k], factor)));
 }
 
-function table(insight) {
+function table(summary) {
   const colourOf = (latent) => groupColour(state.model.groups.findIndex((group) => group.latents.includes(latent)));
   return el("table", { class: "heat" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "latent"), el("th", { scope: "col" }, "image, nats"),
-      insight.factors.map((factor) => el("th", { scope: "col" }, factor)))),
-    el("tbody", {}, activeLatents().map((latent) => row(latent, insight, colourOf(latent)))));
+      summary.factors.map((factor) => el("th", { scope: "col" }, factor)))),
+    el("tbody", {}, activeLatents().map((latent) => row(latent, summary, colourOf(latent)))));
 }
 
 function mark() {
@@ -48,14 +48,14 @@ function mark() {
   }
 }
 
-function contents({ insight, images }) {
+function contents({ summary, images }) {
   const say = (words) => el("p", { class: "quiet" }, words);
   if (images?.error) return [say("This needs the images that the model was trained on.")];
-  if (!insight) return [say("Encoding a sample of images …")];
+  if (!summary) return [say("Encoding a sample of images …")];
   if (!activeLatents().length) return [say("All latents are unused: none carries information about these images.")];
   return [
-    el("div", { class: "scroll" }, table(insight)),
-    say(insight.factors.length
+    el("div", { class: "scroll" }, table(summary)),
+    say(summary.factors.length
       ? "Share of each factor's entropy, I(z; v) / H(v), by exact entropies. Click to select."
       : "The factors of these images are not known; the bars show the information of each latent about the image."),
   ];
@@ -67,9 +67,9 @@ function sampleOf({ sample, total }) {
 }
 
 export function startHeatmap() {
-  on(["insight", "images"], ({ insight, images }) => {
-    byId("heatmap").replaceChildren(...contents({ insight, images }));
-    byId("why-note").textContent = insight ? sampleOf(insight) : "";
+  on(["summary", "images"], ({ summary, images }) => {
+    byId("heatmap").replaceChildren(...contents({ summary, images }));
+    byId("why-note").textContent = summary ? sampleOf(summary) : "";
     mark();
   });
   on(["latent"], mark);

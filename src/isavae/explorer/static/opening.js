@@ -17,7 +17,7 @@ export async function openRun(run, link = {}) {
   const code = link.code?.length === model.latents ? link.code : new Array(model.latents).fill(0);
   const latent = link.latent < model.latents ? (link.latent ?? 0) : 0;
   forgetPast();
-  set({ run, model, code, latent, image: null, other: null, mix: 0, images: null, insight: null, decoded: null });
+  set({ run, model, code, latent, image: null, other: null, mix: 0, images: null, summary: null, decoded: null });
   openImages(run, { ...link, image: kept });
   return true;
 }
@@ -32,10 +32,10 @@ async function openImages(run, link) {
     const [image, other] = await Promise.all(wanted);
     if (run !== state.run) return;
     if (image && !state.image) set({ image, other, code: link.code ? state.code : image.mean });
-    const insight = await api.insight(run);
+    const summary = await api.summary(run);
     if (run !== state.run) return;
-    set({ insight });
-    const { information } = insight;
+    set({ summary });
+    const { information } = summary;
     if (!Number.isInteger(link.latent)) set({ latent: information.indexOf(Math.max(...information)) });
   } catch (error) {
     if (run === state.run) set({ images: state.images ?? { error: error.message } });

@@ -66,7 +66,7 @@ export function buildPad(title, latents, hue) {
 }
 
 function mostInformative(latents) {
-  const information = state.insight?.information ?? [];
+  const information = state.summary?.information ?? [];
   const [x, y] = [...latents].sort((a, b) => (information[b] ?? 0) - (information[a] ?? 0));
   return [x, y];
 }
@@ -104,8 +104,8 @@ function drawPad(canvas, drawBackdrop, { x, y, contours, hue }) {
   const names = ["--ink", "--line", "--panel", hue.slice(4, -1)];
   const [ink, line, panel, colour] = names.map((name) => style.getPropertyValue(name));
   const density = window.devicePixelRatio || 1;
-  const { insight, images, colourBy } = state;
-  const depends = [span(), insight, images, colourBy]; // what the drawing reads from the state
+  const { summary, images, colourBy } = state;
+  const depends = [span(), summary, images, colourBy]; // what the drawing reads from the state
   const backdrop = drawBackdrop(side, density, x, y, contours, ink, line, colour, ...depends);
   canvas.width = canvas.height = backdrop.width;
   const context = canvas.getContext("2d");
@@ -146,18 +146,18 @@ function drawAxes(context, side, colour) {
 }
 
 function drawCodes(context, x, y, toX, toY, ink) {
-  const { insight, images, model, colourBy } = state;
-  if (!insight || colourBy === HIDDEN) return;
+  const { summary, images, model, colourBy } = state;
+  if (!summary || colourBy === HIDDEN) return;
   const k = images?.factors?.findIndex((factor) => factor.name === colourBy) ?? -1;
   const factor = k >= 0 ? images.factors[k] : null;
   const palette = factor && factor.classes.map((_, c) => classColour(c, factor.size, factor.ordered));
-  const count = insight.points.length / model.latents;
+  const count = summary.points.length / model.latents;
   context.globalAlpha = factor ? 0.75 : 0.22;
   context.fillStyle = ink;
   for (let n = 0; n < count; n++) {
-    if (factor) context.fillStyle = palette[insight.classes[k][n]] ?? ink;
+    if (factor) context.fillStyle = palette[summary.classes[k][n]] ?? ink;
     const at = n * model.latents;
-    context.fillRect(toX(insight.points[at + x]) - 0.8, toY(insight.points[at + y]) - 0.8, 1.8, 1.8);
+    context.fillRect(toX(summary.points[at + x]) - 0.8, toY(summary.points[at + y]) - 0.8, 1.8, 1.8);
   }
   context.globalAlpha = 1;
 }

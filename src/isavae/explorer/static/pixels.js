@@ -32,7 +32,7 @@ function draw(canvas, height, width, fill) {
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
-  const picture = context.createImageData(width, height);
-  fill(picture.data);
-  context.putImageData(picture, 0, 0);
+  const image = context.createImageData(width, height);
+  fill(image.data);
+  context.putImageData(image, 0, 0);
 }

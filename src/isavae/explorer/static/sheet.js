@@ -66,7 +66,7 @@ function plane(rows, limit, x, y) {
 }
 
 function choice(axis, chosen) {
-  const others = state.insight.factors.filter((factor) => factor !== axes[1 - axis]);
+  const others = state.summary.factors.filter((factor) => factor !== axes[1 - axis]);
   const select = el("select", {
     "aria-label": axis ? "Factor downwards" : "Factor to the right",
     onchange: () => { axes = axes.with(axis, select.value); refresh(); },
@@ -76,7 +76,7 @@ function choice(axis, chosen) {
 
 // The plane of the image, where there is one; else the two factors with most classes.
 function defaultAxes(images) {
-  const factors = images.factors.filter((factor) => state.insight.factors.includes(factor.name));
+  const factors = images.factors.filter((factor) => state.summary.factors.includes(factor.name));
   const position = ["posX", "posY"].map((name) => factors.find((factor) => factor.name === name)?.name);
   if (position.every(Boolean)) return position;
   const most = factors.sort((a, b) => b.size - a.size).slice(0, 2).map((factor) => factor.name);
@@ -84,9 +84,9 @@ function defaultAxes(images) {
 }
 
 const refresh = latestWins(async () => {
-  const { run, latent, insight, images } = state;
-  if (!insight?.factors.length) return;
-  if (!axes.every((factor) => insight.factors.includes(factor))) axes = defaultAxes(images);
+  const { run, latent, summary, images } = state;
+  if (!summary?.factors.length) return;
+  if (!axes.every((factor) => summary.factors.includes(factor))) axes = defaultAxes(images);
   const [x, y] = axes;
   const answer = await api.curves(run, x ? { latent, x, y } : { latent });
   if (run !== state.run || latent !== state.latent) return refresh();
@@ -105,10 +105,10 @@ const refresh = latestWins(async () => {
 });
 
 export function startSheet() {
-  on(["insight", "images"], ({ insight }) => {
-    const known = Boolean(insight?.factors.length);
+  on(["summary", "images"], ({ summary }) => {
+    const known = Boolean(summary?.factors.length);
     byId("curves-panel").hidden = !known;
     byId("plane-panel").hidden = !known;
   });
-  on(["insight", "images", "latent"], ({ insight, images }) => insight && images && refresh());
+  on(["summary", "images", "latent"], ({ summary, images }) => summary && images && refresh());
 }

@@ -5,7 +5,7 @@ export const state = {
   run: null, // id of the run
   model: null, // its description
   images: null, // what is known of its data set; { error } if it cannot be opened
-  insight: null, // what its latents do on a sample of images
+  summary: null, // what its latents do on a sample of images
   code: [], // the latents' values
   image: null, // the chosen image with its posterior
   other: null, // a second one
@@ -70,7 +70,7 @@ export const nameOf = (latent) => `z${latent + 1}`;
 
 // Sliders, pads and strips reach from -span to span.
 export function span() {
-  return Math.max(state.model.range, state.insight?.range ?? 0);
+  return Math.max(state.model.range, state.summary?.range ?? 0);
 }
 
 // The code to which everything returns: the image's posterior mean, or the centre of the prior.
@@ -79,7 +79,7 @@ export function home() {
 }
 
 export function isActive(latent) {
-  return state.insight?.active[latent] ?? true;
+  return state.summary?.active[latent] ?? true;
 }
 
 // Latents in the order of their subspaces, the unused ones left out.

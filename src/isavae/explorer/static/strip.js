@@ -7,7 +7,7 @@ import { moveLatent, nameOf, on, span, state } from "./state.js";
 
 export function startStrip() {
   let frames = [];
-  on(["model", "insight"], () => {
+  on(["model", "summary"], () => {
     frames = stripValues().map((value) => {
       const canvas = el("canvas");
       const button = el("button", {

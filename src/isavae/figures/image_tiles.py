@@ -1,0 +1,106 @@
+"""Images as tiles: traversals of latents, and images beside their reconstructions."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from isavae.data.tiles import tile
+from isavae.figures import style
+
+
+def show_tiles(
+    axes: Axes, images: Float[Tensor, "rows columns channels height width"], gap: int = 2
+) -> None:
+    """Draw images `gap` pixels apart, so that tile (row, column) is centred on (column, row)."""
+    rows, columns, _, height, width = images.shape
+    # There is no gap after the last tile; the extent gives that half gap back on each side.
+    across, down = gap / (width + gap) / 2, gap / (height + gap) / 2
+    extent = (-0.5 + across, columns - 0.5 - across, rows - 0.5 - down, -0.5 + down)
+    axes.imshow(
+        tile(images.flatten(0, 1), columns, gap), extent=extent, cmap="gray", vmin=0, vmax=255
+    )
+    axes.set_aspect(height / width)
+    axes.autoscale(False)
+    style.hide_axes(axes)
+
+
+@style.applied
+def traversals(
+    images: Float[Tensor, "latents steps channels height width"],
+    values: Float[Tensor, "columns"],
+    latents: Sequence[int] | None = None,
+    subspaces: Sequence[slice] = (),
+    width: float = style.PAGE,
+) -> Figure:
+    """Latent traversals (Figs. 8-16, right): one row per latent, one column per value.
+
+    Args:
+        images: Decoded images in [0, 1], one row for each latent that is shown.
+        values: The value of the moving latent in each column.
+        latents: Which latents the rows are, counted from 0; by default the first ones in order.
+        subspaces: Slices of the latents that belong together; each is marked by a colour.
+        width: Inches; the height follows from the images.
+
+    Raises:
+        ValueError: `values` or `latents` do not fit the images.
+    """
+    rows, steps, _, tall, wide = images.shape
+    shown = tuple(range(rows)) if latents is None else tuple(latents)
+    if len(values) != steps or len(shown) != rows:
+        raise ValueError(
+            f"images of {rows} latents at {steps} values need as many names, not {len(shown)} "
+            f"latents and {len(values)} values; pass the ones that were decoded"
+        )
+    figure, axes = style.new_axes(width, 0.45 + (width - 0.5) / steps * rows * tall / wide)
+    show_tiles(axes, images)
+    ticks = range(0, steps, 2 if steps > 9 else 1)
+    axes.set_xticks(ticks, [style.format_number(float(values[step])) for step in ticks])
+    axes.tick_params(length=0)
+    axes.set_xlabel("value of the latent; the others stay as encoded")
+    mark_rows(axes, shown, subspaces)
+    style.mark_subspaces(figure, shown, subspaces)
+    return figure
+
+
+def mark_rows(axes: Axes, latents: Sequence[int], subspaces: Sequence[slice]) -> None:
+    """Names the rows of a grid of tiles after their latents, coloured by subspace."""
+    axes.set_yticks(range(len(latents)), [style.latent_name(latent) for latent in latents])
+    labels = axes.get_yticklabels()
+    for row, (latent, label) in enumerate(zip(latents, labels, strict=True)):
+        shade = style.latent_colour(latent, subspaces)
+        label.set(fontsize=10, color=shade)
+        if style.subspace_of(latent, subspaces) is not None:
+            axes.plot([-0.56] * 2, [row - 0.45, row + 0.45], color=shade, lw=2.5, clip_on=False)
+    axes.tick_params(axis="y", pad=7)
+
+
+@style.applied
+def reconstructions(
+    originals: Float[Tensor, "n channels height width"],
+    decoded: Float[Tensor, "n channels height width"],
+    columns: int = 10,
+    width: float = style.PAGE,
+) -> Figure:
+    """Rows of images, each above its reconstruction.
+
+    Args:
+        originals: Images in [0, 1].
+        decoded: The decoder's mean images for them.
+        columns: Images in a row; a last row that would be incomplete is left out, unless it is
+            the only one.
+        width: Inches; the height follows from the images.
+    """
+    columns = min(columns, len(originals))
+    rows = len(originals) // columns
+    pairs = torch.stack([originals, decoded.to(originals)])[:, : rows * columns]
+    tiles = pairs.unflatten(1, (rows, columns)).transpose(0, 1).flatten(0, 1)
+    height = (width - 0.6) / columns * 2 * rows * tiles.shape[-2] / tiles.shape[-1]
+    figure, axes = style.new_axes(width, height + 0.15)
+    show_tiles(axes, tiles)
+    axes.set_yticks(range(2 * rows), ["image", "decoded"] * rows)
+    axes.tick_params(length=0)
+    return figure
