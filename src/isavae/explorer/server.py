@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,14 +16,21 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from isavae.explorer.api import Api
 from isavae.explorer.guard import LOOPBACK, Guard
 from isavae.explorer.sources import open_source
 
 
-def build_app(path: Path, token: str, host: str, port: int, data: str | None = None) -> ASGIApp:
+def build_app(
+    path: Path,
+    token: str,
+    host: str,
+    port: int,
+    data: str | None = None,
+    lifespan: Lifespan[Starlette] | None = None,
+) -> ASGIApp:
     """The whole application for a run directory, a model file or a study directory.
 
     Args:
@@ -32,12 +39,13 @@ def build_app(path: Path, token: str, host: str, port: int, data: str | None = N
         host: The address that the server is bound to.
         port: Its port.
         data: A data set instead of the one a model was trained on.
+        lifespan: What runs when the server starts and when it ends.
 
     Raises:
         ValueError: If there is nothing to show at that path.
     """
     routes = [*page_routes(), *Api(open_source(path, data)).routes()]
-    return Guard(Starlette(routes=routes), token, host, port)
+    return Guard(Starlette(routes=routes, lifespan=lifespan), token, host, port)
 
 
 def page_routes() -> list[Route]:
@@ -84,7 +92,6 @@ def serve(
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)
     with listener:
-        app = build_app(path, token, host, port, data)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{port}/?token={token}"
         if host not in LOOPBACK:
@@ -93,9 +100,16 @@ def serve(
                 "see the run and its images, and the connection is not encrypted",
                 file=sys.stderr,
             )
-        print(f"{path}: open {url}\n(ends with Ctrl-C)", flush=True)
-        if browser:
-            webbrowser.open(url)
+
+        # The address is printed by the running server, which already handles an interrupt.
+        @contextlib.asynccontextmanager
+        async def announce(_: Starlette) -> AsyncIterator[None]:
+            print(f"{path}: open {url}\n(ends with Ctrl-C)", flush=True)
+            if browser:
+                webbrowser.open(url)
+            yield
+
+        app = build_app(path, token, host, port, data, announce)
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
         )
