@@ -30,7 +30,8 @@ def dsprites_codes() -> Codes:
     factors = (factors - factors.mean(dim=0)) / factors.std(dim=0)
     mixing = torch.eye(5, 10) + 0.3 * torch.randn(5, 10, generator=generator)
     mean = factors @ mixing + 0.1 * torch.randn(len(grid), 10, generator=generator)
-    mean = torch.cat([mean / mean.std(dim=0), 0.01 * torch.randn(len(grid), 10)], dim=1)
+    pruned = 0.01 * torch.randn(len(grid), 10, generator=generator)
+    mean = torch.cat([mean / mean.std(dim=0), pruned], dim=1)
     log_std = torch.full_like(mean, math.log(0.1))
     log_std[:, 10:] = 0.0
     log_std += 0.2 * torch.randn(log_std.shape, generator=generator)
