@@ -72,7 +72,8 @@ METRICS: dict[str, Metric] = {
     "jemmig": Metric(
         jemmig, "information", "[0, 1]", "higher", ("factors",),
         "Do and Tran 2020, normalised",
-        "below one for any finite code, as it includes H(z|v) of 100 bins; compare at equal bins",
+        "below one for any finite code and above zero for a constant one, as it includes H(z|v) "
+        "of 100 bins; compare at equal bins",
     ),
     "dci_mig": Metric(
         dci_mig, "information", "[0, 1]", "higher", ("two factors", "log_std"),

@@ -43,6 +43,8 @@ class ScoreTable:
 
     def __getitem__(self, name: str) -> Score:
         """The score of a name in `METRICS`."""
+        if name in self.skipped:
+            raise KeyError(f"{name} was left out: {self.skipped[name]}")
         return {row.name: row.score for row in self.rows}[name]
 
     def __iter__(self) -> Iterator[ScoreRow]:
@@ -81,6 +83,7 @@ def evaluate(
         codes: Codes to score.
         metrics: Names in `METRICS`, families (`information`, `elbo`, `supervised`, `unsupervised`)
             or `all`. Scores that the codes do not allow are skipped, with the reason, unless named.
+            A score that turns out to be beyond the computation's limits is always skipped so.
         factors: Names; by default the grid's scored factors.
         prior: p(z), for the decomposition of the ELBO.
         subspaces: Latents of each subspace, for scores of subspaces.
@@ -117,9 +120,11 @@ def evaluate(
     for name in names:
         try:
             rows.append(_row(name, codes, given, repeats, on_progress))
-        except (NotApplicable, UnresolvedMixtureError) as reason:
+        except NotApplicable as reason:
             if name in named:
                 raise
+            skipped[name] = str(reason)
+        except UnresolvedMixtureError as reason:  # a limit that shows only in the computation
             skipped[name] = str(reason)
     return ScoreTable(tuple(rows), skipped)
 
