@@ -8,7 +8,7 @@ from isavae.metrics.decomposition import elbo_decomposition
 from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, jemmig, mig, robust_mig
-from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
+from isavae.metrics.interventions import beta_vae_metric, binned_irs, factor_vae_metric, irs
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import subspace_mig
 from isavae.metrics.supervised import dci, explicitness, sap
@@ -127,8 +127,13 @@ METRICS: dict[str, Metric] = {
     ),
     "irs": Metric(
         irs, "supervised", "[0, 1]", "higher", ("factors",),
-        "Suter et al. 2019, as Locatello et al. 2019: 0.99 quantile",
+        "Suter et al. 2019: 0.99 quantile, given single classes",
         "does not require that any factor be captured; assumes independent factors",
+    ),
+    "binned_irs": Metric(
+        binned_irs, "supervised", "[0, 1]", "higher", ("factors",),
+        "Suter et al. 2019, as Locatello et al. 2019: 20 bins of class numbers",
+        "below one for perfect codes of factors with more than 20 classes",
     ),
     "few_label_accuracy": Metric(
         few_label_accuracy, "supervised", "[0, 1], chance 1/classes", "higher", ("factors",),
