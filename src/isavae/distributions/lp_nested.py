@@ -155,7 +155,7 @@ class LpNested(Distribution):
         )
         log_prob = (log_normaliser + shape).to(self._result_dtype(value))
         # A NaN leaf makes the result NaN, and there are fewer results to check.
-        if self._validate_args and bool(log_prob.isnan().any()):
+        if self._validate_args and not torch._is_all_true(log_prob == log_prob):
             check_not_nan(value)
         return log_prob
 

@@ -1,6 +1,6 @@
 """Scores that hold one factor and let the others vary: FactorVAE's, beta-VAE's and IRS."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -177,7 +177,10 @@ def _binned(column: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _robustness(
-    codes: Codes, groups: dict[str, np.ndarray], quantile: float, parameters: dict[str, object]
+    codes: Codes,
+    groups: Mapping[str, np.ndarray],
+    quantile: float,
+    parameters: Mapping[str, object],
 ) -> Score:
     """IRS of the rows that share a group of each factor; group -1 is left out."""
     mean = codes.mean.double().numpy()
