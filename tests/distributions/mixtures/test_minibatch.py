@@ -197,3 +197,11 @@ def test_float32_posteriors_of_a_thousandth_of_their_spread_keep_their_precision
     torch.testing.assert_close(found[:, 0].double(), joint, rtol=0, atol=1e-5)
     found = log_marginals(z, mean, std, weights, exact=exact)
     torch.testing.assert_close(found.double(), marginals, rtol=0, atol=1e-5 if exact else 1e-3)
+
+
+@pytest.mark.parametrize(("name", "least"), [("stratified", 2), ("stratified_published", 3)])
+def test_stratified_weights_need_other_samples(name, least):
+    make = getattr(MinibatchWeights, name)
+    assert make(least, 10).log_rows(0, least).isfinite().all()
+    with pytest.raises(ValueError, match=f"batch of {least} or more"):
+        make(least - 1, 10)
