@@ -137,3 +137,11 @@ def test_bad_input_gets_a_sentence(what):
     assert ": " in told
     assert told.endswith((".", "…"))
     assert len(told) < 400
+
+
+def test_a_scale_beyond_single_precision_says_what_to_do():
+    with pytest.raises(ValueError, match="float64"):
+        LpNested.standardised("100[1*4, 1*4]")
+    exponents = torch.tensor([100.0, 1.0, 1.0], dtype=torch.float64)
+    wide = LpNested.standardised("100[1*4, 1*4]", exponents=exponents)
+    assert torch.allclose(wide.variance, torch.ones(8, dtype=torch.float64))

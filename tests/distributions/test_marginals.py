@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from scipy import stats
+from scipy import integrate, stats
 from torch.distributions import Gamma, LogNormal, Weibull
 
 from isavae.distributions import (
@@ -143,3 +143,25 @@ def test_subspaces_are_independent_under_eq_11_only():
     assert off_diagonal.abs().max() < 5 / samples**0.5
     spread = LogNormal(0 * DOUBLE, 1.5 * DOUBLE)
     assert subspace_dependence(LpNested(tree, radial=spread)).min() > 0.3
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 1.0, 2.0, 7.0])
+def test_leaves_near_zero_have_the_cusp_of_their_parents_exponent(p):
+    """Below a millionth of a std a density of exponent 0.3 still rises by a tenth."""
+    distribution = LpNested(f"{p}*2", exponents=torch.tensor([p], dtype=torch.float64))
+    std = float(distribution.variance[0].sqrt())
+    x = std * torch.tensor([0, 1e-12, 1e-9, 1e-7, 4e-7, 9e-7, 1.1e-6, 1e-5], dtype=torch.float64)
+    expected = torch.from_numpy(stats.gennorm(p).pdf(x.numpy()))
+    torch.testing.assert_close(leaf_density(distribution, 0, x), expected, rtol=1e-5, atol=0)
+
+
+def test_leaves_under_an_inverse_gamma_radius():
+    """Its density near 0 overflows in torch; the leaf's comes from a quadrature over the radius."""
+    radius = torch.distributions.InverseGamma(*torch.tensor([3.0, 2.0], dtype=torch.float64))
+    found = leaf_density(LpNested("2*3", radial=radius), 0, torch.tensor([0.0, 0.1, 1.0, 4.0]))
+    for x, density in zip((0.0, 0.1, 1.0, 4.0), found.tolist(), strict=True):
+        # A leaf of a ball in three dimensions is uniform on (-v, v).
+        expected, _ = integrate.quad(
+            lambda v: stats.invgamma(3, scale=2).pdf(v) / (2 * v), x, math.inf, limit=200
+        )
+        assert density == pytest.approx(expected, rel=1e-6)

@@ -86,6 +86,16 @@ def test_images_told_apart_give_log_n_nats():
     assert found.terms["total_correlation"] == pytest.approx(0.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("std", [1e-7, 1e-9])
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_posteriors_ten_million_times_narrower_than_their_means_give_log_n_nats(shift, std):
+    """The squares of centred means are up to 1e19 variances, and cancel."""
+    mean = shift + torch.randn(4096, 3, generator=torch.Generator().manual_seed(0)).double()
+    codes = Codes(mean, torch.full_like(mean, math.log(std)))
+    found = elbo_decomposition(codes, Normal(torch.zeros(3).double(), 1.0), samples=64)
+    assert found.terms["index_code_information"] == pytest.approx(math.log(4096), abs=1e-6)
+
+
 def test_correlation_within_a_subspace_is_none_between_subspaces():
     columns = hand_made.factor_columns((4, 4))
     codes = hand_made.codes(torch.cat([columns, columns], dim=1), sizes=(4, 4))

@@ -62,6 +62,7 @@ ANSWERS = {
     # The majority's vote of two latents that mix a and b, of one latent, of latents of noise.
     "factor_vae_metric": (1, (0.6, 0.7), 1, (0.3, 0.36), 1, (0.31, 0.4)),
     "irs": (1, (0.5, 0.9), 1, (0.5, 0.9), 1, (0.2, 0.5)),
+    "binned_irs": (1, (0.5, 0.9), 1, (0.5, 0.9), 1, (0.2, 0.5)),
     "few_label_accuracy": ((0.95, 1), (0.95, 1), (0.95, 1), (0.4, 0.7), 1, (0.05, 0.1)),
     "active_units": (3, 3, 6, 1, 3, 4),
     "gaussian_total_correlation": (0, (0.01, 0.1), math.inf, 0, 0, (0, 0.01)),

@@ -13,6 +13,7 @@ from isavae.data import FactorGrid
 from isavae.metrics import (
     Codes,
     beta_vae_metric,
+    binned_irs,
     completeness,
     dci,
     disentanglement,
@@ -245,11 +246,28 @@ def irs_as_published(labels, mean, quantile):
     return np.average(scores, weights=largest)
 
 
-def test_irs_is_that_of_disentanglement_lib():
+def test_irs_is_that_of_disentanglement_lib_given_classes():
     codes = hand_made.overlapping()
     expected = irs_as_published(codes.grid.labels_array(), codes.mean.numpy(), 0.99)
     assert irs(codes).value == pytest.approx(expected)
     assert irs(hand_made.perfect()).value == pytest.approx(1.0)
+
+
+def test_binned_irs_is_that_of_disentanglement_lib_given_bins_of_class_numbers():
+    codes = hand_made.codes(hand_made.factor_columns((33, 7)), sizes=(33, 7))
+    labels = codes.grid.labels_array()
+    binned = [np.digitize(column, np.histogram(column, 20)[1][:-1]) for column in labels.T]
+    expected = irs_as_published(np.stack(binned, axis=1), codes.mean.numpy(), 0.99)
+    assert expected < 0.99 < irs(codes).value
+    assert binned_irs(codes).value == pytest.approx(expected)
+    partial = labels.copy()
+    partial[::3, 0] = -1
+    known = np.flatnonzero(partial[:, 0] >= 0)
+    grid = FactorGrid(("a", "b"), (33, 7), labels=partial)
+    some = codes.take(torch.from_numpy(known))
+    found = binned_irs(Codes(codes.mean, None, grid), ["a"]).value
+    of_known = irs_as_published(np.stack(binned, 1)[known][:, :1], some.mean.numpy(), 0.99)
+    assert found == pytest.approx(of_known, abs=0.02)
 
 
 def modularity_as_published(mutual):

@@ -152,3 +152,50 @@ def test_only_what_the_codes_do_not_allow_is_skipped(monkeypatch):
     assert "irs" in evaluate(unlabelled, "supervised").skipped
     with pytest.raises(NotApplicable, match="irs needs labels"):
         evaluate(unlabelled, "irs")
+
+
+def test_functions_of_ones_own_are_scores_beside_the_others():
+    codes = hand_made.perfect()
+
+    def spread(codes):
+        return codes.mean.std()
+
+    def seeded(codes, seed, factors):
+        return Score(float(seed), terms={"factors": float(len(factors))})
+
+    table = evaluate(codes, ["active_units", spread, seeded], factors=["a", "b"], seed=3, repeats=2)
+    assert [row.name for row in table] == ["active_units", "spread", "seeded"]
+    assert table["spread"].value == pytest.approx(float(codes.mean.std()))
+    assert table["seeded"].value == 3.5
+    assert table["seeded"].terms == {"factors": 2}
+    assert json.loads(json.dumps(table.to_dict()))["spread"]["source"].endswith("test_table.spread")
+    assert evaluate(codes, spread)["spread"].value == table["spread"].value
+    with pytest.raises(ValueError, match="'spread' is taken"):
+        evaluate(codes, [spread, spread])
+
+    def failing(codes):
+        raise ValueError("a fault of the function")
+
+    with pytest.raises(ValueError, match="a fault of the function"):
+        evaluate(codes, [failing])
+
+
+def test_the_table_as_frames_and_as_html(whole):
+    _, table = whole
+    for frame in (table.to_pandas(), table.to_polars()):
+        assert list(frame["score"]) == [row.name for row in table]
+        assert list(frame["value"]) == [row.score.value for row in table]
+        assert frame["standard_error"][list(frame["score"]).index("sap")] > 0
+    assert table.to_polars()["standard_error"].null_count() > 0
+    page = table._repr_html_()
+    assert page.count("<tr>") == len(table) + 1
+    assert "<td>mig</td>" in page
+    assert "H(z|v)" in page
+
+
+def test_html_is_escaped():
+    def score(codes):
+        return 1.0
+
+    score.__name__ = "<b>"
+    assert "<td>&lt;b&gt;</td>" in evaluate(hand_made.perfect(), [score])._repr_html_()

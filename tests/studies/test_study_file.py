@@ -76,6 +76,12 @@ def test_shipped_studies_are_valid(name):
     assert len({run.id for run in study.runs}) == len(study.runs) > 0
 
 
+def test_the_cars_are_studied_with_learned_exponents_as_figure_6_shows():
+    learned = [run for run in Study.from_file("cars3d").runs if run.config.learn_exponents]
+    assert {run.config.objective.beta for run in learned} == {1, 2, 3, 4}
+    assert len(learned) == 4 * 35
+
+
 MISTAKES = {
     "runz: []": "line 2: 'runz' is not a name that a study has; did you mean 'runs'?",
     "runs:\n- modle: vae": "line 3: 'modle' is not a name that a run has; did you mean 'model'?",

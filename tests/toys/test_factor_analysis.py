@@ -159,3 +159,12 @@ def test_magnitudes_matter_for_the_bias():
 def test_bad_input_gets_a_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_fluctuation_grows_with_beta_and_shrinks_in_the_form_of_replicated_data():
+    """Experiment 3: the values in nats are those of an independent computation."""
+    energies = torch.stack([ROTATED.free_energy(PLANE_MOMENT, beta) for beta in (1.0, 1.5, 2.0)])
+    amplitudes = energies.amax(1) - energies.amin(1)
+    assert amplitudes.tolist() == pytest.approx([0.446, 0.592, 0.706], abs=1e-3)
+    replicated = amplitudes / torch.tensor([1.0, 1.5, 2.0])
+    assert replicated.tolist() == pytest.approx([0.446, 0.395, 0.353], abs=1e-3)

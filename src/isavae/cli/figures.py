@@ -89,7 +89,7 @@ def figure(
 
 
 def fa(out: Path = Path("figures"), format: Format = "png") -> None:
-    """Draw the factor analysis panels of Appendix B.2: the bias of the free energy, exactly.
+    """Draw the factor analysis panels of Appendix B.3 to B.5: the bias of the free energy, exactly.
 
     Args:
         out: The folder to write to.

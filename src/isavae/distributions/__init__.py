@@ -5,6 +5,11 @@ from isavae.distributions.diagnostics import (
     rotational_asymmetry,
     subspace_dependence,
 )
+from isavae.distributions.divergences import (
+    generalized_normal_divergence,
+    lp_nested_divergence,
+    normal_divergence,
+)
 from isavae.distributions.fit import (
     Comparison,
     Fit,
@@ -20,6 +25,7 @@ from isavae.distributions.mixtures import (
     QuadraticNormals,
     UnresolvedMixtureError,
     conditional_entropies,
+    least_stds,
     log_densities,
     log_marginals,
     log_mixture,
@@ -39,12 +45,16 @@ __all__ = [
     "compare_trees",
     "conditional_entropies",
     "fit_lp_nested",
+    "generalized_normal_divergence",
     "leaf_density",
+    "least_stds",
     "likelihood_ratio_p_value",
     "log_densities",
     "log_marginals",
     "log_mixture",
+    "lp_nested_divergence",
     "marginal_entropies",
+    "normal_divergence",
     "rotation_curve",
     "rotational_asymmetry",
     "subspace_dependence",

@@ -103,6 +103,9 @@ class LpNested(Distribution):
     ) -> "LpNested":
         """The distribution of Eq. 11 whose scale makes the mean variance of the leaves 1.
 
+        Raises:
+            ValueError: If that scale, a power of p0 / 2, is beyond the precision of the exponents.
+
         Examples:
             >>> LpNested.standardised("2*3").scale
             tensor(2.)
@@ -110,6 +113,11 @@ class LpNested(Distribution):
         unit = cls(tree, exponents=exponents, validate_args=validate_args)
         # Variances grow with s^(2/p0).
         scale = unit.variance.mean(-1) ** (-unit.exponents[..., 0] / 2)
+        if not torch._is_all_true(scale.isfinite() & (scale > 0)):
+            raise ValueError(
+                f"The scale of unit variance of {unit.tree} must be within the range of "
+                f"{scale.dtype}, and is not: pass exponents= in float64, or lower the root's."
+            )
         return cls(unit.tree, scale, exponents, validate_args=validate_args)
 
     @property
@@ -155,7 +163,7 @@ class LpNested(Distribution):
         )
         log_prob = (log_normaliser + shape).to(self._result_dtype(value))
         # A NaN leaf makes the result NaN, and there are fewer results to check.
-        if self._validate_args and bool(log_prob.isnan().any()):
+        if self._validate_args and not torch._is_all_true(log_prob == log_prob):
             check_not_nan(value)
         return log_prob
 

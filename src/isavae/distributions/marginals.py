@@ -15,7 +15,7 @@ from isavae.distributions.tree import LEAF, LpTree
 
 _CHUNK = 256  # points at a time: bounds the memory of the Fourier sum
 _STEP = 0.08  # log|z| / unit lives on (-40, 20) to 16 digits, and 2π / 0.08 = 78 covers that
-_NEAREST = 1e-6  # below, in units, 1/y amplifies the rounding of the sum
+_NEAREST = 1e-6  # below, in units, 1/y amplifies the rounding of the sum: a series at 0 is better
 
 
 def leaf_density(
@@ -75,9 +75,13 @@ def leaf_density(
     densities = []
     for k, unit in enumerate(units):
         density = _fourier_sum(t, weights[:, k], points.clamp_min(_NEAREST * unit))
-        # Near 0 the density is constant.
-        level = (points < _NEAREST * unit) & (radius.tail[k] > 1)
-        densities.append(torch.where(level, at_zero[k], density))
+        if radius.tail[k] > 1:
+            near = points < _NEAREST * unit
+            p = exponents[k, path[-1][0]]
+            nodes = _NEAREST * unit * torch.arange(1.0, 4.0, dtype=t.dtype) ** (1 / p)
+            known = torch.cat([at_zero[k, None], _fourier_sum(t, weights[:, k], nodes)])
+            density = torch.where(near, _cubic((points / nodes[0]) ** p, known), density)
+        densities.append(density)
     return torch.stack(densities).reshape(*distribution.batch_shape, -1)
 
 
@@ -88,6 +92,16 @@ def _fourier_sum(t: Tensor, weights: Tensor, y: Tensor) -> Tensor:
         for part in y.split(_CHUNK)
     ]
     return (torch.cat(sums) / (2 * y)).clamp_min(0)
+
+
+def _cubic(x: Tensor, values: Tensor) -> Tensor:
+    """The cubic with the given values at 0, 1, 2 and 3.
+
+    Near 0 a leaf's density is a series in powers of |z_j|^p, p the exponent of the leaf's parent.
+    """
+    a, b, c = 1 - x, 2 - x, 3 - x
+    basis = (a * b * c / 6, x * b * c / 2, -x * a * c / 2, x * a * b / 6)
+    return sum(weight * value for weight, value in zip(basis, values, strict=True))  # pyrefly: ignore
 
 
 @final
@@ -132,8 +146,9 @@ def _radius_of(distribution: LpNested) -> _Radius:
     ends = torch.tensor([0.9, 0.5], dtype=dtype, device=radial.mean.device)
     low, high = torch.finfo(dtype).tiny ** ends
     slope = radial.log_prob(high) - radial.log_prob(low)
-    # A density that is 0 there, as a log-normal's, rises faster than any power.
-    tail = 1 + (slope / (high / low).log()).nan_to_num(nan=math.inf)
+    # A density that is 0 there, as a log-normal's, rises faster than any power; that of torch's
+    # inverse Gamma overflows.
+    tail = torch.where(slope.isfinite(), 1 + slope / (high / low).log(), math.inf)
     tail = _plain(tail).flatten()
     width = log_width(radial).cpu().flatten()
     negligible = 1e-13 if dtype == torch.float64 else 1e-6

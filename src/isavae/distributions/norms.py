@@ -34,7 +34,8 @@ def _log_norm(z: Tensor, exponents: Tensor, index: TreeIndex) -> Tensor:
     # Moving the axis before widening the type is eight times faster than after it.
     leaves = nodes_first(z, axes).contiguous().to(torch.promote_types(z.dtype, torch.float32))
     exponents = nodes_first(exponents, axes)
-    if torch.compiler.is_compiling():  # the compiler fuses plain operations by itself
+    # The compiler fuses plain operations by itself, and `torch.func` transforms them to any order.
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return _Sweep(leaves, exponents, index).log_norm
     wanted = leaves.requires_grad, exponents.requires_grad
     return _LogNorm.apply(leaves, exponents, index, wanted)[0]
@@ -103,8 +104,6 @@ class _LogNorm(Function):
     of z for the gradient, this keeps one.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(
         leaves: Tensor, exponents: Tensor, index: TreeIndex, wanted: tuple[bool, bool]
@@ -118,6 +117,7 @@ class _LogNorm(Function):
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)  # no zeros for the slopes, which have no gradient
         ctx.save_for_backward(leaves, exponents, *output[1:])
+        ctx.save_for_forward(leaves, exponents)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *_: None) -> Any:  # pyrefly: ignore
@@ -134,6 +134,14 @@ class _LogNorm(Function):
             for x, slope, n in zip((leaves, exponents), slopes, needed, strict=True)
         )
         return for_leaves, for_exponents, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:  # pyrefly: ignore
+        leaves, exponents = ctx.saved_tensors
+        slopes = _Sweep(leaves, exponents, ctx.index).slopes((True, True))
+        pairs = zip(slopes, tangents[:2], strict=True)
+        along = [(slope * tangent).sum(0) for slope, tangent in pairs if tangent is not None]
+        return sum(along), None, None
 
 
 def _children(arrays: Sequence[Tensor], level: Level) -> Tensor:

@@ -56,8 +56,9 @@ def _batch_shape(exponents: Tensor, scale: Tensor, radial: Distribution | None) 
 
 
 def _check_positive(name: str, x: Tensor) -> None:
-    wrong = x.detach()[~((x > 0) & (x < math.inf))]
-    if len(wrong):
+    right = (x > 0) & (x < math.inf)
+    if not torch._is_all_true(right):
+        wrong = x.detach()[~right]
         raise ValueError(
             f"The {name} must be positive and finite, not {float(wrong[0])}, which is one of "
             f"{len(wrong)} such entries out of {x.numel()}: put what is learned behind a "
@@ -76,7 +77,7 @@ def check_width(z: Tensor, tree: LpTree) -> None:
 
 def check_not_nan(z: Tensor) -> None:
     """Raise a ValueError if a leaf is NaN."""
-    if bool(z.isnan().any()):
+    if not torch._is_all_true(z == z):
         raise ValueError(
             "Every leaf must be a real number, the support of LpNested, not NaN as in "
             f"{int(z.isnan().sum())} of {z.numel()} entries: look where the encoder or the data "

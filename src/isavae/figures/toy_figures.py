@@ -61,15 +61,21 @@ def rotation_bias(
     angles: Float[Tensor, "angles"],
     evidence: Float[Tensor, "angles"],
     energies: Mapping[float, Float[Tensor, "angles"]],
+    replicated: bool = False,
 ) -> Figure:
-    """Experiments 1 and 3 of B.2: likelihood and free energy while the weights are rotated.
+    """Experiments 1 and 3 (B.3, B.5): likelihood and free energy while the weights are rotated.
+
+    With β its amplitude grows in reconstruction - β KL. It shrinks, as the paper says, in
+    reconstruction / β - KL, the free energy of data replicated 1/β times.
 
     Args:
         angles: Rotation angles in radians.
         evidence: Average log p(x) in nats.
         energies: For each β the mean-field free energy per datum in nats.
+        replicated: Whether the energies are divided by β, as the label then says.
     """
-    figure, axes = _against_likelihood(angles, evidence, energies)
+    symbol = r"$\mathcal{F}/\beta$" if replicated else r"$\mathcal{F}$"
+    figure, axes = _against_likelihood(angles, evidence, energies, symbol)
     quarters = torch.arange(math.floor(2 * float(angles.max()) / math.pi) + 1)
     names = ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"]
     axes.set_xticks([float(q) * math.pi / 2 for q in quarters[:5]], names[: len(quarters)])
@@ -83,7 +89,7 @@ def pruning_bias(
     evidence: Float[Tensor, "alphas"],
     energies: Mapping[float, Float[Tensor, "alphas"]],
 ) -> Figure:
-    """Experiment 2 of B.2: two latents share a direction; the free energy would rather have one.
+    """Experiment 2 (B.4): two latents share a direction; the free energy would rather have one.
 
     Args:
         alpha: Share α of the first latent, α² + b² = 1.
@@ -96,13 +102,16 @@ def pruning_bias(
 
 
 def _against_likelihood(
-    place: Tensor, evidence: Tensor, energies: Mapping[float, Tensor]
+    place: Tensor,
+    evidence: Tensor,
+    energies: Mapping[float, Tensor],
+    symbol: str = r"$\mathcal{F}$",
 ) -> tuple[Figure, Axes]:
     """The log-likelihood and the free energies along an axis that is not named yet."""
     figure, axes = style.new_axes(style.COLUMN, 2.3)
     axes.plot(place, evidence, color=style.INK, ls="--", label="log-likelihood")
     for position, (beta, energy) in enumerate(energies.items()):
-        label = rf"$\mathcal{{F}}$, $\beta={beta:g}$"
+        label = rf"{symbol}, $\beta={beta:g}$"
         axes.plot(place, energy, color=style.colour(position), label=label)
     axes.set_ylabel("nats per datum")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)

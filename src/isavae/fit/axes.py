@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
-import torch
 
 from isavae.metrics import MIN_INFORMATION, Codes, latent_information, spearman
 
-# The largest ratio of spread to std; the entropies take twice that.
-FINEST = 2**18
 STABLE, PARTLY = 0.8, 0.6
 Verdict = Literal["stable", "partly stable", "not stable"]
 
@@ -44,19 +41,6 @@ class Axis:
         if shown >= STABLE:
             return "stable"
         return "partly stable" if shown >= PARTLY else "not stable"
-
-
-def with_minimum_std(codes: Codes) -> Codes:
-    """The codes with no std below 4e-6 of its latent's spread, as exact entropies need.
-
-    An image unlike all others can be coded a million times finer than they are. The minimum adds
-    noise to the channel, so that its information can only decrease.
-    """
-    assert codes.log_std is not None  # codes of a VAE
-    std = codes.log_std.double().exp()
-    spread = codes.mean.double().amax(0) - codes.mean.double().amin(0) + 14 * std.amax(0)
-    log_std = torch.maximum(std, spread / FINEST).log().to(codes.mean.dtype)
-    return Codes(codes.mean, log_std, codes.grid)
 
 
 def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -> list[Axis]:

@@ -9,7 +9,6 @@ from typing import final
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
-from isavae.fit.axes import with_minimum_std
 from isavae.metrics import Codes, informative, udr_ranking
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
@@ -67,7 +66,7 @@ def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]
 
 def _candidate(path: Path, data: ImageDataset) -> Candidate:
     run = Run.open(path)
-    codes = with_minimum_std(encode_all(run.load_model(), data))
+    codes = encode_all(run.load_model(), data)
     scores = run.scores() or {}
     return Candidate(
         run,

@@ -6,7 +6,7 @@ from isavae.metrics.decomposition import elbo_decomposition
 from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
-from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
+from isavae.metrics.interventions import beta_vae_metric, binned_irs, factor_vae_metric, irs
 from isavae.metrics.mutual_information import (
     MIN_INFORMATION,
     Information,
@@ -47,6 +47,7 @@ __all__ = [
     "agreement",
     "beta_vae_metric",
     "binned_information",
+    "binned_irs",
     "binned_mig",
     "completeness",
     "dci",

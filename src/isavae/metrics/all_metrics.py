@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from isavae.metrics.decomposition import elbo_decomposition
 from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, jemmig, mig, robust_mig
-from isavae.metrics.interventions import beta_vae_metric, factor_vae_metric, irs
-from isavae.metrics.score import Score
+from isavae.metrics.interventions import beta_vae_metric, binned_irs, factor_vae_metric, irs
 from isavae.metrics.subspaces import subspace_mig
 from isavae.metrics.supervised import dci, explicitness, sap
 from isavae.metrics.unsupervised import (
@@ -30,8 +29,9 @@ class Metric:
     """Definition of a score.
 
     Args:
-        function: Function of codes that computes the score.
-        family: `information`, `elbo`, `supervised` or `unsupervised`.
+        function: Function of codes that computes the score: a `Score`, or a number of any kind.
+        family: `information`, `elbo`, `supervised`, `unsupervised`, or `own` of a function that was
+            passed to `evaluate`.
         range: Range of its values, with their unit.
         better: Whether higher or lower values are better.
         needs: Required inputs besides the means.
@@ -39,8 +39,8 @@ class Metric:
         caveat: What the score does not measure.
     """
 
-    function: Callable[..., Score]
-    family: Literal["information", "elbo", "supervised", "unsupervised"]
+    function: Callable[..., Any]
+    family: Literal["information", "elbo", "supervised", "unsupervised", "own"]
     range: str
     better: Literal["higher", "lower", "neither"]
     needs: tuple[Need, ...]
@@ -72,7 +72,8 @@ METRICS: dict[str, Metric] = {
     "jemmig": Metric(
         jemmig, "information", "[0, 1]", "higher", ("factors",),
         "Do and Tran 2020, normalised",
-        "below one for any finite code, as it includes H(z|v) of 100 bins; compare at equal bins",
+        "below one for any finite code and above zero for a constant one, as it includes H(z|v) "
+        "of 100 bins; compare at equal bins",
     ),
     "dci_mig": Metric(
         dci_mig, "information", "[0, 1]", "higher", ("two factors", "log_std"),
@@ -126,8 +127,13 @@ METRICS: dict[str, Metric] = {
     ),
     "irs": Metric(
         irs, "supervised", "[0, 1]", "higher", ("factors",),
-        "Suter et al. 2019, as Locatello et al. 2019: 0.99 quantile",
+        "Suter et al. 2019: 0.99 quantile, given single classes",
         "does not require that any factor be captured; assumes independent factors",
+    ),
+    "binned_irs": Metric(
+        binned_irs, "supervised", "[0, 1]", "higher", ("factors",),
+        "Suter et al. 2019, as Locatello et al. 2019: 20 bins of class numbers",
+        "below one for perfect codes of factors with more than 20 classes",
     ),
     "few_label_accuracy": Metric(
         few_label_accuracy, "supervised", "[0, 1], chance 1/classes", "higher", ("factors",),

@@ -10,7 +10,11 @@ from torch.distributions import Distribution, Independent, Normal
 
 from isavae.distributions import log_mixture
 from isavae.metrics.codes import Codes
-from isavae.metrics.mutual_information import latent_information
+from isavae.metrics.mutual_information import (
+    latent_information,
+    named_stds,
+    resolved_posteriors,
+)
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import (
     Subspace,
@@ -89,7 +93,13 @@ def elbo_decomposition(
         terms=terms,
         standard_error=kl_error,
         term_errors=errors,
-        parameters={"prior": str(prior), "subspaces": chosen, "samples": samples, "seed": seed},
+        parameters={
+            "prior": str(prior),
+            "subspaces": chosen,
+            "samples": samples,
+            "seed": seed,
+            **named_stds(resolved_posteriors(codes)[2]),
+        },
     )
 
 

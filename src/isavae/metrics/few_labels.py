@@ -6,7 +6,7 @@ import numpy as np
 
 from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.predictors import correct, histogram_boosting, logistic_regression
-from isavae.metrics.samples import Split, split
+from isavae.metrics.samples import split
 from isavae.metrics.score import Score
 
 
@@ -53,7 +53,9 @@ def few_label_accuracy(
     def learned(name: str, seed: int) -> list[float]:
         parts = split(codes, codes.factor(name), most, rest, seed)
         few = (parts.first(count).standardised for count in labels)
-        return [_accuracy(makers[predictor](seed, len(part.train_x)), part) for part in few]
+        return [
+            float(correct(makers[predictor](seed, len(part.train_x)), part).mean()) for part in few
+        ]
 
     accuracy = np.array([[learned(name, seed + r) for name in names] for r in range(repeats)])
     means = dict(zip(labels, accuracy.mean(axis=1).T, strict=True))  # one a repeat
@@ -75,9 +77,3 @@ def few_label_accuracy(
             "seed": seed,
         },
     )
-
-
-def _accuracy(model, parts: Split) -> float:
-    if len(np.unique(parts.train_y)) == 1:  # too few labels to have seen a second class
-        return float(np.mean(parts.test_y == parts.train_y[0]))
-    return float(correct(model, parts).mean())

@@ -47,7 +47,7 @@ def med(codes: Codes, factors: Sequence[str] | None = None, bins: int = 20, top:
             codes); 0 keeps all.
     """
     information = binned_information(codes, factors, bins)
-    importance = information.normalized.clamp_min(0)  # rounding
+    importance = information.normalized
     if 0 < top < codes.latents:
         kept = importance.topk(top, dim=0).indices.unique()
         importance = importance[kept]
@@ -72,7 +72,7 @@ def modularity(codes: Codes, factors: Sequence[str] | None = None, bins: int = 2
         bins: Number of bins for each latent.
     """
     information = binned_information(codes, factors, bins)
-    squares = information.mutual.clamp_min(0).square()
+    squares = information.mutual.square()
     largest, others = squares.max(dim=1).values, max(1, squares.shape[1] - 1)
     deviation = (squares.sum(dim=1) - largest) / (torch.where(largest > 0, largest, 1.0) * others)
     per_latent = torch.where(largest > 0, 1 - deviation, 0.0)
@@ -101,6 +101,6 @@ def mig_sup(codes: Codes, factors: Sequence[str] | None = None) -> Score:
     top = shares[shares.max(dim=1).values > 0.01].topk(2, dim=1).values
     return Score(
         value=float((top[:, 0] - top[:, 1]).mean()) if len(top) else 0.0,
-        parameters={"factors": information.factors, "information": "exact", "minimum": 0.01},
+        parameters={"factors": information.factors, **information.exactness, "minimum": 0.01},
         information=information,
     )

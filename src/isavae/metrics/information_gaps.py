@@ -42,7 +42,7 @@ def mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
         1.0000
     """
     information = exact_information(codes, factors)
-    return score_of_factors(gaps(information), information, {"information": "exact"})
+    return score_of_factors(gaps(information), information, information.exactness)
 
 
 def binned_mig(codes: Codes, factors: Sequence[str] | None = None, bins: int = 20) -> Score:
@@ -86,9 +86,10 @@ def jemmig(
         limit: The bins divide [-limit, limit]; the outer ones are open.
     """
     information = quantised_information(codes, factors, bins, limit)
-    top, best = _top_two(information.mutual)
+    top = _top_two(information.mutual)
     assert information.conditional_entropies is not None
-    conditional = information.conditional_entropies.gather(0, best[:1])[0]
+    best = information.mutual.argmax(dim=0, keepdim=True)
+    conditional = information.conditional_entropies.gather(0, best)[0]
     raw = information.factor_entropies + conditional - (top[0] - top[1])
     largest = information.factor_entropies + math.log(bins)
     values = 1 - raw / largest
@@ -106,28 +107,29 @@ def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
         factors: Names; by default the grid's scored factors.
     """
     information = exact_information(codes, factors)
-    top, best = _top_two(information.mutual.T)
-    gaps = torch.zeros_like(information.mutual).scatter_(1, best[:1].T, (top[0] - top[1])[:, None])
+    top = _top_two(information.mutual.T)
+    best = information.mutual.argmax(dim=1, keepdim=True)
+    gaps = torch.zeros_like(information.mutual).scatter_(1, best, (top[0] - top[1])[:, None])
     largest = gaps.max(dim=0).values
     return Score(
         value=float(largest.sum() / information.factor_entropies.sum()),
         per_factor=information.by_factor(largest / information.factor_entropies),
-        parameters={"factors": information.factors, "information": "exact"},
+        parameters={"factors": information.factors, **information.exactness},
         information=information,
     )
 
 
 def gaps(information: Information) -> Float[Tensor, "factors"]:
     """(I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k); a missing second row counts as zero."""
-    top, _ = _top_two(information.mutual)
+    top = _top_two(information.mutual)
     return (top[0] - top[1]) / information.factor_entropies
 
 
-def _top_two(values: Float[Tensor, "rows columns"]) -> tuple[Tensor, Tensor]:
-    """The two largest entries of every column and their rows; a zero row stands in for a second."""
+def _top_two(values: Float[Tensor, "rows columns"]) -> Float[Tensor, "2 columns"]:
+    """The two largest entries of every column; a zero stands in for a missing second."""
     if len(values) == 1:
         values = torch.nn.functional.pad(values, (0, 0, 0, 1))
-    return torch.topk(values, 2, dim=0)
+    return torch.topk(values, 2, dim=0).values
 
 
 def score_of_factors(

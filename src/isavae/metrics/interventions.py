@@ -1,6 +1,6 @@
 """Scores that hold one factor and let the others vary: FactorVAE's, beta-VAE's and IRS."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def beta_vae_metric(
 
 
 def irs(codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.99) -> Score:
-    """Interventional robustness score (Suter et al. 2019) over all images.
+    """Interventional robustness score (Suter et al. 2019) over all images, given single classes.
 
     1 - d_jk / D_j is largest for the factor k whose class determines latent j best: d_jk is the
     `quantile` of |z_j - E[z_j | v_k]| given v_k, averaged over the classes, D_j the largest
@@ -142,20 +142,60 @@ def irs(codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.
         quantile: 1 is the maximum, as in the paper; 0.99 is customary and more robust.
     """
     names = codes.factor_names(factors)
+    groups = {name: codes.factor(name).labels.numpy() for name in names}
+    return _robustness(codes, groups, quantile, {"factors": names, "quantile": quantile})
+
+
+def binned_irs(
+    codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.99, bins: int = 20
+) -> Score:
+    """The `irs` of disentanglement_lib, which holds bins of class numbers in place of classes.
+
+    A factor of more than `bins` classes moves within a bin, which its latent follows: a perfect
+    code scores below 1.
+
+    Args:
+        codes: Codes; only their means count.
+        factors: Names; by default the grid's scored factors.
+        quantile: As in `irs`.
+        bins: Equal bins between each factor's least and largest class number.
+    """
+    names = codes.factor_names(factors)
+    assert codes.grid is not None  # the codes have factors
+    groups = {name: _binned(codes.grid.column(name), bins) for name in names}
+    parameters = {"factors": names, "quantile": quantile, "bins": bins}
+    return _robustness(codes, groups, quantile, parameters)
+
+
+def _binned(column: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of every class number, renumbered over the bins that occur; -1 stays unknown."""
+    known = column >= 0
+    edges = np.histogram_bin_edges(column[known], bins)[:-1]
+    found = np.full(len(column), -1)
+    found[known] = np.unique(np.digitize(column[known], edges), return_inverse=True)[1]
+    return found
+
+
+def _robustness(
+    codes: Codes,
+    groups: Mapping[str, np.ndarray],
+    quantile: float,
+    parameters: Mapping[str, object],
+) -> Score:
+    """IRS of the rows that share a group of each factor; group -1 is left out."""
     mean = codes.mean.double().numpy()
     mean = mean[:, mean.var(axis=0) > 0]
     largest = np.abs(mean - mean.mean(axis=0)).max(axis=0)
-    robustness = np.empty((mean.shape[1], len(names)))
-    for k, name in enumerate(names):
-        labels = codes.factor(name).labels.numpy()
-        groups = [mean[labels == v] for v in range(labels.max() + 1)]
-        moved = [np.quantile(np.abs(g - g.mean(axis=0)), quantile, axis=0) for g in groups]
+    robustness = np.empty((mean.shape[1], len(groups)))
+    for k, labels in enumerate(groups.values()):
+        rows = [mean[labels == v] for v in range(labels.max() + 1)]
+        moved = [np.quantile(np.abs(r - r.mean(axis=0)), quantile, axis=0) for r in rows]
         robustness[:, k] = 1 - np.mean(moved, axis=0) / largest
     score = np.average(robustness.max(axis=1), weights=largest) if largest.sum() else 0.0
     return Score(
         value=float(score),
         terms={"active": float(len(largest))},
-        parameters={"factors": names, "quantile": quantile, "images": len(codes)},
+        parameters={**parameters, "images": len(codes)},
     )
 
 

@@ -1,22 +1,25 @@
 """Mutual information of latents: I(x; z_j) with the image, I(z_j; v_k) with factors (3 ways)."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isavae.distributions import conditional_entropies, marginal_entropies
+from isavae.distributions import conditional_entropies, least_stds, marginal_entropies
 from isavae.metrics.codes import Codes, Factor
 
 # Nats about the image below which a latent counts as unused: a normal latent then has a correlation
 # below 0.31 with its posterior mean and matches no latent of another seed, so it would dilute UDR.
 # The published UDR compares KL(q(z_j|x) || N(0, 1)), an upper bound of I(x; z_j), with 0.01.
 MIN_INFORMATION = 0.05
+# Nats below which an information from a table is the rounding of its entropies, sums of up to some
+# thousand terms: a constant latent would otherwise be informative, with 1e-16 nats.
+_ROUNDING = 1e-12
 ROWS_AT_ONCE = 1 << 9  # of bin probabilities: 512 rows x 20 latents x 100 bins float32 = 4 MB
 
 
@@ -31,6 +34,8 @@ class Information:
         factors: Names of the columns.
         conditional_entropies: H(z_j | v_k), where it was computed; differential for continuous z_j.
         standard_errors: Of `mutual`, where it was sampled.
+        least_stds: The least std of each latent whose narrowest posteriors were widened to it,
+            because no grid resolves them (`distributions.least_stds`).
     """
 
     mutual: Float[Tensor, "rows factors"]
@@ -38,21 +43,33 @@ class Information:
     factors: tuple[str, ...]
     conditional_entropies: Float[Tensor, "rows factors"] | None = None
     standard_errors: Float[Tensor, "rows factors"] | None = None
+    least_stds: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def normalized(self) -> Float[Tensor, "rows factors"]:
         """I(z_j; v_k) / H(v_k): the share of a factor's entropy that a row carries, in [0, 1]."""
         return self.mutual / self.factor_entropies
 
+    @property
+    def exactness(self) -> dict[str, object]:
+        """The parameters of a score of exact information: which latents were widened, if any."""
+        return {"information": "exact"} | named_stds(self.least_stds)
+
     def by_factor(self, values: Float[Tensor, "factors"]) -> dict[str, float]:
         """Values by factor name."""
         return dict(zip(self.factors, values.tolist(), strict=True))
 
 
+def named_stds(least: Mapping[int, float]) -> dict[str, object]:
+    """The note in a score's parameters that posteriors of some latents were widened; else empty."""
+    return {"least_stds": {f"latent_{j}": std for j, std in least.items()}} if least else {}
+
+
 def latent_information(codes: Codes) -> Float[Tensor, "latents"]:
     """I(x; z_j) = H(z_j) - H(z_j | x) of every latent, in nats, whatever the prior.
 
-    x is one of the N images of the codes, so the information is at most log N.
+    x is one of the N images of the codes, so the information is at most log N. Posteriors too
+    narrow for an exact entropy are widened to `distributions.least_stds`.
 
     Args:
         codes: Codes with posterior standard deviations.
@@ -64,7 +81,7 @@ def latent_information(codes: Codes) -> Float[Tensor, "latents"]:
         >>> latent_information(Codes(torch.tensor([[0.0, -9.0], [0.0, 9.0]]), torch.zeros(2, 2)))
         tensor([0.0000, 0.6931], dtype=torch.float64)
     """
-    mean, log_std = codes.posteriors()
+    mean, log_std, _ = resolved_posteriors(codes)
     given_image = log_std.double().mean(dim=0) + 0.5 * math.log(2 * math.pi * math.e)
     return (marginal_entropies(mean, log_std) - given_image).clamp_min(0)  # rounding
 
@@ -72,7 +89,8 @@ def latent_information(codes: Codes) -> Float[Tensor, "latents"]:
 def exact_information(codes: Codes, factors: Sequence[str] | None = None) -> Information:
     """I(z_j; v_k) = H(z_j) - E_v H(z_j | v) for z_j ~ 1/N sum_n q(z_j | x_n), without sampling.
 
-    Every entropy is that of a one-dimensional mixture of normals, to 1e-4 nats.
+    Every entropy is that of a one-dimensional mixture of normals, to 1e-4 nats. Posteriors too
+    narrow for that are widened; see `least_stds` of the result.
 
     Args:
         codes: Codes with posterior standard deviations.
@@ -81,7 +99,7 @@ def exact_information(codes: Codes, factors: Sequence[str] | None = None) -> Inf
     Raises:
         ValueError: If the codes are deterministic (their differential entropies are -inf).
     """
-    mean, log_std = codes.posteriors()
+    mean, log_std, least = resolved_posteriors(codes)
     columns = factor_columns(codes, factors)
     known = [column.labels.clamp(max=0) for column in columns]
     keys = [mask.numpy().tobytes() for mask in known]
@@ -91,7 +109,21 @@ def exact_information(codes: Codes, factors: Sequence[str] | None = None) -> Inf
     found = conditional_entropies(mean, log_std, partitions)
     entropies = {key: found[i][0] for i, key in enumerate(whole)}
     given = [c.weights @ h for c, h in zip(columns, found[len(whole) :], strict=True)]
-    return _information(columns, [entropies[key] for key in keys], given)
+    return _information(columns, [entropies[key] for key in keys], given, least)
+
+
+def resolved_posteriors(
+    codes: Codes,
+) -> tuple[Float[Tensor, "n latents"], Float[Tensor, "n latents"], dict[int, float]]:
+    """Means, log-stds that exact entropies resolve, and the least std of latents that needed one.
+
+    Raises:
+        NotApplicable: If the codes are deterministic.
+    """
+    mean, log_std = codes.posteriors()
+    least = least_stds(mean, log_std)
+    raised = {j: float(least[j]) for j in torch.nonzero(least)[:, 0].tolist()}
+    return mean, torch.maximum(log_std, least.log().to(log_std.dtype)), raised
 
 
 def binned_information(
@@ -172,18 +204,23 @@ def factor_columns(codes: Codes, factors: Sequence[str] | None) -> list[Factor]:
 
 
 def information_about(
-    columns: list[Factor], mutual: Float[Tensor, "rows factors"], **others: Tensor
+    columns: list[Factor], mutual: Float[Tensor, "rows factors"], **others: Any
 ) -> Information:
     """`Information` about some factors; `others` are its optional fields."""
     entropies = torch.tensor([column.entropy for column in columns], dtype=torch.float64)
     return Information(mutual, entropies, tuple(column.name for column in columns), **others)
 
 
-def _information(columns: list[Factor], before: list[Tensor], after: list[Tensor]) -> Information:
+def _information(
+    columns: list[Factor],
+    before: list[Tensor],
+    after: list[Tensor],
+    least: Mapping[int, float] | None = None,
+) -> Information:
     """From H(z_j) and H(z_j | v_k) for each factor."""
     given = torch.stack(after, dim=1)
     mutual = torch.stack(before, dim=1) - given
-    return information_about(columns, mutual, conditional_entropies=given)
+    return information_about(columns, mutual, conditional_entropies=given, least_stds=least or {})
 
 
 def _counts(
@@ -200,13 +237,18 @@ def _counts(
 def _table_entropies(
     tables: list[Float[Tensor, "latents bins _"]],
 ) -> tuple[list[Float[Tensor, "latents"]], list[Float[Tensor, "latents"]]]:
-    """H(bin) and H(bin | class) from (unnormalised) joint probabilities of bins and classes."""
+    """H(bin) and H(bin | class) from (unnormalised) joint probabilities of bins and classes.
+
+    They are equal where they differ by rounding only: independent bins have no information at all.
+    """
     before, after = [], []
     for table in tables:
         joint = table / table.sum(dim=(1, 2), keepdim=True)
         of_classes = torch.special.entr(joint.sum(dim=1)).sum(dim=1)
-        before.append(torch.special.entr(joint.sum(dim=2)).sum(dim=1))
-        after.append(torch.special.entr(joint).sum(dim=(1, 2)) - of_classes)
+        whole = torch.special.entr(joint.sum(dim=2)).sum(dim=1)
+        given = torch.special.entr(joint).sum(dim=(1, 2)) - of_classes
+        before.append(whole)
+        after.append(torch.where(whole - given < _ROUNDING, whole, given))
     return before, after
 
 

@@ -82,7 +82,12 @@ def support_vectors() -> "LinearSVC":
 
 
 def correct(model: Any, parts: Split) -> Float[np.ndarray, "test"]:
-    """Train a classifier; 1 for every test image that it classifies correctly, 0 for the others."""
+    """Train a classifier; 1 for every test image that it classifies correctly, 0 for the others.
+
+    If the train images show one class only, that class is what is predicted.
+    """
+    if parts.has_one_class:
+        return (parts.test_y == parts.train_y[0]).astype(np.float64)
     model.fit(parts.train_x, parts.train_y)
     return (model.predict(parts.test_x) == parts.test_y).astype(np.float64)
 

@@ -20,6 +20,11 @@ class Split:
     test_y: Int[np.ndarray, "test"]
 
     @property
+    def has_one_class(self) -> bool:
+        """Whether the train images show one class only, from which no predictor can be learned."""
+        return bool((self.train_y == self.train_y[0]).all())
+
+    @property
     def standardised(self) -> "Split":
         """Latents with mean 0 and variance 1 over the train images; constant ones stay constant."""
         from sklearn.preprocessing import StandardScaler

@@ -1,12 +1,13 @@
 """`evaluate`: a table of scores of the same codes."""
 
+import html
 import inspect
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from torch.distributions import Distribution
 
@@ -15,6 +16,13 @@ from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.score import Score
 from isavae.metrics.subspaces import Subspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+# A score's name, its family, or a function of codes (and of what else `evaluate` is given).
+Wanted = str | Callable[..., Any]
 
 
 @final
@@ -34,7 +42,7 @@ class ScoreTable:
     """Scores of the same codes, and why any others were left out.
 
     Args:
-        rows: The scores, in the order of `METRICS`.
+        rows: The scores, in the order of `METRICS`; functions of one's own follow.
         skipped: The reason for each score that the codes do not allow.
     """
 
@@ -43,6 +51,8 @@ class ScoreTable:
 
     def __getitem__(self, name: str) -> Score:
         """The score of a name in `METRICS`."""
+        if name in self.skipped:
+            raise KeyError(f"{name} was left out: {self.skipped[name]}")
         return {row.name: row.score for row in self.rows}[name]
 
     def __iter__(self) -> Iterator[ScoreRow]:
@@ -55,6 +65,42 @@ class ScoreTable:
         width = max((len(row.name) for row in self.rows), default=0)
         return "\n".join(f"{row.name:<{width}}  {_number(row.score)}" for row in self.rows)
 
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        cells = [
+            (row.name, _number(row.score), row.metric.range, row.metric.better, row.metric.caveat)
+            for row in self.rows
+        ]
+        lines = [
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in cells
+        ]
+        head = "".join(
+            f"<th>{name}</th>" for name in ("score", "value", "range", "better", "caveat")
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """One row per score: value, standard error, definition; needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self._records(), columns=list(_COLUMNS))
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row per score: value, standard error, definition; needs polars."""
+        import polars as pl
+
+        return pl.DataFrame(self._records(), schema=_COLUMNS, orient="row")
+
+    def _records(self) -> list[tuple[str | float | None, ...]]:
+        return [
+            (
+                row.name, row.score.value, row.score.standard_error, row.metric.family,
+                row.metric.range, row.metric.better, row.metric.source, row.seconds,
+            )
+            for row in self.rows
+        ]  # fmt: skip
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain numbers, texts and lists, by score: what `scores.json` holds."""
         return {
@@ -64,9 +110,21 @@ class ScoreTable:
         }
 
 
+_COLUMNS = {
+    "score": str,
+    "value": float,
+    "standard_error": float,
+    "family": str,
+    "range": str,
+    "better": str,
+    "source": str,
+    "seconds": float,
+}
+
+
 def evaluate(
     codes: Codes,
-    metrics: str | Sequence[str] = "all",
+    metrics: Wanted | Sequence[Wanted] = "all",
     factors: Sequence[str] | None = None,
     prior: Distribution | None = None,
     subspaces: Sequence[Subspace] | None = None,
@@ -81,6 +139,9 @@ def evaluate(
         codes: Codes to score.
         metrics: Names in `METRICS`, families (`information`, `elbo`, `supervised`, `unsupervised`)
             or `all`. Scores that the codes do not allow are skipped, with the reason, unless named.
+            A score that turns out to be beyond the computation's limits is always skipped so.
+            Functions of codes are scores too, under their own name; they return a `Score` or a
+            number, and may take `factors`, `prior`, `subspaces`, `others` or `seed`.
         factors: Names; by default the grid's scored factors.
         prior: p(z), for the decomposition of the ELBO.
         subspaces: Latents of each subspace, for scores of subspaces.
@@ -103,9 +164,19 @@ def evaluate(
         binned_mig    1.0000
         irs           1.0000
         active_units  2.0000
+        >>> def largest(codes):
+        ...     return codes.mean.max()
+        >>> print(evaluate(codes, ["irs", largest]))
+        irs      1.0000
+        largest  7.0000
     """
-    names = scored_names(metrics)
-    named = {metrics} if isinstance(metrics, str) else set(metrics)
+    wanted = (
+        list(metrics)
+        if isinstance(metrics, Sequence) and not isinstance(metrics, str)
+        else [metrics]
+    )
+    named = [word for word in wanted if isinstance(word, str)]
+    chosen = {name: METRICS[name] for name in scored_names(named)} | _own(wanted)
     given = {
         "factors": factors,
         "prior": prior,
@@ -114,12 +185,14 @@ def evaluate(
         "seed": seed,
     }
     rows, skipped = [], {}
-    for name in names:
+    for name, metric in chosen.items():
         try:
-            rows.append(_row(name, codes, given, repeats, on_progress))
-        except (NotApplicable, UnresolvedMixtureError) as reason:
+            rows.append(_row(name, metric, codes, given, repeats, on_progress))
+        except NotApplicable as reason:
             if name in named:
                 raise
+            skipped[name] = str(reason)
+        except UnresolvedMixtureError as reason:  # a limit that shows only in the computation
             skipped[name] = str(reason)
     return ScoreTable(tuple(rows), skipped)
 
@@ -146,14 +219,31 @@ def scored_names(metrics: str | Sequence[str]) -> list[str]:
     return [n for n, m in METRICS.items() if {n, m.family, "all"} & set(words)]
 
 
+def _own(wanted: Sequence[Wanted]) -> dict[str, Metric]:
+    """Functions among scores, by name."""
+    own = {}
+    for function in wanted:
+        if isinstance(function, str):
+            continue
+        name = getattr(function, "__name__", repr(function))
+        if name in METRICS or name in own:
+            raise ValueError(
+                f"A function that scores must have a name of its own, but {name!r} is taken: "
+                "rename it."
+            )
+        source = f"{getattr(function, '__module__', '')}.{name}"
+        own[name] = Metric(function, "own", "", "neither", (), source, "")
+    return own
+
+
 def _row(
     name: str,
+    metric: Metric,
     codes: Codes,
     given: Mapping[str, Any],
     repeats: int,
     on_progress: Callable[[str], None] | None,
 ) -> ScoreRow:
-    metric = METRICS[name]
     if missing := _missing(metric, codes, given):
         raise NotApplicable(f"{name} needs {missing}.")
     if on_progress:
@@ -182,10 +272,15 @@ def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: i
     accepted = inspect.signature(metric.function).parameters
     parameters = {name: value for name, value in given.items() if name in accepted}
     if "seed" not in accepted or repeats == 1:
-        return metric.function(codes, **parameters)
+        return _as_score(metric.function(codes, **parameters))
     seeds = range(given["seed"], given["seed"] + repeats)
     runs = [metric.function(codes, **(parameters | {"seed": seed})) for seed in seeds]
-    return _mean(runs)
+    return _mean([_as_score(run) for run in runs])
+
+
+def _as_score(result: Any) -> Score:
+    """A score, or a number of any kind as one."""
+    return result if isinstance(result, Score) else Score(float(result))
 
 
 def _mean(runs: list[Score]) -> Score:

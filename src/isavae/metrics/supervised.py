@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.importance import completeness, disentanglement
 from isavae.metrics.predictors import (
     IMPORTANCES,
@@ -30,7 +30,8 @@ def dci(
 
     One predictor per factor learns its class from the means. `value` is the disentanglement of the
     matrix of importances; `terms` has its completeness and the informativeness: the mean test
-    accuracy, whose parts are in `per_factor`.
+    accuracy, whose parts are in `per_factor`. A factor of which the train images show one class
+    only has no importances, and that class is what is predicted.
 
     Args:
         codes: Codes; only their means count.
@@ -54,6 +55,9 @@ def dci(
     columns = []
 
     def informativeness(name: str, parts: Split) -> Float[np.ndarray, "test"]:
+        if parts.has_one_class:
+            columns.append(torch.zeros(codes.latents, dtype=torch.float64))
+            return correct(None, parts)
         importance, quality = IMPORTANCES[predictor](parts, name in ordered, seed)
         columns.append(torch.from_numpy(np.asarray(importance, dtype=np.float64)))
         return quality
@@ -110,7 +114,8 @@ def explicitness(
     """Explicitness (Ridgeway and Mozer 2018), as in Locatello et al. (2019).
 
     Mean over factors, and over classes, of the area under the ROC curve of one class against the
-    rest, for a logistic regression on all standardised means.
+    rest, for a logistic regression on all standardised means; 1/2 if the train images show one
+    class only.
 
     Args:
         codes: Codes; only their means count.
@@ -118,9 +123,19 @@ def explicitness(
         train: Number of train images.
         test: Number of test images.
         seed: Seed of the split.
+
+    Raises:
+        NotApplicable: If the test images show one class of a factor only.
     """
 
     def area(name: str, parts: Split) -> Float[np.ndarray, "test"]:
+        if len(np.unique(parts.test_y)) == 1:
+            raise NotApplicable(
+                f"An area under the ROC curve needs two classes among the test images, but those "
+                f"of {name} show one: label more images, or name other factors with factors=."
+            )
+        if parts.has_one_class:
+            return np.full(len(parts.test_y), 0.5)
         parts = parts.standardised
         model = logistic_regression().fit(parts.train_x, parts.train_y)
         return _auc(model.predict_proba(parts.test_x), parts.test_y, model.classes_)
@@ -157,7 +172,7 @@ def _auc(
         wins = np.where(positive, beaten, 1 - beaten)
         area = wins[positive].mean()
         values.append(area + (wins - area) / np.where(positive, share, 1 - share))
-    return np.mean(values, axis=0) if values else np.full(len(labels), np.nan)
+    return np.mean(values, axis=0) if values else np.full(len(labels), 0.5)
 
 
 def _mean_over_factors(

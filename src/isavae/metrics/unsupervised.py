@@ -1,5 +1,6 @@
 """Scores without labels: of one run's codes, and of its agreement with other runs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.mutual_information import (
     MIN_INFORMATION,
     bin_means,
@@ -25,6 +26,7 @@ def active_units(codes: Codes, threshold: float = 0.01) -> Score:
         >>> print(active_units(Codes(torch.tensor([[0.0, 1.0], [0.1, 3.0]]), None)).value)
         1.0
     """
+    _check_many(codes)
     variances = codes.mean.double().var(dim=0)
     return Score(
         value=float((variances > threshold).sum()),
@@ -39,8 +41,13 @@ def gaussian_total_correlation(codes: Codes) -> Score:
     1/2 (sum_j log C_jj - log det C); infinite if a latent is a linear function of the others.
     Constant latents are left out.
     """
-    correlation = torch.atleast_2d(torch.corrcoef(_varying(codes).T))
-    return Score(value=float(-0.5 * torch.linalg.slogdet(correlation).logabsdet))
+    varying = _varying(codes)
+    if varying.shape[1] < 2:
+        return Score(value=0.0)
+    spectrum = torch.linalg.eigvalsh(torch.corrcoef(varying.T))
+    if spectrum[0] < len(spectrum) * torch.finfo(spectrum.dtype).eps:  # rounding of a zero
+        return Score(value=math.inf)
+    return Score(value=float(-0.5 * spectrum.log().sum()))
 
 
 def gaussian_wasserstein_correlation(codes: Codes) -> Score:
@@ -61,6 +68,7 @@ def gaussian_wasserstein_correlation(codes: Codes) -> Score:
 
 def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
     """Mean mutual information, in nats, of two different latents' binned means."""
+    _check_many(codes)
     pairs = pairwise_information(bin_means(codes.mean, bins), bins).fill_diagonal_(0)
     count = max(1, codes.latents * (codes.latents - 1))
     return Score(value=float(pairs.sum() / count), parameters={"bins": bins})
@@ -219,10 +227,20 @@ def spearman(
 
 def _varying(codes: Codes) -> Float[Tensor, "n active"]:
     """The means of the latents that vary."""
+    _check_many(codes)
     return codes.mean[:, informative(Codes(codes.mean))].double()
 
 
+def _check_many(codes: Codes) -> None:
+    if len(codes) < 2:
+        raise NotApplicable(
+            f"This score needs the codes of two or more images, but there are {len(codes)}: one "
+            "image shows no variation."
+        )
+
+
 def _check_same_images(runs: Sequence[Codes]) -> None:
+    _check_many(runs[0])
     first, *others = [len(run) for run in runs]
     if set(others) != {first}:
         raise ValueError(

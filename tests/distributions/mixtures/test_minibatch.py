@@ -179,3 +179,29 @@ def test_float32_samples_of_narrow_posteriors_keep_their_precision():
     )
     rounded = [x.float().double() for x in (z + 30, mean + 30, log_std.exp())]
     torch.testing.assert_close(single, log_densities(*rounded, weights, whole).float())
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_float32_posteriors_of_a_thousandth_of_their_spread_keep_their_precision(exact):
+    """The centre of means about 0 and 1 is no multiple of theirs: differences are rounded."""
+    generator = torch.Generator().manual_seed(1)
+    mean = 1 + torch.randn(512, 4, generator=generator)
+    std = torch.full_like(mean, 1e-3)
+    z = mean + std * torch.randn(512, 4, generator=generator)
+    weights = MinibatchWeights.weighted(512, 5120)
+    wide = [x.double() for x in (z, mean, std)]
+    pairs = Normal(wide[1], wide[2]).log_prob(wide[0][:, None])  # samples, components, latents
+    joint = pairs.sum(-1).logsumexp(1) - math.log(5120 * 512)
+    marginals = pairs.logsumexp(1) - math.log(5120 * 512)
+    found = log_densities(z, mean, std, weights, [slice(0, 4)])
+    torch.testing.assert_close(found[:, 0].double(), joint, rtol=0, atol=1e-5)
+    found = log_marginals(z, mean, std, weights, exact=exact)
+    torch.testing.assert_close(found.double(), marginals, rtol=0, atol=1e-5 if exact else 1e-3)
+
+
+@pytest.mark.parametrize(("name", "least"), [("stratified", 2), ("stratified_published", 3)])
+def test_stratified_weights_need_other_samples(name, least):
+    make = getattr(MinibatchWeights, name)
+    assert make(least, 10).log_rows(0, least).isfinite().all()
+    with pytest.raises(ValueError, match=f"batch of {least} or more"):
+        make(least - 1, 10)

@@ -45,6 +45,18 @@ def test_of_two_representatives_and_of_equals_the_lowest_seed_is_chosen(tmp_path
         assert select(results(tmp_path), by)["seed"].to_list() == [seed], by
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("unit", [1.0, 0.3, 7e5])
+def test_of_few_seeds_the_representative_has_the_highest_mig(seeds, unit, tmp_path):
+    """In two dimensions up to three runs are equally far from their mean, in any unit."""
+    generator = np.random.default_rng(seeds)
+    points = generator.random((seeds, 2)) * [0.6, -30 * unit]
+    for seed, (gap, reconstruction) in enumerate(points):
+        write_run(tmp_path, f"r{seed}", scored(gap, reconstruction), seed=seed)
+    [row] = select(results(tmp_path)).iter_rows(named=True)
+    assert row["mig"] == points[:, 0].max()
+
+
 def test_elbo_and_scores_take_the_highest_of_every_group(tmp_path):
     write_run(tmp_path, "a", scored(0.3, -20.0, 9.0), seed=0)  # ELBO -29
     write_run(tmp_path, "b", scored(0.2, -23.0, 5.0), seed=1)  # ELBO -28

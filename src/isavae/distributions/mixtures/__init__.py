@@ -1,6 +1,10 @@
 """Mixtures of normals: exact entropies, and log-densities of an aggregate posterior."""
 
-from isavae.distributions.mixtures.entropies import conditional_entropies, marginal_entropies
+from isavae.distributions.mixtures.entropies import (
+    conditional_entropies,
+    least_stds,
+    marginal_entropies,
+)
 from isavae.distributions.mixtures.minibatch import (
     MinibatchWeights,
     log_densities,
@@ -14,6 +18,7 @@ __all__ = [
     "QuadraticNormals",
     "UnresolvedMixtureError",
     "conditional_entropies",
+    "least_stds",
     "log_densities",
     "log_marginals",
     "log_mixture",

@@ -48,6 +48,32 @@ def marginal_entropies(
     return conditional_entropies(mean, log_std, [(whole, 1)])[0][0]
 
 
+def least_stds(
+    mean: Float[Tensor, "n latents"], log_std: Float[Tensor, "n latents"]
+) -> Float[Tensor, " latents"]:
+    """The least std at which `marginal_entropies` resolves a latent; 0 where it does already.
+
+    An image unlike all others can be coded a million times finer than they are. A least std of
+    2^-18 of the latent's range adds noise to such posteriors, so that their information can only
+    decrease.
+
+    Args:
+        mean: Component means.
+        log_std: Logarithms of the components' stds.
+
+    Examples:
+        >>> mean = torch.linspace(-1, 1, 100_001)[:, None]
+        >>> print(f"{float(least_stds(mean, torch.full_like(mean, -15.0))):.1e}")
+        7.6e-06
+    """
+    least = mean.new_zeros(mean.shape[1], dtype=torch.float64)
+    for j, (m, s) in enumerate(zip(mean.detach().T, log_std.detach().T, strict=True)):
+        m, s = m.double(), s.double().exp()
+        if _resolution(_crowded(m, s), s) > _FINEST:
+            least[j] = 2 * _range(m, s) / _FINEST
+    return least
+
+
 def conditional_entropies(
     mean: Float[Tensor, "n latents"],
     log_std: Float[Tensor, "n latents"],
@@ -78,8 +104,7 @@ def _entropies(
     partitions: Sequence[tuple[Int[Tensor, " n"], int]],
 ) -> list[Float[Tensor, " labels"]]:
     """The entropies of one latent for every partition."""
-    if _resolution(mean, std) > _CROWDED:
-        mean = _without_gaps(mean, std)
+    mean = _crowded(mean, std)
     if _resolution(mean, std) > _FINEST:
         raise UnresolvedMixtureError(
             f"the components must span less than {_FINEST} of their narrowest std, not "
@@ -98,7 +123,16 @@ def _entropies(
 
 def _resolution(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> float:
     """The range of all components in units of the narrowest std."""
-    return float(((mean + _TAIL * std).max() - (mean - _TAIL * std).min()) / std.min())
+    return _range(mean, std) / float(std.min())
+
+
+def _range(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> float:
+    return float((mean + _TAIL * std).max() - (mean - _TAIL * std).min())
+
+
+def _crowded(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """The means, without the gaps between components if these are many stds apart."""
+    return _without_gaps(mean, std) if _resolution(mean, std) > _CROWDED else mean
 
 
 def _without_gaps(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

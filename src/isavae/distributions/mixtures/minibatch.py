@@ -55,7 +55,11 @@ class MinibatchWeights:
 
         With M' = M - 1, sample i weighs its own component 1/N, one other (N - M') / (N M'), and
         the rest 1/M'.
+
+        Raises:
+            ValueError: For a batch of one sample, which has no other component.
         """
+        _check_batch(batch, 2)
         own = torch.arange(batch)
         components = torch.stack([own, (own + 1) % batch], dim=1)
         others = batch - 1
@@ -69,7 +73,11 @@ class MinibatchWeights:
 
         It gives the weights that belong to the diagonal and its neighbour to columns 0 and 1, and
         is therefore biased.
+
+        Raises:
+            ValueError: For a batch of fewer than three samples.
         """
+        _check_batch(batch, 3)
         right = cls.stratified(batch, n_data)
         own_weights = right.exceptions.new_full((batch, 1), right.default)
         weights = torch.cat([right.exceptions, own_weights], dim=1)
@@ -84,6 +92,14 @@ class MinibatchWeights:
         exceptions = self.exceptions[start:stop].log()
         rows = exceptions.new_full((stop - start, len(self.components)), math.log(self.default))
         return rows.scatter_(1, self.components[start:stop], exceptions)
+
+
+def _check_batch(batch: int, least: int) -> None:
+    if batch < least:
+        raise ValueError(
+            f"These stratified weights need a batch of {least} or more samples, not {batch}: raise "
+            "batch_size, or use the weighted estimator."
+        )
 
 
 def log_densities(

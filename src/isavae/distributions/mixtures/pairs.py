@@ -49,8 +49,11 @@ class QuadraticNormals:
         std: Float[Tensor, "n latents"],
         dtype: torch.dtype = torch.float64,
     ) -> "QuadraticNormals":
+        # Widened first: in float32 a difference would be rounded by up to 1e-7 |μ|, many stds of a
+        # narrow posterior.
+        mean, std = mean.to(dtype), std.to(dtype)
         centre = mean.detach().mean(0)
-        mean, std = (mean - centre).to(dtype), std.to(dtype)
+        mean = mean - centre
         precision = std.square().reciprocal()
         constant = -(mean.square() * precision / 2 + std.log() + _LOG_2PI / 2).sum(1, keepdim=True)
         return cls(centre, torch.cat([-precision / 2, mean * precision, constant], dim=1))
@@ -63,7 +66,7 @@ class QuadraticNormals:
 
     def features(self, z: Float[Tensor, "samples latents"]) -> Float[Tensor, "samples terms"]:
         """[y², y, 1] of every sample."""
-        y = (z - self.centre).to(self.coefficients.dtype)
+        y = z.to(self.coefficients.dtype) - self.centre
         return torch.cat([y.square(), y, torch.ones_like(y[:, :1])], dim=1)
 
     @property

@@ -1,7 +1,7 @@
 """Select one run per group: the paper's representative, the best by a score, or by UDR.
 
 Runs that failed, or whose score is missing or not finite, are never selected; ties go to the lowest
-seed.
+seed, those of representatives to the highest MIG first.
 """
 
 import os
@@ -26,7 +26,8 @@ def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
         table: The result of `results`.
         by: "representative" (the paper's rule, section 3 of its appendix: among the upper half by
             MIG the nearest, in Mahalanobis distance, to that half's mean of MIG and
-            reconstruction), "udr" (agreement with the group's other runs; needs no labels),
+            reconstruction; of equals, as all runs of a half of up to three are, the highest MIG),
+            "udr" (agreement with the group's other runs; needs no labels),
             "elbo" (reconstruction minus KL), or a column of scores, of which the highest wins.
 
     Returns:
@@ -49,7 +50,10 @@ def select(table: pl.DataFrame, by: str = "representative") -> pl.DataFrame:
     valued = valued.filter(pl.col("selected_by").is_finite())
     if valued.is_empty():
         raise ValueError(f"selecting by {by} needs finished runs with that score; there are none")
-    ordered = valued.sort(["selected_by", "seed"], descending=[by != "representative", False])
+    if by == "representative":
+        ordered = valued.sort(["selected_by", "mig", "seed"], descending=[False, True, False])
+    else:
+        ordered = valued.sort(["selected_by", "seed"], descending=[True, False])
     groups = group_columns(table)
     return ordered.group_by(groups, maintain_order=True).first().sort(groups)
 
@@ -84,9 +88,14 @@ def _representative_distance(group: pl.DataFrame) -> pl.Series:
     distance = np.full(len(points), np.nan)
     if len(upper):
         offset = points[upper] - points[upper].mean(axis=0)
-        # With fewer than three runs the covariance is singular: distance within its range.
-        precision = np.linalg.pinv(np.cov(points[upper].T)) if len(upper) > 1 else np.eye(2)
+        spread = offset.std(axis=0)
+        offset = offset / np.where(spread > 0, spread, 1.0)
+        # Of runs on a line, such as two, the covariance is singular: distance within its range.
+        covariance = offset.T @ offset / max(1, len(upper) - 1)
+        precision = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
         distance[upper] = np.sqrt(np.einsum("ij,jk,ik->i", offset, precision, offset))
+        # Up to three runs are all equally far by algebra: rounding must not tell them apart.
+        distance = distance.round(9)
     return pl.Series(distance).fill_nan(None)
 
 

@@ -1,0 +1,74 @@
+"""Kullback-Leibler divergences in closed form, for `torch.distributions.kl_divergence`.
+
+Other pairs, and parameters without a closed form, raise torch's NotImplementedError.
+"""
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal, kl_divergence, register_kl
+
+from isavae.distributions.generalized_normal import GeneralizedNormal
+from isavae.distributions.lp_nested import LpNested
+
+
+@register_kl(LpNested, LpNested)
+def lp_nested_divergence(p: LpNested, q: LpNested) -> Tensor:
+    """KL of two distributions over one tree: that of their radii, since the directions are alike.
+
+    Under Eq. 11, n/p0 (log(s_q / s_p) + s_p / s_q - 1).
+
+    Raises:
+        NotImplementedError: For two trees, other exponents, or Eq. 11 beside another radius.
+    """
+    same_tree = p.tree.arities == q.tree.arities and _all(p.exponents == q.exponents)
+    if not same_tree or (p.radial is None) != (q.radial is None):
+        raise NotImplementedError(
+            f"A closed form needs one tree and one kind of radius, not {p} and {q}: average "
+            "log_prob over samples."
+        )
+    if p.radial is not None and q.radial is not None:
+        return kl_divergence(p.radial, q.radial)
+    ratio = p.scale / q.scale
+    return p.tree.n / p.exponents[..., 0] * (ratio - 1 - ratio.log())
+
+
+@register_kl(Independent, LpNested)
+def normal_divergence(p: Independent, q: LpNested) -> Tensor:
+    """KL of independent normals and of the N(0, s/2 I) that a tree of fixed exponents 2 is.
+
+    Raises:
+        NotImplementedError: For other distributions, radii or exponents, and for learned exponents,
+            which do not stay 2.
+    """
+    normals = p.base_dist
+    normal = isinstance(normals, Normal) and p.reinterpreted_batch_ndims == 1
+    fixed = q.radial is None and not q.exponents.requires_grad and _all(q.exponents == 2)
+    if not isinstance(normals, Normal) or not normal or not fixed:
+        raise NotImplementedError(
+            f"A closed form needs normals, and a tree whose exponents are 2 and stay so, not {p} "
+            f"and {q}: average log_prob over samples."
+        )
+    std = (q.scale / 2).sqrt().unsqueeze(-1)
+    return kl_divergence(normals, Normal(torch.zeros_like(std), std)).sum(-1)
+
+
+@register_kl(GeneralizedNormal, GeneralizedNormal)
+def generalized_normal_divergence(p: GeneralizedNormal, q: GeneralizedNormal) -> Tensor:
+    """KL from E_p |(z - μ_q)/a_q|^q, known for one location, or for a q that is normal.
+
+    Raises:
+        NotImplementedError: For two locations and an exponent of q other than 2.
+    """
+    apart = p.loc - q.loc
+    if not _all((apart == 0) | (q.p == 2)):
+        raise NotImplementedError(
+            f"A closed form needs one location, or a second p of 2, not {p} and {q}: average "
+            "log_prob over samples."
+        )
+    log_moment = torch.lgamma((q.p + 1) / p.p) - torch.lgamma(1 / p.p)
+    central = (q.p * (p.scale / q.scale).log() + log_moment).exp()
+    return central + (apart / q.scale) ** 2 - p.entropy() + q.entropy() - 1 / q.p
+
+
+def _all(condition: Tensor) -> bool:
+    return bool(torch._is_all_true(condition))
