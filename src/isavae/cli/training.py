@@ -63,6 +63,8 @@ def train(
 def train_with_progress(run: Run, data: ImageDataset) -> int:
     """Train a run with progress on stderr; an interrupt writes a checkpoint and ends."""
     print(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
+    for note in data.notes:
+        print(f"  {note}")
     batch = min(run.config.batch_size, len(data))
     with interruptible() as stopped, StepProgress("training", units_per_step=batch) as progress:
         finished = execute(run, data, on_step=progress, should_stop=stopped)

@@ -18,6 +18,7 @@ from isavae.data.drawn import cars, faces, rooms, sprites, variants
 from isavae.data.factors import FactorGrid
 from isavae.data.official import OFFICIAL, how_to_get, open_official
 from isavae.data.own.open import open_path
+from isavae.data.own.preprocessing import parse_size
 from isavae.data.places import cache_file
 
 
@@ -123,7 +124,7 @@ DATASETS: dict[str, Source] = {
 }
 
 # Options of `open_path` that take one value.
-SINGLE = {"fit", "axes", "factors", "channels"}
+SINGLE = {"fit", "axes", "factors", "channels", "range", "pages", "key"}
 
 
 def load(name: str) -> ImageDataset:
@@ -141,9 +142,10 @@ def load(name: str) -> ImageDataset:
         >>> load("dsprites[shape=heart, scale=::2, orientation=0]")
         ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
     """
+    path, options = _split_path(name)
+    if path not in DATASETS and Path(path).exists():
+        return load_path(Path(path), options)
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
-    if match and match[1] not in DATASETS and Path(match[1]).exists():
-        return load_path(Path(match[1]), match[2] or "")
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
@@ -155,6 +157,18 @@ def load(name: str) -> ImageDataset:
     source, choices = DATASETS[match[1]], parse_choices(match[2])
     dataset = source.part(**choices) if source.part else source.open().select(**choices)
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
+
+
+def _split_path(name: str) -> tuple[str, str]:
+    """The longest path that exists, and the options in brackets after it; a path may have [."""
+    if Path(name).exists():
+        return name, ""
+    text = name.strip()
+    places = [at for at, letter in enumerate(text) if letter == "["] if text.endswith("]") else []
+    for at in reversed(places):
+        if Path(path := text[:at].strip()).exists():
+            return path, text[at + 1 : -1]
+    return text, ""
 
 
 def load_path(path: Path, options: str = "") -> ImageDataset:
@@ -174,10 +188,10 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
         raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
     for key in SINGLE & how.keys():
         how[key] = how[key][0]
-    if not all(isinstance(side, int) for side in how.get("size", ())):
-        raise ValueError(f"The option size must be whole numbers, but is {how['size']}.")
     if "size" in how:
-        how["size"] = (how["size"][0], how["size"][-1])
+        how["size"] = parse_size("x".join(map(str, how["size"])))
+    for key in ("range", "key") & how.keys():
+        how[key] = str(how[key])
     if "factors" in how:
         how["factors"] = Path(str(how["factors"]))
     dataset = open_path(path, **how)
