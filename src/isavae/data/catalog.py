@@ -142,7 +142,7 @@ def load(name: str) -> ImageDataset:
         >>> load("dsprites[shape=heart, scale=::2, orientation=0]")
         ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
     """
-    path, options = _split_path(name)
+    path, options = split_path(name)
     if path not in DATASETS and Path(path).exists():
         return load_path(Path(path), options)
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
@@ -159,7 +159,7 @@ def load(name: str) -> ImageDataset:
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
 
 
-def _split_path(name: str) -> tuple[str, str]:
+def split_path(name: str) -> tuple[str, str]:
     """The longest path that exists, and the options in brackets after it; a path may have [."""
     if Path(name).exists():
         return name, ""
@@ -182,8 +182,23 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
     Raises:
         ValueError: If they cannot be read in this way.
     """
+    how, choices = parse_options(options)
+    dataset = open_path(path, **how)
+    return dataset.select(**choices) if choices else dataset
+
+
+def parse_options(options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How to read a user's own images, as arguments of `open_path`, and the choice of classes.
+
+    Raises:
+        ValueError: If an option is not valid.
+
+    Examples:
+        >>> parse_options("size=48x64, fit=crop, kind=cat")
+        ({'fit': 'crop', 'size': (48, 64)}, {'kind': ['cat']})
+    """
     choices: dict[str, Any] = parse_choices(options) if options else {}
-    how = {key: choices.pop(key) for key in ("size", *SINGLE) if key in choices}
+    how = {key: choices.pop(key) for key in sorted({"size", *SINGLE}) if key in choices}
     if ranges := [key for key, value in how.items() if isinstance(value, slice)]:
         raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
     for key in SINGLE & how.keys():
@@ -194,8 +209,7 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
         how[key] = str(how[key])
     if "factors" in how:
         how["factors"] = Path(str(how["factors"]))
-    dataset = open_path(path, **how)
-    return dataset.select(**choices) if choices else dataset
+    return how, choices
 
 
 def listing() -> str:

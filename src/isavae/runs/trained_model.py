@@ -147,9 +147,9 @@ class TrainedModel:
         return self.facts.get("scores")
 
     @property
-    def preprocessing(self) -> Preprocessing | None:
-        """How an image file becomes the model's input; None for other than 1 or 3 channels."""
-        return Preprocessing.of_model(self.facts, self.shape) if self.shape[0] in (1, 3) else None
+    def preprocessing(self) -> Preprocessing:
+        """How an image file becomes the model's input."""
+        return Preprocessing.of_model(self.facts, self.shape)
 
     def encode(
         self, images: Tensor | np.ndarray

@@ -31,7 +31,11 @@ Opener: TypeAlias = Callable[[], AbstractContextManager[Stored]]
 
 
 def read_array(
-    path: Path, axes: str = "", key: str = "", values: ValueRange | None = None
+    path: Path,
+    axes: str = "",
+    key: str = "",
+    values: ValueRange | None = None,
+    may_be_binary: bool = True,
 ) -> tuple[ImageStream, ValueRange]:
     """The images of an array file, and the range of their values.
 
@@ -42,6 +46,7 @@ def read_array(
         key: The name of the array in an .npz or .h5 file with several.
         values: The values that become black and white; by default found from all of them (see
             `natural_range`).
+        may_be_binary: Whether an array of 0 and 1 is black and white, whatever its type.
 
     Raises:
         ValueError: If there is no such array, or its axes are ambiguous.
@@ -57,7 +62,7 @@ def read_array(
         check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
         check(dtype.kind in "buif", path, "bool, integers or floats", dtype)
         order = AXES[axes or _axes(shape, path)]
-        is_binary, found = _survey(rows, dtype, path, values)
+        is_binary, found = _survey(rows, dtype, path, values, may_be_binary)
     values = values or found
     # An order of four axes permutes the shape; without one there is a single channel.
     one = tuple(shape[axis] for axis in order[1:]) if order else (1, *shape[1:])
@@ -73,12 +78,16 @@ def read_array(
 
 
 def _survey(
-    rows: Iterator[np.ndarray], dtype: np.dtype, path: Path, values: ValueRange | None
+    rows: Iterator[np.ndarray],
+    dtype: np.dtype,
+    path: Path,
+    values: ValueRange | None,
+    is_binary: bool,
 ) -> tuple[bool, ValueRange]:
     """Whether all values are 0 or 1, and the range of the values, from all that are needed."""
     if dtype.kind == "b":
         return True, FULL_RANGE
-    low, high, is_binary = np.inf, -np.inf, values is None
+    low, high = np.inf, -np.inf
     for block in rows:
         low, high = min(low, float(block.min())), max(high, float(block.max()))
         check(bool(np.isfinite([low, high]).all()), path, "finite numbers", "NaN or infinity")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,11 @@ ONE_AT_A_TIME = Lock()
 # Numbers of tags.
 ORIENTATION, BITS, SAMPLES, SAMPLE_FORMAT = 0x0112, 258, 277, 339
 SIGNED = 2
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file has the suffix of an image."""
+    return path.name.lower().endswith(SUFFIXES)
 
 
 class UnreadableImageError(ValueError):

@@ -26,7 +26,7 @@ from isavae.data.own.folder import (
     read_folder,
     walk,
 )
-from isavae.data.own.image_file import SUFFIXES
+from isavae.data.own.image_file import is_image_file
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, parse_range
@@ -90,7 +90,7 @@ def open_path(
             found = read_folder(folder, how, files)
             facts["preprocessing"] = replace(how, fit=fit or "crop").to_dict()
         else:
-            found, used = read_array(path, axes, key, values)
+            found, used = read_array(path, axes, key, values, may_be_binary=values is None)
             if used != FULL_RANGE:
                 n_channels, *edges = found.shape
                 how = Preprocessing((edges[0], edges[1]), "crop", n_channels, used)
@@ -112,8 +112,7 @@ def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
     if path.is_dir():
         files, others = image_files(path), walk(path)[1]
         return path, files, [name for name in others if name != "factors.csv"]
-    is_image = path.name.lower().endswith(SUFFIXES)
-    return path.parent, [str(path)] if is_image else [], []
+    return path.parent, [str(path)] if is_image_file(path) else [], []
 
 
 def _check_array_options(path: Path, **options: Any) -> None:

@@ -109,9 +109,6 @@ class Preprocessing:
             metadata: The metadata of the model file.
             shape: (channels, height, width) of the model's images. A model that was not trained on
                 a folder gets images cropped to it.
-
-        Raises:
-            ValueError: If no image file has so many channels.
         """
         fields = metadata.get("preprocessing")
         return cls(shape[1:], "crop", shape[0]) if fields is None else cls.from_dict(fields)

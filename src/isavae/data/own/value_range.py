@@ -26,7 +26,7 @@ class ValueRange:
 
     Examples:
         >>> values = np.array([0, 2048, 4095, 5000], np.uint16)
-        >>> ValueRange(deep=(0, 4095)).to_bytes(values)
+        >>> ValueRange(deep=(0.0, 4095.0)).to_bytes(values)
         array([  0, 128, 255, 255], dtype=uint8)
         >>> ValueRange().to_bytes(np.array([0.0, 0.5, 1.0]))
         array([  0, 128, 255], dtype=uint8)
@@ -99,10 +99,10 @@ def natural_range(low: float, high: float) -> tuple[float, float]:
     it; otherwise it is `low` to `high`.
 
     Examples:
-        >>> natural_range(3, 4090), natural_range(0.1, 1.0000001), natural_range(-0.9, 1)
+        >>> natural_range(3.0, 4090.0), natural_range(0.1, 1.0000001), natural_range(-0.9, 1.0)
         ((0.0, 4095.0), (0.0, 1.0), (-1.0, 1.0))
-        >>> natural_range(1000, 1400), natural_range(250.5, 310.2)
-        ((1000, 1400), (250.5, 310.2))
+        >>> natural_range(1000.0, 1400.0), natural_range(250.5, 310.2)
+        ((1000.0, 1400.0), (250.5, 310.2))
     """
     bits = [(0.0, 2.0**b - 1) for b in range(8, 17)]
     for bottom, top in [(0.0, 1.0), (-1.0, 1.0), *bits]:
