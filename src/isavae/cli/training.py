@@ -14,6 +14,7 @@ from isavae.data import ImageDataset, load
 from isavae.runs import (
     Run,
     RunConfig,
+    check_memory,
     check_trainable,
     execute,
     merge_settings,
@@ -56,6 +57,7 @@ def train(
         check_trainable(parsed)
         images = load(parsed.data)
         check_batch(parsed.batch_size, len(images))
+        check_memory(parsed, images.shape)
         run = Run.create(parsed, out)
     return train_with_progress(run, images)
 

@@ -163,6 +163,7 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
         shuffle_block=block,
         preprocessing=None if fields is None else Preprocessing.from_dict(fields),
         notes=tuple(facts.get("notes", ())),
+        fingerprint=about["sha256"],
     )
 
 

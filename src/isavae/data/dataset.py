@@ -43,6 +43,7 @@ class ImageDataset:
         colourise: Makes colour images of the stored ones and their rows when a batch is read.
         preprocessing: How images of a folder were read; None for others.
         notes: What reading changed or left out, one sentence each.
+        fingerprint: Changes with the stored images; empty for those in memory.
 
     Examples:
         >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
@@ -63,6 +64,7 @@ class ImageDataset:
     colourise: Colourise | None = None
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         c, h, w = self._stored_shape

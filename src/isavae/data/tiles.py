@@ -28,8 +28,12 @@ def side_by_side(
 
 def to_uint8(images: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n ..."]:
     """Pixels in [0, 1] as 0..255, as they are shown: shape (n, height, width, 1 or 3)."""
-    scaled = (side_by_side(images.detach()).clamp(0, 1) * 255).round().to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return np.ascontiguousarray(to_bytes(side_by_side(images)).transpose(0, 2, 3, 1))
+
+
+def to_bytes(images: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n ..."]:
+    """Pixels in [0, 1] as 0..255, channels first."""
+    return (images.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def tile(

@@ -81,7 +81,7 @@ def describe_model(shown: ServedModel) -> dict[str, Any]:
         "prior": config.prior,
         "objective": config.objective.name,
         "beta": getattr(config.objective, "beta", None),
-        "data": config.data,
+        "data": config.without_folders().data,
         "seed": config.seed,
         "groups": describe_groups(prior),
         "exponents": describe_exponents(prior),

@@ -102,8 +102,9 @@ class TrainedModel:
         return cls.load(path if path.is_file() else download(str(name), revision, token))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, configuration, image shape and facts as one file."""
-        metadata = self.facts | {"config": self.config.settings(), "shape": self.shape}
+        """Write weights, configuration without folders, image shape and facts as one file."""
+        config = self.config.without_folders().settings()
+        metadata = self.facts | {"config": config, "shape": self.shape}
         save_model(self.vae, Path(path), metadata)
 
     def save_pretrained(self, folder: str | os.PathLike[str], repo: str | None = None) -> Path:
@@ -119,7 +120,11 @@ class TrainedModel:
         folder = Path(folder)
         self.save(folder / MODEL_FILE)
         card = model_card(
-            self.config, self.vae.prior, self.shape, self.facts, repo=repo or str(folder)
+            self.config.without_folders(),
+            self.vae.prior,
+            self.shape,
+            self.facts,
+            repo=repo or str(folder),
         )
         with atomic_write(folder / "README.md") as file:
             file.write(card.encode())

@@ -209,3 +209,12 @@ def test_what_cropping_cuts_off_is_said(folder):
     assert "up to 70% of one" in str(load(f"{folder}[size=13, fit=crop]").notes)
     assert load(f"{folder}[size=43x13, fit=pad]").shape == (1, 43, 13)
     assert load(f"{folder}[size=43x13, fit=stretch]").notes == ()
+
+
+def test_zeros_and_ones_are_black_and_white_unless_their_type_counts(folder):
+    masks = RNG.integers(0, 2, (4, 6, 8), dtype=np.uint8)
+    masks[0] = 0
+    np.save(folder / "masks.npy", masks)
+    assert load(str(folder / "masks.npy")).is_binary
+    check(folder / "masks.npy", masks, 0, 1)
+    check(f"{folder}/masks.npy[range=dtype]", masks, 0, 255)
