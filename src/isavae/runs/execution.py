@@ -57,8 +57,8 @@ def execute(
     state = fresh_state(config, data.shape)
     _resume(run, state, data)
     steps = config.total_steps(len(data))
-    metadata = {"steps": steps, "shape": data.shape, "config": config.settings()}
-    metadata["images"] = data.fingerprint
+    metadata: dict[str, Any] = {"steps": steps, "shape": data.shape, "images": data.fingerprint}
+    metadata["config"] = config.settings()
     if data.preprocessing is not None:
         metadata["preprocessing"] = data.preprocessing.to_dict()
     recorder = _Recorder(run, state, metadata, on_step, log_every, checkpoint_seconds)

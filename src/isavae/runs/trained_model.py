@@ -112,7 +112,7 @@ class TrainedModel:
 
         Args:
             folder: The folder to write.
-            repo: The name under which the card loads the model; by default the folder's.
+            repo: The name under which the card loads the model; by default the folder's name.
 
         Returns:
             The folder.
@@ -124,7 +124,7 @@ class TrainedModel:
             self.vae.prior,
             self.shape,
             self.facts,
-            repo=repo or str(folder),
+            repo=repo or folder.name,
         )
         with atomic_write(folder / "README.md") as file:
             file.write(card.encode())
