@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import os
 import re
 import textwrap
 from collections.abc import Callable
@@ -143,7 +144,7 @@ def load(name: str) -> ImageDataset:
         ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
     """
     path, options = split_path(name)
-    if path not in DATASETS and Path(path).exists():
+    if path not in DATASETS and os.path.exists(path):
         return load_path(Path(path), options)
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
     if match is None or match[1] not in DATASETS:
@@ -161,12 +162,12 @@ def load(name: str) -> ImageDataset:
 
 def split_path(name: str) -> tuple[str, str]:
     """The longest path that exists, and the options in brackets after it; a path may have [."""
-    if Path(name).exists():
+    if os.path.exists(name):  # a `Path` raises an error where the name is too long
         return name, ""
     text = name.strip()
     places = [at for at, letter in enumerate(text) if letter == "["] if text.endswith("]") else []
     for at in reversed(places):
-        if Path(path := text[:at].strip()).exists():
+        if os.path.exists(path := text[:at].strip()):
             return path, text[at + 1 : -1]
     return text, ""
 

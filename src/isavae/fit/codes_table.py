@@ -48,7 +48,7 @@ def encode_images(
         return _table_of(model, source, map(str, range(len(source)))), []
     name, options = split_path(os.fspath(source))
     path, how = Path(name), model.preprocessing
-    if not path.exists():
+    if not os.path.exists(name):
         return encode_images(model, load(os.fspath(source)))
     if path.is_dir() or is_image_file(path):
         if options:
