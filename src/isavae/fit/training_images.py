@@ -94,10 +94,17 @@ def read_training_images(
 
 
 def image_folder(source: Source) -> Path | None:
-    """The folder of image files that is meant, if one is."""
+    """The folder of image files that is meant, if one is.
+
+    Raises:
+        ValueError: If it is a single image, or a path that leads nowhere.
+    """
     if isinstance(source, ImageDataset):
         return None
-    path = Path(split_path(os.fspath(source))[0])
+    name = split_path(os.fspath(source))[0]
+    path = Path(name)
+    if os.sep in name and not os.path.exists(name):
+        raise ValueError(f"There must be images at {path}, but there is none.")
     if is_image_file(path) and path.is_file():
         raise ValueError(f"At least {FEWEST} images are needed, but {path} is one: give a folder.")
     return path if path.is_dir() else None

@@ -14,7 +14,7 @@ from isavae.data.own.open import open_path
 
 DTYPES = ["?", "u1", "u2", ">u2", "u4", "i1", "i2", "i4", "i8", "f2", "f4", ">f4", "f8"]
 # Smallest and largest value, as shares of what the type holds, or of 1e4 for floats.
-SPANS = [(0, 1), (0, 0.06), (-1, 1), (0.4, 0.41), (0, 0), (0, 1e-4)]
+SPANS = [(0, 1), (0, 0.6), (0, 0.06), (-1, 1), (0.4, 0.41), (0, 0), (0, 1e-4)]
 
 
 @st.composite
@@ -80,7 +80,7 @@ def expected(stored, axes, text):
 
 @given(
     case=arrays(),
-    text=st.sampled_from(["auto", "dtype", "0..4095", "-1..1", "0.25..0.75"]),
+    text=st.sampled_from(["auto", "auto", "dtype", "0..4095", "-1..1", "0.25..0.75"]),
     container=st.sampled_from(["npy", "npz", "h5"]),
 )
 @settings(max_examples=150, deadline=None)
@@ -97,12 +97,10 @@ def test_pixels_follow_the_rule_or_are_refused(case, text, container):
             with h5py.File(path, "w") as file:
                 file["anything"] = stored
         right = expected(stored, axes, text)
-        try:
-            data = open_path(path, axes=axes, range=text)
-        except ValueError as refusal:
-            assert right is None, refusal
-            assert "\n" not in str(refusal)
+        if right is None:
+            with pytest.raises(ValueError, match="finite numbers"):
+                open_path(path, axes=axes, range=text)
             return
-        assert right is not None
+        data = open_path(path, axes=axes, range=text)
         found = data.batch(range(len(data))).numpy()
         np.testing.assert_allclose(found, right, rtol=0, atol=1 / 255)
