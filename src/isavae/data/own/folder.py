@@ -44,8 +44,9 @@ def image_files(folder: Path) -> list[str]:
     """
     images, others = walk(folder)
     if not images:
+        only = f", only {list_some(others)}" if others else ""
         raise ValueError(
-            f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds {list_some(others)}."
+            f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds none{only}."
         )
     return images
 
@@ -285,8 +286,6 @@ def list_left_out(left_out: Mapping[str, str]) -> str:
 
 def list_some(names: Sequence[str]) -> str:
     """The number of files, and the names of the first five."""
-    if not names:
-        return "no files"
     listed = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
     return f"{len(names):,} other file{'s' if len(names) > 1 else ''}: {listed}"
 
