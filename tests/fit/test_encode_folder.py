@@ -105,7 +105,7 @@ def test_a_model_of_other_data_crops(tmp_path, monkeypatch):
     np.testing.assert_allclose(found[:, : codes.mean.shape[1]], codes.mean, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("fields", [{"size": (0, 4)}, {"fit": "squash"}, {"channels": 2}])
+@pytest.mark.parametrize("fields", [{"size": (0, 4)}, {"fit": "squash"}, {"channels": 0}])
 def test_a_preprocessing_that_no_image_could_follow_is_refused(fields):
     with pytest.raises(ValueError, match=f"option {next(iter(fields))} must be"):
         Preprocessing(**{"size": (4, 4), **fields})

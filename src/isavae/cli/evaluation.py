@@ -9,6 +9,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from isavae.cli.step_progress import StageProgress
+from isavae.data import load
 from isavae.runs import Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
@@ -21,6 +22,7 @@ def evaluate(
     compare: tuple[Path, ...] = (),
     seed: int = 0,
     device: str = "auto",
+    data: str | None = None,
 ) -> None:
     """Score a trained run on its data set; print the scores and write scores.json.
 
@@ -32,6 +34,7 @@ def evaluate(
         compare: Other runs on the same data set, for scores of agreement between runs.
         seed: Of the subset of images and of everything else that is random.
         device: Auto, cpu, cuda, cuda:N or mps.
+        data: A data set instead of the one that the run was trained on, such as moved images.
     """
     opened = Run.open(run)
     with StageProgress() as progress:
@@ -42,6 +45,7 @@ def evaluate(
             seed=seed,
             others=[Run.open(path) for path in compare],
             device=device,
+            data=None if data is None else load(data),
             on_progress=progress,
         )
     show(scores)

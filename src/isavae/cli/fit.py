@@ -6,10 +6,12 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
 from isavae.cli.step_progress import StepProgress
+from isavae.data.own.preprocessing import parse_size
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
 from isavae.studies import StudyProgress
@@ -18,10 +20,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def fit(
-    folder: Positional[Path],
+    images: Positional[str],
     out: Path,
     budget: str = "15m",
-    size: int | None = None,
+    size: str | None = None,
+    fit: Literal["crop", "pad", "stretch"] = "crop",
     prior: str | None = None,
     likelihood: str | None = None,
     beta: tuple[float, ...] = (),
@@ -30,16 +33,18 @@ def fit(
     steps: int | None = None,
     workers: int | None = None,
 ) -> None:
-    """Find latent axes in a folder of images without labels, and tell which are reproducible.
+    """Find latent axes in images without labels, and tell which are reproducible.
 
     Trains several seeds for a few values of beta, chooses the model on which the seeds agree, and
     writes it with a report and the codes of all images. The same command again resumes.
 
     Args:
-        folder: The images; those in folders below it count.
+        images: A folder of images (those in folders below it count) or an array file, with options
+            in brackets as in `train --data`, or the name of a data set.
         out: The output folder.
         budget: Time for everything, such as 90s, 15m or 2h.
-        size: Height and width of the images as the model sees them; proposed if left out.
+        size: Height and width to bring image files to, such as 64 or 48x64; proposed if left out.
+        fit: How: cut the longer side evenly, add black, or ignore proportions.
         prior: The prior, such as "2.1[6*2, 6*2]"; proposed if left out.
         likelihood: Of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
         beta: One or several values of beta; proposed if left out.
@@ -55,11 +60,12 @@ def fit(
             bar(round(100 * (progress.done + shares) / progress.total), 100)
 
         fitted = fit_folder(
-            folder,
+            images,
             out,
             seconds(budget),
             workers=workers,
-            size=size,
+            size=None if size is None else parse_size(size),
+            fit=fit,
             on_reasons=_print,
             on_change=show,
             steps=steps,

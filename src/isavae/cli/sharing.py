@@ -6,24 +6,25 @@ from typing import Literal
 from tyro.conf import Positional
 
 from isavae.data.tiles import write_tiles
-from isavae.fit.codes_table import encode_folder, read_codes, write_table
+from isavae.fit.codes_table import encode_images, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
 
 
-def encode(model: Positional[str], folder: Positional[Path], out: Path = Path("codes.csv")) -> None:
-    """Write the codes of a folder of images: mean and standard deviation of every latent.
+def encode(model: Positional[str], images: Positional[str], out: Path = Path("codes.csv")) -> None:
+    """Write the codes of images: mean and standard deviation of every latent.
 
     Images are cropped, padded or stretched as those that the model was trained on.
 
     Args:
         model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
-        folder: the images; those in folders below it count.
+        images: a folder of images (those in folders below it count), an image, an array file, or
+            the name of a data set.
         out: a .csv or .parquet file.
     """
     opened = TrainedModel.from_pretrained(model)
-    table, left_out = encode_folder(opened, folder)
-    for name, why in left_out.items():
-        print(f"left out: {name}: {why}")
+    table, notes = encode_images(opened, images)
+    for note in notes:
+        print(note)
     write_table(table, out)
     print(f"{out}: codes of {len(table):,} images")
 

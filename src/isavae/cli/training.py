@@ -14,6 +14,7 @@ from isavae.data import ImageDataset, load
 from isavae.runs import (
     Run,
     RunConfig,
+    check_memory,
     check_trainable,
     execute,
     merge_settings,
@@ -56,6 +57,7 @@ def train(
         check_trainable(parsed)
         images = load(parsed.data)
         check_batch(parsed.batch_size, len(images))
+        check_memory(parsed, images.shape)
         run = Run.create(parsed, out)
     return train_with_progress(run, images)
 
@@ -63,6 +65,8 @@ def train(
 def train_with_progress(run: Run, data: ImageDataset) -> int:
     """Train a run with progress on stderr; an interrupt writes a checkpoint and ends."""
     print(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
+    for note in data.notes:
+        print(f"  {note}")
     batch = min(run.config.batch_size, len(data))
     with interruptible() as stopped, StepProgress("training", units_per_step=batch) as progress:
         finished = execute(run, data, on_step=progress, should_stop=stopped)

@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.mapped_file import MappedImages
 from isavae.data.memory import memory_limit
+from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.places import check_writable
 from isavae.data.read_progress import progress
 from isavae.files import atomic_write
@@ -39,6 +41,7 @@ def write(
     shape: tuple[int, int, int],
     blocks: Iterable[np.ndarray],
     grid: Factors = None,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write a data set block by block; `path` appears only when all of it is on disk.
 
@@ -49,6 +52,7 @@ def write(
         blocks: uint8 images as `ImageDataset.stored`, some at a time.
         grid: The factors of the images, or a function that returns them once all blocks are
             written.
+        facts: How the images were read; complete once all blocks are written.
 
     Raises:
         ValueError: If there are no images, or the folder cannot be written.
@@ -69,7 +73,7 @@ def write(
             file.write(labels.data)
             digest.update(labels.data)
         stored = (count, *per_image)
-        file.write(_end(content, shape, stored, grid, digest.hexdigest(), None))
+        file.write(_end(content, shape, stored, grid, digest.hexdigest(), None, facts))
 
 
 def write_reference(path: Path, content: str, mapped: MappedImages, grid: FactorGrid) -> None:
@@ -99,6 +103,7 @@ def _end(
     grid: FactorGrid | None,
     sha256: str,
     mapped: MappedImages | None,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """The line of JSON and its length."""
     description = {
@@ -110,6 +115,7 @@ def _end(
         "grid": None if grid is None else _to_json(grid),
         "sha256": sha256,
         "outside": None if mapped is None else asdict(mapped),
+        "facts": {**facts},
     }
     line = json.dumps(description).encode()
     return line + len(line).to_bytes(LENGTH, "little")
@@ -147,13 +153,25 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
         grid = FactorGrid(labels=labels, **grid)
     name = about["content"].split("/")[0]
     block = _block(stored) if os.environ.get("ISAVAE_MEMORY_LIMIT") else about["block"]
-    return ImageDataset(name, images, tuple(about["shape"]), grid, shuffle_block=block)
+    facts = about["facts"]
+    fields = facts.get("preprocessing")
+    return ImageDataset(
+        name,
+        images,
+        tuple(about["shape"]),
+        grid,
+        shuffle_block=block,
+        preprocessing=None if fields is None else Preprocessing.from_dict(fields),
+        notes=tuple(facts.get("notes", ())),
+        fingerprint=about["sha256"],
+    )
 
 
 def cached(
     path: Path,
     content: str,
     make: Callable[[], tuple[tuple[int, int, int], Iterable[np.ndarray], Factors]],
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> ImageDataset:
     """Open a data set from its file, which is written first if it does not exist.
 
@@ -161,10 +179,11 @@ def cached(
         path: The file.
         content: `name/version`, which a change of the images must change.
         make: Returns shape, images and factors, as for `write`; called only if there is no file.
+        facts: As for `write`; `make` and its images may fill it.
     """
     dataset = read(path, content)
     if dataset is None:
-        write(path, content, *make())
+        write(path, content, *make(), facts)
         dataset = read(path, content)
     if dataset is None:
         raise ValueError(f"{path} must stay as it was written, but was changed: try again.")
@@ -185,7 +204,7 @@ def _description(path: Path) -> dict[str, Any] | None:
         whole = size == len(MAGIC) + _payload(about) + length + LENGTH
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return about if whole and "block" in about else None
+    return about if whole and "facts" in about else None
 
 
 def _mapped_images(about: dict[str, Any]) -> MappedImages | None:

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import os
 import re
 import textwrap
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from isavae.data.drawn import cars, faces, rooms, sprites, variants
 from isavae.data.factors import FactorGrid
 from isavae.data.official import OFFICIAL, how_to_get, open_official
 from isavae.data.own.open import open_path
+from isavae.data.own.preprocessing import parse_size
 from isavae.data.places import cache_file
 
 
@@ -123,7 +125,7 @@ DATASETS: dict[str, Source] = {
 }
 
 # Options of `open_path` that take one value.
-SINGLE = {"fit", "axes", "factors", "channels"}
+SINGLE = {"fit", "axes", "factors", "channels", "range", "pages", "key"}
 
 
 def load(name: str) -> ImageDataset:
@@ -141,9 +143,10 @@ def load(name: str) -> ImageDataset:
         >>> load("dsprites[shape=heart, scale=::2, orientation=0]")
         ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
     """
+    path, options = split_path(name)
+    if path not in DATASETS and os.path.exists(path):
+        return load_path(Path(path), options)
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
-    if match and match[1] not in DATASETS and Path(match[1]).exists():
-        return load_path(Path(match[1]), match[2] or "")
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
@@ -157,6 +160,18 @@ def load(name: str) -> ImageDataset:
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
 
 
+def split_path(name: str) -> tuple[str, str]:
+    """The longest path that exists, and the options in brackets after it; a path may have [."""
+    if os.path.exists(name):  # a `Path` raises an error where the name is too long
+        return name, ""
+    text = name.strip()
+    places = [at for at, letter in enumerate(text) if letter == "["] if text.endswith("]") else []
+    for at in reversed(places):
+        if os.path.exists(path := text[:at].strip()):
+            return path, text[at + 1 : -1]
+    return text, ""
+
+
 def load_path(path: Path, options: str = "") -> ImageDataset:
     """Open your own images.
 
@@ -168,20 +183,34 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
     Raises:
         ValueError: If they cannot be read in this way.
     """
+    how, choices = parse_options(options)
+    dataset = open_path(path, **how)
+    return dataset.select(**choices) if choices else dataset
+
+
+def parse_options(options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How to read a user's own images, as arguments of `open_path`, and the choice of classes.
+
+    Raises:
+        ValueError: If an option is not valid.
+
+    Examples:
+        >>> parse_options("size=48x64, fit=crop, kind=cat")
+        ({'fit': 'crop', 'size': (48, 64)}, {'kind': ['cat']})
+    """
     choices: dict[str, Any] = parse_choices(options) if options else {}
-    how = {key: choices.pop(key) for key in ("size", *SINGLE) if key in choices}
+    how = {key: choices.pop(key) for key in sorted({"size", *SINGLE}) if key in choices}
     if ranges := [key for key, value in how.items() if isinstance(value, slice)]:
         raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
     for key in SINGLE & how.keys():
         how[key] = how[key][0]
-    if not all(isinstance(side, int) for side in how.get("size", ())):
-        raise ValueError(f"The option size must be whole numbers, but is {how['size']}.")
     if "size" in how:
-        how["size"] = (how["size"][0], how["size"][-1])
+        how["size"] = parse_size("x".join(map(str, how["size"])))
+    for key in ("range", "key") & how.keys():
+        how[key] = str(how[key])
     if "factors" in how:
         how["factors"] = Path(str(how["factors"]))
-    dataset = open_path(path, **how)
-    return dataset.select(**choices) if choices else dataset
+    return how, choices
 
 
 def listing() -> str:

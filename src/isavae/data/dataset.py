@@ -42,6 +42,8 @@ class ImageDataset:
             than 1 for data that do not fit into memory (see `epoch_order`).
         colourise: Makes colour images of the stored ones and their rows when a batch is read.
         preprocessing: How images of a folder were read; None for others.
+        notes: What reading changed or left out, one sentence each.
+        fingerprint: Changes with the stored images; empty for those in memory.
 
     Examples:
         >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
@@ -61,6 +63,8 @@ class ImageDataset:
     shuffle_block: int = 1
     colourise: Colourise | None = None
     preprocessing: Preprocessing | None = None
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         c, h, w = self._stored_shape

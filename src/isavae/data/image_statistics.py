@@ -52,6 +52,7 @@ class ImageStatistics:
             f"  kept as {kind}, {self.dataset.stored.nbytes / 1e6:,.1f} MB",
             f"  values from {self.low:.3f} to {self.high:.3f} in a sample",
             f"  {self.duplicates:,} repeat an earlier image exactly",
+            *(f"  {note}" for note in self.dataset.notes),
         ]
         if (grid := self.dataset.grid) is not None:
             for name, size in zip(grid.names, grid.sizes, strict=True):

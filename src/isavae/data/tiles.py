@@ -12,10 +12,28 @@ from isavae.data.safe_reading import import_extra
 from isavae.files import atomic_write
 
 
+def side_by_side(
+    images: Float[Tensor, "*n channels height width"],
+) -> Float[Tensor, "*n shown height wide"]:
+    """Images as they are shown: channels that are neither grey nor RGB become grey neighbours.
+
+    Examples:
+        >>> side_by_side(torch.zeros(4, 2, 8, 6)).shape, side_by_side(torch.zeros(3, 8, 6)).shape
+        (torch.Size([4, 1, 8, 12]), torch.Size([3, 8, 6]))
+    """
+    if images.shape[-3] in (1, 3):
+        return images
+    return images.movedim(-3, -2).flatten(-2).unsqueeze(-3)
+
+
 def to_uint8(images: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n ..."]:
-    """Pixels in [0, 1] as 0..255, channels last: shape (n, height, width, channels)."""
-    scaled = (images.detach().clamp(0, 1) * 255).round().to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    """Pixels in [0, 1] as 0..255, as they are shown: shape (n, height, width, 1 or 3)."""
+    return np.ascontiguousarray(to_bytes(side_by_side(images)).transpose(0, 2, 3, 1))
+
+
+def to_bytes(images: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n ..."]:
+    """Pixels in [0, 1] as 0..255, channels first."""
+    return (images.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def tile(
@@ -24,7 +42,7 @@ def tile(
     """Images in rows of `columns` on white.
 
     Args:
-        images: Pixels in [0, 1]; of images that are not RGB, the first channel is shown.
+        images: Pixels in [0, 1]; channels that are neither grey nor RGB are shown side by side.
         columns: Images per row; what a last row lacks stays white.
         gap: White pixels between neighbours.
 

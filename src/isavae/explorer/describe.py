@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Distribution
 
 from isavae.data import FactorGrid, ImageDataset
-from isavae.data.tiles import to_uint8
+from isavae.data.tiles import side_by_side, to_uint8
 from isavae.distributions import LpNested
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.library import ServedModel
@@ -76,12 +76,12 @@ def describe_model(shown: ServedModel) -> dict[str, Any]:
         "version": shown.version,
         "step": trained.facts.get("step"),
         "steps": trained.facts.get("steps"),
-        "shape": trained.shape,
+        "shape": tuple(side_by_side(torch.empty(trained.shape)).shape),
         "latents": prior.n_latents,
         "prior": config.prior,
         "objective": config.objective.name,
         "beta": getattr(config.objective, "beta", None),
-        "data": config.data,
+        "data": config.without_folders().data,
         "seed": config.seed,
         "groups": describe_groups(prior),
         "exponents": describe_exponents(prior),

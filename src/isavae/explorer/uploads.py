@@ -13,19 +13,17 @@ GIF_SIDE = 256
 
 
 def read_upload(
-    upload: bytes, preprocessing: Preprocessing | None
+    upload: bytes, preprocessing: Preprocessing
 ) -> Float[Tensor, "1 channels height width"]:
     """An image file as the model wants it, read as its training images were.
 
     Args:
         upload: The bytes of the file.
-        preprocessing: That of the model; None if its images have neither 1 nor 3 channels.
+        preprocessing: That of the model.
 
     Raises:
-        ValueError: If the bytes are no image, or the model takes none.
+        ValueError: If the bytes are no image, or the model has other channels.
     """
-    if preprocessing is None:
-        raise ValueError("The model must have 1 or 3 channels to encode an upload, but has others.")
     try:
         pixels = preprocessing.read(upload)
     except ValueError as error:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from isavae.data.tiles import tile
+from isavae.data.tiles import side_by_side, tile
 from isavae.figures import style
 
 
@@ -16,6 +16,7 @@ def show_tiles(
     axes: Axes, images: Float[Tensor, "rows columns channels height width"], gap: int = 2
 ) -> None:
     """Draw images `gap` pixels apart, so that tile (row, column) is centred on (column, row)."""
+    images = side_by_side(images)
     rows, columns, _, height, width = images.shape
     # There is no gap after the last tile; the extent gives that half gap back on each side.
     across, down = gap / (width + gap) / 2, gap / (height + gap) / 2
@@ -48,6 +49,7 @@ def traversals(
     Raises:
         ValueError: `values` or `latents` do not fit the images.
     """
+    images = side_by_side(images)
     rows, steps, _, tall, wide = images.shape
     shown = tuple(range(rows)) if latents is None else tuple(latents)
     if len(values) != steps or len(shown) != rows:
@@ -96,7 +98,7 @@ def reconstructions(
     """
     columns = min(columns, len(originals))
     rows = len(originals) // columns
-    pairs = torch.stack([originals, decoded.to(originals)])[:, : rows * columns]
+    pairs = side_by_side(torch.stack([originals, decoded.to(originals)]))[:, : rows * columns]
     tiles = pairs.unflatten(1, (rows, columns)).transpose(0, 1).flatten(0, 1)
     height = (width - 0.6) / columns * 2 * rows * tiles.shape[-2] / tiles.shape[-1]
     figure, axes = style.new_axes(width, height + 0.15)

@@ -1,6 +1,7 @@
 """The codes of images as a table: CSV for spreadsheets, Parquet for everything else."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isavae.data import ImageDataset, Preprocessing, read_folder
+from isavae.data import ImageDataset, load, read_folder
+from isavae.data.catalog import parse_options, split_path
+from isavae.data.own.arrays import read_array
+from isavae.data.own.image_file import is_image_file
 from isavae.files import atomic_write
 from isavae.metrics import Codes
 from isavae.models import Prior
@@ -24,17 +28,54 @@ def codes_table(names: Sequence[str], codes: Codes, prior: Prior) -> pl.DataFram
     return table.insert_column(0, pl.Series("image", names))
 
 
-def encode_folder(model: TrainedModel, folder: Path) -> tuple[pl.DataFrame, Mapping[str, str]]:
-    """The codes of the images below a folder, read as those that the model was trained on.
+def encode_images(
+    model: TrainedModel, source: str | os.PathLike[str] | ImageDataset
+) -> tuple[pl.DataFrame, list[str]]:
+    """The codes of images, read as those that the model was trained on.
+
+    Args:
+        model: The model.
+        source: A folder of images, an image, an array file with its options in brackets, the name
+            of a data set, or images.
 
     Returns:
-        Their table, and why an image was left out, by name.
+        Their table, with one row per image in order, and what was left out or changed.
+
+    Raises:
+        ValueError: If the images cannot be read so.
     """
-    stream = read_folder(folder, Preprocessing.of_model(model.facts, model.shape))
-    images = ImageDataset(folder.name, np.concatenate([*stream.blocks]), stream.shape)
+    if isinstance(source, ImageDataset):
+        return _table_of(model, source, map(str, range(len(source)))), []
+    name, options = split_path(os.fspath(source))
+    path, how = Path(name), model.preprocessing
+    if not os.path.exists(name):
+        return encode_images(model, load(os.fspath(source)))
+    if path.is_dir() or is_image_file(path):
+        if options:
+            raise ValueError(
+                f"Images are read as those that the model was trained on, but [{options}] is given "
+                f"after {path}: omit it."
+            )
+        files = None if path.is_dir() else [str(path)]
+        stream = read_folder(path if files is None else path.parent, how, files)
+    else:
+        given, choices = parse_options(options)
+        if unknown := {*given, *choices} - {"axes", "key"}:
+            raise ValueError(
+                f"An array is encoded with the options axes and key, but {min(unknown)} is given "
+                f"after {path}: omit it."
+            )
+        stream, _ = read_array(path, **given, values=how.values)
+    images = ImageDataset(path.name, np.concatenate([*stream.blocks]), stream.shape)
+    notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]
+    every = stream.names or [str(k) for k in range(stream.count)]
+    table = _table_of(model, images, [every[k] for k in stream.positions()])
+    return table, notes + stream.changes()
+
+
+def _table_of(model: TrainedModel, images: ImageDataset, names: Iterable[str]) -> pl.DataFrame:
     codes = Codes(*model.encode(images.batch(slice(None))))
-    names = [stream.names[k] for k in stream.positions()]
-    return codes_table(names, codes, model.vae.prior), stream.left_out
+    return codes_table([*names], codes, model.vae.prior)
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:

@@ -13,17 +13,18 @@ from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.output_folder import OutputFolder
 from isavae.fit.proposal import SEEDS, Budget, propose
-from isavae.fit.training_images import read_training_images
+from isavae.fit.training_images import Source, read_training_images
 from isavae.runs import TrainedModel
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
 
 
 def fit_folder(
-    folder: str | os.PathLike[str],
+    source: Source,
     out: str | os.PathLike[str],
     budget: float = 900.0,
     *,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    fit: str = "crop",
     prior: str | None = None,
     likelihood: str | None = None,
     beta: Sequence[float] = (),
@@ -34,15 +35,18 @@ def fit_folder(
     on_reasons: Callable[[tuple[str, ...]], None] = lambda reasons: None,
     on_change: Callable[[StudyProgress], None] | None = None,
 ) -> Fitted:
-    """Train candidates on the images below a folder, choose one, and write the results.
+    """Train candidates on images, choose one, and write the results.
 
     The same call again resumes where the last one stopped, with what was decided then.
 
     Args:
-        folder: The images; those in folders below it count.
+        source: A folder of images (those in folders below it count) or an array file, with options
+            in brackets as for `load`, the name of a data set, or images.
         out: The output folder.
         budget: Seconds; training that has not ended by then is stopped and can be resumed.
-        size: Height and width of the images as the model sees them; proposed if left out.
+        size: Height and width to bring image files to, or one number for both; proposed if left
+            out.
+        fit: How: `crop`, `pad` or `stretch`.
         prior: The prior; proposed if left out, as are `likelihood` and `beta` (see `propose`).
         likelihood: p(x|z).
         beta: The values of β.
@@ -57,12 +61,12 @@ def fit_folder(
         ValueError: If there are too few images, or `out` was made from others.
     """
     started = time.monotonic()
-    folder, output = Path(folder), OutputFolder(Path(out))
+    output = OutputFolder(Path(out))
     workers = workers or available_cores()
-    output.check(folder)
+    output.check(source)
     decided = output.decisions()
     if decided is None:
-        found = read_training_images(folder, size)
+        found = read_training_images(source, (size, size) if isinstance(size, int) else size, fit)
         proposal = propose(
             found,
             prior=prior,

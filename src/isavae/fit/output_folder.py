@@ -16,13 +16,12 @@ from typing import Any, final
 import numpy as np
 
 from isavae.data import ImageDataset
-from isavae.data.own.folder import fingerprint, image_files
 from isavae.files import atomic_write, write_json
 from isavae.fit.codes_table import codes_table, write_table
 from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
 from isavae.fit.proposal import Budget, Proposal, schedule
-from isavae.fit.training_images import TrainingImages
+from isavae.fit.training_images import Source, TrainingImages, find_fingerprint, image_folder
 from isavae.studies import StudyDirectory
 
 
@@ -42,19 +41,14 @@ class OutputFolder:
         file = self.path / "fit.json"
         return json.loads(file.read_text()) if file.is_file() else None
 
-    def check(self, folder: Path) -> None:
-        """Check that the output is new, or was made from the images in a folder.
+    def check(self, source: Source) -> None:
+        """Check that the output is new, or was made from these images.
 
         Raises:
             ValueError: If it is not.
         """
-        path = self.path.resolve()
-        if set("[]") & set(str(path)):
-            raise ValueError(
-                f"The path of the output folder must be free of [ and ], but is {path}: "
-                "choose another."
-            )
-        if path.is_relative_to(folder.resolve()):
+        path, folder = self.path.resolve(), image_folder(source)
+        if folder is not None and path.is_relative_to(folder.resolve()):
             raise ValueError(
                 f"The output must not lie among the images, but {self.path} is below {folder}: "
                 "choose another folder."
@@ -64,11 +58,9 @@ class OutputFolder:
             raise ValueError(
                 f"The output must be a new folder, but {self.path} is not: choose another."
             )
-        if not decided or not folder.is_dir():
-            return
-        if decided["fingerprint"] != fingerprint(folder, image_files(folder)):
+        if decided and find_fingerprint(source) not in (None, decided["fingerprint"]):
             raise ValueError(
-                f"{self.path} must be made from the images that {folder} holds, but was made from "
+                f"{self.path} must be made from the images that {source} holds, but was made from "
                 "other images: choose another output folder, or restore the images."
             )
 
@@ -77,7 +69,7 @@ class OutputFolder:
         stored = self.path / "images.npy"
         with atomic_write(stored) as file:
             np.save(file, found.images)
-        data = f"{stored.resolve()}[axes=chw]"
+        data = f"{stored.resolve()}[axes=chw, range=dtype]"
         proposal = schedule(proposal, data, budget)
         decided = {
             "fingerprint": found.fingerprint,

@@ -1,5 +1,6 @@
 """What to train on a folder of images, and for how long: from their pixels and measured steps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -100,7 +101,7 @@ def propose(
         "learn_exponents": learn_exponents,
         "likelihood": likelihood,
         "network": "mlp",
-        "width": 256 if found.images.shape[2] <= 32 else 512,
+        "width": 256 if math.prod(found.images.shape[2:]) <= 32 * 32 else 512,
         "batch_size": min(64, len(found.images)),
     }
     RunConfig.parse(config)
@@ -112,11 +113,12 @@ def propose(
 
 
 def _describe_images(found: TrainingImages) -> list[str]:
-    n, channels, size, _ = found.images.shape
+    n, channels, height, width = found.images.shape
     widths, heights = zip(*found.original, strict=True)
     sides = f"{_range(widths)} wide and {_range(heights)} high"
-    kind = "in colour" if channels == 3 else "in grey, as none of a sample has colours"
-    reasons = [f"{n:,} images, {sides}, become {size} × {size} {kind}."]
+    kinds = {1: "in grey, as none of a sample has colours", 3: "in colour"}
+    kind = kinds.get(channels, f"with {channels} channels")
+    reasons = [f"{n:,} images, {sides}, become {width} × {height} {kind}.", *found.notes]
     if found.left_out:
         count, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
         listed = list_left_out(found.left_out)

@@ -1,41 +1,53 @@
-"""The images of a folder as `fit` trains on them: one array, square, at a proposed size."""
+"""The images that `fit` trains on: one array, at a proposed size."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import final
+from typing import TypeAlias, final
 
 import numpy as np
 
+from isavae.data import ImageDataset, load
+from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.folder import (
     find_preprocessing,
     fingerprint,
     image_files,
+    image_names,
     image_sizes,
     list_left_out,
     read_folder,
 )
+from isavae.data.own.image_file import is_image_file
 from isavae.data.own.preprocessing import Preprocessing
+from isavae.data.own.value_range import parse_range
 from isavae.data.read_progress import progress
+from isavae.data.tiles import to_bytes
 
 # Fewer images are refused.
 FEWEST = 16
-SIZES = (16, 32, 64)
+# About the most pixels of a proposed size.
+MAX_PIXELS = 64 * 64
+
+Source: TypeAlias = str | os.PathLike[str] | ImageDataset
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class TrainingImages:
-    """The readable images of a folder.
+    """The readable images of a folder, an array file or a data set.
 
     Attributes:
-        names: Their paths below the folder.
+        names: Their paths below the folder, or their numbers.
         images: uint8, (images, channels, height, width).
         left_out: Why an image cannot be read, by name.
         original: Width and height of every readable image, from its header.
         preprocessing: How they were read.
         fingerprint: Changes with the name, size or time of change of any file.
+        notes: What reading changed, one sentence each.
     """
 
     names: tuple[str, ...]
@@ -44,53 +56,140 @@ class TrainingImages:
     original: tuple[tuple[int, int], ...]
     preprocessing: Preprocessing
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
-def read_training_images(folder: Path, size: int | None = None) -> TrainingImages:
-    """Read every image below a folder, cropped to a square; those that cannot be are left out.
+def read_training_images(
+    source: Source, size: tuple[int, int] | None = None, fit: str = "crop"
+) -> TrainingImages:
+    """Read all images; those that cannot be read are left out.
 
     Args:
-        folder: The images; folders below it count.
-        size: Height and width to bring them to; by default the largest of 64, 32 and 16 that half
-            of the images have.
+        source: A folder of images (folders below it count) or an array file, with the options of
+            `--data` in brackets, the name of a data set, or images.
+        size: Height and width to bring image files to; by default see `propose_size`.
+        fit: How: `crop`, `pad` or `stretch`.
 
     Raises:
         ValueError: If there are too few readable images, or they are all the same.
     """
-    files = image_files(folder)
-    original = image_sizes(files)
-    size = size or propose_size([found for found in original if min(found)])
-    preprocessing = find_preprocessing(files, (size, size), "crop")
-    stream = read_folder(folder, preprocessing, files)
-    blocks = [*progress(stream.blocks, stream.count, f"reading {folder.name}", len, "images")]
-    images = np.concatenate(blocks)
-    if len(images) < FEWEST:
+    folder = image_folder(source)
+    found = (
+        _of_data_set(source, size)
+        if folder is None
+        else _of_folder(folder, split_path(os.fspath(source))[1], size, fit)  # pyrefly: ignore
+    )
+    if len(found.images) < FEWEST:
+        total = len(found.images) + len(found.left_out)
         raise ValueError(
-            f"At least {FEWEST} images must be readable, but of the {len(files)} in {folder} only "
-            f"{len(images)} are: add images. {list_left_out(stream.left_out)}".strip()
+            f"At least {FEWEST} images must be readable, but of the {total} in {source} only "
+            f"{len(found.images)} are: add images. {list_left_out(found.left_out)}".strip()
         )
-    if (images == images[0]).all():
+    if (found.images == found.images[0]).all():
         raise ValueError(
-            f"Images must differ from each other, but the {len(images)} in {folder} are all the "
-            "same: use others."
+            f"Images must differ from each other, but the {len(found.images)} in {source} are all "
+            "the same: use others."
         )
-    kept = stream.positions()
+    return found
+
+
+def image_folder(source: Source) -> Path | None:
+    """The folder of image files that is meant, if one is.
+
+    Raises:
+        ValueError: If it is a single image, or a path that leads nowhere.
+    """
+    if isinstance(source, ImageDataset):
+        return None
+    name = split_path(os.fspath(source))[0]
+    path = Path(name)
+    if os.sep in name and not os.path.exists(name):
+        raise ValueError(f"There must be images at {path}, but there is none.")
+    if is_image_file(path) and path.is_file():
+        raise ValueError(f"At least {FEWEST} images are needed, but {path} is one: give a folder.")
+    return path if path.is_dir() else None
+
+
+def find_fingerprint(source: Source) -> str | None:
+    """Changes with the images; None if they are not there (any more)."""
+    if isinstance(source, ImageDataset):
+        digest = hashlib.sha256(repr(source.shape).encode())
+        for block in np.array_split(np.arange(len(source)), -(-len(source) // 256)):
+            digest.update(to_bytes(source.batch(block)).tobytes())
+        return digest.hexdigest()[:16]
+    path = Path(split_path(os.fspath(source))[0])
+    if not path.exists():
+        return None
+    files = image_files(path) if path.is_dir() else [str(path)]
+    return fingerprint(path if path.is_dir() else path.parent, files)
+
+
+def _of_data_set(source: Source, size: tuple[int, int] | None) -> TrainingImages:
+    """The images of an array file or a data set, at their own size."""
+    data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
+    n_channels, height, width = data.shape
+    if size is not None and size != (height, width):
+        raise ValueError(
+            f"Only image files are resized, but images of {height} x {width} are to become "
+            f"{size[0]} x {size[1]}: resize the array, or omit the size."
+        )
     return TrainingImages(
-        tuple(stream.names[k] for k in kept),
-        images,
-        dict(stream.left_out),
-        tuple(original[k] for k in kept),
-        preprocessing,
-        fingerprint(folder, files),
+        tuple(str(k) for k in range(len(data))),
+        to_bytes(data.batch(slice(None))),
+        {},
+        ((width, height),) * len(data),
+        data.preprocessing or Preprocessing((height, width), "crop", n_channels),
+        find_fingerprint(source) or "",
+        data.notes,
     )
 
 
-def propose_size(sizes: Sequence[tuple[int, int]]) -> int:
-    """The largest of 64, 32 and 16 that half of the images have on their shorter side.
+def _of_folder(
+    folder: Path, options: str, size: tuple[int, int] | None, fit: str
+) -> TrainingImages:
+    how, choices = parse_options(options)
+    if unknown := {*how, *choices} - {"size", "fit", "channels", "range", "pages"}:
+        raise ValueError(
+            f"A folder is fitted with the options size, fit, channels, range and pages, but "
+            f"{min(unknown)} is given: omit it."
+        )
+    files = image_files(folder)
+    original = image_sizes(files)
+    size = size or how.get("size") or propose_size([found for found in original if min(found)])
+    pages = how.get("pages", 1)
+    preprocessing = find_preprocessing(
+        files,
+        size,
+        how.get("fit", fit),
+        how.get("channels"),
+        parse_range(how.get("range", "auto")),
+        1 if pages == "first" else pages,
+    )
+    stream = read_folder(folder, preprocessing, files)
+    blocks = [*progress(stream.blocks, stream.count, f"reading {folder.name}", len, "images")]
+    kept = [stream.names[k] for k in stream.positions()]
+    shapes = dict(zip(image_names(folder, files), original, strict=True))
+    return TrainingImages(
+        tuple(kept),
+        np.concatenate(blocks),
+        dict(stream.left_out),
+        tuple(shapes[name if name in shapes else name.rpartition("#")[0]] for name in kept),
+        preprocessing,
+        fingerprint(folder, files),
+        tuple(stream.changes()),
+    )
+
+
+def propose_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Height and width: the median of the images', reduced to about 64 x 64 pixels in all.
+
+    Args:
+        sizes: Width and height of every image.
 
     Examples:
-        >>> propose_size([(640, 480), (30, 50), (40, 40)])
-        32
+        >>> propose_size([(28, 28)] * 3), propose_size([(430, 128)] * 3)
+        ((28, 28), (35, 117))
     """
-    shorter = median([min(size) for size in sizes] or [0])
-    return max((size for size in SIZES if size <= shorter), default=SIZES[0])
+    width, height = (median(sides) for sides in zip(*sizes or [(1, 1)], strict=True))
+    scale = min(1.0, (MAX_PIXELS / (width * height)) ** 0.5)
+    return max(1, round(height * scale)), max(1, round(width * scale))

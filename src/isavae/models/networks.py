@@ -68,7 +68,7 @@ def _mlp(
 
 @final
 class ConvEncoder(nn.Module):
-    """The published convolutional encoder, for 1 or 3 channels and any size.
+    """The published convolutional encoder, for any channels and size.
 
     Convolutions 4×4 of stride 2 halve the image to 4×4, one of 4×4 makes it a vector of 512, one of
     1×1 gives mean and log-std; batch normalisation and ReLU after each but the last. For 64×64 that

@@ -1,6 +1,6 @@
 """Runs: `RunConfig` to objects to a run directory, and back; the trained model by itself."""
 
-from isavae.runs.build import build_model, check_trainable, fresh_state
+from isavae.runs.build import build_model, check_memory, check_trainable, fresh_state
 from isavae.runs.config import (
     FORMAT,
     PRESETS,
@@ -31,6 +31,7 @@ __all__ = [
     "TrainedModel",
     "build_model",
     "check_format",
+    "check_memory",
     "check_trainable",
     "demo_run",
     "evaluate_run",

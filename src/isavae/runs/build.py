@@ -1,8 +1,11 @@
 """From a configuration to a model and its training state, seeded."""
 
+from math import prod
+
 import torch
 from torch.distributions import Independent, Normal
 
+from isavae.data.memory import free_memory
 from isavae.models import (
     NETWORKS,
     VAE,
@@ -55,12 +58,60 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
         shape: (channels, height, width) of an image.
     """
     device = resolve_device(config.device)
+    check_memory(config, shape)
     model = build_model(config, shape).to(device)
     model.network_dtype = resolve_precision(config.precision, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         adversary = config.objective.adversary(model.prior.n_latents)
     return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
+
+
+# Bytes per weight: itself, its gradient and two moments of Adam; per value of a batch: the values
+# and gradients of the first and last layers.
+PER_WEIGHT, PER_VALUE = 16, 24
+
+
+def check_memory(config: RunConfig, shape: tuple[int, int, int]) -> None:
+    """Check that training fits into the free memory, before anything is allocated.
+
+    Args:
+        config: The run's configuration.
+        shape: (channels, height, width) of an image.
+
+    Raises:
+        ValueError: If it does not; names the largest size that fits.
+    """
+    device = resolve_device(config.device)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    needed = _training_bytes(config, shape)
+    if needed <= free:
+        return
+    channels, height, width = shape
+    fitting = (
+        (height // k, width // k)
+        for k in range(2, min(height, width) + 1)
+        if _training_bytes(config, (channels, height // k, width // k)) <= free
+    )
+    size = next(fitting, None)
+    todo = (
+        "a smaller width, batch size" if size is None else "size={}x{}, fit=stretch".format(*size)
+    )
+    raise ValueError(
+        f"training must fit into the {free / 1e9:.1f} GB of memory that are free; images of "
+        f"{height} x {width} take {needed / 1e9:.1f} GB with the network {config.network}: give "
+        f"{todo} or another network"
+    )
+
+
+def _training_bytes(config: RunConfig, shape: tuple[int, int, int]) -> int:
+    """An estimate of the memory that training takes, without taking it."""
+    n_latents = prior_of(config).n_latents
+    per_pixel = build_likelihood(config.likelihood).parameters_per_pixel
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        networks = build_networks(config.network, shape, n_latents, per_pixel, config.width)
+    weights = sum(weight.numel() for network in networks for weight in network.parameters())
+    return PER_WEIGHT * weights + PER_VALUE * config.batch_size * prod(shape)
 
 
 def check_trainable(config: RunConfig) -> None:

@@ -1,6 +1,7 @@
 """`RunConfig`: everything that determines a run, as names and numbers."""
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -137,6 +138,19 @@ class RunConfig(BaseModel):
     def settings(self) -> dict[str, Any]:
         """The configuration as plain values that `parse` reads back."""
         return self.model_dump(mode="json")
+
+    def without_folders(self) -> "RunConfig":
+        """The configuration to share: a path of images is only its last part.
+
+        Examples:
+            >>> RunConfig(data="/home/me/cells[size=64, factors=/tmp/t.csv]").without_folders().data
+            'cells[size=64, factors=t.csv]'
+        """
+        path, bracket, options = self.data.partition("[")
+        if self.data.endswith("]"):  # a path may have [, too
+            path, bracket, options = self.data.rpartition("[")
+        path, factors = re.sub(r".*[/\\]", "", path), re.sub(r"=[^,\]]*[/\\]", "=", options)
+        return self.model_copy(update={"data": path + bracket + factors})
 
     def total_steps(self, n_images: int) -> int:
         """Optimiser steps in all; an epoch is `n_images // batch_size` steps (at least one)."""

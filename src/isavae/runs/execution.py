@@ -55,9 +55,10 @@ def execute(
     config = run.config
     data = load(config.data) if data is None else data
     state = fresh_state(config, data.shape)
-    _resume(run, state)
+    _resume(run, state, data)
     steps = config.total_steps(len(data))
-    metadata = {"steps": steps, "shape": data.shape, "config": config.settings()}
+    metadata: dict[str, Any] = {"steps": steps, "shape": data.shape, "images": data.fingerprint}
+    metadata["config"] = config.settings()
     if data.preprocessing is not None:
         metadata["preprocessing"] = data.preprocessing.to_dict()
     recorder = _Recorder(run, state, metadata, on_step, log_every, checkpoint_seconds)
@@ -76,10 +77,16 @@ def execute(
     return state.step >= steps
 
 
-def _resume(run: Run, state: TrainState) -> None:
+def _resume(run: Run, state: TrainState, data: ImageDataset) -> None:
     """Restore the state from the run's checkpoint, if there is one."""
     if not run.state_path.exists():
         return
+    before = run.metadata().get("images") if run.model_path.exists() else None
+    if before and data.fingerprint and before != data.fingerprint:
+        raise ValueError(
+            f"a run must go on with the images that it began with; those of {data.name} have "
+            f"changed since {run.path} was started: restore them, or start a new run"
+        )
     try:
         state.load_state_dict(torch.load(run.state_path, weights_only=True))
     except Exception as error:

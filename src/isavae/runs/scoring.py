@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from isavae.data import load
+from isavae.data import ImageDataset, load
 from isavae.evaluation import StageProgress, encode_all, evaluate
 from isavae.metrics import Codes, scored_names
 from isavae.runs.directory import Run
@@ -19,6 +19,7 @@ def evaluate_run(
     seed: int = 0,
     others: Sequence[Run] = (),
     device: str = "auto",
+    data: ImageDataset | None = None,
     on_progress: StageProgress = lambda stage, done, total: None,
 ) -> tuple[dict[str, Any], Codes]:
     """Score a run on its data set, and write the scores.
@@ -30,13 +31,19 @@ def evaluate_run(
         seed: Of the subset and of everything else that is random.
         others: Other runs on the same data set, for scores of agreement between runs.
         device: Auto, cpu, cuda, cuda:N or mps.
+        data: The images; loaded by the name in the run if left out.
         on_progress: Called with (stage, steps done, steps in all).
 
     Returns:
         The scores, and the codes of all images.
     """
     scored_names(metrics)  # refuse unknown ones before the images are encoded
-    data = load(run.config.data)
+    data = load(run.config.data) if data is None else data
+    if (shape := tuple(run.metadata()["shape"])) != data.shape:
+        raise ValueError(
+            f"the images must have the run's shape {shape}; those of {data.name} have "
+            f"{data.shape}: choose others with --data"
+        )
     models = [each.load_model(resolve_device(device)) for each in (run, *others)]
     encoding = partial(on_progress, "encoding")
     codes, *other_codes = [encode_all(model, data, encoding) for model in models]

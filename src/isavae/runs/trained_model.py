@@ -102,8 +102,9 @@ class TrainedModel:
         return cls.load(path if path.is_file() else download(str(name), revision, token))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, configuration, image shape and facts as one file."""
-        metadata = self.facts | {"config": self.config.settings(), "shape": self.shape}
+        """Write weights, configuration without folders, image shape and facts as one file."""
+        config = self.config.without_folders().settings()
+        metadata = self.facts | {"config": config, "shape": self.shape}
         save_model(self.vae, Path(path), metadata)
 
     def save_pretrained(self, folder: str | os.PathLike[str], repo: str | None = None) -> Path:
@@ -111,7 +112,7 @@ class TrainedModel:
 
         Args:
             folder: The folder to write.
-            repo: The name under which the card loads the model; by default the folder's.
+            repo: The name under which the card loads the model; by default the folder's name.
 
         Returns:
             The folder.
@@ -119,7 +120,11 @@ class TrainedModel:
         folder = Path(folder)
         self.save(folder / MODEL_FILE)
         card = model_card(
-            self.config, self.vae.prior, self.shape, self.facts, repo=repo or str(folder)
+            self.config.without_folders(),
+            self.vae.prior,
+            self.shape,
+            self.facts,
+            repo=repo or folder.name,
         )
         with atomic_write(folder / "README.md") as file:
             file.write(card.encode())
@@ -147,9 +152,9 @@ class TrainedModel:
         return self.facts.get("scores")
 
     @property
-    def preprocessing(self) -> Preprocessing | None:
-        """How an image file becomes the model's input; None for other than 1 or 3 channels."""
-        return Preprocessing.of_model(self.facts, self.shape) if self.shape[0] in (1, 3) else None
+    def preprocessing(self) -> Preprocessing:
+        """How an image file becomes the model's input."""
+        return Preprocessing.of_model(self.facts, self.shape)
 
     def encode(
         self, images: Tensor | np.ndarray

@@ -8,16 +8,24 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from isavae.data.own.decoding import FORMATS, ImageSizeError, UnreadableImageError, decode
+from isavae.data.own.changes import Changes
+from isavae.data.own.decoding import DecodedImage, ImageSizeError, decode
+from isavae.data.own.image_file import (
+    MAX_PIXELS,
+    SUFFIXES,
+    UnreadableImageError,
+    count_pages,
+    deep_values,
+    open_image,
+)
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
-from isavae.data.safe_reading import import_extra
+from isavae.data.own.value_range import FULL_RANGE, ValueRange, natural_range
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 # Bytes of pixels that one task decodes, and tasks per thread that may be ahead of the consumer.
 BLOCK, AHEAD = 1 << 20, 4
 # A folder is grey if in none of up to 64 images, evenly spaced, the channels of a pixel differ by
@@ -34,28 +42,52 @@ def image_files(folder: Path) -> list[str]:
     Raises:
         ValueError: If there is no such folder, or no image in it.
     """
+    images, others = walk(folder)
+    if not images:
+        only = f", only {list_some(others)}" if others else ""
+        raise ValueError(
+            f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds none{only}."
+        )
+    return images
+
+
+def walk(folder: Path) -> tuple[list[str], list[str]]:
+    """Files below a folder with the suffix of an image, and the names of all others.
+
+    Links to folders are followed; a folder that several paths lead to is read once.
+
+    Raises:
+        ValueError: If there is no such folder.
+    """
     if not folder.is_dir():
         raise ValueError(f"There must be a folder of images at {folder}, but there is none.")
-    found: list[str] = []  # strings: a hundred thousand `Path`s take seconds to sort
-    folders = [os.fspath(folder)]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
+    images: list[str] = []  # strings: a hundred thousand `Path`s take seconds to sort
+    others: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    folders, links = [os.fspath(folder)], []
+    while folders or links:
+        here = folders.pop() if folders else links.pop()
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(here) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif entry.name.lower().endswith(SUFFIXES):
-                    found.append(entry.path)
-    if not found:
-        raise ValueError(f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds none.")
-    return sorted(found)
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(entry.path)
+                else:
+                    is_image = entry.name.lower().endswith(SUFFIXES)
+                    (images if is_image else others).append(entry.path)
+    return sorted(images), image_names(folder, sorted(others))
 
 
 def image_names(folder: Path, files: Sequence[str]) -> list[str]:
-    """Paths of files below a folder, with `/` on every platform."""
+    r"""Paths of files below a folder, with `/` on every platform; bytes beyond UTF-8 as `\xff`."""
     within = len(os.path.join(folder, ""))
-    return [path[within:].replace(os.sep, "/") for path in files]
+    names = [path[within:].replace(os.sep, "/") for path in files]
+    return [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
 
 
 def fingerprint(folder: Path, files: Sequence[str]) -> str:
@@ -74,11 +106,10 @@ def _stamp(file: str) -> tuple[int, int]:
 
 def image_sizes(files: Sequence[str]) -> list[tuple[int, int]]:
     """Width and height of every file, from its header; 0 x 0 where it cannot be read."""
-    pil = import_extra("PIL.Image")
 
     def size(path: str) -> tuple[int, int]:
         try:
-            with pil.open(path, "r", FORMATS) as image:
+            with open_image(path) as image:
                 return image.size
         except Exception:  # a damaged file makes Pillow raise some dozen kinds
             return 0, 0
@@ -91,6 +122,8 @@ def find_preprocessing(
     size: tuple[int, int] | None = None,
     fit: str | None = None,
     channels: int | None = None,
+    values: ValueRange | None = None,
+    pages: int | str = 1,
 ) -> Preprocessing:
     """What is given, and the rest from the images.
 
@@ -99,6 +132,9 @@ def find_preprocessing(
         size: Height and width; by default those of the first image that can be read.
         fit: How to resize images of another size; may be missing if `size` is.
         channels: By default 1 if the images of a sample are grey, else 3.
+        values: The values that become black and white; by default found from all images with more
+            than 8 bits per channel (see `natural_range`).
+        pages: The page that is read of a file, or `all`.
 
     Raises:
         ValueError: If there is a size, but no fit.
@@ -107,19 +143,66 @@ def find_preprocessing(
         raise ValueError(
             f"`fit` must say how to bring images to {size[0]} x {size[1]}: crop, pad, stretch."
         )
+    if values is None:
+        values = _find_values(files, pages)
     if size is None:
-        first = next((image for path in files if (image := _try(path)) is not None), None)
+        first = next((image for path in files if (image := _try(path, values)) is not None), None)
         size = (1, 1) if first is None else first.shape[1:]
     if channels is None:
-        sample = _in_threads(lambda path: _try(path, size), files[:: -(-len(files) // SAMPLE)])
+        some = files[:: -(-len(files) // SAMPLE)]
+        sample = _in_threads(lambda path: _try(path, values, size), some)
         channels = 3 if any(image is not None and _is_coloured(image) for image in sample) else 1
-    return Preprocessing(size, fit, channels)
+    return Preprocessing(size, fit, channels, values, pages)
 
 
-def _try(path: str, size: tuple[int, int] | None = None) -> np.ndarray | None:
+def _find_values(files: Sequence[str], pages: int | str) -> ValueRange:
+    """The range of all images with more than 8 bits per channel."""
+    found = [
+        limits
+        for each in _in_threads(lambda path: _limits(path, pages), files)
+        if each
+        for limits in each
+    ]
+    if not found:
+        return FULL_RANGE
+    lows, highs = zip(*found, strict=True)
+    return ValueRange(deep=natural_range(min(lows), max(highs)))
+
+
+def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
+    """The smallest and largest value of each page with more than 8 bits per channel."""
+    found = []
+    try:
+        for page in _pages(path, pages):
+            with open_image(path, page) as image:
+                deep = (
+                    None
+                    if image.width * image.height > MAX_PIXELS
+                    else deep_values(image, path, page)
+                )
+            if deep is not None:
+                colours = deep[..., :3] if deep.ndim == 3 else deep
+                found.append((float(colours.min()), float(colours.max())))
+    except Exception:  # reading all files will name it; Pillow raises some dozen kinds
+        return found
+    return found
+
+
+def _pages(path: str, pages: int | str) -> Sequence[int]:
+    """The pages of a file that are read, from 1; the first where the file cannot be opened."""
+    if isinstance(pages, int):
+        return [pages]
+    try:
+        with open_image(path) as image:
+            return range(1, count_pages(image) + 1)
+    except Exception:  # reading all files will name it; Pillow raises some dozen kinds
+        return [1]
+
+
+def _try(path: str, values: ValueRange, size: tuple[int, int] | None = None) -> np.ndarray | None:
     """An image in colour, or None if it cannot be read."""
     try:
-        return decode(path, size, "crop", 3)
+        return decode(path, size, "crop", 3, values).pixels
     except UnreadableImageError:  # reading all files will name it
         return None
 
@@ -144,38 +227,54 @@ def read_folder(
     """
     files = image_files(folder) if files is None else files
     names = image_names(folder, files)
-    left_out: dict[str, str] = {}
-    blocks = _blocks(files, names, preprocessing, left_out)
-    return ImageStream(preprocessing.shape, len(files), blocks, names, left_out)
+    numbered = list(_in_threads(lambda path: _pages(path, preprocessing.pages), files))
+    images = [
+        NamedPage(name if len(pages) == 1 else f"{name}#{page}", path, page)
+        for name, path, pages in zip(names, files, numbered, strict=True)
+        for page in pages
+    ]
+    names, left_out, changes = [image.name for image in images], {}, Changes(preprocessing)
+    blocks = _blocks(images, preprocessing, left_out, changes)
+    return ImageStream(preprocessing.shape, len(images), blocks, names, left_out, changes.sentences)
+
+
+class NamedPage(NamedTuple):
+    """An image to read: a page of a file."""
+
+    name: str
+    path: str
+    page: int
 
 
 def _blocks(
-    files: Sequence[str],
-    names: Sequence[str],
+    images: Sequence[NamedPage],
     preprocessing: Preprocessing,
     left_out: dict[str, str],
+    changes: Changes,
 ) -> Iterator[np.ndarray]:
     at_once = max(1, BLOCK // math.prod(preprocessing.shape))
 
-    def read(first: int) -> tuple[np.ndarray, dict[str, str]]:
-        pixels = np.empty((min(at_once, len(files) - first), *preprocessing.shape), np.uint8)
+    def read(first: int) -> tuple[list[DecodedImage], dict[str, str]]:
+        decoded: list[DecodedImage] = []
         unreadable: dict[str, str] = {}
-        for k in range(first, first + len(pixels)):
+        for name, path, page in images[first : first + at_once]:
             try:
-                pixels[k - first - len(unreadable)] = preprocessing.read(files[k])
+                decoded.append(preprocessing.decode(path, page))
             except UnreadableImageError as error:
-                unreadable[names[k]] = str(error)
+                unreadable[name] = str(error)
             except ImageSizeError as error:
                 raise ImageSizeError(
-                    f"All images must have one size, but {names[k]} is {error}: "
-                    "give a size and a fit."
+                    f"All images must have one size, but {name} is {error}: give a size and a fit."
                 ) from None
-        return pixels[: len(pixels) - len(unreadable)], unreadable
+        return decoded, unreadable
 
-    for pixels, unreadable in _in_threads(read, range(0, len(files), at_once)):
+    for decoded, unreadable in _in_threads(read, range(0, len(images), at_once)):
         left_out |= unreadable
-        yield pixels
-    if len(left_out) == len(files):
+        for image in decoded:
+            changes.add(image)
+        if decoded:
+            yield np.stack([image.pixels for image in decoded])
+    if len(left_out) == len(images):
         raise ValueError(f"An image must be readable, but {list_left_out(left_out)}.")
 
 
@@ -183,6 +282,12 @@ def list_left_out(left_out: Mapping[str, str]) -> str:
     """The first five images that are left out, each with its reason."""
     some = [f"{name} ({why})" for name, why in [*left_out.items()][:5]]
     return "; ".join([*some, "..."] if len(left_out) > 5 else some)
+
+
+def list_some(names: Sequence[str]) -> str:
+    """The number of files, and the names of the first five."""
+    listed = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
+    return f"{len(names):,} other file{'s' if len(names) > 1 else ''}: {listed}"
 
 
 def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +20,21 @@ from isavae.data.own.folder import (
     find_preprocessing,
     fingerprint,
     image_files,
+    image_names,
     list_left_out,
+    list_some,
     read_folder,
+    walk,
 )
+from isavae.data.own.image_file import is_image_file
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
+from isavae.data.own.value_range import FULL_RANGE, parse_range
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 
 # Changes whenever the same files are to be read into other pixels.
-VERSION = 2
+VERSION = 3
 
 
 def open_path(
@@ -37,8 +44,11 @@ def open_path(
     channels: int | None = None,
     axes: str = "",
     factors: Path | None = None,
+    range: str = "auto",
+    pages: int | str = 1,
+    key: str = "",
 ) -> ImageDataset:
-    """Open a folder of images or an array file; what was read once is kept in the cache.
+    """Open a folder of images, an image or an array file; what was read is kept in the cache.
 
     Args:
         path: The folder or file.
@@ -47,45 +57,88 @@ def open_path(
         channels: 1 or 3, for a folder; by default recognised.
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
         factors: A CSV file with the factors; by default `factors.csv` in the folder, if there.
+        range: The values that become black and white: `a..b`, `dtype` or `auto` (see
+            `parse_range` and `natural_range`).
+        pages: The page or frame that is read of an image file: a number from 1, `first` or `all`.
+        key: The name of the array in an .npz or .h5 file.
 
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
     """
     if axes not in ("", *AXES):
         raise ValueError(f"The option axes must be one of {', '.join(AXES)}, but is {axes!r}.")
-    Preprocessing(size or (1, 1), fit, channels or 1)  # checks them
+    pages = 1 if pages == "first" else pages
+    if channels not in (None, 1, 3):
+        raise ValueError(f"The option channels must be 1 or 3, but is {channels!r}.")
+    Preprocessing(size or (1, 1), fit, channels or 1, pages=pages)  # checks them
+    values = parse_range(range)
     if factors is None and (path / "factors.csv").is_file():
         factors = path / "factors.csv"
-    files = image_files(path) if path.is_dir() else []
+    folder, files, others = _image_files(path)
+    if not files:
+        _check_array_options(path, size=size, fit=fit, channels=channels, pages=pages)
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
-    options += [fingerprint(path, files) if files else fingerprint(path.parent, [str(path)])]
+    options += [range, pages, key, others]
+    options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
+    facts: dict[str, Any] = {}
 
     def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
         if files:
-            found = read_folder(path, find_preprocessing(files, size, fit, channels), files)
+            how = find_preprocessing(files, size, fit, channels, values, pages)
+            found = read_folder(folder, how, files)
+            facts["preprocessing"] = replace(how, fit=fit or "crop").to_dict()
         else:
-            found = read_array(path, axes)
+            found, used = read_array(path, axes, key, values, may_be_binary=values is None)
+            if used != FULL_RANGE:
+                n_channels, *edges = found.shape
+                how = Preprocessing((edges[0], edges[1]), "crop", n_channels, used)
+                facts["preprocessing"] = how.to_dict()
         grid = None if factors is None else _factors(factors, found)
-        blocks = progress(_named(found), found.count, f"reading {path.name}", len, "images")
+        blocks = progress(
+            _noted(found, others, facts), found.count, f"reading {path.name}", len, "images"
+        )
         return found.shape, blocks, grid
 
-    dataset = cached(cache_file(f"own-{path.name}-{digest}"), f"{path.name}/{digest}", make)
-    if not files:
-        return dataset
-    n_channels, *edges = dataset.shape
-    used = Preprocessing((edges[0], edges[1]), fit or "crop", n_channels)
-    return replace(dataset, preprocessing=used)
+    # A file name may be as long as its system allows, and hold bytes that are no text.
+    name = image_names(path.parent, [str(path)])[0]
+    short = re.sub(r"[^\w.-]", "_", name)[:50]
+    return cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
 
 
-def _named(found: ImageStream) -> Iterator[np.ndarray]:
-    """The blocks of a stream; warns in the end of images that are left out."""
+def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
+    """The folder of images, its image files, and the names of other files in it."""
+    if path.is_dir():
+        files, others = image_files(path), walk(path)[1]
+        return path, files, [name for name in others if name != "factors.csv"]
+    return path.parent, [str(path)] if is_image_file(path) else [], []
+
+
+def _check_array_options(path: Path, **options: Any) -> None:
+    """Refuse options that only image files follow."""
+    given = [name for name, value in options.items() if value not in (None, 1)]
+    if given:
+        raise ValueError(
+            f"The option {given[0]} is for image files, but {path} is an array: omit it, or change "
+            "the array."
+        )
+
+
+def _noted(
+    found: ImageStream, others: Sequence[str], facts: dict[str, Any]
+) -> Iterator[np.ndarray]:
+    """The blocks of a stream; keeps what was changed, and warns of images that are left out."""
     yield from found.blocks
+    notes = found.changes()
+    if others:
+        notes.append(f"{list_some(others)}: not read, as no suffix of an image.")
     if found.left_out:
         n, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
         listed = list_left_out(found.left_out)
-        warnings.warn(f"{n:,} of {found.count:,} images {verb} left out: {listed}.", stacklevel=2)
+        notes.append(f"{n:,} of {found.count:,} images {verb} left out: {listed}.")
+        warnings.warn(notes[-1], stacklevel=2)
+    facts["notes"] = notes
 
 
 def _factors(table: Path, found: ImageStream) -> Callable[[], FactorGrid]:

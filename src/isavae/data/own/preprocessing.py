@@ -1,5 +1,6 @@
 """`Preprocessing`: how an image file becomes the array that a model sees."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, final
@@ -7,7 +8,30 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import UInt8
 
-from isavae.data.own.decoding import FITS, decode
+from isavae.data.own.decoding import FITS, DecodedImage, decode
+from isavae.data.own.value_range import FULL_RANGE, ValueRange
+
+# The option `pages` for every page of a file.
+ALL = "all"
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from "64" or "64x48".
+
+    Raises:
+        ValueError: If it is neither.
+
+    Examples:
+        >>> parse_size("64"), parse_size("64x48")
+        ((64, 64), (64, 48))
+    """
+    sides = re.split("[x×]", text.strip().lower())
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise ValueError(
+            f"The option size must be whole numbers, such as 64 or 48x64 (height x width), but is "
+            f"{text!r}."
+        )
+    return int(sides[0]), int(sides[-1])
 
 
 @final
@@ -18,7 +42,9 @@ class Preprocessing:
     Args:
         size: Height and width.
         fit: How images of another size are brought to it (see `decode`); None refuses them.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour; an array may have others.
+        values: The values that become black and white.
+        pages: The page or frame that is read of a file, counted from 1, or `all`.
 
     Examples:
         >>> preprocessing = Preprocessing((64, 48), "pad", channels=1)
@@ -31,12 +57,16 @@ class Preprocessing:
     size: tuple[int, int]
     fit: str | None = "crop"
     channels: int = 3
+    values: ValueRange = FULL_RANGE
+    pages: int | str = 1
 
     def __post_init__(self) -> None:
+        is_page = self.pages == ALL or (isinstance(self.pages, int) and self.pages > 0)
         rules = (
             ("size", "two positive whole numbers", self.size, min(self.size) > 0),
             ("fit", f"one of {', '.join(FITS)}", self.fit, self.fit in (None, *FITS)),
-            ("channels", "1 or 3", self.channels, self.channels in (1, 3)),
+            ("channels", "positive", self.channels, self.channels > 0),
+            ("pages", "first, all or a number from 1", self.pages, is_page),
         )
         for name, must, value, holds in rules:
             if not holds:
@@ -46,21 +76,30 @@ class Preprocessing:
     def shape(self) -> tuple[int, int, int]:
         return self.channels, *self.size
 
-    def read(self, source: str | bytes) -> UInt8[np.ndarray, "channels height width"]:
-        """Decode an image file, given by its path or its bytes.
+    def decode(self, source: str | bytes, page: int = 1) -> DecodedImage:
+        """Decode a page of an image file, given by its path or its bytes.
 
         Raises:
             UnreadableImageError: If the file is damaged, no image or too large.
             ImageSizeError: If the image has another size and there is no `fit`.
         """
-        return decode(source, self.size, self.fit, self.channels)
+        return decode(source, self.size, self.fit, self.channels, self.values, page)
+
+    def read(self, source: str | bytes) -> UInt8[np.ndarray, "channels height width"]:
+        """The pixels of an image file; of several pages, the first of those that are read."""
+        return self.decode(source, self.pages if isinstance(self.pages, int) else 1).pixels
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Preprocessing":
-        return cls(tuple(fields["size"]), fields["fit"], fields["channels"])
+        stored = fields["values"]
+        deep = None if stored["deep"] is None else tuple(stored["deep"])
+        values = ValueRange(tuple(stored["byte"]), deep)
+        return cls(
+            tuple(fields["size"]), fields["fit"], fields["channels"], values, fields["pages"]
+        )
 
     @classmethod
     def of_model(cls, metadata: Mapping[str, Any], shape: tuple[int, int, int]) -> "Preprocessing":
@@ -70,9 +109,6 @@ class Preprocessing:
             metadata: The metadata of the model file.
             shape: (channels, height, width) of the model's images. A model that was not trained on
                 a folder gets images cropped to it.
-
-        Raises:
-            ValueError: If no image file has so many channels.
         """
         fields = metadata.get("preprocessing")
         return cls(shape[1:], "crop", shape[0]) if fields is None else cls.from_dict(fields)

@@ -1,6 +1,6 @@
 """`ImageStream`: images that are about to be read, from wherever they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -18,6 +18,7 @@ class ImageStream:
         blocks: Pixels of the images that can be read, as they are stored, some at a time.
         names: The name of every image, where it has one.
         left_out: Why an image cannot be read, by name; complete once all blocks are taken.
+        changes: Returns what reading changed, one sentence each, once all blocks are taken.
     """
 
     shape: tuple[int, int, int]
@@ -25,6 +26,7 @@ class ImageStream:
     blocks: Iterator[np.ndarray]
     names: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    changes: Callable[[], list[str]] = list
 
     def positions(self) -> np.ndarray:
         """Positions of the images that could be read, once all blocks are taken."""
