@@ -1,8 +1,6 @@
-import json
-
 import pytest
 
-from isavae.files import atomic_write, write_json
+from isavae.files import atomic_write, read_json, write_json
 
 pytestmark = pytest.mark.system
 
@@ -29,5 +27,5 @@ def test_json_that_cannot_be_written_leaves_the_previous_file(tmp_path):
     write_json(path, {"mig": 0.5})
     with pytest.raises(TypeError):
         write_json(path, {"mig": object()})
-    assert json.loads(path.read_text()) == {"mig": 0.5}
+    assert read_json(path) == {"mig": 0.5}
     assert list(tmp_path.iterdir()) == [path]

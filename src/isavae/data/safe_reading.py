@@ -68,6 +68,21 @@ def named(wanted: str) -> Callable[[list[str], Path], str]:
     return choose
 
 
+def check_stored_zip(path: Path) -> None:
+    """Check that a zip, such as torch writes, holds whole members that are not compressed.
+
+    Raises:
+        RefusedFileError: If it does not: it may be damaged, or unpack to any size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        check(stored, path, "members that are not compressed", "compressed ones")
+        size, there = sum(member.file_size for member in members), path.stat().st_size
+        check(size <= there, path, f"at most {there} bytes in its members", size)
+        check(archive.testzip() is None, path, "undamaged members", "a damaged one")
+
+
 @contextmanager
 def npz_member(
     path: Path, choose: Callable[[list[str], Path], str]

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isavae.errors import first_line
+from isavae.files import CHECKSUM, check_seal
 from isavae.models import AnyObjective, BetaVAE
 
 PAPER_EPOCHS = 20.0
@@ -219,6 +220,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: If the file is missing, does not map names to values, or has another format.
     """
     settings = read_mapping(path)
+    settings.pop(CHECKSUM, None)
     if "version" in settings:
         check_format(settings.pop("version"), "a configuration", path)
     return settings
@@ -231,7 +233,9 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: If the file is missing or is no such file.
     """
     try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
+        check_seal(data, path)
+        settings = yaml.safe_load(data.decode())
     except OSError as error:
         raise ValueError(
             f"a configuration file must be readable; {path} is not ({error.strerror})"

@@ -9,9 +9,9 @@ from typing import Any, final
 
 import torch
 
-from isavae.files import write_json
+from isavae.files import read_json, write_json
 from isavae.models import VAE
-from isavae.runs.config import FORMAT, RunConfig, check_format, read_mapping
+from isavae.runs.config import FORMAT, RunConfig, check_format
 from isavae.runs.model_file import read_model, read_model_metadata
 
 # Settings that may change when a run is resumed: its length and device, nothing that is learned.
@@ -63,7 +63,7 @@ class Run:
         file = path / "config.json"
         if not file.is_file():
             raise ValueError(f"a run directory must hold a config.json; {path} does not")
-        settings = read_mapping(file)
+        settings = read_json(file)
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))
 
@@ -133,9 +133,13 @@ class Run:
         write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:
-        """What `scores.json` holds, or None."""
+        """What `scores.json` holds, or None.
+
+        Raises:
+            DamagedFileError: If it is not what was written.
+        """
         try:
-            return json.loads((self.path / "scores.json").read_text())
+            return read_json(self.path / "scores.json")
         except FileNotFoundError:
             return None
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from io import BytesIO
 from math import isfinite
 from typing import Any, final
 
@@ -10,6 +11,7 @@ import torch
 
 import isavae
 from isavae.data import ImageDataset, load
+from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.runs.build import fresh_state
@@ -81,6 +83,7 @@ def _resume(run: Run, state: TrainState) -> None:
     if not run.state_path.exists():
         return
     try:
+        check_stored_zip(run.state_path)
         state.load_state_dict(torch.load(run.state_path, weights_only=True))
     except Exception as error:
         raise CorruptCheckpointError(
@@ -148,8 +151,10 @@ class _Recorder:
         return f"the last good checkpoint is {self._run.state_path}, step {step}"
 
     def _checkpoint(self) -> None:
+        state = BytesIO()  # torch reports a full disk as an error of its own
+        torch.save(self._state.state_dict(), state)
         with atomic_write(self._run.state_path) as file:
-            torch.save(self._state.state_dict(), file)
+            file.write(state.getbuffer())
         self._save_model()
         self._saved = time.monotonic()
 

@@ -4,7 +4,6 @@ A run directory in a study is like one that `isavae train` creates, plus `work.j
 its execution. `scores.json` is written last, so a run with scores is done.
 """
 
-import json
 import os
 import secrets
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from isavae.files import atomic_write, write_json
+from isavae.files import DamagedFileError, atomic_write, read_json, write_json
 from isavae.studies.lock import locked
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study import Study
@@ -151,15 +150,15 @@ class StudyDirectory:
     def is_done(self, run: str) -> bool:
         """Whether a run is trained and scored."""
         try:
-            scores = json.loads((self.run_path(run) / "scores.json").read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            read_json(self.run_path(run) / "scores.json")
+        except (FileNotFoundError, NotADirectoryError, DamagedFileError):
             return False
-        return isinstance(scores, dict)
+        return True
 
     def record(self, run: str) -> RunRecord:
         """The record of a run; an empty one if it has none."""
         try:
-            return RunRecord(**json.loads((self.run_path(run) / "work.json").read_bytes()))
+            return RunRecord(**read_json(self.run_path(run) / "work.json"))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return RunRecord()
 
