@@ -6,12 +6,19 @@ import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
 from pydantic_core import from_json
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+# The name of a file that is being written begins so, and ends with ~.
+TEMPORARY = ".isavae-"
 CHECKSUM = "checksum"
 # What stands for a checksum while it is computed.
 BLANK = "0" * 8
@@ -39,17 +46,60 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix="~")
+    remove_leftovers(path.parent)
+    descriptor, temporary = _temporary_file(path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            if fcntl is None:
+                file.close()  # Windows renames no file that is open
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder whose writers were killed."""
+    for path in folder.glob(f"{TEMPORARY}*~"):
+        with suppress(OSError), path.open("r+b") as file:  # another process may hold it
+            _hold(file.fileno())
+            path.unlink()
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `atomic_write` has not renamed yet."""
+    return path.name.startswith(TEMPORARY) and path.name.endswith("~")
+
+
+def _temporary_file(folder: Path) -> tuple[int, str]:
+    """A new file that this process holds, so that nobody takes it for a leftover."""
+    while True:
+        descriptor, path = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix="~")
+        try:
+            _hold(descriptor)
+        except BlockingIOError:  # before it was held, another process took it for a leftover
+            os.close(descriptor)
+            continue
+        except OSError:  # without locks nobody removes leftovers
+            return descriptor, path
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)
+
+
+def _hold(descriptor: int) -> None:
+    """Hold an open file until it is closed.
+
+    Raises:
+        OSError: If another process holds it, or locks are not supported here.
+    """
+    if fcntl is None:
+        raise OSError("this system has no flock")
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def sealed(data: bytes) -> bytes:

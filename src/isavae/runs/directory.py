@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
-from isavae.files import read_json, write_json
+from isavae.files import is_temporary, read_json, write_json
+from isavae.locks import locked
 from isavae.models import VAE
 from isavae.runs.config import FORMAT, RunConfig, check_format
 from isavae.runs.model_file import read_model, read_model_metadata
@@ -39,7 +41,7 @@ class Run:
             ValueError: If the directory holds something already, or cannot be written.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and all(map(is_temporary, path.iterdir()))):
             raise ValueError(
                 f"a run must start in a new or empty directory; {path} is not: "
                 "resume it or choose another name"
@@ -71,7 +73,8 @@ class Run:
         """The run with another length or device, written to its `config.json`.
 
         Raises:
-            ValueError: If anything else differs from the run's own settings.
+            ValueError: If anything else differs from the run's own settings, or another process
+                trains the run.
         """
         for name, value in config:
             before = getattr(self.config, name)
@@ -81,8 +84,24 @@ class Run:
                     f"got {value}: start a new run instead"
                 )
         if config != self.config:
-            _write_config(config, self.path)
+            with self.held():
+                _write_config(config, self.path)
         return Run(self.path, config)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run for the duration of the block.
+
+        Raises:
+            ValueError: If another process holds it.
+        """
+        with locked(self.path / "lock") as free:
+            if not free:
+                raise ValueError(
+                    f"a run must be trained by one process at a time; another one trains "
+                    f"{self.path}: wait until it ends, or stop it"
+                )
+            yield
 
     @property
     def model_path(self) -> Path:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from isavae.files import DamagedFileError, atomic_write, read_json, write_json
-from isavae.studies.lock import locked
+from isavae.files import DamagedFileError, atomic_write, is_temporary, read_json, write_json
+from isavae.locks import locked
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study import Study
 
@@ -108,10 +108,7 @@ class StudyDirectory:
 
     def _has_other_files(self) -> bool:
         """Whether there is anything but the first file that another driver is writing now."""
-        return self.path.is_dir() and any(
-            not (entry.name.startswith(".study.yaml.") and entry.name.endswith("~"))
-            for entry in self.path.iterdir()
-        )
+        return self.path.is_dir() and any(not is_temporary(entry) for entry in self.path.iterdir())
 
     def study(self) -> Study:
         """The study that the directory belongs to.

@@ -30,7 +30,7 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cpus: int | None = Field(None, ge=1)
+    cpus: int = Field(1, ge=1)
     gpus: float = Field(0, ge=0)
     memory: ByteSize | None = None
 
