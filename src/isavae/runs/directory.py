@@ -1,6 +1,5 @@
 """A run directory: `config.json`, `model.safetensors`, `state.pt`, `log.jsonl`, `scores.json`."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from pydantic_core import from_json
 
 from isavae.files import is_temporary, read_json, write_json
 from isavae.locks import locked
 from isavae.models import VAE
 from isavae.runs.config import FORMAT, RunConfig, check_format
-from isavae.runs.model_file import read_model, read_model_metadata
+from isavae.runs.model_file import check_scores, read_model, read_model_metadata
 
 # Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
@@ -112,12 +112,12 @@ class Run:
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:
-        """The records of `log.jsonl`, without an incomplete last line."""
+        """The records of `log.jsonl`, without lines that are incomplete or damaged."""
         try:
-            lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = (self.path / "log.jsonl").read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [record for line in lines if (record := _record(line)) is not None]
 
     def metadata(self) -> dict[str, Any]:
         """The metadata of the model file: step, steps, shape and config.
@@ -158,9 +158,19 @@ class Run:
             DamagedFileError: If it is not what was written.
         """
         try:
-            return read_json(self.path / "scores.json")
+            return check_scores(read_json(self.path / "scores.json"), self.path / "scores.json")
         except FileNotFoundError:
             return None
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line of the log; None if it is none."""
+    try:
+        record = from_json(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    whole = isinstance(record, dict) and type(record.get("step")) is int
+    return record if whole else None
 
 
 def _write_config(config: RunConfig, path: Path) -> None:

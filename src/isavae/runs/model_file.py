@@ -4,14 +4,15 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, Literal, final
 
 import safetensors
 import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from isavae.errors import first_line
-from isavae.files import BLANK, CHECKSUM, atomic_write, is_sealed, sealed
+from isavae.errors import first_line, shown
+from isavae.files import BLANK, CHECKSUM, DamagedFileError, atomic_write, is_sealed, sealed
 from isavae.models import VAE
 from isavae.runs.build import build_model
 from isavae.runs.config import FORMAT, RunConfig, check_format
@@ -20,6 +21,33 @@ from isavae.runs.config import FORMAT, RunConfig, check_format
 @final
 class CorruptCheckpointError(ValueError):
     """The weights or the training state of a run cannot be read, or do not fit the run."""
+
+
+Positive = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+@final
+class Size(BaseModel):
+    """How images of a folder were read, see `isavae.data.Preprocessing`."""
+
+    size: tuple[Positive, Positive]
+    fit: Literal["crop", "pad", "stretch"] | None
+    channels: Literal[1, 3]
+
+
+@final
+class Metadata(BaseModel):
+    """What a model file says besides its weights; other facts are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    config: dict[str, Any]
+    shape: tuple[Positive, Positive, Positive]
+    step: Count = 0
+    steps: Count = 0
+    preprocessing: Size | None = None
+    scores: dict[str, Any] = {}
 
 
 # Bytes of the largest header of a model file: names of weights, settings and facts.
@@ -57,7 +85,33 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
     check_format(version, "a model file", path)
     if not whole:
         raise _corrupt(path, "it is damaged or was changed")
-    return metadata
+    check_scores(metadata.get("scores") or {}, path)
+    try:
+        return Metadata.model_validate(metadata).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _corrupt(path, f"its {where} is {shown(first['input'])}: {first['msg']}") from None
+
+
+def check_scores(scores: Any, path: Path) -> dict[str, Any]:
+    """The scores in a file, if they are named, and every value and standard error is a number.
+
+    Raises:
+        DamagedFileError: If one is not.
+    """
+    if not isinstance(scores, dict):
+        raise DamagedFileError(f"the scores in {path} must have names; they are {shown(scores)}")
+    for name, score in scores.items():
+        if not isinstance(score, dict) or "value" not in score:
+            continue
+        value, error = score["value"], score.get("standard_error")
+        if type(value) not in (int, float) or type(error) not in (int, float, type(None)):
+            raise DamagedFileError(
+                f"every score in {path} must be a number; {name} is {shown(score)}: evaluate "
+                "the run again"
+            )
+    return scores
 
 
 def _corrupt(path: Path, what: str) -> CorruptCheckpointError:
@@ -74,10 +128,12 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
         ValueError: If there is no such file, or another version of isavae wrote it.
     """
     metadata = read_model_metadata(path)
-    model = build_model(RunConfig.parse(metadata["config"]), tuple(metadata["shape"]))
     try:
+        # The weights in the file bound those of the model that its metadata describe.
+        size = path.stat().st_size
+        model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], size)
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (RuntimeError, safetensors.SafetensorError) as error:
+    except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise CorruptCheckpointError(
             f"the weights in {path} must fit the configuration in it: "
             f"{' '.join(str(error).split())[:200]}"
