@@ -167,7 +167,6 @@ def npy_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dt
     shape, fortran, dtype = read[version](file)
     check(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
     check(not fortran, path, "rows in C order", "Fortran order")
-    check_size(shape, dtype, path)
     return shape, dtype
 
 
@@ -177,9 +176,10 @@ def rows_of(
     """Rows of an array in a stream, some at a time.
 
     Raises:
-        RefusedFileError: If the stream ends early.
+        RefusedFileError: If the stream ends early, or claims what the file cannot hold.
     """
-    row = int(np.prod(shape[1:])) * dtype.itemsize
+    check_size(shape, dtype, path)
+    row = math.prod(shape[1:]) * dtype.itemsize
     at_once = max(1, BLOCK // row)
     for first in range(0, shape[0], at_once):
         count = min(at_once, shape[0] - first)
@@ -210,7 +210,6 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
         check(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external
         check(not elsewhere, path, f"its own {name!r}", "a reference to other files")
-        check_size(array.shape, array.dtype, path)
         chunk = math.prod(array.chunks or (1,)) * array.dtype.itemsize
         check(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
         yield array
@@ -218,7 +217,8 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
 
 def hdf5_rows(array) -> Iterator[np.ndarray]:
     """Rows of an HDF5 array, some at a time."""
-    at_once = max(1, BLOCK // (int(np.prod(array.shape[1:])) * array.dtype.itemsize))
+    check_size(array.shape, array.dtype, Path(array.file.filename))
+    at_once = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
     for first in range(0, array.shape[0], at_once):
         yield array[first : first + at_once]
 

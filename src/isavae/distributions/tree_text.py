@@ -142,7 +142,9 @@ class _Scanner:
         digits = found.group().lstrip("0")
         if not digits or len(digits) > MOST_DIGITS:
             self.at = found.start()
-            raise self._error(f"1 to {'9' * MOST_DIGITS} leaves")
+            raise self._error(
+                f"at most {'9' * MOST_DIGITS} leaves" if digits else "at least one leaf"
+            )
         return int(digits)
 
     def _match(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:

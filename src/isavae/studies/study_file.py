@@ -103,8 +103,9 @@ def seeds_of(
     valid = isinstance(listed, list) and all(type(s) is int and s >= 0 for s in listed)
     if not (valid and listed):
         path = (*at, "seeds") if "seeds" in block else ("seeds",)
-        must = f"seeds must be a number up to {MOST_RUNS:,} or a list of numbers"
-        raise located.error(f"{must}; got {shown(seeds)}", path)
+        must = "seeds must be a number or a list of numbers"
+        most = f", at most {MOST_RUNS:,}" if isinstance(seeds, int) and seeds > 0 else ""
+        raise located.error(f"{must}{most}; got {shown(seeds)}", path)
     return listed
 
 

@@ -43,8 +43,8 @@ FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "obje
 LAST = ("exponents", "seconds", "error")
 INDEX = "results.arrow"
 INDEX_VERSION = "4"
-# Bytes of the checksum of the index, after it.
-CRC = 4
+# The checksum of the index, in a file of its own, for the index is a plain Arrow file.
+INDEX_CRC = "results.arrow.crc32"
 # Columns of the index only: the version and folder that a row is valid for, and the modification
 # time of its run directory.
 INDEX_COLUMNS = {"index": pl.String, "changed": pl.Int64}
@@ -207,9 +207,9 @@ def _read_index(path: Path, marker: str) -> pl.DataFrame:
     """The index; empty if it is missing or damaged, or is of another version or folder."""
     try:
         data = path.read_bytes()
-        if zlib.crc32(data[:-CRC]) != int.from_bytes(data[-CRC:], "little"):
+        if path.with_name(INDEX_CRC).read_bytes() != b"%08x" % zlib.crc32(data):
             return _frame([])
-        table = pl.read_ipc(data[:-CRC])
+        table = pl.read_ipc(data)
     except (OSError, pl.exceptions.PolarsError):
         return _frame([])
     is_ours = "index" in table.columns and (table["index"] == marker).all()
@@ -219,10 +219,11 @@ def _read_index(path: Path, marker: str) -> pl.DataFrame:
 def _write_index(path: Path, table: pl.DataFrame) -> None:
     """Write the index; a directory that cannot be written is read in full each time."""
     try:
+        data = BytesIO()
+        table.write_ipc(data)
         with atomic_write(path) as file:
-            data = BytesIO()
-            table.write_ipc(data)
             file.write(data.getbuffer())
-            file.write(zlib.crc32(data.getbuffer()).to_bytes(CRC, "little"))
+        with atomic_write(path.with_name(INDEX_CRC)) as file:
+            file.write(b"%08x" % zlib.crc32(data.getbuffer()))
     except OSError:
         return
