@@ -22,7 +22,8 @@ TEMPORARY = ".isavae-"
 CHECKSUM = "checksum"
 # What stands for a checksum while it is computed.
 BLANK = "0" * 8
-_SEAL = re.compile(rb'"checksum": ?"([0-9a-f]{8})"')
+# In JSON, or in JSON within a string of JSON, as in the header of a model file.
+_SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
 
 
 @final

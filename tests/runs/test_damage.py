@@ -98,6 +98,15 @@ def test_damaged_json_is_refused_or_says_the_same(run, name):
         assert (again.config.settings(), kept) == before
 
 
+def test_equal_models_are_equal_files(run, tmp_path):
+    model = TrainedModel.load(run.model_path)
+    contents = set()
+    for name in "abcdefgh":
+        model.save(tmp_path / name)
+        contents.add((tmp_path / name).read_bytes())
+    assert len(contents) == 1
+
+
 def test_a_changed_digit_is_named_with_a_way_out(run):
     path = run.path / "scores.json"
     path.write_text(path.read_text().replace("0.123456", "0.923456"))
@@ -113,7 +122,7 @@ def with_metadata(path, **changes):
     with safe_open(path, framework="pt") as file:
         metadata = json.loads(file.metadata()["isavae"]) | changes
     metadata = {name: value for name, value in metadata.items() if value != "absent"}
-    about = {"checksum": "00000000", "isavae": json.dumps(metadata)}
+    about = {"isavae": json.dumps({**metadata, "checksum": "00000000"})}
     return sealed(save(load_file(path), about))
 
 

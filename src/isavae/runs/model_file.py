@@ -59,9 +59,10 @@ BLOCK = 1 << 24
 def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write the weights as one safetensors file, with `metadata` as JSON and a checksum inside."""
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
-    about = json.dumps({"version": FORMAT} | {**metadata})
+    about = json.dumps({CHECKSUM: BLANK, "version": FORMAT} | {**metadata})
     with atomic_write(path) as file:
-        file.write(sealed(safetensors.torch.save(tensors, {CHECKSUM: BLANK, "isavae": about})))
+        # One entry, for safetensors writes several in any order.
+        file.write(sealed(safetensors.torch.save(tensors, {"isavae": about})))
 
 
 def read_model_metadata(path: Path) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
             metadata = from_json(from_json(header)["__metadata__"]["isavae"])
             whole = is_sealed(length + header, iter(partial(file.read, BLOCK), b""))
         version = metadata.pop("version", None)
+        metadata.pop(CHECKSUM, None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _corrupt(path, f"it cannot be read ({first_line(error)})") from None
     check_format(version, "a model file", path)
