@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-matrix test-slow test-versions check format bench-peers clean
+.PHONY: setup demo test test-matrix test-slow test-versions check format campaign bench-peers clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -28,15 +28,19 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 	$(BIN)/pyrefly check --output-format=min-text
 	$(BIN)/lint-imports
 
-test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old CPU computes
+test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old CPU computes, a short campaign
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python tests/matrix.py oldest
+	$(BIN)/python -m tests.campaign --seconds 120
 
 test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread count and precision
 	$(BIN)/python tests/matrix.py
 
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+campaign: $(VENV)/.dev       ## an hour of kills and damaged files; prints the seed that repeats it
+	$(BIN)/python -m tests.campaign
 
 test-versions:               ## the tests on each Python found, and with the lowest releases declared
 	tools/test_versions.sh

@@ -35,7 +35,6 @@ from isavae.studies import (
     results,
     run_id,
     run_study,
-    share_cores,
 )
 from isavae.studies.engines import Job, run_job
 
@@ -79,7 +78,7 @@ def overhead(folder: Path, engine: str, runs: int) -> None:
         done_at.extend([time.perf_counter()] * (progress.finished_here - len(done_at)))
 
     directory = StudyDirectory(folder / "study")
-    run_study(study, directory, _engine(engine, study, directory), threads=1, on_change=note)
+    run_study(study, directory, _engine(engine, study, directory), on_change=note)
     each = [later - earlier for earlier, later in pairwise(done_at[WARM_UP - 1 :])]
     alone = StudyDirectory(folder / "alone")
     alone.initialise(study)
@@ -106,14 +105,14 @@ def rate(folder: Path, workers: int, steps: int) -> None:
     small = Study.from_file("small")
     values = yaml.safe_load(small.text)
     full = values["settings"]["steps"]
-    _, threads = share_cores(workers, small.resources.cpus)
+    threads = small.resources.cpus
     seconds = {}
     for length in (1, steps, 2 * steps):  # to warm up; the others' difference is steps alone
         values["settings"]["steps"], values["seeds"] = length, workers
         study = Study.parse(yaml.safe_dump(values))
         directory = StudyDirectory(folder / str(length))
         start = time.perf_counter()
-        run_study(study, directory, LocalEngine(workers), threads=threads)
+        run_study(study, directory, LocalEngine(workers))
         seconds[length] = (time.perf_counter() - start) / len(study.runs)
     step = (seconds[2 * steps] - seconds[steps]) / steps
     hourly = 3600 / (seconds[steps] + (full - steps) * step)

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from isavae.data import load
 from isavae.evaluation import encode_all, evaluate
 from isavae.explorer import build_app
-from isavae.explorer.server import listen
+from isavae.explorer.server import build_server, listen
 from isavae.runs import Run, RunConfig, execute
 
 DATA = "dsprites16[shape=square, orientation=0, scale=1|3|5, posX=::2, posY=::2]"
@@ -64,7 +62,7 @@ def serving(path: Path, data: str | None = None):
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         app = build_app(path, TOKEN, "127.0.0.1", port, data)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        server = build_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,8 +1,10 @@
-import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from isavae.files import atomic_write, write_json
+from isavae.files import atomic_write, is_temporary, read_json, write_json
 
 pytestmark = pytest.mark.system
 
@@ -29,5 +31,39 @@ def test_json_that_cannot_be_written_leaves_the_previous_file(tmp_path):
     write_json(path, {"mig": 0.5})
     with pytest.raises(TypeError):
         write_json(path, {"mig": object()})
-    assert json.loads(path.read_text()) == {"mig": 0.5}
+    assert read_json(path) == {"mig": 0.5}
     assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED = """
+import os, signal, sys
+from isavae.files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_else(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "state"], check=False)
+    (left,) = tmp_path.iterdir()
+    assert is_temporary(left)
+    (tmp_path / ".notes~").write_text("a user's backup")
+    with atomic_write(tmp_path / "state") as file:
+        file.write(b"a")
+        assert not left.exists()
+        with atomic_write(tmp_path / ("long" * 62)) as other:
+            other.write(b"b")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {".notes~", "state", "long" * 62}
+
+
+def test_writers_at_once_never_take_each_other_for_killed(tmp_path):
+    def write(number):
+        for turn in range(50):
+            with atomic_write(tmp_path / f"{number}") as file:
+                file.write(b"%d" % turn)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"49"}

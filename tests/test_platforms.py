@@ -9,8 +9,8 @@ import filelock
 import pytest
 
 from isavae.cli import main
+from isavae.locks import locked
 from isavae.studies import LocalEngine, StudyDirectory
-from isavae.studies.lock import locked
 from isavae.studies.remote import Remote
 from tests.study_runs import tiny_study
 
@@ -80,7 +80,7 @@ def test_scratch_of_a_remote_study_needs_no_number_of_a_user(monkeypatch):
 HOLD = """
 import sys
 from pathlib import Path
-from isavae.studies.lock import locked
+from isavae.locks import locked
 with locked(Path(sys.argv[1])) as held:
     print(held, flush=True)
     sys.stdin.read()
@@ -105,7 +105,7 @@ def test_a_lock_is_given_back_when_its_holder_is_killed(tmp_path):
 
 
 def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("isavae.studies.lock.FileLock", filelock.SoftFileLock)
+    monkeypatch.setattr("isavae.locks.FileLock", filelock.SoftFileLock)
     directory = StudyDirectory(tmp_path)
     with pytest.raises(OSError, match=r"with locks.*has none: choose"), directory.lock("run"):
         pass

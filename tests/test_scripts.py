@@ -21,7 +21,7 @@ from isavae.studies import LocalEngine
 
 print("begun", flush=True)
 study = Study.parse({tiny_study(20).text!r})
-progress = run_study(study, StudyDirectory(Path("out")), LocalEngine(2), threads=1)
+progress = run_study(study, StudyDirectory(Path("out")), LocalEngine(2))
 print(progress.done, "done,", len(progress.failed), "failed")
 """
 GUARDED = (

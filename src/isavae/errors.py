@@ -1,5 +1,7 @@
 """Errors in one line."""
 
+import reprlib
+
 
 def first_line(error: BaseException) -> str:
     r"""The first line of an error's message, or its type where it has no message.
@@ -10,6 +12,17 @@ def first_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value as a message shows it: cut where it is long.
+
+    Examples:
+        >>> shown("a" * 9, most=6), shown([1, 2])
+        ("'aaaaa…", '[1, 2]')
+    """
+    text = reprlib.repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def typed_line(error: BaseException) -> str:

@@ -1,15 +1,34 @@
-"""Atomic writes: to a temporary name in the same folder, flushed, then renamed.
-
-And the folder for this user's temporary files.
-"""
+"""Files that are written whole and carry a checksum: atomic writes, JSON, temporary files."""
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, final
+
+from pydantic_core import from_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+# The name of a file that is being written begins so, and ends with ~.
+TEMPORARY = ".isavae-"
+CHECKSUM = "checksum"
+# What stands for a checksum while it is computed.
+BLANK = "0" * 8
+# In JSON, or in JSON within a string of JSON, as in the header of a model file.
+_SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
+
+
+@final
+class DamagedFileError(ValueError):
+    """A file does not hold what was written to it."""
 
 
 @contextmanager
@@ -28,23 +47,138 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix="~")
+    remove_leftovers(path.parent)
+    descriptor, temporary = _temporary_file(path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            if fcntl is None:
+                file.close()  # Windows renames no file that is open
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a JSON-like value as indented JSON, atomically."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder whose writers were killed."""
+    for path in folder.glob(f"{TEMPORARY}*~"):
+        with suppress(OSError), path.open("r+b") as file:  # another process may hold it
+            _hold(file.fileno())
+            path.unlink()
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `atomic_write` has not renamed yet."""
+    return path.name.startswith(TEMPORARY) and path.name.endswith("~")
+
+
+def _temporary_file(folder: Path) -> tuple[int, str]:
+    """A new file that this process holds, so that nobody takes it for a leftover."""
+    while True:
+        descriptor, path = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix="~")
+        try:
+            _hold(descriptor)
+        except BlockingIOError:  # before it was held, another process took it for a leftover
+            os.close(descriptor)
+            continue
+        except OSError:  # without locks nobody removes leftovers
+            return descriptor, path
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)
+
+
+def _hold(descriptor: int) -> None:
+    """Hold an open file until it is closed.
+
+    Raises:
+        OSError: If another process holds it, or locks are not supported here.
+    """
+    if fcntl is None:
+        raise OSError("this system has no flock")
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sealed(data: bytes) -> bytes:
+    """The bytes with the CRC-32 of all of them in their first `"checksum": "00000000"`."""
+    at, end = _seal_span(data)
+    return data[:at] + b"%08x" % zlib.crc32(data) + data[end:]
+
+
+def is_sealed(head: bytes, rest: Iterable[bytes] = ()) -> bool | None:
+    """Whether the checksum in a file's head fits the file; None if there is no checksum.
+
+    Args:
+        head: The first bytes of the file, with the checksum.
+        rest: The others, some at a time.
+    """
+    found = _SEAL.search(head)
+    if found is None:
+        return None
+    crc = zlib.crc32(head[: found.start(1)] + BLANK.encode() + head[found.end(1) :])
+    for part in rest:
+        crc = zlib.crc32(part, crc)
+    return crc == int(found[1], 16)
+
+
+def _seal_span(data: bytes) -> tuple[int, int]:
+    found = _SEAL.search(data)
+    assert found is not None  # the writer has left a blank one
+    return found.span(1)
+
+
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Write names and JSON-like values as indented JSON with a checksum, atomically."""
+    text = json.dumps({CHECKSUM: BLANK, **value}, indent=2)
     with atomic_write(path) as file:
-        file.write(json.dumps(value, indent=2).encode())
+        file.write(sealed(text.encode()))
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        DamagedFileError: If it holds something else.
+        FileNotFoundError: If there is no such file.
+    """
+    return parse_json(Path(path).read_bytes(), path)
+
+
+def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The values in the bytes of a file by `write_json`, or written by hand without a checksum.
+
+    Raises:
+        DamagedFileError: If they are no JSON that maps names to values, or do not fit the checksum.
+    """
+    check_seal(data, path)
+    try:
+        value = from_json(data)
+    except ValueError as error:
+        raise DamagedFileError(
+            f"a file of isavae must be JSON; {path} is not JSON ({error})"
+        ) from None
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise DamagedFileError(f"{path} must map names to values; it holds a value of type {kind}")
+    value.pop(CHECKSUM, None)
+    return value
+
+
+def check_seal(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Check that bytes fit the checksum in them, if there is one.
+
+    Raises:
+        DamagedFileError: If they do not.
+    """
+    if is_sealed(data) is False:
+        raise DamagedFileError(
+            f"{path} must be as isavae wrote it, but is damaged or was changed: restore it, or "
+            f"delete the line {CHECKSUM!r} in it to use it as it is"
+        )
 
 
 def scratch_folder() -> Path:

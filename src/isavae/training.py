@@ -16,6 +16,7 @@ from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generato
 
 # Added to the run's seed for second batches.
 _SECOND_BATCH = 1 << 31
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @runtime_checkable
@@ -165,7 +166,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         device: Where the networks run.
     """
     if precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+        return PRECISIONS[precision]
     native = {
         "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
         "cpu": _cpu_multiplies_bfloat16,

@@ -1,6 +1,7 @@
 """The command line as a person types it."""
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
@@ -146,3 +147,10 @@ def test_the_overview_imports_nothing_heavy():
         "assert not {'torch', 'numpy', 'pydantic', 'tyro', 'rich'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_closed_output_and_errors_end_nothing(tmp_path):
+    words = ["-m", "isavae", "train", "--steps", "1", *SMALL, "--out", str(tmp_path)]
+    command = shlex.join([sys.executable, *words])
+    subprocess.run(f"{command} >&- 2>&-", shell=True, check=True)
+    assert (tmp_path / "model.safetensors").is_file()

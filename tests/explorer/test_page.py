@@ -3,12 +3,14 @@
 import io
 import json
 import shutil
+import webbrowser
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from isavae.explorer.server import opened
 from tests.explorer_site import TOKEN, serving, train_small
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -451,3 +453,15 @@ def test_without_images_the_latents_still_move(browser, runs):
     ):
         drag(page, ".sliders input[type=range]", (0.5, 0.5), (0.9, 0.5))
         assert any(settle(page, site))
+
+
+def test_the_file_that_is_opened_leads_to_the_page(browser, site, monkeypatch):
+    """A browser sends a strict cookie only where a page of ours leads."""
+    addresses = []
+    monkeypatch.setattr(webbrowser, "open", addresses.append)
+    with opened(site.url):
+        page = browser.new_page()
+        page.goto(addresses[0])
+        page.wait_for_selector(".cell")
+        assert page.url.startswith(f"http://127.0.0.1:{site.port}/#")
+        page.close()

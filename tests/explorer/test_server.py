@@ -2,12 +2,19 @@
 
 import asyncio
 import base64
+import contextlib
+import http.client
 import io
 import json
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import sys
+import time
+import webbrowser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,15 +27,17 @@ from isavae.cli import main
 from isavae.data import FactorGrid, Preprocessing, load
 from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
+from isavae.explorer import connection
 from isavae.explorer.api import nearest_row
 from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.describe import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.latent_summary import LatentSummary
+from isavae.explorer.server import opened
 from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import METRICS
 from isavae.models import build_prior
-from isavae.runs import save_model
+from isavae.runs import Run, TrainedModel, save_model
 from tests.explorer_site import DATA, TOKEN, serving, train_small
 
 pytestmark = pytest.mark.system
@@ -536,3 +545,124 @@ def test_bad_input_is_one_line_and_exit_code_two(run, words, sentence, capsys):
     assert err.startswith("isavae explore: ")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+# What others may do to it
+
+
+def test_a_redirection_leads_nowhere_else(site):
+    response, _ = site.ask("GET", f"//evil.example/?token={TOKEN}", token=None)
+    assert response.headers["Location"] == "/"
+
+
+def test_a_client_that_sends_too_much_reads_why(site):
+    """It reads nothing before it has sent all: a closed connection would be a reset."""
+    response, content = site.ask("POST", "/api/runs/run/encode", bytes(LARGEST_BODY + (8 << 20)))
+    assert response.status == 413
+    assert "a body may have" in json.loads(content)["error"]
+
+
+def test_a_connection_without_a_request_is_closed(site, monkeypatch):
+    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.3)
+    for begun in (b"", b"GET / HTTP/1.1\r\nHost: "):
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as idle:
+            idle.sendall(begun)
+            with contextlib.suppress(ConnectionResetError):
+                assert idle.recv(1) == b""
+
+
+def test_idle_connections_keep_nobody_out(site, monkeypatch):
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 20)
+    idle = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(60)]
+    for each in idle:
+        with contextlib.suppress(ConnectionError):
+            each.sendall(b"GET / HTTP/1.1\r\n")
+    assert site.json("/api/overview")["kind"] == "run"
+    for each in idle:
+        each.close()
+
+
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+from isavae.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@contextlib.contextmanager
+def explorer_process(run, *interpreter):
+    command = interpreter or ("-m", "isavae")
+    child = subprocess.Popen(
+        [sys.executable, *command, "explore", str(run.path), "--no-browser"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    line = child.stdout.readline()
+    child.token = line.strip().split("=")[-1]
+    yield child, int(line.split(":")[-1].split("/")[0])
+    if child.poll() is None:
+        child.kill()
+    child.communicate()
+
+
+def test_without_file_descriptors_it_says_so_once_and_serves_on(run):
+    with explorer_process(run, "-c", FEW_FILES) as (child, port):
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+        time.sleep(1)
+        for each in idle:
+            each.close()
+        time.sleep(1.5)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as asking:
+            asking.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert b"421" in asking.recv(100)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=20)
+    assert errors.count("could not be accepted") == 1
+    assert "Traceback" not in errors
+
+
+def test_an_interrupt_ends_it_without_a_traceback_while_it_is_asked(run):
+    with explorer_process(run) as (child, port):
+        asking = http.client.HTTPConnection("127.0.0.1", port)
+        asking.putrequest("POST", "/api/runs/run/encode")
+        asking.putheader("Authorization", f"Bearer {child.token}")
+        asking.putheader("Content-Length", "100")
+        asking.endheaders(b"half")
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=20)
+        asking.close()
+    assert child.returncode == 0
+    assert "Traceback" not in errors
+
+
+def test_the_token_reaches_the_browser_in_a_file_that_others_cannot_read(run, monkeypatch):
+    seen = []
+    monkeypatch.setattr(webbrowser, "open", seen.append)
+    with opened("http://127.0.0.1:1/?token=secret"):
+        (address,) = seen
+        assert "secret" not in address
+        page = Path(address.removeprefix("file://"))
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
+        assert "token=secret&opened" in page.read_text()
+    assert not page.exists()
+
+
+@pytest.mark.parametrize(
+    "scores",
+    ["[]", "3", '"text"', "NaN", '{"mig": {"value": "high"}}', '{"mig": {"value": []}}', '{"mig"'],
+)
+def test_scores_of_any_shape_leave_the_model_open(run, tmp_path, scores):
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    (path / "scores.json").write_text(scores)
+    with pytest.warns(UserWarning, match=r"scores\.json"):
+        assert TrainedModel.from_run(Run.open(path)).scores is None
+
+
+def test_a_score_that_is_not_a_number_is_null(run, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    (path / "scores.json").write_text('{"mig": {"value": NaN}}')
+    with serving(path) as site:
+        assert site.json("/api/runs/run")["scores"][0]["value"] is None

@@ -7,6 +7,7 @@ import torch
 from isavae.data import FactorGrid
 from isavae.figures import (
     encode,
+    information_matrix,
     latent_sheet,
     orientation,
     panels,
@@ -111,6 +112,16 @@ def test_sheet_of_a_partial_grid_leaves_absent_combinations_white():
     expected = np.full((3, 3), np.nan)
     expected[[0, 0, 1, 2], [0, 1, 2, 1]] = [1, 2, 3, 4]
     np.testing.assert_array_equal(drawn, expected.T)
+
+
+@pytest.mark.parametrize("names", [("a$\\frac$", "b$_$$"), ("$x", "$")])
+def test_names_with_dollars_are_drawn_as_they_are(names):
+    categories = dict.fromkeys(names, ("$\\no$", "2", "3"))
+    for ordered in (names, ()):
+        grid = FactorGrid(names, (3, 3), categories=categories, ordered=ordered)
+        nats = information(*[[0.1, 0.2]] * 3, factors=names)
+        for figure in (latent_sheet(codes_on(grid), nats), information_matrix(nats)):
+            assert encode(figure, "svg")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from isavae.data import Preprocessing, load
 from isavae.evaluation import encode_all
 from isavae.explorer.library import ModelFile
 from isavae.explorer.uploads import read_upload
+from isavae.fit.codes_table import write_table
 from isavae.runs import Run, RunConfig, TrainedModel, execute
 from isavae.studies.shared_data import open_shared
 
@@ -109,3 +110,13 @@ def test_a_model_of_other_data_crops(tmp_path, monkeypatch):
 def test_a_preprocessing_that_no_image_could_follow_is_refused(fields):
     with pytest.raises(ValueError, match=f"option {next(iter(fields))} must be"):
         Preprocessing(**{"size": (4, 4), **fields})
+
+
+def test_no_name_in_a_csv_is_a_formula(tmp_path):
+    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "a=b", "plain"]
+    table = polars.DataFrame({"image": names, "z1": [-1.0] * 6})
+    write_table(table, tmp_path / "codes.csv")
+    written = polars.read_csv(tmp_path / "codes.csv")["image"].to_list()
+    assert written == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "a=b", "plain"]
+    write_table(table, tmp_path / "codes.parquet")
+    assert polars.read_parquet(tmp_path / "codes.parquet")["image"].to_list() == names

@@ -1,11 +1,13 @@
 """Runs: configurations, directories, and that a stopped run goes on bit for bit."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from isavae.cli import main
 from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.models import BetaVAE
@@ -243,3 +245,67 @@ def test_runs_and_models_of_another_format_are_refused(undisturbed, tmp_path):
 def test_the_config_of_a_run_is_a_configuration_file(undisturbed):
     assert json.loads((undisturbed.path / "config.json").read_text())["version"] == 2
     assert RunConfig.from_file(undisturbed.path / "config.json") == undisturbed.config
+
+
+def test_a_resumed_run_keeps_its_threads_and_precision(data, tmp_path, monkeypatch):
+    config = RunConfig.parse(TINY | {"precision": "auto"})
+    run = Run.create(config, tmp_path / "run")
+    native(monkeypatch, False)
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        execute(run, data, should_stop=lambda: True)
+    native(monkeypatch, True)
+    assert execute(run, data)
+    assert torch.get_num_threads() == before
+    starts = [record for record in run.log() if record.get("event") == "start"]
+    assert [record["threads"] for record in starts] == [before + 1] * 2
+    assert [record["precision"] for record in starts] == ["float32"] * 2
+
+
+def test_a_run_that_cannot_keep_its_precision_says_so(data, tmp_path, monkeypatch):
+    run = Run.create(RunConfig.parse(TINY | {"precision": "auto"}), tmp_path / "run")
+    native(monkeypatch, True)
+    execute(run, data, should_stop=lambda: True)
+    native(monkeypatch, False)
+    with pytest.warns(UserWarning, match=r"began on another device \(cpu, bfloat16\): .* not bit"):
+        execute(run, data)
+
+
+def native(monkeypatch, answer):
+    """Let the CPU say whether it computes bfloat16."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": answer})
+
+
+@contextmanager
+def threads(count):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(data, tmp_path, capsys):
+    run = Run.create(RunConfig.parse(TINY), tmp_path / "run")
+    refused = []
+
+    def try_another(step, steps, values):
+        for attempt in (
+            lambda: execute(run, data),
+            lambda: run.extended(run.config.model_copy(update={"steps": 13})),
+        ):
+            with pytest.raises(ValueError, match="one process at a time; another one trains"):
+                attempt()
+            refused.append(step)
+
+    assert execute(run, data, on_step=try_another)
+    assert refused
+    assert Run.open(run.path).config == run.config
+
+
+def test_a_kill_before_the_configuration_leaves_a_directory_that_can_be_started(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".isavae-x1~").write_text("half writ")
+    words = ["train", "--out", str(tmp_path / "run"), "--resume", "--steps", "2"]
+    flags = ["--data", DATA, "--batch-size", "32", "--width", "16"]
+    assert main([*words, *flags]) == 0
+    assert not (tmp_path / "run" / ".isavae-x1~").exists()

@@ -20,7 +20,6 @@ from isavae.studies import (
     estimate,
     plan,
     run_study,
-    share_cores,
 )
 from isavae.studies.estimate import measure
 from isavae.studies.shared_data import open_shared
@@ -113,7 +112,7 @@ def test_epochs_become_steps(measured):
 def test_the_disk_foreseen_is_the_disk_used(tmp_path):
     study, root = tiny_study(), tmp_path / "s"
     foreseen = plan([run.config for run in study.runs], workers=2, seconds=0.01)
-    run_study(study, StudyDirectory(root), LocalEngine(2), threads=1)
+    run_study(study, StudyDirectory(root), LocalEngine(2))
     used = sum(path.stat().st_blocks * 512 for path in root.glob("runs/**/*"))
     assert foreseen.bytes == pytest.approx(used, rel=0.25)
     assert all(run.seconds > 0 for run in foreseen.runs)
@@ -157,13 +156,11 @@ def test_a_timing_process_that_is_killed_is_an_error():
     killer.join()
 
 
-def test_workers_and_threads_share_the_cores():
+def test_as_many_runs_at_a_time_as_use_every_core_once():
     cores = available_cores()
-    assert share_cores(None, None) == (cores, 1)
-    assert share_cores(1, None) == (1, cores)
-    assert share_cores(1, cores + 1) == (1, cores), "no more threads than cores"
-    assert share_cores(None, cores) == (1, cores)
-    assert share_cores(3 * cores, None) == (3 * cores, 1)
+    assert usual_workers(1) == cores
+    assert usual_workers(cores) == 1
+    assert usual_workers(cores + 1) == 1
 
 
 def test_the_command_line_says_it_in_80_columns(tmp_path, capsys):

@@ -37,7 +37,7 @@ def bucket(tmp_path, monkeypatch):
 
 def test_a_study_in_s3_has_the_results_of_a_local_one(tmp_path, bucket):
     study = tiny_study()
-    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
+    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2))
     driver = start_driver(study, tmp_path / "s", "--out", bucket, "--workers", "2")
     text, _ = driver.communicate()
     assert driver.returncode == 0, text

@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 for bad input, or 130 when interrupted.
     """
+    _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     name = _verb_name(words)
     if name is None:
@@ -87,6 +88,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"isavae {name}: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _open_closed_streams() -> None:
+    """Give output and errors a place where the shell has closed them.
+
+    Otherwise the next file that is opened would take their number, and what torch prints.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _sentence(error: Exception) -> str:

@@ -18,8 +18,8 @@ from isavae.studies import (
     group_columns,
     results,
     run_study,
-    share_cores,
     summarise,
+    usual_workers,
 )
 from isavae.studies import select as choose
 
@@ -52,21 +52,20 @@ def run(
     """
     study = Study.from_file(file)
     study = study.on_data(data) if data else study
-    directory = StudyDirectory.at(out)
+    directory, threads = StudyDirectory.at(out), study.resources.cpus
     if engine == "ray":
         from isavae.studies import RayEngine
 
-        threads = study.resources.cpus or 1
         runner: Engine = RayEngine(study.resources, directory.place, address, workers)
     else:
-        workers, threads = share_cores(workers, study.resources.cpus)
+        workers = workers or usual_workers(threads)
         runner = LocalEngine(workers)
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
     each = "1 thread" if threads == 1 else f"{threads} threads"
     print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
     with interruptible() as stopped, LiveProgress() as live:
         progress = run_study(
-            study, directory, runner, threads=threads, on_change=live, should_stop=stopped,
+            study, directory, runner, on_change=live, should_stop=stopped,
             retry_failed=retry_failed, track=track == "tensorboard",
             checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StepProgress
 from isavae.cli.study_progress import duration
-from isavae.studies import Study, plan, share_cores
+from isavae.studies import Study, plan, usual_workers
 
 
 def show_plan(
@@ -28,7 +28,8 @@ def show_plan(
     study = study.on_data(data) if data else study
     study.check_devices()
     study.check_data()
-    workers, threads = share_cores(workers, study.resources.cpus)
+    threads = study.resources.cpus
+    workers = workers or usual_workers(threads)
     with StepProgress("timing", "kinds") as progress:
         estimate = plan(
             [run.config for run in study.runs_by_seed()],

@@ -48,7 +48,7 @@ def train(
     """
     flags = given(settings) | {"objective": given(objective)}
     layers = [preset(model) if model else {}, read_settings(config) if config else {}, flags]
-    if resume and out.exists():
+    if resume and any(out.glob("[!.]*")):
         run = Run.open(out)
         run = run.extended(RunConfig.parse(merge_settings(run.config.settings(), *layers)))
         images = load(run.config.data)

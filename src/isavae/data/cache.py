@@ -1,21 +1,23 @@
 """Images on disk: one file per data set, packed, memory-mapped when opened, written atomically.
 
 The file is MAGIC, the images, the factor classes of a partial grid, one line of JSON that describes
-them, and that line's length. Images that lie uncompressed in a published file may stay there; then
-the JSON says where.
+them, and that line's length. The line has a checksum of itself and one of what stands before it.
+Images that lie uncompressed in a published file may stay there; then the JSON says where.
 """
 
-import hashlib
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
+from pydantic_core import from_json
 
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
@@ -24,15 +26,17 @@ from isavae.data.memory import memory_limit
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.places import check_writable
 from isavae.data.read_progress import progress
-from isavae.files import atomic_write
+from isavae.files import BLANK, CHECKSUM, atomic_write, is_sealed, sealed
 
 Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
 
-MAGIC = b"isavae images 1\n"
+MAGIC = b"isavae images 2\n"
 # Bytes of the length of the JSON, at the end of the file.
 LENGTH = 8
 # Bytes of neighbouring images that are shuffled together if memory is short.
 READ = 1 << 18
+# Bytes that are checked at a time.
+BLOCK = 1 << 24
 
 
 def write(
@@ -60,20 +64,20 @@ def write(
     check_writable(path.parent)
     with atomic_write(path) as file:
         file.write(MAGIC)
-        digest, count, per_image = hashlib.sha256(), 0, ()
+        crc, count, per_image = 0, 0, ()
         for block in map(np.ascontiguousarray, blocks):
             count, per_image = count + len(block), block.shape[1:]
             file.write(block.data)
-            digest.update(block.data)
+            crc = zlib.crc32(block.data, crc)
         if count == 0:
             raise ValueError(f"A data set must have images, but {content} has none.")
         grid = grid() if callable(grid) else grid
         if grid is not None and grid.labels is not None:
             labels = np.ascontiguousarray(grid.labels, dtype="<i4")
             file.write(labels.data)
-            digest.update(labels.data)
+            crc = zlib.crc32(labels.data, crc)
         stored = (count, *per_image)
-        file.write(_end(content, shape, stored, grid, digest.hexdigest(), None, facts))
+        file.write(_end(content, shape, stored, grid, crc, None, facts))
 
 
 def write_reference(path: Path, content: str, mapped: MappedImages, grid: FactorGrid) -> None:
@@ -88,12 +92,12 @@ def write_reference(path: Path, content: str, mapped: MappedImages, grid: Factor
     check_writable(path.parent)
     count, height, width, channels = mapped.stored
     shape = (channels, height, width)
-    digest = hashlib.sha256()
+    crc = 0
     megabytes = math.prod(mapped.stored) / 1e6
-    for block in progress(mapped.blocks(), megabytes, "hashing", lambda b: len(b) / 1e6, "MB"):
-        digest.update(block)
+    for block in progress(mapped.blocks(), megabytes, "checking", lambda b: len(b) / 1e6, "MB"):
+        crc = zlib.crc32(block, crc)
     with atomic_write(path) as file:
-        file.write(MAGIC + _end(content, shape, (count, *shape), grid, digest.hexdigest(), mapped))
+        file.write(MAGIC + _end(content, shape, (count, *shape), grid, crc, mapped))
 
 
 def _end(
@@ -101,23 +105,24 @@ def _end(
     shape: tuple[int, int, int],
     stored: tuple[int, ...],
     grid: FactorGrid | None,
-    sha256: str,
+    crc: int,
     mapped: MappedImages | None,
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """The line of JSON and its length."""
     description = {
+        CHECKSUM: BLANK,
         "content": content,
         "shape": shape,
         "stored": stored,
         # kept, for a resumed run must meet the same batches whatever memory is free then
         "block": _block(stored),
         "grid": None if grid is None else _to_json(grid),
-        "sha256": sha256,
+        "crc32": crc,
         "outside": None if mapped is None else asdict(mapped),
         "facts": {**facts},
     }
-    line = json.dumps(description).encode()
+    line = sealed(json.dumps(description).encode())
     return line + len(line).to_bytes(LENGTH, "little")
 
 
@@ -129,14 +134,14 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
         content: What it must hold; by default anything.
 
     Returns:
-        The data set, or None where there is no such file, or it is cut off or holds other things.
+        The data set, or None where there is no such file, or it is damaged or holds other things.
     """
     about = _description(path)
     if about is None or content not in (None, about["content"]):
         return None
     stored = tuple(about["stored"])
     mapped = _mapped_images(about)
-    if mapped is not None and not mapped.is_there:
+    if not (_is_intact(path, about) if mapped is None else mapped.is_there):
         return None
     # not copy-on-write, for which a file larger than all memory is too large
     images = (
@@ -200,11 +205,36 @@ def _description(path: Path) -> dict[str, Any] | None:
             file.seek(size - LENGTH)
             length = int.from_bytes(file.read(LENGTH), "little")
             file.seek(size - LENGTH - length)
-            about = json.loads(file.read(length))
-        whole = size == len(MAGIC) + _payload(about) + length + LENGTH
+            line = file.read(length)
+        about = from_json(line)
+        whole = is_sealed(line) and size == len(MAGIC) + _payload(about) + length + LENGTH
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return about if whole and "facts" in about else None
+
+
+def _is_intact(path: Path, about: dict[str, Any]) -> bool:
+    """Whether images and labels are those that were written, as far as they fit into memory.
+
+    Larger ones are not read: that would take minutes at every start.
+    """
+    payload = _payload(about)
+    if payload > memory_limit():
+        return True
+    status = path.stat()
+    version = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return _payload_crc(path, payload, version) == about["crc32"]
+
+
+@lru_cache(maxsize=256)
+def _payload_crc(path: Path, payload: int, version: tuple[int, ...]) -> int:
+    """The CRC-32 of images and labels in a version of a file, computed once in a process."""
+    crc = 0
+    with path.open("rb") as file:
+        file.seek(len(MAGIC))
+        for at in range(0, payload, BLOCK):
+            crc = zlib.crc32(file.read(min(BLOCK, payload - at)), crc)
+    return crc
 
 
 def _mapped_images(about: dict[str, Any]) -> MappedImages | None:

@@ -18,6 +18,10 @@ from isavae.data.read_progress import progress
 
 # Bytes that are read at a time.
 BLOCK = 1 << 24
+# Bytes of the largest row, which is one image, of an array in a file.
+MOST_ROW = 1 << 27
+# Deflate packs no more bytes into one: what claims more is not there.
+DENSEST = 1032
 # Of a member of a zip: signature, lengths of name and extra field.
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -66,6 +70,34 @@ def named(wanted: str) -> Callable[[list[str], Path], str]:
         return wanted
 
     return choose
+
+
+def check_stored_zip(path: Path) -> None:
+    """Check that a zip, such as torch writes, holds whole members that are not compressed.
+
+    Raises:
+        RefusedFileError: If it does not: it may be damaged, or unpack to any size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        check(stored, path, "members that are not compressed", "compressed ones")
+        size, there = sum(member.file_size for member in members), path.stat().st_size
+        check(size <= there, path, f"at most {there} bytes in its members", size)
+        check(archive.testzip() is None, path, "undamaged members", "a damaged one")
+
+
+def check_size(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
+    """Check the size that an array in a file claims, before it is read.
+
+    Raises:
+        RefusedFileError: If it is empty, a row is too large, or the file cannot hold all of it.
+    """
+    check(len(shape) > 0 and min(shape) > 0, path, "an array that is not empty", shape)
+    row = math.prod(shape[1:]) * dtype.itemsize
+    check(0 < row <= MOST_ROW, path, f"images of at most {MOST_ROW:,} bytes", f"{row:,} bytes")
+    most, total = DENSEST * path.stat().st_size, shape[0] * row
+    check(total <= most, path, f"at most {most:,} bytes of images in so small a file", f"{total:,}")
 
 
 @contextmanager
@@ -144,9 +176,10 @@ def rows_of(
     """Rows of an array in a stream, some at a time.
 
     Raises:
-        RefusedFileError: If the stream ends early.
+        RefusedFileError: If the stream ends early, or claims what the file cannot hold.
     """
-    row = int(np.prod(shape[1:])) * dtype.itemsize
+    check_size(shape, dtype, path)
+    row = math.prod(shape[1:]) * dtype.itemsize
     at_once = max(1, BLOCK // row)
     for first in range(0, shape[0], at_once):
         count = min(at_once, shape[0] - first)
@@ -177,14 +210,15 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
         check(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external
         check(not elsewhere, path, f"its own {name!r}", "a reference to other files")
-        chunk = int(np.prod(array.chunks or (1,))) * array.dtype.itemsize
+        chunk = math.prod(array.chunks or (1,)) * array.dtype.itemsize
         check(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
         yield array
 
 
 def hdf5_rows(array) -> Iterator[np.ndarray]:
     """Rows of an HDF5 array, some at a time."""
-    at_once = max(1, BLOCK // (int(np.prod(array.shape[1:])) * array.dtype.itemsize))
+    check_size(array.shape, array.dtype, Path(array.file.filename))
+    at_once = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
     for first in range(0, array.shape[0], at_once):
         yield array[first : first + at_once]
 

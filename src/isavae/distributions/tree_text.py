@@ -99,6 +99,10 @@ def _format(p: float) -> str:
     return repr(int(p)) if p.is_integer() and p < 1e15 else repr(p)
 
 
+# Of a number of leaves: far above any latent space, and no number that fills the memory.
+MOST_DIGITS = 5
+
+
 @final
 class _Scanner:
     """A scanner of a tree's text from left to right, whose errors name the column."""
@@ -135,10 +139,13 @@ class _Scanner:
 
     def leaf_count(self) -> int:
         found = self._match(self._COUNT, "a whole number of leaves")
-        if int(found.group()) == 0:
+        digits = found.group().lstrip("0")
+        if not digits or len(digits) > MOST_DIGITS:
             self.at = found.start()
-            raise self._error("at least one leaf")
-        return int(found.group())
+            raise self._error(
+                f"at most {'9' * MOST_DIGITS} leaves" if digits else "at least one leaf"
+            )
+        return int(digits)
 
     def _match(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
         self._skip_space()

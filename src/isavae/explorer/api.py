@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from anyio import CapacityLimiter, to_thread
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -51,7 +52,7 @@ class Api:
             "/contours": ("GET", self._contours, quick),
             "/sample": ("GET", self._sample, quick),
             "/decode": ("POST", self._decode, quick),
-            "/encode": ("POST", self._encode, quick),
+            "/encode": ("POST", self._encode, slow),
             "/gif": ("POST", self._gif, slow),
         }
         runs = [
@@ -218,4 +219,8 @@ def _integer(request: Request, name: str, below: int) -> int:
 
 
 def _response(answer: Any) -> Response:
-    return answer if isinstance(answer, Response) else JSONResponse(answer)
+    """An answer as JSON; JSON has no NaN, and a page none of its words: null stands for them."""
+    if isinstance(answer, Response):
+        return answer
+    content = to_json(answer, inf_nan_mode="null")
+    return Response(content, media_type="application/json")

@@ -3,10 +3,11 @@
 import ipaddress
 import secrets
 import socket
+from asyncio import CancelledError
 from typing import final
 from urllib.parse import urlsplit
 
-from anyio import fail_after
+from anyio import fail_after, move_on_after
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -25,6 +26,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# The parameter of the address that is opened from a file.
+OPENED = "opened"
+# A page that leads to another one.
+FORWARD = '<!doctype html><meta charset=utf-8><meta http-equiv=refresh content="0; url={url}">'
 _REFUSED = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>isavae</title>"
     "<p>This page needs its token: open the address that <code>isavae explore</code> printed."
@@ -54,7 +59,11 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, _with_headers(send))
+            send = _with_headers(send)
+            try:
+                await self._answer(scope, receive, send)
+            except CancelledError:  # the server ends
+                await _refuse(503, "isavae explore has ended: start it again")(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -67,7 +76,8 @@ class Guard:
             except TimeoutError:
                 response = _refuse(408, "a body must arrive in time; this one did not")
             except ValueError as error:
-                response = _refuse(413, str(error))
+                await _answer_and_drain(_refuse(413, str(error)), scope, receive, send)
+                return
         await (response or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
@@ -87,8 +97,14 @@ class Guard:
         return _refuse(403, "the token is missing or wrong: open the address that was printed")
 
     def _welcome(self, request: Request) -> Response:
-        """Keep the token in a cookie and take it out of the address (the fragment stays)."""
-        response = RedirectResponse(request.url.path, 303)
+        """Keep the token in a cookie and take it out of the address (the fragment stays).
+
+        A browser sends the cookie to the page only if a page of ours leads there: a redirection
+        from a file, such as `serve` opens, would not do.
+        """
+        response: Response = RedirectResponse("/", 303)
+        if OPENED in request.query_params:
+            response = HTMLResponse(FORWARD.format(url="/"))
         response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
         return response
 
@@ -126,6 +142,22 @@ def _is_address(name: str) -> bool:
 
 def _refuse(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"error": sentence}, status, headers={"Connection": "close"})
+
+
+async def _answer_and_drain(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer before the body has arrived, and discard the rest of it within the time of a body.
+
+    A client that still sends when the connection is closed sees a reset instead of the answer.
+    """
+
+    async def keep_open(message: Message) -> None:
+        await send({**message, "more_body": True} if "body" in message else message)
+
+    await response(scope, receive, keep_open)
+    with move_on_after(BODY_SECONDS):
+        while (await receive()).get("more_body", False):
+            continue
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _whole_body(request: Request) -> Receive:

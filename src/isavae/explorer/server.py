@@ -1,12 +1,14 @@
 """The server: the page's files, its API, the guard around both, on a socket of this machine."""
 
+import asyncio
 import contextlib
 import mimetypes
 import secrets
 import socket
 import sys
+import tempfile
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,7 +21,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
 from isavae.explorer.api import Api
-from isavae.explorer.guard import LOOPBACK, Guard
+from isavae.explorer.connection import AcceptErrors, BoundedConnection
+from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, Guard
 from isavae.explorer.sources import open_source
 
 
@@ -104,17 +107,40 @@ def serve(
         # The address is printed by the running server, which already handles an interrupt.
         @contextlib.asynccontextmanager
         async def announce(_: Starlette) -> AsyncIterator[None]:
+            asyncio.get_running_loop().set_exception_handler(AcceptErrors())
             print(f"{path}: open {url}\n(ends with Ctrl-C)", flush=True)
-            if browser:
-                webbrowser.open(url)
-            yield
+            with opened(url) if browser else contextlib.nullcontext():
+                yield
 
-        app = build_app(path, token, host, port, data, announce)
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-        )
         with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+            build_server(build_app(path, token, host, port, data, announce)).run([listener])
+
+
+def build_server(app: ASGIApp) -> uvicorn.Server:
+    """The server of an application, with bounded connections."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=BoundedConnection,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[None]:
+    """Open an address in the browser, through a file that only this user can read.
+
+    Other users can read the arguments of the browser, but not the token in the file.
+    """
+    with tempfile.TemporaryDirectory(prefix="isavae-") as folder:
+        page = Path(folder, "explore.html")
+        page.touch(0o600)
+        page.write_text(FORWARD.format(url=f"{url}&{OPENED}"))
+        webbrowser.open(page.as_uri())
+        yield
 
 
 def listen(host: str, port: int) -> socket.socket:

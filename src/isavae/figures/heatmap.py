@@ -52,7 +52,9 @@ def information_matrix(
         )
     style.hide_axes(axes)
     entropies = information.by_factor(information.factor_entropies)
-    heads = [f"{name}\n$H$ = {style.format_number(h)}" for name, h in entropies.items()]
+    heads = [
+        f"{style.literal(name)}\n$H$ = {style.format_number(h)}" for name, h in entropies.items()
+    ]
     axes.set_xticks(range(columns), heads)
     axes.set_yticks(range(rows), names)
     axes.tick_params(length=0)

@@ -134,7 +134,14 @@ def _curve(axes: Axes, codes: np.ndarray, limit: float, panel: Panel, grid: Fact
     else:
         for position, name in enumerate(grid.class_names(panel.lines)):
             shade = style.SHAPES.get(name, style.colour(position))
-            axes.plot(codes[position], color=shade, label=name, ls=dash, marker=marker, ms=2.5)
+            axes.plot(
+                codes[position],
+                color=shade,
+                label=style.literal(name),
+                ls=dash,
+                marker=marker,
+                ms=2.5,
+            )
     axes.set_ylim(-1.06 * limit, 1.06 * limit)
     axes.set_yticks([-_round(limit), 0, _round(limit)])
 
@@ -164,13 +171,14 @@ def _explain(
     """Writes axis names below the last row, units and the legend of the lines above the first."""
     for panel, first, last in zip(drawn, axes[0], axes[-1], strict=False):
         if len(panel.factors) == 2:
-            last.set_xlabel(f"{panel.factors[0]} $\\rightarrow$", labelpad=16)
+            last.set_xlabel(f"{style.literal(panel.factors[0])} $\\rightarrow$", labelpad=16)
             for place in axes[:, 0]:
-                place.set_ylabel(f"$\\leftarrow$ {panel.factors[1]}", fontsize=7, labelpad=2)
+                down = style.literal(panel.factors[1])
+                place.set_ylabel(f"$\\leftarrow$ {down}", fontsize=7, labelpad=2)
             _scale(first, limit)
         else:
-            names = grid.class_names(panel.factors[0])
-            last.set_xlabel(panel.factors[0])
+            names = [style.literal(name) for name in grid.class_names(panel.factors[0])]
+            last.set_xlabel(style.literal(panel.factors[0]))
             for place in axes[:, list(axes[0]).index(first)]:
                 place.set_xticks([0, len(names) - 1], [names[0], names[-1]])
             if panel.lines is None:
@@ -178,7 +186,8 @@ def _explain(
             else:
                 first.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.97), **LEGEND)
     axes[0, -1].set_title("information (nats)", fontsize=8, loc="left", color=style.MUTED)
-    axes[-1, -1].set_xticks(range(len(factors)), factors, rotation=30, ha="right")
+    shown = [style.literal(name) for name in factors]
+    axes[-1, -1].set_xticks(range(len(factors)), shown, rotation=30, ha="right")
 
 
 def _scale(axes: Axes, limit: float) -> None:

@@ -111,6 +111,15 @@ def latent_name(latent: int) -> str:
     return f"$z_{{{latent + 1}}}$"
 
 
+def literal(text: str) -> str:
+    r"""Text from a file as a figure shows it as it is: matplotlib reads what stands between two $.
+
+    >>> print(literal("cost in $, or $x$"))
+    cost in \$, or \$x\$
+    """
+    return text.replace("$", r"\$")
+
+
 def format_number(value: float) -> str:
     """Three digits and a true minus sign, for labels."""
     return f"{value:.3g}".replace("-", "−")

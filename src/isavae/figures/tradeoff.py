@@ -86,7 +86,8 @@ def trade_off(
             dots.set_urls([link(run) for run in single["run"]])
         names = ("reconstruction_mean", "mig_mean", "reconstruction_se", "mig_se")
         x, y, dx, dy = means.select(names).fill_null(0.0).to_numpy().T
-        axes.errorbar(x, y, dy, dx, color=shade, marker=marker, label=str(name), lw=1,
+        label = style.literal(str(name))
+        axes.errorbar(x, y, dy, dx, color=shade, marker=marker, label=label, lw=1,
                       elinewidth=0.9, capsize=1.5, zorder=3)  # fmt: skip
         for place, beta in zip(zip(x, y, strict=True), means["weight"], strict=True):
             if beta is not None:
@@ -136,7 +137,7 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
         low, middle, high = np.quantile(mig, [0.25, 0.5, 0.75])
         axes.plot([low, high], [row, row], color=style.INK, lw=1, zorder=3)
         axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=style.INK, lw=1.8, zorder=3)
-    labels = [f"{name}  (n = {len(groups[name])})" for name in names]
+    labels = [f"{style.literal(name)}  (n = {len(groups[name])})" for name in names]
     axes.set_yticks(range(len(names)), labels)
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.set(ylim=(-0.6, len(names) - 0.4), xlabel="MIG (line: quartiles, bar: median)")

@@ -79,16 +79,23 @@ def _table_of(model: TrainedModel, images: ImageDataset, names: Iterable[str]) -
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the suffix of the file.
+    """Write a table as CSV or Parquet, by the suffix of the file; no name in a CSV is a formula.
 
     Raises:
         ValueError: If the suffix is another.
     """
-    writers = {".csv": table.write_csv, ".parquet": table.write_parquet}
+    writers = {".csv": _without_formulas(table).write_csv, ".parquet": table.write_parquet}
     if path.suffix not in writers:
         raise ValueError(f"A table must go to a .csv or .parquet file, but is to go to {path}.")
     with atomic_write(path) as file:
         writers[path.suffix](file)
+
+
+def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with an apostrophe before names that a spreadsheet would take for a formula."""
+    is_formula = pl.col("image").str.contains(r"^[=+\-@\t\r]")
+    shown = pl.when(is_formula).then("'" + pl.col("image")).otherwise(pl.col("image"))
+    return table.with_columns(shown.alias("image"))
 
 
 def read_codes(path: Path, prior: Prior) -> Float[Tensor, "n latents"]:

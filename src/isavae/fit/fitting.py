@@ -82,7 +82,6 @@ def fit_folder(
         study,
         output.study,
         LocalEngine(min(workers, len(study.runs))),
-        threads=1,
         on_change=on_change,
         should_stop=lambda: time.monotonic() - started > budget,
     )

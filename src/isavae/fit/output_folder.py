@@ -8,7 +8,6 @@ It holds:
 - `fit.json`: what was decided; `images.npy`: the images as they were read; `study/`: every run.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +15,7 @@ from typing import Any, final
 import numpy as np
 
 from isavae.data import ImageDataset
-from isavae.files import atomic_write, write_json
+from isavae.files import atomic_write, read_json, write_json
 from isavae.fit.codes_table import codes_table, write_table
 from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
@@ -39,7 +38,7 @@ class OutputFolder:
     def decisions(self) -> dict[str, Any] | None:
         """What was decided before training; None if nothing was."""
         file = self.path / "fit.json"
-        return json.loads(file.read_text()) if file.is_file() else None
+        return read_json(file) if file.is_file() else None
 
     def check(self, source: Source) -> None:
         """Check that the output is new, or was made from these images.

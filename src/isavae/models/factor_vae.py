@@ -50,6 +50,10 @@ class FactorVAE(Objective):
 
     def __post_init__(self):
         check_nonnegative(gamma=self.gamma, warmup=self.warmup)
+        if not 0 < self.discriminator_width <= 1 << 16:
+            raise ValueError(
+                f"discriminator_width must be 1 to {1 << 16:,}; got {self.discriminator_width}"
+            )
         if not 0 < self.discriminator_share <= 1:
             raise ValueError(
                 f"discriminator_share must be in (0, 1]; got {self.discriminator_share}"

@@ -1,5 +1,6 @@
 """From a configuration to a model and its training state, seeded."""
 
+import sys
 from math import prod
 
 import torch
@@ -33,21 +34,48 @@ def prior_of(config: RunConfig) -> Prior:
     )
 
 
-def build_model(config: RunConfig, shape: tuple[int, int, int]) -> VAE:
+def build_model(
+    config: RunConfig, shape: tuple[int, int, int], most_bytes: int | None = None
+) -> VAE:
     """The VAE of a configuration, freshly initialised from its seed; torch's global state is kept.
 
     Args:
         config: The run's configuration.
         shape: (channels, height, width) of an image.
+        most_bytes: The most that the weights may take; by default the free memory.
+
+    Raises:
+        ValueError: If they would take more, or the configuration is wrong.
     """
     prior = prior_of(config)
     likelihood = build_likelihood(config.likelihood)
+    most = free_memory() if most_bytes is None else most_bytes
+    size = _bytes_of_networks(config, shape, prior.n_latents, likelihood.parameters_per_pixel)
+    if size > most:
+        raise ValueError(
+            f"the weights of a model must fit into {most:,} bytes; those of {config.network} with "
+            f"width {config.width} for images of {shape} take {size:,}: lower the width or the size"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         networks = build_networks(
             config.network, shape, prior.n_latents, likelihood.parameters_per_pixel, config.width
         )
     return VAE(*networks, prior, likelihood)
+
+
+def _bytes_of_networks(
+    config: RunConfig, shape: tuple[int, int, int], n_latents: int, parameters_per_pixel: int
+) -> int:
+    """The size of the weights of encoder and decoder, without taking memory for them."""
+    try:
+        with torch.device("meta"):
+            networks = build_networks(
+                config.network, shape, n_latents, parameters_per_pixel, config.width
+            )
+    except RuntimeError:  # more numbers than torch can count
+        return sys.maxsize
+    return sum(weights.nbytes for network in networks for weights in network.parameters())
 
 
 def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:

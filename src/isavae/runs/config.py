@@ -10,7 +10,9 @@ from typing import Any, Literal, final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from isavae.errors import first_line
+from isavae import bounded_yaml
+from isavae.errors import first_line, shown
+from isavae.files import CHECKSUM, check_seal
 from isavae.models import AnyObjective, BetaVAE
 
 PAPER_EPOCHS = 20.0
@@ -54,7 +56,7 @@ class RunConfig(BaseModel):
     Defaults are the paper's dSprites setting (Table 1). `steps` and `epochs` exclude each other.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = Field(
         "dsprites", description="Data set: a name that `isavae data list` shows, or a path."
@@ -68,7 +70,7 @@ class RunConfig(BaseModel):
         1.0, description='s of Eq. 11, or "standardised" for unit mean variance.'
     )
     n_latents: int | None = Field(
-        None, ge=1, description="Number of latents, where the prior does not say it."
+        None, ge=1, le=99_999, description="Number of latents, where the prior does not say it."
     )
     learn_exponents: bool = Field(
         False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
@@ -89,16 +91,20 @@ class RunConfig(BaseModel):
     width: int | None = Field(
         None,
         ge=1,
+        le=1 << 20,
         description="Units of the hidden layers, or channels of the first convolution, where not "
         "the paper's.",
     )
-    steps: int | None = Field(None, ge=1, description="Optimiser steps in all.")
+    steps: int | None = Field(None, ge=1, le=10**12, description="Optimiser steps in all.")
     epochs: float | None = Field(
-        None, gt=0, description="Passes over the data, instead of steps; 20 if neither is given."
+        None,
+        gt=0,
+        le=1e9,
+        description="Passes over the data, instead of steps; 20 if neither is given.",
     )
-    batch_size: int = Field(2048, ge=1, description="Number of images per step.")
+    batch_size: int = Field(2048, ge=1, le=1 << 31, description="Number of images per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
-    seed: int = Field(0, ge=0, description="Seed of weights, batches and noise.")
+    seed: int = Field(0, ge=0, lt=1 << 62, description="Seed of weights, batches and noise.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Precision of the networks; auto is bfloat16 where the hardware computes it "
@@ -233,6 +239,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: If the file is missing, does not map names to values, or has another format.
     """
     settings = read_mapping(path)
+    settings.pop(CHECKSUM, None)
     if "version" in settings:
         check_format(settings.pop("version"), "a configuration", path)
     return settings
@@ -245,7 +252,9 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: If the file is missing or is no such file.
     """
     try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
+        check_seal(data, path)
+        settings = bounded_yaml.load(data.decode())
     except OSError as error:
         raise ValueError(
             f"a configuration file must be readable; {path} is not ({error.strerror})"
@@ -255,7 +264,9 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"a configuration must be YAML or JSON; {path} is not: {first_line(error)}"
         ) from None
     if not isinstance(settings, dict):
-        raise ValueError(f"a configuration must map names to values; {path} holds {settings!r}")
+        raise ValueError(
+            f"a configuration must map names to values; {path} holds {shown(settings)}"
+        )
     return settings
 
 
@@ -269,5 +280,7 @@ def _setting_error(error: ValidationError, model: type[BaseModel]) -> SettingErr
     elif first["type"] == "value_error":
         message = ": ".join(filter(None, [name, str(first["ctx"]["error"])]))
     else:
-        message = f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
+        message = (
+            f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}; got {shown(first['input'])}"
+        )
     return SettingError(message, setting)

@@ -1,18 +1,20 @@
 """A run directory: `config.json`, `model.safetensors`, `state.pt`, `log.jsonl`, `scores.json`."""
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
+from pydantic_core import from_json
 
-from isavae.files import write_json
+from isavae.files import is_temporary, read_json, write_json
+from isavae.locks import locked
 from isavae.models import VAE
-from isavae.runs.config import FORMAT, RunConfig, check_format, read_mapping
-from isavae.runs.model_file import read_model, read_model_metadata
+from isavae.runs.config import FORMAT, RunConfig, check_format
+from isavae.runs.model_file import check_scores, read_model, read_model_metadata
 
 # Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
@@ -39,7 +41,7 @@ class Run:
             ValueError: If the directory holds something already, or cannot be written.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and all(map(is_temporary, path.iterdir()))):
             raise ValueError(
                 f"a run must start in a new or empty directory; {path} is not: "
                 "resume it or choose another name"
@@ -63,7 +65,7 @@ class Run:
         file = path / "config.json"
         if not file.is_file():
             raise ValueError(f"a run directory must hold a config.json; {path} does not")
-        settings = read_mapping(file)
+        settings = read_json(file)
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))
 
@@ -71,7 +73,8 @@ class Run:
         """The run with another length or device, written to its `config.json`.
 
         Raises:
-            ValueError: If anything else differs from the run's own settings.
+            ValueError: If anything else differs from the run's own settings, or another process
+                trains the run.
         """
         for name, value in config:
             before = getattr(self.config, name)
@@ -81,8 +84,24 @@ class Run:
                     f"got {value}: start a new run instead"
                 )
         if config != self.config:
-            _write_config(config, self.path)
+            with self.held():
+                _write_config(config, self.path)
         return Run(self.path, config)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run for the duration of the block.
+
+        Raises:
+            ValueError: If another process holds it.
+        """
+        with locked(self.path / "lock") as free:
+            if not free:
+                raise ValueError(
+                    f"a run must be trained by one process at a time; another one trains "
+                    f"{self.path}: wait until it ends, or stop it"
+                )
+            yield
 
     @property
     def model_path(self) -> Path:
@@ -93,12 +112,12 @@ class Run:
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:
-        """The records of `log.jsonl`, without an incomplete last line."""
+        """The records of `log.jsonl`, without lines that are incomplete or damaged."""
         try:
-            lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = (self.path / "log.jsonl").read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [record for line in lines if (record := _record(line)) is not None]
 
     def metadata(self) -> dict[str, Any]:
         """The metadata of the model file: step, steps, shape and config.
@@ -133,11 +152,25 @@ class Run:
         write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:
-        """What `scores.json` holds, or None."""
+        """What `scores.json` holds, or None.
+
+        Raises:
+            DamagedFileError: If it is not what was written.
+        """
         try:
-            return json.loads((self.path / "scores.json").read_text())
+            return check_scores(read_json(self.path / "scores.json"), self.path / "scores.json")
         except FileNotFoundError:
             return None
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line of the log; None if it is none."""
+    try:
+        record = from_json(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    whole = isinstance(record, dict) and type(record.get("step")) is int
+    return record if whole else None
 
 
 def _write_config(config: RunConfig, path: Path) -> None:

@@ -2,7 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from math import isfinite
 from typing import Any, final
 
@@ -10,12 +13,13 @@ import torch
 
 import isavae
 from isavae.data import ImageDataset, load
+from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.runs.build import fresh_state
 from isavae.runs.directory import Run
 from isavae.runs.model_file import CorruptCheckpointError, save_model
-from isavae.training import StepReport, TrainState, train
+from isavae.training import PRECISIONS, StepReport, TrainState, resolve_precision, train
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -50,18 +54,40 @@ def execute(
     Raises:
         NonFiniteLossError: If the loss is not finite.
         CorruptCheckpointError: If the checkpoint cannot be read or does not fit the run.
-        ValueError: If the data do not fit.
+        ValueError: If the data do not fit, or another process trains the run.
     """
+    data = load(run.config.data) if data is None else data
+    with run.held():
+        _check_same_images(run, data)
+        saved = _read_checkpoint(run)
+        with _threads(saved["threads"] if saved else torch.get_num_threads()):
+            state = _state(run, saved, data.shape)
+            recorder = _Recorder(
+                run, state, _metadata(run, data), on_step, log_every, checkpoint_seconds
+            )
+            return _train(run, data, state, recorder, should_stop)
+
+
+def _metadata(run: Run, data: ImageDataset) -> dict[str, Any]:
+    """What the model file says of a run, besides its last step."""
     config = run.config
-    data = load(config.data) if data is None else data
-    state = fresh_state(config, data.shape)
-    _resume(run, state, data)
     steps = config.total_steps(len(data))
     metadata: dict[str, Any] = {"steps": steps, "shape": data.shape, "images": data.fingerprint}
     metadata["config"] = config.settings()
     if data.preprocessing is not None:
         metadata["preprocessing"] = data.preprocessing.to_dict()
-    recorder = _Recorder(run, state, metadata, on_step, log_every, checkpoint_seconds)
+    return metadata
+
+
+def _train(
+    run: Run,
+    data: ImageDataset,
+    state: TrainState,
+    recorder: "_Recorder",
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Take the remaining steps; return whether the run is finished."""
+    config, steps = run.config, run.config.total_steps(len(data))
     for report in train(
         state,
         data,
@@ -77,23 +103,75 @@ def execute(
     return state.step >= steps
 
 
-def _resume(run: Run, state: TrainState, data: ImageDataset) -> None:
-    """Restore the state from the run's checkpoint, if there is one."""
-    if not run.state_path.exists():
-        return
+def _check_same_images(run: Run, data: ImageDataset) -> None:
+    """Check that a run goes on with the images that it began with.
+
+    Raises:
+        ValueError: If they have changed.
+    """
     before = run.metadata().get("images") if run.model_path.exists() else None
     if before and data.fingerprint and before != data.fingerprint:
         raise ValueError(
             f"a run must go on with the images that it began with; those of {data.name} have "
             f"changed since {run.path} was started: restore them, or start a new run"
         )
+
+
+def _read_checkpoint(run: Run) -> dict[str, Any] | None:
+    """The run's checkpoint, if there is one."""
+    if not run.state_path.exists():
+        return None
+    with _refusing_corrupt(run):
+        check_stored_zip(run.state_path)
+        saved = torch.load(run.state_path, map_location="cpu", weights_only=True)
+        if saved["precision"] not in PRECISIONS or type(saved["threads"]) is not int:
+            raise ValueError("it names no precision and threads")
+        return saved
+
+
+def _state(run: Run, saved: dict[str, Any] | None, shape: tuple[int, int, int]) -> TrainState:
+    """The state of a run at its checkpoint, with the precision that it began with."""
+    state = fresh_state(run.config, shape)
+    if saved is None:
+        return state
+    began, device = saved["precision"], state.model.device
+    native = run.config.precision != "auto" or resolve_precision("auto", device)
+    lacking = native is torch.float32 and began != "float32"
+    if device.type != saved["device"] or lacking:
+        warnings.warn(
+            f"{run.path} began on another device ({saved['device']}, {began}): it goes on, but not "
+            "bit for bit as it would have there",
+            stacklevel=2,
+        )
+    with _refusing_corrupt(run):
+        state.load_state_dict(saved)
+    state.model.network_dtype = PRECISIONS[began]
+    return state
+
+
+@contextmanager
+def _refusing_corrupt(run: Run) -> Iterator[None]:
+    """Turn any error of reading a checkpoint into a `CorruptCheckpointError`."""
     try:
-        state.load_state_dict(torch.load(run.state_path, weights_only=True))
+        yield
     except Exception as error:
         raise CorruptCheckpointError(
             f"a checkpoint must be whole and fit its run; {run.state_path} does not "
             f"({first_line(error)}): delete it to start the run again from step 0"
         ) from error
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads for the duration of the block: sums depend on their number."""
+    before = torch.get_num_threads()
+    if count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count != before:
+            torch.set_num_threads(before)
 
 
 @final
@@ -113,6 +191,11 @@ class _Recorder:
         self._on_step, self._log_every = on_step, log_every
         self._checkpoint_seconds = checkpoint_seconds
         self._device = state.model.device
+        self._arithmetic = {
+            "device": self._device.type,
+            "precision": str(state.model.network_dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+        }
         self._unchecked: list[StepReport] = []
         self._started = self._saved = time.monotonic()
         self._log_path = run.path / "log.jsonl"
@@ -155,8 +238,10 @@ class _Recorder:
         return f"the last good checkpoint is {self._run.state_path}, step {step}"
 
     def _checkpoint(self) -> None:
+        state = BytesIO()  # torch reports a full disk as an error of its own
+        torch.save(self._state.state_dict() | self._arithmetic, state)
         with atomic_write(self._run.state_path) as file:
-            torch.save(self._state.state_dict(), file)
+            file.write(state.getbuffer())
         self._save_model()
         self._saved = time.monotonic()
 
@@ -174,9 +259,8 @@ class _Recorder:
             {
                 "step": self._state.step,
                 "event": "start",
+                **self._arithmetic,
                 "device": str(self._device),
-                "precision": str(self._state.model.network_dtype).removeprefix("torch."),
-                "threads": torch.get_num_threads(),
                 "torch": str(torch.__version__),
                 "isavae": isavae.__version__,
             }

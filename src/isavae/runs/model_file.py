@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, Literal, final
 
 import safetensors
 import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
-from isavae.errors import first_line
-from isavae.files import atomic_write
+from isavae.errors import first_line, shown
+from isavae.files import BLANK, CHECKSUM, DamagedFileError, atomic_write, is_sealed, sealed
 from isavae.models import VAE
 from isavae.runs.build import build_model
 from isavae.runs.config import FORMAT, RunConfig, check_format
@@ -20,19 +23,50 @@ class CorruptCheckpointError(ValueError):
     """The weights or the training state of a run cannot be read, or do not fit the run."""
 
 
+Positive = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+@final
+class Size(BaseModel):
+    """How images of a folder were read, see `isavae.data.Preprocessing`."""
+
+    size: tuple[Positive, Positive]
+    fit: Literal["crop", "pad", "stretch"] | None
+    channels: Literal[1, 3]
+
+
+@final
+class Metadata(BaseModel):
+    """What a model file says besides its weights; other facts are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    config: dict[str, Any]
+    shape: tuple[Positive, Positive, Positive]
+    step: Count = 0
+    steps: Count = 0
+    preprocessing: Size | None = None
+    scores: dict[str, Any] = {}
+
+
+# Bytes of the largest header of a model file: names of weights, settings and facts.
+LARGEST_HEADER = 1 << 25
+# Bytes that are read at a time.
+BLOCK = 1 << 24
+
+
 def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the weights as one safetensors file, with `metadata` as JSON inside."""
+    """Write the weights as one safetensors file, with `metadata` as JSON and a checksum inside."""
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    about = json.dumps({CHECKSUM: BLANK, "version": FORMAT} | {**metadata})
     with atomic_write(path) as file:
-        file.write(
-            safetensors.torch.save(
-                tensors, {"isavae": json.dumps({"version": FORMAT} | {**metadata})}
-            )
-        )
+        # One entry, for safetensors writes several in any order.
+        file.write(sealed(safetensors.torch.save(tensors, {"isavae": about})))
 
 
 def read_model_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a model file.
+    """The metadata of a model file, all of which is compared with its checksum.
 
     Raises:
         CorruptCheckpointError: If the file is no whole model file of isavae.
@@ -41,15 +75,51 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"a model must be a .safetensors file; there is none at {path}")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["isavae"])
-    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise CorruptCheckpointError(
-            f"{path} must be a whole model file of isavae; it cannot be read "
-            f"({first_line(error)}): export or train the model again"
-        ) from None
-    check_format(metadata.pop("version", None), "a model file", path)
-    return metadata
+        with path.open("rb") as file:
+            length = file.read(8)
+            header = file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
+            metadata = from_json(from_json(header)["__metadata__"]["isavae"])
+            whole = is_sealed(length + header, iter(partial(file.read, BLOCK), b""))
+        version = metadata.pop("version", None)
+        metadata.pop(CHECKSUM, None)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _corrupt(path, f"it cannot be read ({first_line(error)})") from None
+    check_format(version, "a model file", path)
+    if not whole:
+        raise _corrupt(path, "it is damaged or was changed")
+    check_scores(metadata.get("scores") or {}, path)
+    try:
+        return Metadata.model_validate(metadata).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _corrupt(path, f"its {where} is {shown(first['input'])}: {first['msg']}") from None
+
+
+def check_scores(scores: Any, path: Path) -> dict[str, Any]:
+    """The scores in a file, if they are named, and every value and standard error is a number.
+
+    Raises:
+        DamagedFileError: If one is not.
+    """
+    if not isinstance(scores, dict):
+        raise DamagedFileError(f"the scores in {path} must have names; they are {shown(scores)}")
+    for name, score in scores.items():
+        if not isinstance(score, dict) or "value" not in score:
+            continue
+        value, error = score["value"], score.get("standard_error")
+        if type(value) not in (int, float) or type(error) not in (int, float, type(None)):
+            raise DamagedFileError(
+                f"every score in {path} must be a number; {name} is {shown(score)}: evaluate "
+                "the run again"
+            )
+    return scores
+
+
+def _corrupt(path: Path, what: str) -> CorruptCheckpointError:
+    return CorruptCheckpointError(
+        f"{path} must be a whole model file of isavae; {what}: export or train the model again"
+    )
 
 
 def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
@@ -60,10 +130,12 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
         ValueError: If there is no such file, or another version of isavae wrote it.
     """
     metadata = read_model_metadata(path)
-    model = build_model(RunConfig.parse(metadata["config"]), tuple(metadata["shape"]))
     try:
+        # The weights in the file bound those of the model that its metadata describe.
+        size = path.stat().st_size
+        model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], size)
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (RuntimeError, safetensors.SafetensorError) as error:
+    except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise CorruptCheckpointError(
             f"the weights in {path} must fit the configuration in it: "
             f"{' '.join(str(error).split())[:200]}"

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from isavae.data import Preprocessing
 from isavae.evaluation import BATCH, decode_means, encode_blocks, sample_prior
-from isavae.files import atomic_write
+from isavae.files import DamagedFileError, atomic_write
 from isavae.models import VAE
 from isavae.runs.card import model_card
 from isavae.runs.config import RunConfig
@@ -59,7 +60,12 @@ class TrainedModel:
         """
         run.check_trained()
         model = cls.load(run.model_path)
-        if (scores := run.scores()) is not None:
+        try:
+            scores = run.scores()
+        except DamagedFileError as error:
+            warnings.warn(f"{error}; the model has no scores meanwhile", stacklevel=2)
+            return model
+        if scores is not None:
             model.facts["scores"] = scores
         return model
 

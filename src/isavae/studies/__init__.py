@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from isavae.studies.driver import DiskFullError, StudyProgress, run_study
-from isavae.studies.engines import Engine, LocalEngine, available_cores, share_cores
+from isavae.studies.engines import Engine, LocalEngine, available_cores, usual_workers
 from isavae.studies.estimate import RunEstimate, StudyEstimate, plan
 from isavae.studies.planned_run import PlannedRun, run_id
 from isavae.studies.study import Study, shipped_studies
@@ -36,9 +36,9 @@ __all__ = [
     "run_id",
     "run_study",
     "select",
-    "share_cores",
     "shipped_studies",
     "summarise",
+    "usual_workers",
 ]
 
 

@@ -67,7 +67,6 @@ def run_study(
     directory: StudyDirectory,
     engine: Engine,
     *,
-    threads: int | None = None,
     on_change: Callable[[StudyProgress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     retry_failed: bool = False,
@@ -80,7 +79,6 @@ def run_study(
         study: The study.
         directory: Its directory, created if necessary.
         engine: Executes the runs.
-        threads: Torch threads per run; None leaves the default.
         on_change: Called with the progress after every event, at least twice a second.
         should_stop: Polled twice a second; True makes all runs checkpoint and stop.
         retry_failed: Whether to retry runs that an earlier driver gave up.
@@ -99,7 +97,15 @@ def run_study(
     study.check_data()
     directory.initialise(study)
     jobs = {
-        run.id: Job(directory, run.id, run.config, study.images, threads, track, checkpoint_seconds)
+        run.id: Job(
+            directory,
+            run.id,
+            run.config,
+            study.images,
+            study.resources.cpus,
+            track,
+            checkpoint_seconds,
+        )
         for run in study.runs_by_seed()
     }
     driver = _Driver(directory, engine, jobs, study.retries, retry_failed)

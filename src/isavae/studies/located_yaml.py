@@ -5,6 +5,8 @@ from typing import Any, final
 
 import yaml
 
+from isavae import bounded_yaml
+
 
 @final
 class LocatedYaml:
@@ -25,8 +27,8 @@ class LocatedYaml:
     def __init__(self, text: str, source: str):
         self.source = source
         try:
-            self._root = yaml.compose(text, yaml.SafeLoader)
-            self.values: Any = yaml.safe_load(text)
+            self._root = bounded_yaml.compose(text)
+            self.values: Any = bounded_yaml.load(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ValueError(f"{source}, line {line}: {error.problem or error.context}") from None

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, final
 
+from isavae.errors import shown
 from isavae.runs import RunConfig, check_trainable, merge_settings, preset
 from isavae.studies.located_yaml import LocatedYaml
-from isavae.studies.study_file import StudyFile, check_known, locate_error, seeds_of
+from isavae.studies.study_file import MOST_RUNS, StudyFile, check_known, locate_error, seeds_of
 
 
 @final
@@ -73,15 +75,17 @@ def combinations(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every choice of one value per list; lists under `zip` advance together, mappings expand.
 
     Raises:
-        ValueError: If lists under `zip` differ in length.
+        ValueError: If lists under `zip` differ in length, or there are too many choices.
 
     >>> list(combinations({"beta": [1, 2], "zip": {"learning_rate": [1, 2], "width": [3, 4]}}))[1]
     {'beta': 1, 'learning_rate': 2, 'width': 4}
     """
-    axes = [
+    axes: list[list[dict[str, Any]]] = [
         _zipped(value) if name == "zip" else [{name: choice} for choice in _choices(value)]
         for name, value in block.items()
     ]
+    if math.prod(len(axis) for axis in axes) > MOST_RUNS:
+        raise ValueError(f"a block must have at most {MOST_RUNS:,} combinations; it has more")
     for parts in product(*axes):
         yield {name: value for part in parts for name, value in part.items()}
 
@@ -97,7 +101,7 @@ def _choices(value: Any) -> list[Any]:
 def _zipped(columns: Any) -> list[dict[str, Any]]:
     lists = columns if isinstance(columns, Mapping) else {"": columns}
     if not all(isinstance(column, list) for column in lists.values()):
-        raise ValueError(f"zip must map names to lists; got {columns!r}")
+        raise ValueError(f"zip must map names to lists; got {shown(columns)}")
     if len({len(column) for column in lists.values()}) != 1:
         sizes = ", ".join(f"{name} {len(column)}" for name, column in lists.items())
         raise ValueError(f"lists under zip must have one length; got {sizes}")

@@ -6,7 +6,7 @@ import isavae
 from isavae.data import ImageDataset, load
 from isavae.data.cache import read, write
 from isavae.data.places import cache_file
-from isavae.studies.lock import locked
+from isavae.locks import locked
 
 
 def open_shared(name: str) -> ImageDataset:

@@ -66,6 +66,8 @@ class Study:
         for position, block in enumerate(file.runs):
             for run in runs_of_block(located, file, block, ("runs", position)):
                 runs.setdefault(run.id, run)
+        if not runs:
+            raise ValueError(f"{source}: a study must have runs; its lists are empty")
         return cls(
             file.name, file.about, tuple(runs.values()), file.resources, file.retries, file.images,
             text, source,
@@ -83,7 +85,7 @@ class Study:
         """
         path = Path(name_or_path)
         if path.is_file():
-            return cls.parse(path.read_text(encoding="utf-8"), str(path))
+            return cls.parse(_text(path), str(path))
         shipped = SHIPPED / f"{name_or_path}.yaml"
         if not re.fullmatch(r"[\w-]+", str(name_or_path)) or not shipped.is_file():
             raise ValueError(
@@ -127,6 +129,18 @@ class Study:
         """
         for device in {run.config.device for run in self.runs}:
             resolve_device(device)
+
+
+def _text(path: Path) -> str:
+    """The text of a study file.
+
+    Raises:
+        ValueError: If it is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"a study must be a text in UTF-8; {path} is not ({error})") from None
 
 
 def shipped_studies() -> list[str]:

@@ -4,7 +4,6 @@ A run directory in a study is like one that `isavae train` creates, plus `work.j
 its execution. `scores.json` is written last, so a run with scores is done.
 """
 
-import json
 import os
 import secrets
 from collections.abc import Iterable
@@ -13,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from isavae.files import atomic_write, write_json
-from isavae.studies.lock import locked
+from isavae.files import DamagedFileError, atomic_write, is_temporary, read_json, write_json
+from isavae.locks import locked
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study import Study
 
@@ -109,10 +108,7 @@ class StudyDirectory:
 
     def _has_other_files(self) -> bool:
         """Whether there is anything but the first file that another driver is writing now."""
-        return self.path.is_dir() and any(
-            not (entry.name.startswith(".study.yaml.") and entry.name.endswith("~"))
-            for entry in self.path.iterdir()
-        )
+        return self.path.is_dir() and any(not is_temporary(entry) for entry in self.path.iterdir())
 
     def study(self) -> Study:
         """The study that the directory belongs to.
@@ -151,15 +147,15 @@ class StudyDirectory:
     def is_done(self, run: str) -> bool:
         """Whether a run is trained and scored."""
         try:
-            scores = json.loads((self.run_path(run) / "scores.json").read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            read_json(self.run_path(run) / "scores.json")
+        except (FileNotFoundError, NotADirectoryError, DamagedFileError):
             return False
-        return isinstance(scores, dict)
+        return True
 
     def record(self, run: str) -> RunRecord:
         """The record of a run; an empty one if it has none."""
         try:
-            return RunRecord(**json.loads((self.run_path(run) / "work.json").read_bytes()))
+            return RunRecord(**read_json(self.run_path(run) / "work.json"))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return RunRecord()
 

@@ -20,8 +20,12 @@ from typing import Any, final
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
+from isavae.errors import shown
 from isavae.runs import RunConfig, SettingError
 from isavae.studies.located_yaml import LocatedYaml
+
+# Of a study: each takes a directory, and a second at the very least.
+MOST_RUNS = 100_000
 
 
 @final
@@ -30,7 +34,7 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cpus: int | None = Field(None, ge=1)
+    cpus: int = Field(1, ge=1)
     gpus: float = Field(0, ge=0)
     memory: ByteSize | None = None
 
@@ -70,7 +74,9 @@ def read_study_file(located: LocatedYaml) -> StudyFile:
             raise located.error(_unknown(str(path[-1]), fields, "a study"), path) from None
         if first["type"] == "missing":
             raise located.error(f"a study must have {path[-1]!r}", path) from None
-        message = f"{path[0]}: {first['msg'][0].lower()}{first['msg'][1:]}; got {first['input']!r}"
+        message = (
+            f"{path[0]}: {first['msg'][0].lower()}{first['msg'][1:]}; got {shown(first['input'])}"
+        )
         raise located.error(message, path) from None
 
 
@@ -92,11 +98,14 @@ def seeds_of(
         ValueError: If they are neither a number nor a list of numbers; gives the line.
     """
     seeds = block.get("seeds", file.seeds)
-    listed = list(range(seeds)) if isinstance(seeds, int) else seeds
+    few = isinstance(seeds, int) and seeds <= MOST_RUNS
+    listed = list(range(seeds)) if few else seeds
     valid = isinstance(listed, list) and all(type(s) is int and s >= 0 for s in listed)
     if not (valid and listed):
         path = (*at, "seeds") if "seeds" in block else ("seeds",)
-        raise located.error(f"seeds must be a number or a list of numbers; got {seeds!r}", path)
+        must = "seeds must be a number or a list of numbers"
+        most = f", at most {MOST_RUNS:,}" if isinstance(seeds, int) and seeds > 0 else ""
+        raise located.error(f"{must}{most}; got {shown(seeds)}", path)
     return listed
 
 

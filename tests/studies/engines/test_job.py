@@ -110,7 +110,7 @@ def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
     assert run_job(quick, None, stop_after(2)).kind == "stopped"
     assert Run.open(path).config.steps == 5
     assert len(list(directory.path.glob("corrupt/*/config.json"))) == 1
-    (path / ".state.pt.x1~").write_text("half writ")
+    (path / ".isavae-x1~").write_text("half writ")
     assert run_job(quick, None, lambda: False).kind == "done"
     assert not list(path.glob(".*"))
     assert len(list(directory.path.glob("corrupt/*"))) == 1

@@ -56,7 +56,7 @@ def undisturbed(tmp_path_factory):
 def drive(root, steps=60, workers=2, extra="", **options):
     study = tiny_study(steps, extra)
     engine = LocalEngine(workers)
-    return run_study(study, StudyDirectory(root), engine, threads=1, **options)
+    return run_study(study, StudyDirectory(root), engine, **options)
 
 
 def test_a_study_runs_once_and_is_skipped_afterwards(tmp_path, undisturbed):
@@ -117,7 +117,6 @@ def test_a_killed_worker_disturbs_no_other_and_its_run_goes_on(tmp_path, undistu
         study,
         StudyDirectory(tmp_path / "s"),
         engine,
-        threads=1,
         on_change=kill_one,
         checkpoint_seconds=0.01,
     )
@@ -196,7 +195,7 @@ def test_what_keeps_failing_is_recorded_and_the_study_goes_on(tmp_path):
     )
     root = tmp_path / "s"
     study = type(tiny_study()).parse(broken + extra)
-    progress = run_study(study, StudyDirectory(root), LocalEngine(2), threads=1)
+    progress = run_study(study, StudyDirectory(root), LocalEngine(2))
     assert (progress.done, len(progress.failed)) == (2, 1)
     [(run, error)] = progress.failed.items()
     assert "must be finite" in error
@@ -205,7 +204,7 @@ def test_what_keeps_failing_is_recorded_and_the_study_goes_on(tmp_path):
     row = results(root).row(by_predicate=pl.col("run") == run, named=True)
     assert (row["status"], row["mig"]) == ("failed", None)
     assert "must be finite" in row["error"]
-    again = run_study(study, StudyDirectory(root), LocalEngine(2), threads=1)
+    again = run_study(study, StudyDirectory(root), LocalEngine(2))
     assert (again.done, len(again.failed), again.finished_here) == (2, 1, 0)
 
 
@@ -249,7 +248,7 @@ def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_pat
 
 def test_a_driver_initialises_what_another_has_just_begun_to_initialise(tmp_path):
     (tmp_path / "s").mkdir()
-    (tmp_path / "s" / ".study.yaml.x1y2~").write_text("half writ")
+    (tmp_path / "s" / ".isavae-x1y2~").write_text("half writ")
     StudyDirectory(tmp_path / "s").initialise(tiny_study())
     assert StudyDirectory(tmp_path / "s").study().name == "tiny"
 

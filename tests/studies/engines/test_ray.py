@@ -69,7 +69,7 @@ def run_on(node: str, study: Study, out: Path) -> int:
 def test_ray_has_the_results_of_local_processes(tmp_path, node, cpus, cache, drawings, monkeypatch):
     monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "of the driver"))
     study = Study.parse(tiny_study(10).text.replace("cpus: 1", f"cpus: {cpus}"))
-    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(1), threads=cpus)
+    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(1))
     for kept in [drawings[1], *cache.glob("part-*.images")]:
         kept.unlink(missing_ok=True)
     assert run_on(node, study, tmp_path / "s") == 0
@@ -85,7 +85,7 @@ def test_smoke_on_ray_has_the_results_of_local_processes(tmp_path, node):
     values = yaml.safe_load(Study.from_file("smoke").text)
     values["settings"]["precision"] = "float32"
     study = Study.parse(yaml.safe_dump(values))
-    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
+    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2))
     assert run_on(node, study, tmp_path / "s") == 0
     check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")

@@ -28,7 +28,7 @@ ROUNDS = 10
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     root = tmp_path_factory.mktemp("undisturbed") / "study"
-    run_study(tiny_study(LONG), StudyDirectory(root), LocalEngine(2), threads=1)
+    run_study(tiny_study(LONG), StudyDirectory(root), LocalEngine(2))
     return outcome(root)
 
 
@@ -58,7 +58,7 @@ def cluster(environment):
 @pytest.mark.slow
 def test_the_command_line_starts_ray_and_has_the_results_of_local_processes(tmp_path, environment):
     study = tiny_study(10)
-    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2), threads=1)
+    run_study(study, StudyDirectory(tmp_path / "local"), LocalEngine(2))
     driver = start_driver(study, tmp_path / "s", "--engine", "ray")
     text, _ = driver.communicate()
     assert driver.returncode == 0, text
@@ -83,7 +83,7 @@ def test_a_killed_node_changes_no_bit(tmp_path, cluster, undisturbed):
             nodes.remove_node(second, allow_graceful=False)
 
     progress = run_study(
-        study, directory, engine, threads=1, on_change=kill_when_both_work, checkpoint_seconds=0.1
+        study, directory, engine, on_change=kill_when_both_work, checkpoint_seconds=0.1
     )
     assert len(killed) == 2
     assert (progress.done, progress.failed) == (4, {})

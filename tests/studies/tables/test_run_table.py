@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from isavae.cli.command_line import main
+from isavae.files import read_json
 from isavae.studies import group_columns, results, summarise
 from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
 
@@ -113,11 +114,7 @@ def test_what_is_no_run_or_no_score_is_left_out_or_named(tmp_path):
 def test_settings_of_two_types_share_a_column(tmp_path):
     for name, value in {"a": 1, "b": 0.5, "c": {"x": True}}.items():
         config = write_run(tmp_path, name) / "config.json"
-        config.write_text(
-            config.read_text().replace(
-                '"learning_rate":', f'"new": {json.dumps(value)}, "learning_rate":'
-            )
-        )
+        config.write_text(json.dumps(read_json(config) | {"new": value}))
     assert results(tmp_path)["new"].to_list() == ["1", "0.5", '{"x": true}']
     shutil.rmtree(tmp_path / "runs" / "c")
     (tmp_path / "results.arrow").unlink()

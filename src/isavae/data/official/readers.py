@@ -4,6 +4,7 @@ The grid is an argument, so that a small file of the true format can be read as 
 """
 
 import tarfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ from isavae.data.official.matlab import mat_array, norb_matrix
 from isavae.data.safe_reading import (
     as_refused_file,
     check,
+    check_stored_zip,
     hdf5_array,
     hdf5_rows,
     import_extra,
@@ -62,6 +64,8 @@ def read_faces(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     ):
         size, most = path.stat().st_size, int(np.prod(shape)) + (1 << 20)
         check(size <= most, path, f"at most {most} bytes", f"{size} bytes")
+        if zipfile.is_zipfile(path):  # torch's first format was none
+            check_stored_zip(path)
         faces = torch.load(path, map_location="cpu", weights_only=True)
         check(isinstance(faces, torch.Tensor), path, "one tensor", type(faces).__name__)
         found = f"{faces.dtype} {tuple(faces.shape)}"

@@ -26,6 +26,7 @@ export function byId(id) {
 }
 
 export function number(value, digits = 2) {
+  if (value === null) return "–";
   return value.toFixed(digits).replace("-", "−");
 }
 

@@ -2,7 +2,7 @@
 
 from isavae.studies.engines.engine import Ended, Engine, Event, Job, Outcome, Progress
 from isavae.studies.engines.job import run_job
-from isavae.studies.engines.local import LocalEngine, available_cores, share_cores
+from isavae.studies.engines.local import LocalEngine, available_cores, usual_workers
 
 __all__ = [
     "Ended",
@@ -14,5 +14,5 @@ __all__ = [
     "Progress",
     "available_cores",
     "run_job",
-    "share_cores",
+    "usual_workers",
 ]

@@ -13,6 +13,7 @@ import torch
 from isavae.data import ImageDataset
 from isavae.errors import typed_line
 from isavae.evaluation import evaluate
+from isavae.files import remove_leftovers
 from isavae.runs import CorruptCheckpointError, Run, execute
 from isavae.runs.execution import OnStep
 from isavae.studies.engines.engine import Job, Outcome
@@ -93,8 +94,7 @@ def _open_run(job: Job) -> Run:
     if path.exists():
         run = _existing_run(path)
         if run and run_id(run.config) == job.run:
-            for leftover in path.glob(".*~"):  # of a write that a kill interrupted
-                leftover.unlink()
+            remove_leftovers(path)
             return run.extended(job.config)
         job.directory.quarantine(job.run)
     return Run.create(job.config, path)

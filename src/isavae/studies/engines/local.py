@@ -82,17 +82,13 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share_cores(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Workers, and threads per run, that use every core once.
+def usual_workers(threads: int) -> int:
+    """The number of runs at a time that use every core once.
 
     Args:
-        workers: Runs at a time; by default as many as the cores allow.
-        threads: Threads requested per run, if any; reduced to a run's share of the cores.
+        threads: Threads per run.
     """
-    cores = available_cores()
-    workers = workers or max(1, cores // (threads or 1))
-    fair = max(1, cores // workers)
-    return workers, min(threads or fair, fair)
+    return max(1, available_cores() // threads)
 
 
 def _run_in_worker(job: Job, pipe: Connection) -> None:

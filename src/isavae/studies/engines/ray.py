@@ -63,7 +63,7 @@ class RayEngine:
 
     def start(self, job: Job) -> None:
         task = self._task.options(
-            num_cpus=self.resources.cpus or 1,
+            num_cpus=self.resources.cpus,
             num_gpus=self.resources.gpus,
             memory=self.resources.memory,
             max_retries=MAX_RETRIES,
@@ -82,7 +82,7 @@ class RayEngine:
 
     def _check_node(self) -> None:
         """Leave the cluster and raise a `ValueError` if no node has the resources of a run."""
-        cpus, gpus = self.resources.cpus or 1, self.resources.gpus
+        cpus, gpus = self.resources.cpus, self.resources.gpus
         memory = self.resources.memory or 0
         wanted = {"CPU": cpus, "GPU": gpus, "memory": memory}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]

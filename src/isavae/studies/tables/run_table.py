@@ -22,14 +22,15 @@ read, with the modification time of each directory, so that the next call reads 
 import json
 import os
 import time
+import zlib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic_core import from_json
 
-from isavae.files import atomic_write
+from isavae.files import atomic_write, parse_json
 from isavae.runs import PRESETS, RunConfig, check_format
 
 NEEDED: dict[str, Any] = (
@@ -42,6 +43,8 @@ FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "obje
 LAST = ("exponents", "seconds", "error")
 INDEX = "results.arrow"
 INDEX_VERSION = "4"
+# The checksum of the index, in a file of its own, for the index is a plain Arrow file.
+INDEX_CRC = "results.arrow.crc32"
 # Columns of the index only: the version and folder that a row is valid for, and the modification
 # time of its run directory.
 INDEX_COLUMNS = {"index": pl.String, "changed": pl.Int64}
@@ -143,13 +146,11 @@ def _read(path: str) -> dict[str, Any] | None:
     try:
         file = os.open(path, os.O_RDONLY)
         try:
-            return from_json(os.read(file, os.fstat(file).st_size))
+            return parse_json(os.read(file, os.fstat(file).st_size), path)
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error})") from None
 
 
 def _settings_columns(settings: dict[str, Any]) -> dict[str, Any]:
@@ -203,9 +204,12 @@ def _tidy(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read_index(path: Path, marker: str) -> pl.DataFrame:
-    """The index; empty if it cannot be read, or is of another version or folder."""
+    """The index; empty if it is missing or damaged, or is of another version or folder."""
     try:
-        table = pl.read_ipc(path)
+        data = path.read_bytes()
+        if path.with_name(INDEX_CRC).read_bytes() != b"%08x" % zlib.crc32(data):
+            return _frame([])
+        table = pl.read_ipc(data)
     except (OSError, pl.exceptions.PolarsError):
         return _frame([])
     is_ours = "index" in table.columns and (table["index"] == marker).all()
@@ -215,7 +219,11 @@ def _read_index(path: Path, marker: str) -> pl.DataFrame:
 def _write_index(path: Path, table: pl.DataFrame) -> None:
     """Write the index; a directory that cannot be written is read in full each time."""
     try:
+        data = BytesIO()
+        table.write_ipc(data)
         with atomic_write(path) as file:
-            table.write_ipc(file)
+            file.write(data.getbuffer())
+        with atomic_write(path.with_name(INDEX_CRC)) as file:
+            file.write(b"%08x" % zlib.crc32(data.getbuffer()))
     except OSError:
         return

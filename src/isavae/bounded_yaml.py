@@ -1,0 +1,53 @@
+"""YAML of bounded size, depth and expansion."""
+
+import yaml
+
+# Characters of a text, and parts of it, where an alias counts as what it stands for.
+MOST_CHARACTERS, MOST_PARTS = 1 << 20, 100_000
+# Mappings and lists inside each other.
+DEEPEST = 50
+# What PyYAML raises besides its own errors for values that it cannot convert.
+UNCONVERTIBLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text; None if it is empty.
+
+    Raises:
+        yaml.YAMLError: If it is not YAML, too large or too deep.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise yaml.YAMLError(f"it must have at most {MOST_CHARACTERS:,} characters")
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise yaml.YAMLError(f"it must not nest deeper than {DEEPEST} levels")
+    root = yaml.compose(text, yaml.SafeLoader)
+    if root is not None and _parts(root, {}) > MOST_PARTS:
+        raise yaml.YAMLError(f"it must have at most {MOST_PARTS:,} parts")
+    return root
+
+
+def load(text: str) -> object:
+    """The values of a YAML text.
+
+    Raises:
+        yaml.YAMLError: If it is not YAML, too large, too deep, or has a value that is none.
+    """
+    compose(text)
+    try:
+        return yaml.safe_load(text)
+    except UNCONVERTIBLE as error:
+        raise yaml.YAMLError(f"it must have values that can be converted ({error!r:.80})") from None
+
+
+def _parts(node: yaml.Node, known: dict[int, int]) -> int:
+    """The number of nodes in and below one; an alias counts as what it stands for."""
+    if id(node) not in known:
+        known[id(node)] = MOST_PARTS + 1  # met again on the way down, it contains itself
+        inner = [node.value] if isinstance(node, yaml.SequenceNode) else []
+        inner = node.value if isinstance(node, yaml.MappingNode) else inner
+        known[id(node)] = 1 + sum(_parts(each, known) for group in inner for each in group)
+    return known[id(node)]

@@ -1,0 +1,31 @@
+"""`python -m tests.campaign [--seconds N] [--seed N]`: kills and damaged files, by turns."""
+
+import argparse
+import random
+import subprocess
+import sys
+import time
+
+# Damaged files in one process, and the seconds after which it hangs.
+CASES, PATIENCE = 400, 600.0
+
+
+def main() -> int:
+    """Repeat both parts with new seeds until the time is over; 1 if anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
+    flags = parser.parse_args()
+    seeded, until, failed = random.Random(flags.seed), time.monotonic() + flags.seconds, 0
+    print(f"campaign with --seed {flags.seed}", flush=True)
+    share = min(120.0, flags.seconds / 2)
+    while time.monotonic() < until:
+        for part, amount in (("readers", CASES), ("kills", share)):
+            command = [sys.executable, "-m", f"tests.campaign.{part}"]
+            command += [str(seeded.randrange(1 << 31)), str(amount)]
+            failed += subprocess.run(command, check=False, timeout=PATIENCE + share).returncode != 0
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

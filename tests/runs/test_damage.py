@@ -1,0 +1,253 @@
+"""Files of a run and settings that are damaged, hostile or absurd are refused with a sentence."""
+
+import json
+import random
+import shutil
+import zipfile
+from contextlib import suppress
+from dataclasses import fields
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+
+from isavae.data import load
+from isavae.explorer.describe import score_lines
+from isavae.files import DamagedFileError, sealed
+from isavae.models import OBJECTIVES
+from isavae.runs import (
+    CorruptCheckpointError,
+    Run,
+    RunConfig,
+    TrainedModel,
+    check_trainable,
+    execute,
+    fresh_state,
+    merge_settings,
+)
+from isavae.studies import Study
+
+DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
+CONFIG = {"data": DATA, "prior": "2.1[2.2*2, 2.2*2]", "steps": 4, "batch_size": 32, "width": 16}
+FLIPS = 60
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(DATA)
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    run = Run.create(RunConfig.parse(CONFIG), tmp_path_factory.mktemp("damage") / "run")
+    execute(run, data)
+    run.write_scores({"mig": {"value": 0.123456}, "n_images": 1024})
+    return run
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    shutil.copytree(whole.path, tmp_path / "run")
+    return Run.open(tmp_path / "run")
+
+
+def damaged(path):
+    """The bytes of a file with one bit flipped at random places, cut, emptied and zeroed."""
+    content, seeded = path.read_bytes(), random.Random(0)
+    for at in (seeded.randrange(len(content)) for _ in range(FLIPS)):
+        changed = bytes([content[at] ^ 1 << seeded.randrange(8)])
+        yield content[:at] + changed + content[at + 1 :]
+    yield from (content[: len(content) // 2], content[:-1], b"", bytes(len(content)))
+
+
+def test_a_damaged_checkpoint_is_refused_or_gives_the_same_weights(run, whole, data):
+    """What lies between the members of a zip is no part of the state."""
+    refused = 0
+    for content in damaged(run.state_path):
+        run.state_path.write_bytes(content)
+        try:
+            execute(run, data)
+        except CorruptCheckpointError:
+            refused += 1
+        else:
+            torch.testing.assert_close(load_file(run.model_path), load_file(whole.model_path))
+    assert refused > FLIPS // 2
+
+
+def test_a_damaged_model_is_refused(run):
+    for content in damaged(run.model_path):
+        run.model_path.write_bytes(content)
+        for read in (run.load_model, run.finished, lambda: TrainedModel.load(run.model_path)):
+            with pytest.raises(ValueError, match="model file"):
+                read()
+
+
+@pytest.mark.parametrize("name", ["config.json", "scores.json"])
+def test_damaged_json_is_refused_or_says_the_same(run, name):
+    """A bit of the checksum's own name leaves a file without a checksum."""
+    before = run.config.settings(), run.scores()
+    for content in damaged(run.path / name):
+        (run.path / name).write_bytes(content)
+        try:
+            again = Run.open(run.path)
+            scores = again.scores()
+        except ValueError:
+            continue
+        kept = {key: scores[key] for key in before[1]}
+        assert (again.config.settings(), kept) == before
+
+
+def test_equal_models_are_equal_files(run, tmp_path):
+    model = TrainedModel.load(run.model_path)
+    contents = set()
+    for name in "abcdefgh":
+        model.save(tmp_path / name)
+        contents.add((tmp_path / name).read_bytes())
+    assert len(contents) == 1
+
+
+def test_a_changed_digit_is_named_with_a_way_out(run):
+    path = run.path / "scores.json"
+    path.write_text(path.read_text().replace("0.123456", "0.923456"))
+    with pytest.raises(DamagedFileError, match=r"scores\.json must be .* delete the line"):
+        run.scores()
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if "checksum" not in line))
+    assert run.scores()["mig"]["value"] == 0.923456
+
+
+def with_metadata(path, **changes):
+    """The model file, whole and with a right checksum, whose metadata say something else."""
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["isavae"]) | changes
+    metadata = {name: value for name, value in metadata.items() if value != "absent"}
+    about = {"isavae": json.dumps({**metadata, "checksum": "00000000"})}
+    return sealed(save(load_file(path), about))
+
+
+WRONG = ["absent", None, "text", -1, 0, 2.5, 1 << 40, [], {}, [1], [1, 2, 3], [1 << 40] * 3]
+WRONG += [[65536] * 3, {"a": 1}, True]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize("name", ["config", "shape", "step", "steps", "preprocessing", "scores"])
+def test_a_model_file_that_says_something_else_is_read_or_refused(whole, tmp_path, name, wrong):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(with_metadata(whole.model_path, **{name: wrong}))
+    with suppress(ValueError):
+        model = TrainedModel.load(path)
+        assert name not in ("config", "shape")
+        assert score_lines(model.scores) == []
+        assert model.save_pretrained(tmp_path / "folder")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"width": 1 << 20}, {"prior": "2*99999"}, {"n_latents": 99999, "prior": "normal"}],
+)
+def test_a_model_file_is_no_larger_than_its_weights(whole, tmp_path, config):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(with_metadata(whole.model_path, config=whole.config.settings() | config))
+    with pytest.raises(CorruptCheckpointError, match="must fit into"):
+        TrainedModel.load(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\xff\xfe\n", b"[]\n", b"3\n", b'{"loss": 1}\n', b'{"step": 2, "lo', b"\n", b"[" * 999],
+)
+def test_lines_of_the_log_that_are_no_records_are_dropped(run, data, damage):
+    path = run.path / "log.jsonl"
+    before = run.log()
+    path.write_bytes(path.read_bytes() + damage)
+    assert run.log() == before
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    assert execute(longer, data)
+    assert longer.log()[: len(before)] == before
+
+
+def test_a_checkpoint_that_could_unpack_to_any_size_is_refused(run, data, tmp_path):
+    with zipfile.ZipFile(run.state_path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(run.state_path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(CorruptCheckpointError, match="not compressed"):
+        execute(run, data)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "wrong", [3, None, "", [], {}, "nothing", {"name": 3}, float("nan"), -1, 1e400, True]
+)
+@pytest.mark.parametrize("name", [*RunConfig.model_fields, "nothing"])
+def test_settings_of_a_wrong_type_are_refused_or_can_be_trained(name, wrong):
+    with suppress(ValueError):
+        check_trainable(RunConfig.parse(merge_settings({"width": 8}, {name: wrong})))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("wrong", [-1, 0, "text", None, [], 1e400, float("nan"), 1 << 62])
+def test_parameters_of_a_wrong_type_are_refused_or_can_be_trained(objective, wrong):
+    for parameter in fields(OBJECTIVES[objective]):
+        settings = {"width": 8, "objective": {"name": objective, parameter.name: wrong}}
+        with suppress(ValueError):
+            fresh_state(RunConfig.parse(settings | {"prior": "2*3"}), (1, 4, 4))
+
+
+@pytest.mark.parametrize("text", ["2*100000000000", "2*" + "9" * 5000, "[" * 5000, "2[" * 5000])
+def test_priors_of_absurd_size_are_refused(text):
+    with pytest.raises(ValueError):
+        check_trainable(RunConfig.parse({"prior": text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+            f"{after}: &{after} [{','.join(['*' + before] * 9)}]\n"
+            for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+        "a: &a [*a]",
+        "[" * 5000,
+        "{a: " * 5000,
+        "- " * 5000 + "1",
+        "seed: " + "9" * 5000,
+        "seed: !!timestamp x",
+        "seed: !!bool x",
+        "seed: !!float x",
+        "seed: !!python/name:os.system",
+        "? [1]\n: 2",
+        "x" * (2 << 20),
+    ],
+)  # fmt: skip
+def test_yaml_of_absurd_size_or_depth_is_refused(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        RunConfig.from_file(path)
+    assert len(str(caught.value)) < 600
+    with pytest.raises(ValueError) as caught:
+        Study.parse(text)
+    assert len(str(caught.value)) < 600
+
+
+MANY = ["width", "steps", "batch_size", "learning_rate", "lowest_exponent", "beta", "prior_scale"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "seeds: 1000000000\nruns: [{model: vae}]",
+        "runs: [{model: vae, seeds: 1000000000}]",
+        "runs:\n- " + "\n  ".join(f"{name}: [{','.join('1' * 50)}]" for name in MANY),
+        "runs: [{width: [[[[[[[[]]]]]]]]}]",
+    ],
+)  # fmt: skip
+def test_studies_of_absurd_size_are_refused(block):
+    with pytest.raises(ValueError) as caught:
+        Study.parse(f"name: many\n{block}")
+    assert len(str(caught.value)) < 600
