@@ -123,7 +123,7 @@ DATASETS: dict[str, Source] = {
 }
 
 # Options of `open_path` that take one value.
-SINGLE = {"fit", "axes", "factors", "channels"}
+SINGLE = {"fit", "axes", "factors", "factors_by_order", "channels"}
 
 
 def load(name: str) -> ImageDataset:
@@ -180,6 +180,13 @@ def load_path(path: Path, options: str = "") -> ImageDataset:
         how["size"] = (how["size"][0], how["size"][-1])
     if "factors" in how:
         how["factors"] = Path(str(how["factors"]))
+    if "factors_by_order" in how:
+        if how["factors_by_order"] not in ("yes", "no"):
+            raise ValueError(
+                "The option factors_by_order must be yes or no, but is "
+                f"{how['factors_by_order']!r}."
+            )
+        how["factors_by_order"] = how["factors_by_order"] == "yes"
     dataset = open_path(path, **how)
     return dataset.select(**choices) if choices else dataset
 

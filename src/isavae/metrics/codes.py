@@ -62,10 +62,12 @@ class Codes:
         mean: Posterior means (or plain codes), shape (images, latents): a tensor, an array, nested
             lists, or a pandas or polars DataFrame.
         log_std: Logarithms of the posterior standard deviations; None for deterministic codes.
-        factors: Factors of the images: a `FactorGrid`; a mapping or a DataFrame with one value per
-            image for each factor's name; or an array of classes with one column per factor.
-            Values are numbers or text and are sorted into classes; None, NaN and negative integers
+        factors: Factors of the images: a `FactorGrid`; a mapping, a DataFrame or an Arrow table
+            with one value per image for each factor's name; or an array of classes with one column
+            per factor.
+            Values are numbers or text and are sorted into classes; None, NaN and text such as "NA"
             mean unknown. None if nothing is known about the images.
+        unknown: A further value that means unknown, such as -1 in an array of classes.
 
     Attributes:
         grid: The factors as a `FactorGrid`, or None.
@@ -93,11 +95,13 @@ class Codes:
         mean: ArrayLike | Tensor,
         log_std: ArrayLike | Tensor | None = None,
         factors: FactorGrid | Mapping[str, Any] | ArrayLike | Tensor | None = None,
+        *,
+        unknown: int | float | str | None = None,
     ) -> None:
         means = as_floats("mean", mean)
         log_stds = None if log_std is None else as_floats("log_std", log_std)
         _check_matrices(means, log_stds)
-        grid = as_grid(factors)
+        grid = as_grid(factors, unknown)
         if grid is not None and len(grid) != len(means):
             raise ValueError(
                 f"The factors must describe every code, but have {len(grid)} rows for "

@@ -27,7 +27,7 @@ from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 
 # Changes whenever the same files are to be read into other pixels.
-VERSION = 2
+VERSION = 3
 
 
 def open_path(
@@ -37,6 +37,7 @@ def open_path(
     channels: int | None = None,
     axes: str = "",
     factors: Path | None = None,
+    factors_by_order: bool = False,
 ) -> ImageDataset:
     """Open a folder of images or an array file; what was read once is kept in the cache.
 
@@ -46,7 +47,8 @@ def open_path(
         fit: How: `crop`, `pad` or `stretch`.
         channels: 1 or 3, for a folder; by default recognised.
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
-        factors: A CSV file with the factors; by default `factors.csv` in the folder, if there.
+        factors: A table of the factors; by default `factors.csv` in the folder, if there.
+        factors_by_order: Whether a table without names has one row per image, in their order.
 
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
@@ -58,6 +60,7 @@ def open_path(
         factors = path / "factors.csv"
     files = image_files(path) if path.is_dir() else []
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
+    options += [factors_by_order]
     options += [fingerprint(path, files) if files else fingerprint(path.parent, [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
@@ -67,7 +70,7 @@ def open_path(
             found = read_folder(path, find_preprocessing(files, size, fit, channels), files)
         else:
             found = read_array(path, axes)
-        grid = None if factors is None else _factors(factors, found)
+        grid = None if factors is None else _factors(factors, found, factors_by_order)
         blocks = progress(_named(found), found.count, f"reading {path.name}", len, "images")
         return found.shape, blocks, grid
 
@@ -88,7 +91,7 @@ def _named(found: ImageStream) -> Iterator[np.ndarray]:
         warnings.warn(f"{n:,} of {found.count:,} images {verb} left out: {listed}.", stacklevel=2)
 
 
-def _factors(table: Path, found: ImageStream) -> Callable[[], FactorGrid]:
+def _factors(table: Path, found: ImageStream, by_order: bool) -> Callable[[], FactorGrid]:
     """Read the factors of all images at once, and give those of the images that could be read."""
-    grid = read_factors(table, found.count, found.names)
+    grid = read_factors(table, found.count, found.names, by_order)
     return lambda: grid.take(found.positions()) if found.left_out else grid
