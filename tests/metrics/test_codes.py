@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from isavae.data import FactorGrid
-from isavae.metrics import Codes, mig
+from isavae.metrics import Codes, evaluate, exact_information, mig
 from tests import hand_made
 
 
@@ -199,3 +199,63 @@ def test_conditional_moments_leave_out_unknown_classes_and_have_nan_where_no_row
     assert codes.conditional_stds(["a"])[0, 0].item() == pytest.approx(np.std([1, 3, 9]))
     with pytest.raises(ValueError, match="needs factor labels"):
         Codes(codes.mean).conditional_means(["a"])
+
+
+def continuous(n=1000, seed=0):
+    """Codes of a latent that follows the age, another that follows nothing, and their factors."""
+    random = np.random.default_rng(seed)
+    age, noise = random.uniform(20, 80, n), random.normal(size=n)
+    mean = np.stack([(age - 50) / 20, noise], axis=1)
+    return mean, {"age": age, "sex": random.choice(["f", "m"], n)}
+
+
+def test_a_factor_with_a_value_per_image_is_scored_in_quantile_bins():
+    mean, factors = continuous()
+    codes = Codes(mean, np.full_like(mean, -3.0), factors)
+    assert codes.binned() == {"age": 20}
+    assert codes.factor("age").counts.tolist() == [50] * 20
+    assert codes.grid.sizes[0] == 1000
+    order = np.argsort(np.argsort(factors["age"]))
+    assert codes.factor("age").labels.tolist() == (order // 50).tolist()
+    assert mig(codes, factors=["age"]).value > 0.7
+    noise = Codes(mean[:, [1, 1]] + [[0, 1]], np.full_like(mean, -3.0), factors)
+    assert exact_information(noise, ["age"]).mutual.max() < 0.3
+    as_classes = Codes(mean, np.full_like(mean, -3.0), factors, bins=0)
+    assert as_classes.binned() == {}
+    assert mig(as_classes, factors=["age"]).value < 0.1  # why there are bins
+    row = evaluate(codes, ["binned_mig", "irs"], factors=["age"])
+    assert row["irs"].value < 0.99
+    assert row["binned_mig"].parameters["binned"] == row["irs"].parameters["binned"] == {"age": 20}
+    assert "binned" not in evaluate(codes, "binned_mig", factors=["sex"])["binned_mig"].parameters
+
+
+@pytest.mark.parametrize(
+    ("values", "bins"),
+    [
+        (np.repeat(np.arange(40), 25), 20),  # 25 images a value
+        (np.repeat(np.arange(20), 50), None),  # no more values than bins
+        (np.repeat(np.arange(21), 50), None),  # enough images a value
+        ([f"{k}" + "?" for k in range(1000)], None),  # text has no order
+        ([0.0] * 700 + list(range(1, 301)), 7),  # a value that fills more than a bin keeps one
+        ([None] * 500 + list(range(500)), 20),
+    ],
+)
+def test_which_factors_are_continuous(values, bins):
+    codes = Codes(np.zeros((len(values), 1)), factors={"v": values})
+    assert codes.binned() == ({} if bins is None else {"v": bins})
+    labels = codes.factor("v").labels
+    assert torch.equal(labels < 0, torch.tensor([v is None for v in values]))
+
+
+def test_a_grid_without_values_is_never_binned():
+    grid = FactorGrid(("x", "y"), (30, 30))
+    assert Codes(np.zeros((900, 1)), factors=grid).binned() == {}
+    assert Codes(np.zeros((90, 1)), factors=grid.take(np.arange(90))).binned() == {}
+
+
+def test_bins_are_two_or_more():
+    with pytest.raises(ValueError, match="2 or more, or 0 for none, but is 1"):
+        Codes(np.zeros((2, 1)), bins=1)
+    mean, factors = continuous()
+    assert Codes(mean, factors=factors, bins=5).binned() == {"age": 5}
+    assert Codes(mean, factors=factors, bins=5).take(torch.arange(100)).binned() == {"age": 5}
