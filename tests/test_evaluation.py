@@ -7,7 +7,9 @@ import pytest
 import scipy.stats
 import torch
 
+from isavae.cli.evaluation import show
 from isavae.data import load
+from isavae.data.factor_values import grid_of_values
 from isavae.evaluation import decode_traversals, encode_all, evaluate, likelihood_terms
 from isavae.runs import RunConfig, build_model
 
@@ -117,3 +119,14 @@ def test_progress_names_every_stage(model, data):
     evaluate(model, data, n_images=8, on_progress=lambda *told: heard.append(told))
     n = len(data)
     assert heard == [("encoding", n, n), ("likelihood", 8, 8), ("scoring mig", 0, 1)]
+
+
+def test_scores_say_which_factors_are_binned(model, data, capsys):
+    angle = np.random.default_rng(0).uniform(size=len(data))
+    data = replace(data, grid=grid_of_values({"angle": angle, "lit": angle > 0.5}))
+    scores = evaluate(model, data, n_images=8)
+    assert scores["binned"] == {"angle": 20}
+    assert evaluate(model, data, n_images=8, bins=4)["binned"] == {"angle": 4}
+    assert "binned" not in evaluate(model, data, n_images=8, bins=0)
+    show(scores)
+    assert "angle is continuous and scored in 20 quantile bins" in capsys.readouterr().out

@@ -121,6 +121,7 @@ def evaluate(
     n_images: int | None = 10_000,
     seed: int = 0,
     others: Sequence[Codes] = (),
+    bins: int = 20,
     on_progress: StageProgress | None = None,
 ) -> dict[str, Any]:
     """The scores of a model as plain values: what `scores.json` holds.
@@ -134,17 +135,20 @@ def evaluate(
         n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
         seed: Of the subset and of everything else that is random.
         others: Codes of the same images by other models, for scores that compare models.
+        bins: In how many quantile bins continuous factors are scored, as in `Codes`.
         on_progress: Called with (stage, steps done, steps in all).
 
     Returns:
         Every score under its name, as a dict with "value" and, where known, "standard_error",
         "per_factor", "terms" and "parameters"; beside them "data" and "n_images"; "factors" and
-        "mutual_information" (latents x factors, nats) where factors vary; "exponents" of an
-        Lp-nested prior; "skipped", the reasons for scores that the codes do not allow.
+        "mutual_information" (latents x factors, nats) where factors vary; "binned", the number of
+        bins of each continuous factor; "exponents" of an Lp-nested prior; "skipped", the reasons
+        for scores that the codes do not allow.
     """
     report = on_progress or (lambda stage, done, total: None)
     if codes is None:
         codes = encode_all(model, data, partial(report, "encoding"))
+    codes = Codes(codes.mean, codes.log_std, codes.grid, bins=bins)
     terms = likelihood_terms(model, data, n_images, seed, partial(report, "likelihood"))
     scores: dict[str, Any] = {"data": data.name, "n_images": len(data)}
     for name, estimate in terms.items():
@@ -155,6 +159,8 @@ def evaluate(
     if "mig" in scores and (information := table["mig"].information) is not None:
         scores["factors"] = list(information.factors)
         scores["mutual_information"] = information.mutual.tolist()
+    if binned := codes.binned():
+        scores["binned"] = binned
     if isinstance(model.prior, LpNestedPrior):
         scores["exponents"] = model.prior.exponents.tolist()
     return scores | ({"skipped": dict(table.skipped)} if table.skipped else {})

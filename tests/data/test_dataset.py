@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from isavae.data import FactorGrid, ImageDataset, load
 from isavae.data.order import BLOCKS_PER_WINDOW, epoch_order
@@ -209,16 +210,55 @@ def test_a_tensor_data_set_keeps_its_labels():
 
 
 @pytest.mark.parametrize(
-    ("entries", "position", "has_labels"),
+    ("labels", "factors"),
     [
-        ((0.5,), 1, False),
-        (("a caption",), 1, False),
-        ((2, "a caption"), 2, True),
-        (([[1], [2, 3]],), 1, False),
+        ([0.5, 2.0, 0.5], {"label": (0.5, 2)}),
+        (["cat", "dog", "cat"], {"label": ("cat", "dog")}),
+        ([True, False, True], {"label": ("False", "True")}),
+        ([-1, 3, -1], {"label": (-1, 3)}),
+        (
+            [np.array([1, 5]), np.array([0, 5]), np.array([1, 5])],
+            {"label_0": (0, 1), "label_1": (5,)},
+        ),
+        (list(torch.tensor([[2.5], [1], [2.5]])), {"label": (1, 2.5)}),
     ],
 )
-def test_other_entries_of_items_are_left_out_in_words(entries, position, has_labels):
+@pytest.mark.parametrize("as_mapping", [False, True])
+def test_labels_of_every_kind_become_factors(labels, factors, as_mapping):
+    pairs = [(torch.rand(1, 4, 4), label) for label in labels]
+    items = [{"img": image, "label": label} for image, label in pairs] if as_mapping else pairs
+    data = ImageDataset.from_torch(items)
+    assert data.grid.categories == factors
+    assert data.grid.column(0).tolist() in ([0, 1, 0], [1, 0, 1])
+
+
+def test_items_may_be_mappings_of_pillow_images():
+    pixels = np.arange(2 * 5 * 6 * 3, dtype=np.uint8).reshape(2, 5, 6, 3)
+    items = [
+        {"age": 30 + k, "image": Image.fromarray(image), "who": None}
+        for k, image in enumerate(pixels)
+    ]
+    data = ImageDataset.from_torch(items)
+    assert np.array_equal(data.stored, pixels.transpose(0, 3, 1, 2))
+    assert data.grid.categories == {"age": (30, 31)}
+    assert data.grid.column("who").tolist() == [-1, -1]
+    with pytest.raises(ValueError, match=r"an image under one of image,.*but have .'photo'"):
+        ImageDataset.from_torch([{"photo": pixels[0]}])
+    with pytest.raises(ValueError, match="the same entries"):
+        ImageDataset.from_torch([(pixels[0], 1), pixels[0]])
+
+
+@pytest.mark.parametrize(
+    ("entries", "left_out", "has_labels"),
+    [
+        ((2, torch.rand(3, 3)), "entry_2", True),
+        (([[1], [2, 3]],), "label", False),
+        ((object(),), "label", False),
+        ((torch.rand(65),), "label", False),
+    ],
+)
+def test_other_entries_of_items_are_left_out_in_words(entries, left_out, has_labels):
     items = [(torch.rand(1, 4, 4), *entries) for _ in range(3)]
-    with pytest.warns(UserWarning, match=f"from position {position} on are left out"):
+    with pytest.warns(UserWarning, match=f"become factors; {left_out} are left out"):
         data = ImageDataset.from_torch(items)
     assert (data.grid is not None) == has_labels

@@ -5,18 +5,24 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import polars
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from isavae.distributions import LpTree
 from isavae.estimator import ISAVAE
-from isavae.estimator.inputs import likelihood_of, objective_of
+from isavae.estimator.inputs import likelihood_of, objective_of, tree_of
+
+# Most models here are trained for a moment only.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 SMALL = {"subspaces": (2, 2), "width": 32, "max_iter": 30, "batch_size": 64, "random_state": 0}
 
@@ -85,6 +91,118 @@ def test_bytes_are_pixels(images, fitted):
     )
 
 
+CONTAINERS = [
+    np.asarray,
+    pandas.DataFrame,
+    lambda X: polars.DataFrame(X, schema=[f"f{k}" for k in range(X.shape[1])]),
+    torch.from_numpy,
+]
+
+
+@pytest.mark.filterwarnings("ignore:X (does not )?ha")  # names of features
+@pytest.mark.parametrize("make", CONTAINERS)
+@pytest.mark.parametrize("fitted_on", [np.uint8, np.float32])
+def test_bytes_mean_the_same_in_every_container(images, make, fitted_on):
+    """Flat bytes are numbers, flat shares shares; what is transformed has the unit of the fit."""
+    flat = np.rint(images.reshape(400, -1) * 255).astype(np.uint8)
+    given = flat if fitted_on == np.uint8 else (flat / 255).astype(np.float32)
+    expected = ISAVAE(**SMALL).fit(given)
+    estimator = ISAVAE(**SMALL).fit(make(given))
+    for X in (make(given), make(flat)):
+        np.testing.assert_allclose(
+            estimator.transform(X), expected.transform(given), rtol=1e-4, atol=1e-4
+        )
+    assert expected.scale_.is_share == (fitted_on == np.float32)
+
+
+def test_images_of_bytes_are_shares_whatever_holds_them(images, fitted):
+    as_bytes = np.rint(images * 255).astype(np.uint8)
+    by_bytes = ISAVAE(**SMALL).fit(as_bytes)
+    np.testing.assert_allclose(
+        by_bytes.transform(as_bytes / 255), by_bytes.transform(as_bytes), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        fitted.transform(torch.from_numpy(as_bytes)), fitted.transform(as_bytes), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="got 0 to 255: divide them by 255"):
+        by_bytes.transform(as_bytes.astype(float))
+
+
+def test_channels_last_are_refused():
+    with pytest.raises(ValueError, match=r"channels first; got samples of shape \(16, 16, 3\)"):
+        ISAVAE(**SMALL).fit(np.random.default_rng(0).random((20, 16, 16, 3)))
+
+
+def test_features_of_any_unit_are_standardised():
+    """Codes, score and reconstructions follow the units of X; a column may be constant."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 2)) @ random.normal(size=(2, 6)) + 0.1 * random.normal(
+        size=(300, 6)
+    )
+    units, offsets = np.array([1e6, 1e-6, 1.0, 1e3, 50.0, 1.0]), np.array([0, 0, 1e4, 5, 0, 0])
+    settings = SMALL | {"max_iter": 300}
+    plain, other = ISAVAE(**settings).fit(X), ISAVAE(**settings).fit(X * units + offsets)
+    np.testing.assert_allclose(other.transform(X * units + offsets), plain.transform(X), atol=2e-3)
+    assert other.score(X * units + offsets) == pytest.approx(
+        plain.score(X) - np.log(units).sum(), abs=1e-2
+    )
+    restored = (other.inverse_transform(other.transform(X * units + offsets)) - offsets) / units
+    assert np.square(restored - X).mean() < 0.3 * X.var(0).mean()
+    assert max(np.abs(other.loss_curve_)) < 100
+    constant = np.column_stack([X, np.full(300, 1e7)])
+    fitted = ISAVAE(**settings).fit(constant)
+    np.testing.assert_allclose(
+        fitted.inverse_transform(fitted.transform(constant))[:, 6], 1e7, rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="scale must be auto, standardise or none; got 'minmax'"):
+        ISAVAE(**SMALL, scale="minmax").fit(X)
+    assert (ISAVAE(**settings, scale="none").fit(X).scale_.spread == 1).all()
+    assert (ISAVAE(**SMALL, scale="standardise").fit(np.abs(X) / 99).scale_.spread < 1).all()
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_a_model_that_has_learned_nothing_is_told(images):
+    with pytest.warns(ConvergenceWarning, match=r"0 are, and the error is \d+% of the variance"):
+        ISAVAE(**SMALL | {"max_iter": 1}).fit(images)
+    ISAVAE(**SMALL | {"max_iter": 400}, beta=0.1).fit(images)
+
+
+@pytest.mark.parametrize(
+    ("latents", "subspaces", "tree"),
+    [
+        (None, None, "2.1[2.2*4, 2.2*4, 2.2*4, 2.2*4, 2.2*4]"),
+        (10, None, "2.1[2.2*4, 2.2*3, 2.2*3]"),
+        (np.int64(3), None, "2.1[2.2*3]"),
+        (None, 4, "2.1[2.2*4, 2.2*4, 2.2*4, 2.2*4]"),
+        (10, 2, "2.1[2.2*5, 2.2*5]"),
+        ((2, 3), None, "2.1[2.2*2, 2.2*3]"),
+        (None, [2, 3], "2.1[2.2*2, 2.2*3]"),
+        (5, np.array([2, 3]), "2.1[2.2*2, 2.2*3]"),
+        ("2[1*2, 3*2]", None, "2[1*2, 3*2]"),
+        (LpTree.parse("1.5*4"), None, "1.5*4"),
+    ],
+)
+def test_latents_and_subspaces_mean_what_they_say(latents, subspaces, tree):
+    assert tree_of(latents, subspaces, 2.1, 2.2) == LpTree.parse(tree)
+
+
+@pytest.mark.parametrize(
+    ("latents", "subspaces", "sentence"),
+    [
+        (5, (2, 2), "must have 5 latents in all"),
+        (3, 4, "3 latents in 4 subspaces"),
+        (0, None, "at least one latent"),
+        (None, 0, "at least one latent"),
+        ("2.1[", None, "column"),
+        ("2*4", 2, "leave out subspaces"),
+        ((2, 3), 2, "leave out subspaces"),
+    ],
+)
+def test_latents_and_subspaces_that_contradict_each_other(latents, subspaces, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tree_of(latents, subspaces, 2.1, 2.2)
+
+
 def test_training_raises_the_score_and_explains_the_images(images, fitted):
     longer = ISAVAE(**SMALL | {"max_iter": 400, "width": 128, "beta": 0.1}).fit(images)
     assert longer.score(images) > fitted.score(images)
@@ -144,7 +262,7 @@ def test_only_a_verbose_training_says_its_losses(images, capsys):
 
 
 def test_a_loss_that_overflows_is_named_by_its_step(images):
-    estimator = ISAVAE(**SMALL, likelihood="gaussian").partial_fit(images)
+    estimator = ISAVAE(**SMALL, likelihood="gaussian").partial_fit(2 * images)
     assert estimator.n_iter_ == 7
     with pytest.raises(ArithmeticError, match="not from step 8 on"):
         estimator.partial_fit(images * np.float32(1e30))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from isavae.data import FactorGrid
-from isavae.metrics import Codes, mig
+from isavae.metrics import Codes, evaluate, exact_information, mig
 from tests import hand_made
 
 
@@ -19,6 +19,7 @@ def test_factors_take_text_numbers_and_unknown_values():
             "size": [0.5, float("nan"), 1.5, 1.5, 0.5],
             "count": [0, -1, 0, 9, 9],
         },
+        unknown=-1,
     )
     assert codes.mean.dtype == torch.float32
     assert codes.factor("kind").labels.tolist() == [1, 0, -1, 1, 2]
@@ -71,8 +72,66 @@ def test_means_and_stds_may_be_data_frames(frame):
         Codes(frame({"name": ["x", "y"]}))
 
 
+class ArrowTable:
+    """What an Arrow table offers: `columns` are not names there."""
+
+    column_names = tuple(COLUMNS)
+    columns = ()
+
+    def __getitem__(self, name):
+        return type("Chunked", (), {"to_pylist": lambda self: COLUMNS[name]})()
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("a table is read column by column")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ArrowTable(),
+        COLUMNS,
+        {name: pd.Series(values, dtype=object) for name, values in COLUMNS.items()},
+        {name: pd.array(values).fillna(pd.NA) for name, values in COLUMNS.items()},
+        {name: [pd.NA if v is None else v for v in values] for name, values in COLUMNS.items()},
+        pd.DataFrame(COLUMNS).astype({"kind": "string"}),
+        pl.DataFrame(COLUMNS, strict=False).with_columns(pl.col("kind").cast(pl.Categorical)),
+        COLUMNS | {"kind": ["b", float("nan"), "a", "b"]},
+        COLUMNS | {"kind": np.array(["b", "nan", "a", "b"])},
+        COLUMNS | {"count": np.ma.masked_equal([10, 9, 0, 9], 0)},
+    ],
+)
+def test_gaps_of_every_kind_are_unknown(table):
+    codes = Codes(np.eye(4), factors=table)
+    assert codes.factor("kind").labels.tolist() == [1, -1, 0, 1]
+    assert codes.factor("size").labels.tolist() == [1, 0, -1, 0]
+    assert codes.factor("count").labels.tolist() == [1, 0, -1, 0]
+    assert codes.grid.categories["count"] == (9, 10)
+    assert codes.grid.ordered == ("size", "count")
+
+
+def test_negative_numbers_are_values_unless_they_are_called_unknown():
+    for values in ([-2, -1, 3], np.array([-2, -1, 3]), torch.tensor([-2, -1, 3])):
+        codes = Codes(np.eye(3), factors={"shift": values})
+        assert codes.grid.categories == {"shift": (-2, -1, 3)}
+        assert codes.factor("shift").labels.tolist() == [0, 1, 2]
+        codes = Codes(np.eye(3), factors={"shift": values}, unknown=-1)
+        assert codes.factor("shift").labels.tolist() == [0, -1, 1]
+    codes = Codes(np.eye(2), factors={"byte": np.array([255, 1], np.uint8)}, unknown=-1)
+    assert codes.factor("byte").labels.tolist() == [1, 0]
+    codes = Codes(np.eye(2), factors={"kind": ["?", "cat"]}, unknown="?")
+    assert codes.factor("kind").labels.tolist() == [-1, 0]
+
+
+def test_factors_that_cannot_be_told_apart_are_refused():
+    twice = pd.DataFrame([[0, 1], [1, 0]], columns=["a", "a"])
+    with pytest.raises(ValueError, match="distinct names"):
+        Codes(np.eye(2), factors=twice)
+    with pytest.raises(ValueError, match="'dose' must be finite"):
+        Codes(np.eye(2), factors={"dose": [1.0, float("inf")]})
+
+
 def test_factors_may_be_a_matrix_of_classes():
-    codes = Codes(torch.zeros(3, 1), factors=torch.tensor([[0, 7], [1, -1], [0, 5]]))
+    codes = Codes(torch.zeros(3, 1), factors=torch.tensor([[0, 7], [1, -1], [0, 5]]), unknown=-1)
     assert codes.grid.names == ("factor_0", "factor_1")
     assert codes.factor("factor_1").labels.tolist() == [1, -1, 0]
     with pytest.raises(ValueError, match="one column per factor"):
@@ -131,7 +190,8 @@ def test_bad_codes_are_refused():
 
 def test_conditional_moments_leave_out_unknown_classes_and_have_nan_where_no_row_is():
     table = pl.DataFrame({"a": [0, 0, 0, 1, -1], "b": ["u", "u", "v", "v", "u"]})
-    codes = Codes([[1.0, 0.0], [3.0, 0.0], [9.0, 5.0], [7.0, 6.0], [100.0, 100.0]], factors=table)
+    means = [[1.0, 0.0], [3.0, 0.0], [9.0, 5.0], [7.0, 6.0], [100.0, 100.0]]
+    codes = Codes(means, factors=table, unknown=-1)
     means, stds = codes.conditional_means(["b", "a"]), codes.conditional_stds(["b", "a"])
     nan = pytest.approx(float("nan"), nan_ok=True)
     assert means.tolist() == [[[2.0, 0.0], [nan, nan]], [[9.0, 5.0], [7.0, 6.0]]]
@@ -139,3 +199,63 @@ def test_conditional_moments_leave_out_unknown_classes_and_have_nan_where_no_row
     assert codes.conditional_stds(["a"])[0, 0].item() == pytest.approx(np.std([1, 3, 9]))
     with pytest.raises(ValueError, match="needs factor labels"):
         Codes(codes.mean).conditional_means(["a"])
+
+
+def continuous(n=1000, seed=0):
+    """Codes of a latent that follows the age, another that follows nothing, and their factors."""
+    random = np.random.default_rng(seed)
+    age, noise = random.uniform(20, 80, n), random.normal(size=n)
+    mean = np.stack([(age - 50) / 20, noise], axis=1)
+    return mean, {"age": age, "sex": random.choice(["f", "m"], n)}
+
+
+def test_a_factor_with_a_value_per_image_is_scored_in_quantile_bins():
+    mean, factors = continuous()
+    codes = Codes(mean, np.full_like(mean, -3.0), factors)
+    assert codes.binned() == {"age": 20}
+    assert codes.factor("age").counts.tolist() == [50] * 20
+    assert codes.grid.sizes[0] == 1000
+    order = np.argsort(np.argsort(factors["age"]))
+    assert codes.factor("age").labels.tolist() == (order // 50).tolist()
+    assert mig(codes, factors=["age"]).value > 0.7
+    noise = Codes(mean[:, [1, 1]] + [[0, 1]], np.full_like(mean, -3.0), factors)
+    assert exact_information(noise, ["age"]).mutual.max() < 0.3
+    as_classes = Codes(mean, np.full_like(mean, -3.0), factors, bins=0)
+    assert as_classes.binned() == {}
+    assert mig(as_classes, factors=["age"]).value < 0.1  # why there are bins
+    row = evaluate(codes, ["binned_mig", "irs"], factors=["age"])
+    assert row["irs"].value < 0.99
+    assert row["binned_mig"].parameters["binned"] == row["irs"].parameters["binned"] == {"age": 20}
+    assert "binned" not in evaluate(codes, "binned_mig", factors=["sex"])["binned_mig"].parameters
+
+
+@pytest.mark.parametrize(
+    ("values", "bins"),
+    [
+        (np.repeat(np.arange(40), 25), 20),  # 25 images a value
+        (np.repeat(np.arange(20), 50), None),  # no more values than bins
+        (np.repeat(np.arange(21), 50), None),  # enough images a value
+        ([f"{k}" + "?" for k in range(1000)], None),  # text has no order
+        ([0.0] * 700 + list(range(1, 301)), 7),  # a value that fills more than a bin keeps one
+        ([None] * 500 + list(range(500)), 20),
+    ],
+)
+def test_which_factors_are_continuous(values, bins):
+    codes = Codes(np.zeros((len(values), 1)), factors={"v": values})
+    assert codes.binned() == ({} if bins is None else {"v": bins})
+    labels = codes.factor("v").labels
+    assert torch.equal(labels < 0, torch.tensor([v is None for v in values]))
+
+
+def test_a_grid_without_values_is_never_binned():
+    grid = FactorGrid(("x", "y"), (30, 30))
+    assert Codes(np.zeros((900, 1)), factors=grid).binned() == {}
+    assert Codes(np.zeros((90, 1)), factors=grid.take(np.arange(90))).binned() == {}
+
+
+def test_bins_are_two_or_more():
+    with pytest.raises(ValueError, match="2 or more, or 0 for none, but is 1"):
+        Codes(np.zeros((2, 1)), bins=1)
+    mean, factors = continuous()
+    assert Codes(mean, factors=factors, bins=5).binned() == {"age": 5}
+    assert Codes(mean, factors=factors, bins=5).take(torch.arange(100)).binned() == {"age": 5}

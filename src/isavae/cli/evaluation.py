@@ -21,6 +21,7 @@ def evaluate(
     metrics: tuple[str, ...] = (),
     compare: tuple[Path, ...] = (),
     seed: int = 0,
+    bins: int = 20,
     device: str = "auto",
     data: str | None = None,
 ) -> None:
@@ -33,6 +34,8 @@ def evaluate(
             Also draws information.png, the mutual information of latents and factors.
         compare: Other runs on the same data set, for scores of agreement between runs.
         seed: Of the subset of images and of everything else that is random.
+        bins: In how many quantile bins factors with about one value an image are scored; 0 takes
+            every value as a class.
         device: Auto, cpu, cuda, cuda:N or mps.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
@@ -43,6 +46,7 @@ def evaluate(
             metrics,
             n_images=images,
             seed=seed,
+            bins=bins,
             others=[Run.open(path) for path in compare],
             device=device,
             data=None if data is None else load(data),
@@ -69,6 +73,9 @@ def show(scores: Mapping[str, Any]) -> None:
         console.print(_information_table(scores))
     if any(name not in ("mig", *LIKELIHOOD_TERMS) for name in _score_names(scores)):
         console.print(_score_table(scores), markup=False)
+    for factor, bins in scores.get("binned", {}).items():
+        text = f"{factor} is continuous and scored in {bins} quantile bins"
+        console.print(text, markup=False, highlight=False)
     for reason in scores.get("skipped", {}).values():
         console.print(f"skipped: {reason}", markup=False, highlight=False)
 

@@ -125,7 +125,7 @@ DATASETS: dict[str, Source] = {
 }
 
 # Options of `open_path` that take one value.
-SINGLE = {"fit", "axes", "factors", "channels", "range", "pages", "key"}
+SINGLE = {"fit", "axes", "factors", "factors_by_order", "channels", "range", "pages", "key"}
 
 
 def load(name: str) -> ImageDataset:
@@ -210,6 +210,13 @@ def parse_options(options: str) -> tuple[dict[str, Any], dict[str, Any]]:
         how[key] = str(how[key])
     if "factors" in how:
         how["factors"] = Path(str(how["factors"]))
+    if "factors_by_order" in how:
+        if how["factors_by_order"] not in ("yes", "no"):
+            raise ValueError(
+                "The option factors_by_order must be yes or no, but is "
+                f"{how['factors_by_order']!r}."
+            )
+        how["factors_by_order"] = how["factors_by_order"] == "yes"
     return how, choices
 
 

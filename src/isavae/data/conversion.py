@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
+
+# Names of the image in items that are mappings, and what may be a label.
+IMAGE_KEYS = ("image", "img", "images", "pixel_values", "pixels", "x", "data")
+LABELS = (int, float, str, type(None))
+# Entries of a vector that become factors; longer vectors are features, not labels.
+MAX_LABELS = 64
 
 
 @runtime_checkable
@@ -101,34 +109,63 @@ def read_items(dataset: Items, name: str) -> tuple[np.ndarray, FactorGrid | None
         name: The name of the data set, for the warning.
 
     Raises:
-        ValueError: If items are not images of one size.
+        ValueError: If items are not images of one size, or differ in their entries.
     """
-    items = [dataset[k] for k in range(len(dataset))]
-    entries = [tuple(one) if isinstance(one, (tuple, list)) else (one,) for one in items]
-    images = [np.asarray(image) for image, *_ in entries]
+    items = [_entries(dataset[k]) for k in range(len(dataset))]
+    if not items or any(item.keys() != items[0].keys() for item in items):
+        raise ValueError(f"Items of {name} must be there and have the same entries each.")
+    key = next((key for key in IMAGE_KEYS if key in items[0]), None)
+    if key is None:
+        raise ValueError(
+            f"Items of {name} must have an image under one of {', '.join(IMAGE_KEYS)}, but have "
+            f"{list(items[0])}: rename it."
+        )
+    images = [_as_image(item.pop(key)) for item in items]
     if len({image.shape for image in images}) != 1:
         shapes = sorted({image.shape for image in images})
         raise ValueError(f"Images must be of one size, but have {shapes}: resize them.")
-    labels = [None if len(entry) < 2 else _integer(entry[1]) for entry in entries]
-    grid = None
-    known = [label for label in labels if label is not None]
-    if len(known) == len(labels):
-        values, classes = np.unique(known, return_inverse=True)
-        categories = {"label": tuple(values.tolist())}
-        grid = FactorGrid(("label",), (len(values),), classes[:, None], categories=categories)
-    read = 1 if grid is None else 2
-    if max(map(len, entries)) > read:
+    found = {entry: _as_factors(entry, [item[entry] for item in items]) for entry in items[0]}
+    if left_out := [entry for entry, columns in found.items() if not columns]:
         warnings.warn(
-            f"Items of {name} must be an image and an integer; entries from position {read} on "
-            "are left out: give factors as a `FactorGrid` to `from_arrays`.",
+            f"Entries of the items of {name} must be numbers or text to become factors; "
+            f"{', '.join(left_out)} are left out: give factors as a `FactorGrid` to `from_arrays`.",
             stacklevel=3,
         )
-    return np.stack(images), grid
+    factors = {factor: column for columns in found.values() for factor, column in columns.items()}
+    return np.stack(images), grid_of_values(factors) if factors else None
 
 
-def _integer(label: Any) -> int | None:
-    """The integer of a label, also of an array or a tensor of one; None if it is something else."""
-    if not isinstance(label, (int, np.generic, np.ndarray, Tensor)):
-        return None
-    array = np.asarray(label)
-    return int(array.item()) if array.size == 1 and array.dtype.kind in "iub" else None
+def _entries(item: Any) -> dict[str, Any]:
+    """The entries of an item by name; those of a sequence are the image, the label and others."""
+    if isinstance(item, Mapping):
+        return {str(key): value for key, value in item.items()}
+    entries = item if isinstance(item, (tuple, list)) else (item,)
+    names = ["image", "label", *(f"entry_{k}" for k in range(2, len(entries)))]
+    return dict(zip(names, entries, strict=False))
+
+
+def _as_image(image: Any) -> np.ndarray:
+    """The pixels of an image; those of a Pillow image have their channels last."""
+    pixels = np.asarray(image)
+    is_pillow = not isinstance(image, (np.ndarray, Tensor)) and hasattr(image, "getbands")
+    return pixels.transpose(2, 0, 1) if is_pillow and pixels.ndim == 3 else pixels
+
+
+def _as_factors(name: str, values: Sequence[Any]) -> dict[str, Sequence]:
+    """One entry of all items as factors: labels as one, vectors of labels as one per position."""
+    plain = [np.asarray(v).tolist() if isinstance(v, (np.generic, np.ndarray, Tensor)) else v
+             for v in values]  # fmt: skip
+    plain = [v[0] if isinstance(v, (list, tuple)) and len(v) == 1 else v for v in plain]
+    if all(isinstance(value, LABELS) for value in plain):
+        return {name: plain}
+    if not all(isinstance(value, (list, tuple)) for value in plain):
+        return {}
+    labels = [label for value in plain for label in value]
+    lengths = {len(value) for value in plain}
+    if (
+        len(lengths) > 1
+        or max(lengths) > MAX_LABELS
+        or not all(isinstance(v, LABELS) for v in labels)
+    ):
+        return {}
+    return {f"{name}_{k}": column for k, column in enumerate(zip(*plain, strict=True))}

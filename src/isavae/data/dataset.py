@@ -104,13 +104,15 @@ class ImageDataset:
         """Read all of a torch data set into memory.
 
         Args:
-            dataset: Items are images as for `from_arrays`, or sequences that begin with one. An
-                integer after it (an int, a numpy integer, or a tensor of one) becomes the factor
-                `label`; other entries are left out, with a warning.
+            dataset: Items are images as for `from_arrays` or of Pillow, sequences that begin with
+                one, or mappings with one under `image`, `img`, `pixel_values` or `x`. Numbers and
+                text beside it become factors: `label` after the image of a sequence, `entry_2`, ...
+                after it, the keys of a mapping; vectors become one factor per position. Other
+                entries are left out, with a warning.
             name: The name of the data set.
 
         Raises:
-            ValueError: If items are not images of one size.
+            ValueError: If items are not images of one size with the same entries.
         """
         images, grid = read_items(dataset, name)
         return cls.from_arrays(images, grid, name)

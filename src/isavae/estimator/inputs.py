@@ -3,38 +3,90 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import final
+from numbers import Integral
+from types import NoneType
+from typing import TypeAlias, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from isavae.data.order import epoch_order
 from isavae.distributions import LpTree
-from isavae.models import AnyObjective, BetaTCVAE, BetaVAE
+from isavae.models import AnyObjective, BetaTCVAE, BetaVAE, Likelihood
 
+# Latents of a subspace where only their number is given.
+SIZE = 4
+Sizes: TypeAlias = Sequence[int] | np.ndarray
 WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "beta-tcvae": BetaTCVAE}
 
 
-def tree_of(subspaces: Sequence[int], p0: float, p: float | Sequence[float]) -> LpTree:
-    """The tree of the prior.
+def tree_of(
+    latents: int | np.integer | str | Sizes | LpTree | None,
+    subspaces: int | np.integer | Sizes | None,
+    p0: float,
+    p: float | Sequence[float],
+) -> LpTree:
+    """The tree of the prior, as `ISAVAE` describes it.
 
     Examples:
-        >>> print(tree_of((2, 3), 2.1, 4.0))
-        2.1[4*2, 4*3]
+        >>> print(tree_of(10, None, 2.1, 4.0))
+        2.1[4*4, 4*3, 4*3]
+        >>> print(tree_of(None, (2, 3), 2.1, (3.0, 4.0)))
+        2.1[3*2, 4*3]
     """
-    exponents = list(p) if isinstance(p, Sequence) else [p] * len(subspaces)
-    if len(exponents) != len(subspaces):
+    if subspaces is not None and not isinstance(latents, (Integral, NoneType)):
+        raise ValueError(f"{latents} says what the subspaces are: leave out subspaces")
+    if isinstance(latents, (str, LpTree)):
+        return LpTree.parse(latents) if isinstance(latents, str) else latents
+    sizes = _sizes(latents, subspaces)
+    exponents = list(p) if isinstance(p, Sequence) else [p] * len(sizes)
+    if len(exponents) != len(sizes):
         raise ValueError(
-            f"p must be one exponent, or one per subspace, {len(subspaces)}; got {len(exponents)}"
+            f"p must be one exponent, or one per subspace, {len(sizes)}; got {len(exponents)}"
         )
-    return LpTree.isa(p0, zip(exponents, subspaces, strict=True))
+    return LpTree.isa(p0, zip(exponents, sizes, strict=True))
+
+
+def _sizes(
+    latents: int | np.integer | Sizes | None, subspaces: int | np.integer | Sizes | None
+) -> list[int]:
+    """The sizes of the subspaces: those that are given, or about four, as even as possible."""
+    given = subspaces if isinstance(latents, (Integral, NoneType)) else latents
+    if isinstance(given, (Sequence, np.ndarray)):
+        sizes = [int(size) for size in given]
+        if isinstance(latents, Integral) and latents != sum(sizes):
+            raise ValueError(f"subspaces must have {latents} latents in all; got {sizes}")
+        return sizes
+    n_subspaces = int(given) if isinstance(given, (int, np.integer)) else 5
+    n_latents = int(latents) if isinstance(latents, (int, np.integer)) else SIZE * n_subspaces
+    if given is None:
+        n_subspaces = -(-n_latents // SIZE)
+    if not 1 <= n_subspaces <= n_latents:
+        raise ValueError(
+            f"there must be at least one latent in each subspace; got {n_latents} latents in "
+            f"{n_subspaces} subspaces"
+        )
+    return [len(part) for part in np.array_split(range(n_latents), n_subspaces)]
 
 
 def likelihood_of(likelihood: str, rows: Tensor) -> str:
-    """The likelihood's name; "auto" is Bernoulli where all values lie in [0, 1], else Gaussian."""
+    """The likelihood's name; "auto" is Bernoulli where all values are 0 or 1, else Gaussian."""
     if likelihood != "auto":
         return likelihood
-    return "bernoulli" if bool(((rows >= 0) & (rows <= 1)).all()) else "gaussian"
+    return "bernoulli" if bool(((rows == 0) | (rows == 1)).all()) else "gaussian"
+
+
+def start_spread(likelihood: Likelihood, rows: Tensor) -> None:
+    """Start a learned shared spread at a third of that of the rows.
+
+    From the default, ln 2, a model of values in [0, 1] loses most latents before the spread has
+    shrunk.
+    """
+    if isinstance(raw := getattr(likelihood, "raw", None), Tensor):
+        spread = float(rows.var(0).mean().sqrt()) / 3
+        with torch.no_grad():
+            raw.fill_(np.log(np.expm1(min(max(spread, 1e-3), 10.0))))
 
 
 def objective_of(objective: str | AnyObjective, beta: float) -> AnyObjective:
@@ -59,12 +111,17 @@ def image_shape(
         wanted: The shape, where the axes do not say it.
 
     Raises:
-        ValueError: If the wanted shape has another number of pixels.
+        ValueError: If the wanted shape has another number of pixels, or channels are last.
 
     Examples:
         >>> image_shape((8, 8)), image_shape((64,), (1, 8, 8))
         ((1, 8, 8), (1, 8, 8))
     """
+    if len(axes) == 3 and axes[0] > 4 >= axes[2]:
+        raise ValueError(
+            f"images must have their channels first; got samples of shape {axes}: give "
+            "X.transpose(0, 3, 1, 2)"
+        )
     channels, height, width = wanted or (1,) * (3 - len(axes)) + axes
     if channels * height * width != prod(axes):
         raise ValueError(

@@ -1,5 +1,6 @@
 """`ISAVAE`: fit, transform, score and sample, over the training loop of every other run."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import prod
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state  # pyrefly: ignore[missing-module-attribute]
 from sklearn.utils.validation import (
     check_array,
@@ -17,8 +19,19 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from isavae.estimator.inputs import Rows, image_shape, likelihood_of, objective_of, tree_of
+from isavae.distributions import LpTree
+from isavae.estimator.inputs import (
+    Rows,
+    Sizes,
+    image_shape,
+    likelihood_of,
+    objective_of,
+    start_spread,
+    tree_of,
+)
+from isavae.estimator.scale import Scale, holds_bytes
 from isavae.evaluation import BATCH, elbo_blocks
+from isavae.metrics import Codes, informative
 from isavae.models import AnyObjective
 from isavae.runs import RunConfig, TrainedModel, fresh_state
 from isavae.training import train
@@ -30,18 +43,25 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
     `transform` gives the mean of q(z|x), `inverse_transform` the mean of p(x|z), `score` the mean
     ELBO of a sample in nats (β = 1, whatever was trained). Rows may be flat features or images; the
-    networks compute in float32, and so are the results. Arrays of uint8 are pixels in 0..255.
+    networks compute in float32, and so are the results. Images of uint8 are pixels in 0..255.
 
     Args:
-        subspaces: Number of latents of each subspace.
+        latents: Number of latents; or the sizes of the subspaces, `(2, 3)`; or the whole prior as
+            a tree, `"2.1[2.2*4, 2.2*4]"`, which says p0 and p. None takes four per subspace.
+        subspaces: Number of subspaces, as even as possible, or the number of latents of each. None
+            takes subspaces of about four latents, in all five if `latents` is None.
         p0: Exponent between subspaces (Eq. 6).
         p: Exponent within subspaces, one number or one per subspace.
         prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
-        beta: Weight of the objective's regulariser, where `objective` is a name.
+        beta: Weight of the objective's regulariser, where `objective` is a name. The default keeps
+            more of X than 1 does, and makes better features of digits than PCA.
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
             `FactorVAE(gamma=6.0)`.
         likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
-            values lie in [0, 1], "gaussian" otherwise.
+            values are 0 or 1, "gaussian" with a learned spread otherwise.
+        scale: "auto" standardises columns unless all values lie in [0, 1], as those of images do;
+            "standardise" and "none" always or never do. `inverse_transform`, `sample` and `score`
+            are in the units of X.
         network: A key of `isavae.models.NETWORKS`.
         width: Units of a hidden layer; None takes the paper's 1200.
         image_shape: (channels, height, width) of images whose pixels are the columns of X;
@@ -55,10 +75,12 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
     Attributes:
         model_: The trained `isavae.models.VAE`.
-        trained_: The same as an `isavae.TrainedModel`, with `save` and `push_to_hub`.
+        trained_: The same as an `isavae.TrainedModel`, with `save` and `push_to_hub`; it takes and
+            gives values that are scaled by `scale_`.
         tree_: Subspaces and exponents of the prior.
         loss_curve_: The loss of every step (nats per sample).
         n_iter_: Steps taken.
+        scale_: The `mean` and `spread` by which columns are standardised.
         shape_: (channels, height, width) as the networks see a sample.
         likelihood_: The likelihood's name.
         n_features_in_, feature_names_in_: As everywhere in scikit-learn.
@@ -66,7 +88,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     Examples:
         >>> from sklearn.datasets import load_digits
         >>> images = load_digits().images / 16
-        >>> estimator = ISAVAE((2, 2), width=32, max_iter=5, random_state=0).fit(images)
+        >>> estimator = ISAVAE((2, 2), width=32, max_iter=99, random_state=0).fit(images)
         >>> estimator.transform(images).shape, estimator.sample(3).shape
         ((1797, 4), (3, 8, 8))
         >>> list(estimator.get_feature_names_out())
@@ -75,24 +97,27 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        subspaces: Sequence[int] = (4, 4, 4, 4, 4),
+        latents: int | str | Sizes | LpTree | None = None,
         *,
+        subspaces: int | Sizes | None = None,
         p0: float = 2.1,
         p: float | Sequence[float] = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
-        beta: float = 1.0,
+        beta: float = 0.2,
         objective: str | AnyObjective = "beta-vae",
         likelihood: str = "auto",
+        scale: str = "auto",
         network: str = "mlp",
         width: int | None = 256,
         image_shape: tuple[int, int, int] | None = None,
-        max_iter: int = 2000,
+        max_iter: int = 1000,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         random_state: int | np.random.RandomState | None = None,
         device: str = "auto",
         verbose: bool = False,
     ):
+        self.latents = latents
         self.subspaces = subspaces
         self.p0 = p0
         self.p = p
@@ -100,6 +125,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.beta = beta
         self.objective = objective
         self.likelihood = likelihood
+        self.scale = scale
         self.network = network
         self.width = width
         self.image_shape = image_shape
@@ -120,10 +146,16 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         Raises:
             ValueError: If X or a parameter is not as described.
             ArithmeticError: If the loss becomes NaN or infinite.
+
+        Warns:
+            ConvergenceWarning: If fewer than two latents are in use, or the rows are reconstructed
+                no better than by their mean.
         """
         rows = self._rows(X, reset=True)
         self._start(rows)
-        return self._train(rows, self.max_iter)
+        self._train(rows, self.max_iter)
+        self._check_convergence(rows)
+        return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
         """Continue training by one pass over X; the first call decides shape and likelihood.
@@ -156,7 +188,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         """The mean ELBO of a sample, log p(x|z) - KL(q(z|x) || p(z)), in nats; by one draw each."""
         check_is_fitted(self)
         reconstruction, kl = elbo_blocks(self.model_, self._images(X).split(BATCH), self._seed)
-        return (reconstruction - kl).double().mean().item()
+        return (reconstruction - kl).double().mean().item() - self.scale_.log_volume
 
     def sample(self, n_samples: int = 1) -> np.ndarray:
         """Means of p(x|z) at draws from the prior, with the axes of what `fit` was given."""
@@ -175,26 +207,31 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         return tags
 
     def _rows(self, X: ArrayLike, reset: bool) -> Tensor:
-        """X checked, flat, as float32."""
-        pixels = getattr(X, "dtype", None) == np.uint8
+        """X checked, flat, scaled, as float32."""
+        is_bytes = holds_bytes(X)
         axes = np.shape(X)[1:] if getattr(X, "ndim", 2) in (3, 4) else None
         if not reset and axes not in (None, self.axes_):
             raise ValueError(
                 f"images must have the shape that the model was fitted on, {self.axes_}; "
                 f"got {axes}: resize them"
             )
-        X = X if axes is None else np.reshape(X, (-1, prod(axes)))
-        rows = validate_data(self, X, dtype=np.float32, reset=reset)
+        X = X if axes is None else np.asarray(X).reshape(-1, prod(axes))
+        rows = validate_data(self, X, dtype=(np.float64, np.float32), reset=reset)
         if reset:
             self.axes_ = axes or (rows.shape[1],)
             self.shape_ = image_shape(self.axes_, self.image_shape)
-        return torch.from_numpy(rows / 255 if pixels else rows)
+            is_pixels = is_bytes and (axes is not None or self.image_shape is not None)
+            rows = rows / 255 if is_pixels else rows
+            self.scale_ = Scale.of(rows, self.scale)
+        elif is_bytes and self.scale_.is_share:
+            rows = rows / 255
+        return self.scale_.apply(rows)
 
     def _start(self, rows: Tensor) -> None:
         """A fresh model and training state for such rows."""
         self._seed = self._draw_seed()
         self.likelihood_ = likelihood_of(self.likelihood, rows)
-        self.tree_ = tree_of(self.subspaces, self.p0, self.p)
+        self.tree_ = tree_of(self.latents, self.subspaces, self.p0, self.p)
         objective = objective_of(self.objective, self.beta)
         config = RunConfig.parse(
             {
@@ -215,6 +252,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         )
         self._state = fresh_state(config, self.shape_)
         self.model_ = self._state.model
+        start_spread(self.model_.likelihood, rows)
         self.trained_ = TrainedModel(self.model_, config, self.shape_)
         self.loss_curve_: list[float] = []
 
@@ -247,11 +285,27 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.trained_.facts.update(step=self.n_iter_, steps=self.n_iter_)
         return self
 
+    def _check_convergence(self, rows: Tensor) -> None:
+        """Warn if the model has learned next to nothing."""
+        some = rows[: 2 * BATCH].unflatten(1, self.shape_)
+        codes = Codes(*self.trained_.encode(some))
+        used, wanted = int(informative(codes).sum()), min(2, codes.latents)
+        error = float((self.trained_.decode(codes.mean) - some).square().mean())
+        variance = max(float(some.var(0, correction=0).mean()), 1e-30)
+        if used < wanted or error >= variance:
+            warnings.warn(
+                f"{wanted} latents or more should be in use, and reconstructions be better than "
+                f"the mean; {used} are, and the error is {error / variance:.0%} of the variance: "
+                "raise max_iter or lower beta",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
     def _images(self, X: ArrayLike) -> Tensor:
         return self._rows(X, reset=False).unflatten(1, self.shape_)
 
     def _samples(self, images: Tensor) -> np.ndarray:
-        return images.numpy().reshape(-1, *self.axes_)
+        return self.scale_.revert(images.flatten(1).numpy()).reshape(-1, *self.axes_)
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

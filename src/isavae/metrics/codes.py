@@ -14,6 +14,10 @@ from torch import Tensor
 from isavae.data import FactorGrid
 from isavae.metrics.as_tables import as_floats, as_grid
 
+# Images per value below which a factor of numbers counts as continuous: with fewer, the estimated
+# information about a value is mostly that about the image.
+MIN_IMAGES = 50
+
 
 @final
 class NotApplicable(ValueError):  # noqa: N818 - a condition of the codes, not a fault
@@ -62,10 +66,15 @@ class Codes:
         mean: Posterior means (or plain codes), shape (images, latents): a tensor, an array, nested
             lists, or a pandas or polars DataFrame.
         log_std: Logarithms of the posterior standard deviations; None for deterministic codes.
-        factors: Factors of the images: a `FactorGrid`; a mapping or a DataFrame with one value per
-            image for each factor's name; or an array of classes with one column per factor.
-            Values are numbers or text and are sorted into classes; None, NaN and negative integers
+        factors: Factors of the images: a `FactorGrid`; a mapping, a DataFrame or an Arrow table
+            with one value per image for each factor's name; or an array of classes with one column
+            per factor.
+            Values are numbers or text and are sorted into classes; None, NaN and text such as "NA"
             mean unknown. None if nothing is known about the images.
+        unknown: A further value that means unknown, such as -1 in an array of classes.
+        bins: In how many quantile bins scores take a continuous factor; 0 takes every value as a
+            class. A factor is continuous if its values are numbers, more than `bins`, and on
+            average occur in fewer than 50 images each. `binned()` lists these factors.
 
     Attributes:
         grid: The factors as a `FactorGrid`, or None.
@@ -87,23 +96,30 @@ class Codes:
     mean: Float[Tensor, "n latents"]
     log_std: Float[Tensor, "n latents"] | None
     grid: FactorGrid | None
+    bins: int
 
     def __init__(
         self,
         mean: ArrayLike | Tensor,
         log_std: ArrayLike | Tensor | None = None,
         factors: FactorGrid | Mapping[str, Any] | ArrayLike | Tensor | None = None,
+        *,
+        unknown: int | float | str | None = None,
+        bins: int = 20,
     ) -> None:
         means = as_floats("mean", mean)
         log_stds = None if log_std is None else as_floats("log_std", log_std)
         _check_matrices(means, log_stds)
-        grid = as_grid(factors)
+        grid = as_grid(factors, unknown)
         if grid is not None and len(grid) != len(means):
             raise ValueError(
                 f"The factors must describe every code, but have {len(grid)} rows for "
                 f"{len(means)} codes: select the same images in both."
             )
-        for name, value in (("mean", means), ("log_std", log_stds), ("grid", grid)):
+        if bins < 2 and bins != 0:
+            raise ValueError(f"`bins` must be 2 or more, or 0 for none, but is {bins}: give 20.")
+        fields = {"mean": means, "log_std": log_stds, "grid": grid, "bins": bins}
+        for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -133,6 +149,7 @@ class Codes:
             self.mean[rows],
             None if self.log_std is None else self.log_std[rows],
             None if self.grid is None else self.grid.take(rows.numpy()),
+            bins=self.bins,
         )
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "n latents"]:
@@ -176,9 +193,31 @@ class Codes:
         """
         column = self._grid.column(name)
         counts = np.bincount(column[column >= 0], minlength=1)
+        if self._is_continuous(name, counts):
+            column = np.where(column < 0, -1, quantile_bins(counts, self.bins)[column])
+            counts = np.bincount(column[column >= 0])
         occurs = counts > 0
         labels = np.where(column < 0, -1, (np.cumsum(occurs) - 1)[column])
         return Factor(name, torch.from_numpy(labels), torch.from_numpy(counts[occurs]).long())
+
+    def binned(self, factors: Sequence[str] | None = None) -> dict[str, int]:
+        """The number of quantile bins of each continuous factor, as scores take it.
+
+        Args:
+            factors: Names; by default the grid's scored factors.
+
+        Examples:
+            >>> Codes(torch.randn(100, 2), factors={"age": range(100), "sex": [0, 1] * 50}).binned()
+            {'age': 20}
+        """
+        if self.grid is None:
+            return {}
+        found = {}
+        for name in self._asked(factors):
+            column = self.grid.column(name)
+            if self._is_continuous(name, np.bincount(column[column >= 0], minlength=1)):
+                found[name] = len(self.factor(name).counts)
+        return found
 
     def has_factors(self, factors: Sequence[str] | None = None, count: int = 1) -> bool:
         """Whether `factor_names(factors)` would give at least `count` names."""
@@ -207,6 +246,12 @@ class Codes:
             )
         return names
 
+    def _is_continuous(self, name: str, counts: Int64[np.ndarray, "classes"]) -> bool:
+        """Whether a factor's values are numbers, many of them, and few images have the same."""
+        grid, values = self._grid, int(np.count_nonzero(counts))
+        is_number = name in grid.categories and name in (grid.ordered or ())
+        return is_number and values > self.bins > 0 and int(counts.sum()) < MIN_IMAGES * values
+
     @property
     def _grid(self) -> FactorGrid:
         if self.grid is None:
@@ -233,6 +278,23 @@ class Codes:
         total = torch.zeros(len(counts), self.latents, dtype=torch.float64)
         total.index_add_(0, cells[known], values[known])
         return (total / counts[:, None]).unflatten(0, sizes)
+
+
+def quantile_bins(counts: Int64[np.ndarray, "classes"], bins: int) -> Int64[np.ndarray, "classes"]:
+    """The bin of each of some ordered classes, 0..bins-1, so that bins hold equally many images.
+
+    A class stands at the middle of its images; a class that fills more than a bin keeps one.
+
+    Args:
+        counts: How many images show each class.
+        bins: The number of bins.
+
+    Examples:
+        >>> quantile_bins(np.array([1, 1, 1, 1, 4]), 4)
+        array([0, 0, 1, 1, 3])
+    """
+    middles = np.cumsum(counts) - counts / 2
+    return np.minimum(middles * bins // max(1, counts.sum()), bins - 1).astype(np.int64)
 
 
 def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:

@@ -250,6 +250,9 @@ def _row(
         on_progress(name)
     start = time.perf_counter()
     result = _computed(metric, codes, given, repeats)
+    scored = result.parameters.get("factors", ())
+    if isinstance(scored, tuple) and (binned := codes.binned(scored)):
+        result = replace(result, parameters={**result.parameters, "binned": binned})
     return ScoreRow(name, metric, result, time.perf_counter() - start)
 
 

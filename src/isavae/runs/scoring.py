@@ -18,6 +18,7 @@ def evaluate_run(
     n_images: int | None = 10_000,
     seed: int = 0,
     others: Sequence[Run] = (),
+    bins: int = 20,
     device: str = "auto",
     data: ImageDataset | None = None,
     on_progress: StageProgress = lambda stage, done, total: None,
@@ -30,6 +31,7 @@ def evaluate_run(
         n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
         seed: Of the subset and of everything else that is random.
         others: Other runs on the same data set, for scores of agreement between runs.
+        bins: In how many quantile bins continuous factors are scored.
         device: Auto, cpu, cuda, cuda:N or mps.
         data: The images; loaded by the name in the run if left out.
         on_progress: Called with (stage, steps done, steps in all).
@@ -49,7 +51,8 @@ def evaluate_run(
     codes, *other_codes = [encode_all(model, data, encoding) for model in models]
     scores = evaluate(
         models[0], data, codes, metrics,
-        n_images=n_images, seed=seed, others=other_codes, on_progress=on_progress,
+        n_images=n_images, seed=seed, others=other_codes, bins=bins,
+        on_progress=on_progress,
     )  # fmt: skip
     run.write_scores(scores)
     return scores, codes

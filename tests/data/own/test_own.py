@@ -117,7 +117,7 @@ def test_damaged_images_are_named_and_left_out_with_their_factors(folder, monkey
     damage(folder / "part0/000.png")  # the first of all
     damage(folder / "part1/001.png")  # in the middle of a block
     with pytest.warns(UserWarning, match=r"2 of 150 images are left out: part0/000\.png \(.+\);"):
-        dataset = load(str(folder))
+        dataset = load(f"{folder}[factors_by_order=yes]")
     order = np.array([*range(2, 150, 2), *range(3, 150, 2)])
     assert np.array_equal(as_bytes(dataset), images[order].transpose(0, 3, 1, 2))
     positions = np.delete(np.arange(150), [0, 75])
@@ -275,7 +275,7 @@ def test_factors_in_order_of_the_images(folder):
 def test_tables_that_do_not_fit(folder, text, message):
     (folder / "table.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        read_factors(folder / "table.csv", 2, ["a.png", "b.png"])
+        read_factors(folder / "table.csv", 2, ["a.png", "b.png"], by_order=True)
 
 
 def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):

@@ -1,106 +1,172 @@
-"""Factors of a user's own images from a CSV file: any values, any gaps."""
+"""Factors of a user's own images from a table: each row belongs to the image that it names."""
 
-import csv
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
+from isavae.data.own.table_text import parse_column, read_table
 
-FILE_COLUMNS = ("file", "path", "filename", "image")
+# Heads of a column of names, in lower case, letters only. Others are recognised by their entries.
+NAME_HEADS = {
+    *("file", "filename", "filepath", "path", "name", "id"),
+    *("image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname"),
+}
+# Heads of a column that may only number the rows; pandas writes one without a head.
+INDEX_HEADS = {"", "index", "id", "imageid", "imgid"}
+IN_ORDER = "give factors_by_order=yes if there is one row per image, in their order"
 
 
-def read_factors(table: Path, count: int, names: Sequence[str] = ()) -> FactorGrid:
+def read_factors(
+    table: Path, count: int, names: Sequence[str] = (), by_order: bool = False
+) -> FactorGrid:
     """The factors of all images.
 
+    A row belongs to the image that one of its entries names, by its path, its file name, or either
+    without the suffix; the factors of images without a row are unknown. Images without names have
+    one row each, in their order or in that of a column that counts them. Columns that only name or
+    number the rows are no factors.
+
     Args:
-        table: A CSV file with a header. With a column `file` (or path, filename, image) a row
-            belongs to the image of that name, and the factors of images without a row are unknown;
-            without it, there is one row per image, in their order. An empty entry is unknown.
+        table: A text file with a header, its columns separated by commas, semicolons or tabs.
         count: The number of images.
         names: Their names, where they have any.
+        by_order: Whether a table without names of the images has one row per image, in their order.
 
     Returns:
         A partial grid whose categories are the values found: numbers in their order, other text by
-        the alphabet.
+        the alphabet. Empty entries and texts such as "NA" are unknown.
 
     Raises:
-        ValueError: If the table does not fit the images.
+        ValueError: If the table cannot be read or does not fit the images.
     """
+    header, rows = read_table(table)
+    columns = [[row[k] for row in rows] for k in range(len(header))]
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = list(csv.reader(file, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
+        naming = _name_columns(header, columns, names)
+        images = next(iter(naming.values()), None)
+        if images is None:
+            images = _in_order(header, columns, count, names, by_order)
+    except ValueError as error:
+        raise ValueError(f"{table} must fit the images, but {error}") from None
+    factors = {
+        k: head
+        for k, head in enumerate(header)
+        if k not in naming and not (_plain(head) in INDEX_HEADS and _only_numbers(columns[k]))
+    }
+    if not factors or "" in factors.values():
+        raise ValueError(f"{table} must have a column with a factor, each named, but has {header}.")
+    row_of = {image: row for row, image in enumerate(images)}
+    order = [row_of.get(image) for image in range(count)]
+    values = {head: parse_column(head, columns[k]) for k, head in factors.items()}
+    return grid_of_values({
+        head: [None if row is None else column[row] for row in order]
+        for head, column in values.items()
+    })  # fmt: skip
+
+
+def _name_columns(
+    header: Sequence[str], columns: Sequence[Sequence[str]], names: Sequence[str]
+) -> dict[int, list[int | None]]:
+    """The images that the rows belong to, by each column that names them; empty without one.
+
+    Numbers name images only under a head that says so: any factor may have the values 1, 2, 3.
+    """
+    if any(
+        n is not None and not head.isdigit()
+        for head, n in zip(header, _find(header, names), strict=True)
+    ):
+        raise ValueError(f"it begins with {header}: begin it with a header.")
+    found = {}
+    for k, (head, column) in enumerate(zip(header, columns, strict=True)):
+        images = _find(column, names)
+        share = sum(image is not None for image in images) / max(1, len(images))
+        is_text = not all(entry.isdigit() for entry in column)
+        is_declared = _plain(head) in NAME_HEADS and (share > 0 or is_text)
+        if names and (is_declared or (is_text and share >= 0.5)):
+            found[k] = images
+    complete = {k: images for k, images in found.items() if not _fault(columns[k], images)}
+    if found and not complete:
+        k, images = next(iter(found.items()))
         raise ValueError(
-            f"{table} must be a CSV file with a header, but is not: {error}."
-        ) from error
-    ragged = next((k for k, row in enumerate(rows, 2) if len(row) != len(header)), None)
-    if ragged is not None or not header or len(set(header)) != len(header):
-        where = "in its header" if ragged is None else f"in line {ragged}"
-        raise ValueError(
-            f"{table} must have as many distinct columns in every line, but not {where}."
+            f"{_fault(columns[k], images)}: column {header[k]!r} must name images, each once."
         )
-    place = next((header.index(name) for name in FILE_COLUMNS if name in header), None)
-    rows = _in_order(rows, place, count, names, table, len(header))
-    factors = [k for k in range(len(header)) if k != place]
-    if not factors:
-        raise ValueError(f"{table} must have a column with a factor, but has only {header}.")
-    columns = [_classes([row[k].strip() for row in rows]) for k in factors]
-    return FactorGrid(
-        names=tuple(header[k].strip() for k in factors),
-        sizes=tuple(max(1, len(values)) for _, values in columns),
-        labels=np.stack([classes for classes, _ in columns], axis=1),
-        categories={
-            header[k].strip(): values
-            for k, (_, values) in zip(factors, columns, strict=True)
-            if values
-        },
-    )
+    declared = {k: images for k, images in complete.items() if _plain(header[k]) in NAME_HEADS}
+    chosen = declared or complete
+    if any(images != next(iter(chosen.values())) for images in chosen.values()):
+        several = [header[k] for k in chosen]
+        raise ValueError(f"its columns {several} name different images: leave one of them.")
+    return chosen
+
+
+def _fault(column: Sequence[str], images: Sequence[int | None]) -> str:
+    """Why a column does not name images; empty if it does."""
+    if None in images:
+        return f"{column[images.index(None)]!r} is none of them"
+    return "some name comes twice" if len(set(images)) != len(images) else ""
 
 
 def _in_order(
-    rows: list[list[str]],
-    place: int | None,
-    count: int,
-    names: Sequence[str],
-    table: Path,
-    width: int,
-) -> list[list[str]]:
-    """One row per image."""
-    if place is None:
-        if len(rows) != count:
+    header: Sequence[str], columns: Sequence[Sequence[str]], count: int, names: Sequence[str],
+    by_order: bool,
+) -> Sequence[int]:  # fmt: skip
+    """The images that the rows belong to, where no row names one."""
+    if names and not by_order:
+        raise ValueError(
+            f"it has no column with their names, such as {names[0]!r}: add one, or {IN_ORDER}."
+        )
+    if len(columns[0]) != count:
+        raise ValueError(
+            f"without names it must have a line for each of the {count} images, and has "
+            f"{len(columns[0])}: add a column with the names, or the lines that are missing."
+        )
+    for head, column in zip(header, columns, strict=True):
+        if by_order or _plain(head) not in NAME_HEADS | INDEX_HEADS or not any(column):
+            continue
+        numbers = [int(entry) for entry in column] if _only_numbers(column) else []
+        first = min(numbers, default=-1)
+        if first in (0, 1) and max(numbers) == first + count - 1:
+            return [number - first for number in numbers]
+        if numbers != sorted(numbers) or not numbers:
             raise ValueError(
-                f"{table} must have a line for each of the {count} images, or a column `file`, "
-                f"but has {len(rows)} lines."
+                f"its column {head!r} does not count the {count} images, which have no names: "
+                f"{IN_ORDER}."
             )
-        return rows
-    known = {row[place].strip(): row for row in rows}
-    unknown = sorted(set(known) - set(names))
-    if unknown or len(known) != len(rows):
-        found = f"{unknown[0]!r} is none" if unknown else "some name comes twice"
-        raise ValueError(f"The files in {table} must be images, each named once, but {found}.")
-    return [known.get(name, [""] * width) for name in names]
+    return range(count)
 
 
-def _classes(values: list[str]) -> tuple[np.ndarray, tuple]:
-    """Class of every value (-1 where empty), and what the classes stand for."""
-    found = sorted({value for value in values if value})
-    numbers = [number for value in found if (number := _number(value)) is not None]
-    if len(numbers) == len(found):
-        distinct = sorted(set(numbers))
-        of_value = {value: distinct.index(n) for value, n in zip(found, numbers, strict=True)}
-    else:
-        distinct = found
-        of_value = {value: k for k, value in enumerate(found)}
-    return np.array([of_value.get(value, -1) for value in values]), tuple(distinct)
+def _find(entries: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """The image that each entry names, in the spelling by which most do."""
+    best: list[int | None] = [None] * len(entries)
+    for whole_path in (True, False):
+        for suffix in (True, False):
+            image_of = {_spelled(name, whole_path, suffix): k for k, name in enumerate(names)}
+            if len(image_of) < len(names):  # two images have the same name in this spelling
+                continue
+            kept = [image_of.get(_spelled(entry, whole_path)) for entry in entries]
+            found = kept if suffix else [
+                image_of.get(_spelled(entry, whole_path, suffix)) if image is None else image
+                for entry, image in zip(entries, kept, strict=True)
+            ]  # fmt: skip
+            best = max(best, found, key=lambda images: len(images) - images.count(None))
+    return best
 
 
-def _number(text: str) -> int | float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if not np.isfinite(number):
-        return None
-    return int(number) if number.is_integer() else number
+def _spelled(name: str, whole_path: bool, suffix: bool = True) -> str:
+    """A name with forward slashes and composed accents, perhaps without its folders or suffix."""
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").removeprefix("./")
+    name = name if whole_path else name.rpartition("/")[2]
+    return name if suffix else re.sub(r"\.[A-Za-z][A-Za-z0-9]{1,4}$", "", name)
+
+
+def _plain(head: str) -> str:
+    """A head in lower case, letters only."""
+    return re.sub(r"[^a-z]", "", head.lower())
+
+
+def _only_numbers(column: Sequence[str]) -> bool:
+    """Whether a column only numbers the rows, or is empty."""
+    distinct = len(set(column)) == len(column) and all(re.fullmatch("[0-9]+", c) for c in column)
+    return distinct or not any(column)

@@ -44,6 +44,7 @@ def open_path(
     channels: int | None = None,
     axes: str = "",
     factors: Path | None = None,
+    factors_by_order: bool = False,
     range: str = "auto",
     pages: int | str = 1,
     key: str = "",
@@ -56,7 +57,8 @@ def open_path(
         fit: How: `crop`, `pad` or `stretch`.
         channels: 1 or 3, for a folder; by default recognised.
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
-        factors: A CSV file with the factors; by default `factors.csv` in the folder, if there.
+        factors: A table of the factors; by default `factors.csv` in the folder, if there.
+        factors_by_order: Whether a table without names has one row per image, in their order.
         range: The values that become black and white: `a..b`, `dtype` or `auto` (see
             `parse_range` and `natural_range`).
         pages: The page or frame that is read of an image file: a number from 1, `first` or `all`.
@@ -78,7 +80,7 @@ def open_path(
     if not files:
         _check_array_options(path, size=size, fit=fit, channels=channels, pages=pages)
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
-    options += [range, pages, key, others]
+    options += [factors_by_order, range, pages, key, others]
     options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
@@ -95,7 +97,7 @@ def open_path(
                 n_channels, *edges = found.shape
                 how = Preprocessing((edges[0], edges[1]), "crop", n_channels, used)
                 facts["preprocessing"] = how.to_dict()
-        grid = None if factors is None else _factors(factors, found)
+        grid = None if factors is None else _factors(factors, found, factors_by_order)
         blocks = progress(
             _noted(found, others, facts), found.count, f"reading {path.name}", len, "images"
         )
@@ -141,7 +143,7 @@ def _noted(
     facts["notes"] = notes
 
 
-def _factors(table: Path, found: ImageStream) -> Callable[[], FactorGrid]:
+def _factors(table: Path, found: ImageStream, by_order: bool) -> Callable[[], FactorGrid]:
     """Read the factors of all images at once, and give those of the images that could be read."""
-    grid = read_factors(table, found.count, found.names)
+    grid = read_factors(table, found.count, found.names, by_order)
     return lambda: grid.take(found.positions()) if found.left_out else grid

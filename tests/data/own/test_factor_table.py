@@ -1,0 +1,173 @@
+"""Tables of factors: labels go to the right images, whatever wrote the table, or are refused."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isavae.data import load
+from isavae.data.own.factor_table import read_factors
+
+NAMES = ["part0/b c.png", "part0/ISIC_01.png", "part1/ä.v2.png", "part1/0003.png"]
+KINDS = ["cat", "dog", "cow", "owl"]  # of these images
+
+
+def write(path, header, column, kinds, separator=",", encoding="utf-8"):
+    lines = [
+        separator.join(header),
+        *(separator.join(row) for row in zip(column, kinds, strict=True)),
+    ]
+    path.write_bytes("\n".join(lines).encode(encoding))
+    return path
+
+
+def kinds_of(grid):
+    return [None if k < 0 else grid.categories["kind"][k] for k in grid.column("kind")]
+
+
+@pytest.mark.parametrize("head", ["image_id", "File", "Filename", "id", "IMAGE NAME", "", "who"])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda name: name,
+        lambda name: f" .\\{name} ".replace("/", "\\"),
+        lambda name: name.rpartition("/")[2],
+        lambda name: f"/home/me/photos/{name.rpartition('/')[2]}",
+        lambda name: name.removesuffix(".png"),
+        lambda name: name.rpartition("/")[2].removesuffix(".png"),
+        lambda name: name.replace(".png", ".jpeg"),
+        lambda name: name.replace("ä", "a\u0308"),
+    ],
+)
+def test_rows_in_any_order_go_to_the_images_that_they_name(tmp_path, head, spell):
+    order = [2, 0, 3, 1]
+    column, kinds = [spell(NAMES[k]) for k in order], [KINDS[k] for k in order]
+    grid = read_factors(write(tmp_path / "t.csv", (head, "kind"), column, kinds), 4, NAMES)
+    assert grid.names == ("kind",)
+    assert kinds_of(grid) == KINDS
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
+)
+def test_separators_and_encodings_are_found(tmp_path, separator, encoding):
+    table = write(tmp_path / "t.csv", ("file", "kind"), NAMES, KINDS, separator, encoding)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert kinds_of(read_factors(table, 4, NAMES)) == KINDS
+    assert ["Windows-1252" in str(each.message) for each in told] == (
+        [True] if encoding in ("cp1252", "latin-1") else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "values"),
+    [
+        (("1,5", "0,25", "", "2"), (0.25, 1.5, 2)),
+        (("1.5", "NaN", "2", "7e1"), (1.5, 2, 70)),
+        (("NA", "n/a", "None", "3"), (3,)),
+        (("-1", "-2", "<NA>", "null"), (-2, -1)),
+        (
+            ("9007199254740993", "9007199254740992", "", "1"),
+            (1, 9007199254740992, 9007199254740993),
+        ),
+        (("1_0", "10", "x", "nan"), ("10", "1_0", "x")),
+        (("12.05.2020", "1.2.3", "NA", "1.2.3"), ("1.2.3", "12.05.2020")),
+        (("True", "False", "", "True"), ("False", "True")),
+    ],
+)
+def test_gaps_and_numbers_are_what_they_mean(tmp_path, entries, values):
+    table = write(tmp_path / "t.csv", ("kind", "file"), entries, NAMES, ";")
+    grid = read_factors(table, 4, NAMES)
+    assert grid.categories == {"kind": values}
+    assert grid.ordered == (() if isinstance(values[0], str) else ("kind",))
+    missing = [
+        entry.lower() in ("", "nan", "na", "n/a", "none", "<na>", "null") for entry in entries
+    ]
+    assert (grid.column("kind") < 0).tolist() == missing
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [("1,234", "5,678", "", "2"), ("1.234,5", "2", "3", "4"), ("1,5", "1.5", "2", "3"),
+     ("1,234,567", "2", "3", "4"), ("1", "inf", "2", "3")],
+)  # fmt: skip
+def test_numbers_that_could_mean_two_things_are_refused(tmp_path, entries):
+    table = write(tmp_path / "t.csv", ("dose", "file"), entries, NAMES, ";")
+    with pytest.raises(ValueError, match=r"one decimal sign.*'dose' has|'dose' must be finite"):
+        read_factors(table, 4, NAMES)
+
+
+def test_numbers_beside_text_are_told(tmp_path):
+    names = [f"{k:02}.png" for k in range(9)]
+    entries = ["?", *map(str, range(8))]
+    table = write(tmp_path / "t.csv", ("age", "file"), entries, names)
+    with pytest.warns(UserWarning, match=r"'age' has numbers beside '\?'"):
+        assert len(read_factors(table, 9, names).categories["age"]) == 9
+
+
+def test_columns_that_number_or_name_the_rows_are_no_factors(tmp_path):
+    lines = [
+        ",path,File name,kind,",
+        *(f"{k},{NAMES[k]},{NAMES[k][6:]},{KINDS[k]}," for k in (1, 3, 0, 2)),
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    grid = read_factors(tmp_path / "t.csv", 4, NAMES)
+    assert grid.names == ("kind",)
+    assert kinds_of(grid) == KINDS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind\ncat\ndog\ncow\nowl\n", r"no column with their names.*factors_by_order=yes"),
+        (",kind\n0,cat\n1,dog\n2,cow\n3,owl\n", "no column with their names"),
+        ("id,kind\n1,cat\n2,dog\n3,cow\n4,owl\n", "'4' is none of them"),
+        ("0.png,cat\n1.png,dog\n2.png,dog\n", "begin it with a header"),
+        ("a,b,kind\n0.png,1.png,cat\n1.png,0.png,dog\n", "name different images"),
+        ("who,kind\n0.png,cat\n1.png,dog\nz.png,owl\n", r"'z\.png' is none"),
+        ("who,kind\n0.png,cat\n0.png,dog\n1.png,owl\n", "comes twice"),
+    ],
+)
+def test_labels_never_go_to_images_by_chance(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_factors(tmp_path / "t.csv", 4, [f"{k}.png" for k in range(4)])
+
+
+def test_numbers_name_images_only_under_a_head_that_says_so(tmp_path):
+    names = [f"{k}.png" for k in range(4)]
+    table = write(tmp_path / "t.csv", ("id", "kind"), "2031", ["cow", "cat", "owl", "dog"])
+    assert kinds_of(read_factors(table, 4, names)) == KINDS
+    table = write(tmp_path / "t.csv", ("angle", "kind"), "2031", KINDS)
+    with pytest.raises(ValueError, match="no column with their names"):
+        read_factors(table, 4, names)
+    grid = read_factors(table, 4, names, by_order=True)
+    assert kinds_of(grid) == KINDS
+    assert grid.column("angle").tolist() == [2, 0, 3, 1]
+
+
+def test_a_column_that_counts_images_without_names_places_the_rows(tmp_path):
+    for ids in ("2031", "3142"):
+        table = write(tmp_path / "t.csv", ("id", "kind"), ids, ["cow", "cat", "owl", "dog"])
+        assert kinds_of(read_factors(table, 4)) == KINDS
+    table = write(tmp_path / "t.csv", ("", "kind"), "0123", KINDS)
+    assert kinds_of(read_factors(table, 4)) == KINDS
+    for ids in (["9", "7", "8", "6"], NAMES):
+        table = write(tmp_path / "t.csv", ("id", "kind"), ids, KINDS)
+        with pytest.raises(ValueError, match="'id' does not count the 4 images"):
+            read_factors(table, 4)
+        assert kinds_of(read_factors(table, 4, by_order=True)) == KINDS
+
+
+def test_order_counts_only_where_it_is_asked_for(tmp_path):
+    for k in range(3):
+        Image.fromarray(np.full((4, 4), 80 * k, np.uint8)).save(tmp_path / f"{k}.png")
+    (tmp_path / "factors.csv").write_text("kind\ncat\ndog\ncow\n")
+    with pytest.raises(ValueError, match="factors_by_order=yes"):
+        load(str(tmp_path))
+    assert kinds_of(load(f"{tmp_path}[factors_by_order=yes]").grid) == KINDS[:3]
+    with pytest.raises(ValueError, match="factors_by_order must be yes or no, but is 'maybe'"):
+        load(f"{tmp_path}[factors_by_order=maybe]")
