@@ -59,7 +59,8 @@ def test_fit_and_encode_take_arrays_data_sets_and_folders(tmp_path, capsys):
         np.testing.assert_allclose(table.to_numpy()[:, 1:3].astype(float), expected, atol=1e-5)
     np.save(tmp_path / "part.npy", stored[:3] / 2)  # the range is that of the training images
     table, _ = encode_images(model, f"{tmp_path}/part.npy[axes=hwc]")
-    values = (stored[:3] / 2 - stored.min()) / (stored.max() - stored.min())
+    low, high = float(stored.min()), float(stored.max())
+    values = ((stored[:3] / 2).astype(np.float64) - low) / (high - low)
     mean, _ = model.encode(torch.from_numpy(np.rint(values * 255) / 255).permute(0, 3, 1, 2))
     np.testing.assert_allclose(table.to_numpy()[:, 1:3].astype(float), mean, atol=1e-5)
     with pytest.raises(ValueError, match="made from other images"):
