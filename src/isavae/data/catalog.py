@@ -144,6 +144,8 @@ def load(name: str) -> ImageDataset:
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
     if match and match[1] not in DATASETS and Path(match[1]).exists():
         return load_path(Path(match[1]), match[2] or "")
+    if match and match[1] not in DATASETS and re.search(r"[/\\.~]", match[1]):
+        raise ValueError(f"Images must be there to be read, but there is nothing at {match[1]}.")
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
