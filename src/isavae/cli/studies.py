@@ -37,7 +37,8 @@ def run(
 ) -> int:
     """Execute the missing runs of a study and resume interrupted ones.
 
-    The command can be killed and started again, and started twice on one directory.
+    The command can be killed and started again, and started twice on one directory. Its exit
+    code is 1 if runs failed.
 
     Args:
         file: A study file, or the name of one that ships with the package, such as smoke.
@@ -74,7 +75,7 @@ def run(
         print(f"stopped; resume with: isavae study run {file} --out {out}")
         return 130
     print(f"next: isavae study results {out}")
-    return 0
+    return 1 if progress.failed else 0
 
 
 def status(directory: Positional[str]) -> None:

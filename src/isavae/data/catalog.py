@@ -147,6 +147,8 @@ def load(name: str) -> ImageDataset:
     if path not in DATASETS and os.path.exists(path):
         return load_path(Path(path), options)
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
+    if match and match[1] not in DATASETS and re.search(r"[/\\.~]", match[1]):
+        raise ValueError(f"Images must be there to be read, but there is nothing at {match[1]}.")
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(

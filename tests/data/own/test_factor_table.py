@@ -171,3 +171,9 @@ def test_order_counts_only_where_it_is_asked_for(tmp_path):
     assert kinds_of(load(f"{tmp_path}[factors_by_order=yes]").grid) == KINDS[:3]
     with pytest.raises(ValueError, match="factors_by_order must be yes or no, but is 'maybe'"):
         load(f"{tmp_path}[factors_by_order=maybe]")
+
+
+@pytest.mark.parametrize("path", ["absent/images", "./absent", "absent.npy", "/absent[size=4]"])
+def test_a_path_where_nothing_is_gets_one_sentence(path):
+    with pytest.raises(ValueError, match=r"there is nothing at [./]*absent[a-z./]*\.$"):
+        load(path)

@@ -1,0 +1,14 @@
+"""The exit code of `isavae study run`."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from isavae.cli import studies
+
+
+@pytest.mark.parametrize(("failed", "code"), [((), 0), (("a-run",), 1)])
+def test_a_study_with_failed_runs_exits_non_zero(tmp_path, monkeypatch, failed, code):
+    progress = SimpleNamespace(done=1, total=2, failed=failed, stopped=False)
+    monkeypatch.setattr(studies, "run_study", lambda *args, **kwargs: progress)
+    assert studies.run("smoke", str(tmp_path / "out"), workers=1) == code
