@@ -168,7 +168,7 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
         shuffle_block=block,
         preprocessing=None if fields is None else Preprocessing.from_dict(fields),
         notes=tuple(facts.get("notes", ())),
-        fingerprint=about["sha256"],
+        fingerprint=f"{about['crc32']:08x}",
     )
 
 
