@@ -98,6 +98,7 @@ def test_images_and_codes_may_be_arrays_of_floats_or_bytes(model, images):
     assert torch.equal(model.decode(codes.double().numpy()), model.decode(codes))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_scikit_learn_model_travels_too(images, tmp_path):
     rows = images.flatten(1).numpy()
     settings = {"width": 24, "max_iter": 3, "image_shape": SHAPE, "random_state": 0}

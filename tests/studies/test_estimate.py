@@ -20,6 +20,7 @@ from isavae.studies import (
     estimate,
     plan,
     run_study,
+    usual_workers,
 )
 from isavae.studies.estimate import measure
 from isavae.studies.shared_data import open_shared

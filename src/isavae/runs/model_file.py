@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal, final
 
 import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+)
 from pydantic_core import from_json
 
 from isavae.errors import first_line, shown
@@ -23,17 +30,37 @@ class CorruptCheckpointError(ValueError):
     """The weights or the training state of a run cannot be read, or do not fit the run."""
 
 
+def check_rising(ends: tuple[float, float]) -> tuple[float, float]:
+    """Check that the first end of a range is below the second."""
+    if not ends[0] < ends[1]:
+        raise ValueError("the first must be below the second")
+    return ends
+
+
 Positive = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 
 
+Range = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(check_rising)]
+
+
 @final
-class Size(BaseModel):
+class Values(BaseModel):
+    """The values that become black and white, see `isavae.data.own.value_range.ValueRange`."""
+
+    byte: Range
+    deep: Range | None
+
+
+@final
+class ReadImages(BaseModel):
     """How images of a folder were read, see `isavae.data.Preprocessing`."""
 
     size: tuple[Positive, Positive]
     fit: Literal["crop", "pad", "stretch"] | None
-    channels: Literal[1, 3]
+    channels: Positive
+    values: Values
+    pages: Positive | Literal["all"]
 
 
 @final
@@ -46,7 +73,7 @@ class Metadata(BaseModel):
     shape: tuple[Positive, Positive, Positive]
     step: Count = 0
     steps: Count = 0
-    preprocessing: Size | None = None
+    preprocessing: ReadImages | None = None
     scores: dict[str, Any] = {}
 
 
