@@ -107,7 +107,7 @@ def _of_others(folder: Path) -> dict[Path, tuple[Reader, bool]]:
         file.create_dataset("images", data=images, compression="gzip")
 
     def array(path: Path) -> Any:
-        return sum(len(block) for block in read_array(path).blocks)
+        return sum(len(block) for block in read_array(path)[0].blocks)
 
     table = folder / "factors.csv"
     table.write_text("size,colour\n1,red\n2,blue\n1,blue\n")
@@ -117,7 +117,7 @@ def _of_others(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     prior.write_text("2.1[2.2*2, 3[1.5*2, z]]")
     return {
         **{path: (lambda p=path: array(p), False) for path in paths},
-        table: (lambda: read_factors(table, 3, None), False),
+        table: (lambda: read_factors(table, 3, by_order=True), False),
         settings: (lambda: RunConfig.from_file(settings), False),
         prior: (lambda: build_prior(prior.read_text()), False),
     }

@@ -25,4 +25,5 @@ def open_shared(name: str) -> ImageDataset:
         drawn = data.rows is None and data.preprocessing is None  # a folder is in the cache already
         if kept is None and "[" in name and drawn:
             write(part, f"part/{digest}", data.shape, [data.stored], data.grid)
-    return data
+            kept = read(part)  # what every other process gets
+    return data if kept is None else kept.named(name)
