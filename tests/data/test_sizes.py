@@ -39,4 +39,4 @@ def test_an_npz_file_holds_what_it_claims(tmp_path, shape):
 def test_what_deflate_packs_best_is_read(tmp_path):
     path = tmp_path / "images.npz"
     np.savez_compressed(path, images=np.zeros((2000, 64, 64), np.uint8))
-    assert sum(len(block) for block in read_array(path).blocks) == 2000
+    assert sum(len(block) for block in read_array(path)[0].blocks) == 2000

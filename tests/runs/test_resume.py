@@ -41,9 +41,11 @@ execute(Run.open(sys.argv[1]), log_every=1, checkpoint_seconds=0.0, on_step=wait
 def contents(run):
     """All that training leaves, in the weights, in the checkpoint and in the log."""
     lines = [{**line, "seconds": 0} for line in run.log() if "loss" in line]
+    state = torch.load(run.state_path, weights_only=True)
+    assert (state.pop("device"), state.pop("precision")) == ("cpu", "float32")
     return {
         "weights": load_file(run.model_path),
-        "state": torch.load(run.state_path, weights_only=True),
+        "state": state,
         "log": lines,
     }
 

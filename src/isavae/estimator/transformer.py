@@ -88,7 +88,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     Examples:
         >>> from sklearn.datasets import load_digits
         >>> images = load_digits().images / 16
-        >>> estimator = ISAVAE((2, 2), width=32, max_iter=99, random_state=0).fit(images)
+        >>> estimator = ISAVAE((2, 2), width=32, max_iter=300, random_state=0).fit(images)
         >>> estimator.transform(images).shape, estimator.sample(3).shape
         ((1797, 4), (3, 8, 8))
         >>> list(estimator.get_feature_names_out())
