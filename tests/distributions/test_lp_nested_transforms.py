@@ -139,7 +139,13 @@ for text in TREES:
 """
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("aot_eager", marks=pytest.mark.slow),
+        pytest.param("inductor", marks=pytest.mark.slow),
+    ],
+)
 def test_compile(backend):
     """In a process of its own: the type checks of this suite cannot be traced."""
     script = COMPILED.replace("BACKEND", repr(backend))

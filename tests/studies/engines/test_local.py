@@ -147,6 +147,7 @@ def disturbed_round(root, chance: random.Random):
     check_tidy(root, study)
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(tmp_path, undisturbed):
     disturbed_round(tmp_path / "s", random.Random(1))
     assert outcome(tmp_path / "s") == undisturbed(LONG)
