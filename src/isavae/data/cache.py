@@ -26,6 +26,7 @@ from isavae.data.memory import memory_limit
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.places import check_writable
 from isavae.data.read_progress import progress
+from isavae.data.safe_reading import crc32_of
 from isavae.files import BLANK, CHECKSUM, atomic_write, is_sealed, sealed
 
 Factors: TypeAlias = FactorGrid | Callable[[], FactorGrid] | None
@@ -35,8 +36,6 @@ MAGIC = b"isavae images 2\n"
 LENGTH = 8
 # Bytes of neighbouring images that are shuffled together if memory is short.
 READ = 1 << 18
-# Bytes that are checked at a time.
-BLOCK = 1 << 24
 
 
 def write(
@@ -229,12 +228,9 @@ def _is_intact(path: Path, about: dict[str, Any]) -> bool:
 @lru_cache(maxsize=256)
 def _payload_crc(path: Path, payload: int, version: tuple[int, ...]) -> int:
     """The CRC-32 of images and labels in a version of a file, computed once in a process."""
-    crc = 0
     with path.open("rb") as file:
         file.seek(len(MAGIC))
-        for at in range(0, payload, BLOCK):
-            crc = zlib.crc32(file.read(min(BLOCK, payload - at)), crc)
-    return crc
+        return crc32_of(file, payload)
 
 
 def _mapped_images(about: dict[str, Any]) -> MappedImages | None:

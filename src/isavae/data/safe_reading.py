@@ -135,12 +135,12 @@ def npz_offset(
         length, there = header + math.prod(shape) * dtype.itemsize, path.stat().st_size - begin
         whole = length == info.file_size <= there and signature == b"PK\3\4"
         check(whole, path, f"{length} bytes of {info.filename}", f"{info.file_size} or fewer")
-        check(_crc(file, length) == info.CRC, path, f"an undamaged {info.filename}", "another")
+        check(crc32_of(file, length) == info.CRC, path, f"an undamaged {info.filename}", "another")
     return begin + header, shape, dtype
 
 
-def _crc(file: BinaryIO, length: int) -> int:
-    """Checksum of the next bytes of a file; of fewer where it ends."""
+def crc32_of(file: BinaryIO, length: int) -> int:
+    """The CRC-32 of the next bytes of a file; of fewer where it ends."""
     crc = 0
     parts = (file.read(min(BLOCK, length - at)) for at in range(0, length, BLOCK))
     for part in progress(parts, length / 1e6, "checking", lambda part: len(part) / 1e6, "MB"):
@@ -176,9 +176,16 @@ def rows_of(
     """Rows of an array in a stream, some at a time.
 
     Raises:
-        RefusedFileError: If the stream ends early, or claims what the file cannot hold.
+        RefusedFileError: If the array claims what the file cannot hold, or (while rows are taken)
+            the stream ends early.
     """
     check_size(shape, dtype, path)
+    return _rows_of(file, shape, dtype, path)
+
+
+def _rows_of(
+    file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype, path: Path
+) -> Iterator[np.ndarray]:
     row = math.prod(shape[1:]) * dtype.itemsize
     at_once = max(1, BLOCK // row)
     for first in range(0, shape[0], at_once):
@@ -216,11 +223,14 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
 
 
 def hdf5_rows(array) -> Iterator[np.ndarray]:
-    """Rows of an HDF5 array, some at a time."""
+    """Rows of an HDF5 array, some at a time.
+
+    Raises:
+        RefusedFileError: If the array claims what the file cannot hold.
+    """
     check_size(array.shape, array.dtype, Path(array.file.filename))
     at_once = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
-    for first in range(0, array.shape[0], at_once):
-        yield array[first : first + at_once]
+    return (array[first : first + at_once] for first in range(0, array.shape[0], at_once))
 
 
 def bounded_gunzip(path: Path, most: int) -> bytes:

@@ -17,21 +17,25 @@ from torch.autograd import Function
 _STEP = 1e-3
 
 
-@final
-class StandardCDF(Function):
-    """F(p, x), of float64 tensors of one shape."""
+class _OfInputs(Function):
+    """A function whose derivatives are computed from its inputs."""
 
     generate_vmap_rule = True
-
-    @staticmethod
-    def forward(p: Tensor, x: Tensor) -> Tensor:
-        tail = torch.special.gammaincc(1 / p, x.abs() ** p) / 2
-        return torch.where(x > 0, 1 - tail, tail)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
+
+
+@final
+class StandardCDF(_OfInputs):
+    """F(p, x), of float64 tensors of one shape."""
+
+    @staticmethod
+    def forward(p: Tensor, x: Tensor) -> Tensor:
+        tail = torch.special.gammaincc(1 / p, x.abs() ** p) / 2
+        return torch.where(x > 0, 1 - tail, tail)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyrefly: ignore
@@ -43,13 +47,11 @@ class StandardCDF(Function):
 
 
 @final
-class StandardQuantile(Function):
+class StandardQuantile(_OfInputs):
     """x with F(p, x) = u for u in [0, 1/2], to the last digits, of float64 tensors of one shape.
 
     By bisection of log(-x); NaN for u < 0 and NaN.
     """
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(p: Tensor, u: Tensor) -> Tensor:
@@ -60,11 +62,6 @@ class StandardQuantile(Function):
             low, high = torch.where(beyond, middle, low), torch.where(beyond, high, middle)
         size = torch.where(u == 0, math.inf, torch.where(u == 0.5, 0.0, high.exp()))
         return torch.where(u >= 0, -size, math.nan)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyrefly: ignore

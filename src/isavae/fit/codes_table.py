@@ -45,7 +45,7 @@ def encode_images(
         ValueError: If the images cannot be read so.
     """
     if isinstance(source, ImageDataset):
-        return _table_of(model, source, map(str, range(len(source)))), []
+        return _table_of(model, source, map(str, range(len(source)))), [*source.notes]
     name, options = split_path(os.fspath(source))
     path, how = Path(name), model.preprocessing
     if not os.path.exists(name):

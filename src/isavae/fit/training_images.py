@@ -156,14 +156,13 @@ def _of_folder(
     files = image_files(folder)
     original = image_sizes(files)
     size = size or how.get("size") or propose_size([found for found in original if min(found)])
-    pages = how.get("pages", 1)
     preprocessing = find_preprocessing(
         files,
         size,
         how.get("fit", fit),
         how.get("channels"),
         parse_range(how.get("range", "auto")),
-        1 if pages == "first" else pages,
+        how.get("pages", 1),
     )
     stream = read_folder(folder, preprocessing, files)
     blocks = [*progress(stream.blocks, stream.count, f"reading {folder.name}", len, "images")]

@@ -50,7 +50,7 @@ def build_model(
     prior = prior_of(config)
     likelihood = build_likelihood(config.likelihood)
     most = free_memory() if most_bytes is None else most_bytes
-    size = _bytes_of_networks(config, shape, prior.n_latents, likelihood.parameters_per_pixel)
+    size = _bytes_of_networks(config, shape)
     if size > most:
         raise ValueError(
             f"the weights of a model must fit into {most:,} bytes; those of {config.network} with "
@@ -64,15 +64,13 @@ def build_model(
     return VAE(*networks, prior, likelihood)
 
 
-def _bytes_of_networks(
-    config: RunConfig, shape: tuple[int, int, int], n_latents: int, parameters_per_pixel: int
-) -> int:
+def _bytes_of_networks(config: RunConfig, shape: tuple[int, int, int]) -> int:
     """The size of the weights of encoder and decoder, without taking memory for them."""
+    n_latents = prior_of(config).n_latents
+    per_pixel = build_likelihood(config.likelihood).parameters_per_pixel
     try:
-        with torch.device("meta"):
-            networks = build_networks(
-                config.network, shape, n_latents, parameters_per_pixel, config.width
-            )
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            networks = build_networks(config.network, shape, n_latents, per_pixel, config.width)
     except RuntimeError:  # more numbers than torch can count
         return sys.maxsize
     return sum(weights.nbytes for network in networks for weights in network.parameters())
@@ -95,9 +93,9 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
 
 
-# Bytes per weight: itself, its gradient and two moments of Adam; per value of a batch: the values
-# and gradients of the first and last layers.
-PER_WEIGHT, PER_VALUE = 16, 24
+# What training keeps of every weight: itself, its gradient and two moments of Adam. Bytes per value
+# of a batch: the values and gradients of the first and last layers.
+COPIES, PER_VALUE = 4, 24
 
 
 def check_memory(config: RunConfig, shape: tuple[int, int, int]) -> None:
@@ -134,12 +132,7 @@ def check_memory(config: RunConfig, shape: tuple[int, int, int]) -> None:
 
 def _training_bytes(config: RunConfig, shape: tuple[int, int, int]) -> int:
     """An estimate of the memory that training takes, without taking it."""
-    n_latents = prior_of(config).n_latents
-    per_pixel = build_likelihood(config.likelihood).parameters_per_pixel
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        networks = build_networks(config.network, shape, n_latents, per_pixel, config.width)
-    weights = sum(weight.numel() for network in networks for weight in network.parameters())
-    return PER_WEIGHT * weights + PER_VALUE * config.batch_size * prod(shape)
+    return COPIES * _bytes_of_networks(config, shape) + PER_VALUE * config.batch_size * prod(shape)
 
 
 def check_trainable(config: RunConfig) -> None:

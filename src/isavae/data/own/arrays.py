@@ -14,7 +14,6 @@ from isavae.data.safe_reading import (
     RefusedFileError,
     as_refused_file,
     check,
-    check_size,
     hdf5_array,
     hdf5_rows,
     import_extra,
@@ -62,7 +61,6 @@ def read_array(
         right = len(shape) in (3, 4) and min(shape) > 0
         check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
         check(dtype.kind in "buif", path, "bool, integers or floats", dtype)
-        check_size(shape, dtype, path)
         order = AXES[axes or _axes(shape, path)]
         is_binary, found = _survey(rows, dtype, path, values, may_be_binary)
     values = values or found

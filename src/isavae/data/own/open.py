@@ -61,7 +61,7 @@ def open_path(
         factors_by_order: Whether a table without names has one row per image, in their order.
         range: The values that become black and white: `a..b`, `dtype` or `auto` (see
             `parse_range` and `natural_range`).
-        pages: The page or frame that is read of an image file: a number from 1, `first` or `all`.
+        pages: The page or frame that is read of an image file: a number from 1, or `all`.
         key: The name of the array in an .npz or .h5 file.
 
     Raises:
@@ -69,7 +69,6 @@ def open_path(
     """
     if axes not in ("", *AXES):
         raise ValueError(f"The option axes must be one of {', '.join(AXES)}, but is {axes!r}.")
-    pages = 1 if pages == "first" else pages
     if channels not in (None, 1, 3):
         raise ValueError(f"The option channels must be 1 or 3, but is {channels!r}.")
     Preprocessing(size or (1, 1), fit, channels or 1, pages=pages)  # checks them
