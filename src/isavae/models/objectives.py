@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Independent
 
-from isavae.distributions import MinibatchWeights, log_densities, log_marginals
+from isavae.distributions import MinibatchWeights, log_densities, log_joint_and_marginals
 from isavae.models.elbo import (
     Adversary,
     KLEstimator,
@@ -118,10 +118,11 @@ class BetaTCVAE(Objective):
         weights = getattr(MinibatchWeights, self.estimator)(batch, n_data)
         normal: Any = output.posterior.base_dist
         sample = output.z, normal.loc, normal.scale, weights
-        joint = log_densities(*sample, [slice(0, latents)])[:, 0]
         if self.between == "subspaces":
+            joint = log_densities(*sample, [slice(0, latents)])[:, 0]
             return joint, log_densities(*sample, output.subspaces).sum(1)
-        return joint, log_marginals(*sample, exact=self.exact).sum(1)
+        joint, marginals = log_joint_and_marginals(*sample, exact=self.exact)
+        return joint, marginals.sum(1)
 
 
 @final

@@ -8,7 +8,12 @@ import torch
 from torch.distributions import Normal
 
 from isavae.distributions.mixtures import minibatch, pairs
-from isavae.distributions.mixtures.minibatch import MinibatchWeights, log_densities, log_marginals
+from isavae.distributions.mixtures.minibatch import (
+    MinibatchWeights,
+    log_densities,
+    log_joint_and_marginals,
+    log_marginals,
+)
 from tests.largest_tensor import LargestTensor
 
 ESTIMATORS = {
@@ -64,6 +69,45 @@ def test_fast_marginals_agree_with_all_pairs(kind, batch, name, monkeypatch):
 @pytest.mark.parametrize("kind", ["active", "stds from 1e-3 to 2", "pruned", "collapsed"])
 def test_fast_marginals_of_large_batches_agree_with_all_pairs(kind, name, monkeypatch):
     test_fast_marginals_agree_with_all_pairs(kind, 16_384, name, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("kind", ["active", "stds from 1e-3 to 2", "pruned", "collapsed"])
+@pytest.mark.parametrize(
+    ("batch", "dtype"), [(64, torch.float64), (64, torch.float32), (300, torch.float64)]
+)
+def test_joint_and_marginals_are_those_of_all_pairs(kind, batch, dtype, name):
+    leaves = posterior_batch(kind, batch)
+    weights = ESTIMATORS[name](batch, 737_280)
+    slopes = torch.linspace(-1, 2, batch * 4, dtype=torch.float64).reshape(batch, 4)
+
+    def both(function, dtype):
+        z, mean, log_std = leaves
+        joint, marginals = function(*(x.to(dtype) for x in (z, mean, log_std.exp())), weights)
+        values = torch.cat([joint[:, None], marginals], dim=1).double()
+        return values.detach(), torch.autograd.grad((slopes * values).sum(), leaves)
+
+    def of_all_pairs(*sample):
+        groups = [slice(0, 3), *(slice(j, j + 1) for j in range(3))]
+        values = log_densities(*sample, groups)
+        return values[:, 0], values[:, 1:]
+
+    values, gradients = both(lambda *s: log_joint_and_marginals(*s, exact=True), dtype)
+    expected_values, expected = both(of_all_pairs, torch.float64)
+    # Rounding z moves a deviation by |z| / σ roundings; the polynomials of the pairs lose (z / σ)².
+    tolerance = {torch.float32: 1e-3, torch.float64: 1e-8}[dtype]
+    torch.testing.assert_close(values, expected_values, atol=tolerance, rtol=0)
+    for gradient, right in zip(gradients, expected, strict=True):
+        assert (gradient - right).norm() <= tolerance * right.norm()
+
+
+def test_far_components_do_not_make_gradients_nan():
+    z = torch.tensor([[0.0], [1e30]], requires_grad=True)
+    std = torch.full((2, 1), 1e-20, requires_grad=True)
+    joint, marginals = log_joint_and_marginals(z, z.detach(), std, MinibatchWeights.weighted(2, 9))
+    assert joint.isfinite().all()
+    gradients = torch.autograd.grad(joint.sum() + marginals.sum(), (z, std))
+    assert all(g.isfinite().all() for g in gradients)
 
 
 def test_the_fast_form_is_used_and_is_not_the_exact_one():

@@ -8,6 +8,7 @@ from isavae.distributions.mixtures.entropies import (
 from isavae.distributions.mixtures.minibatch import (
     MinibatchWeights,
     log_densities,
+    log_joint_and_marginals,
     log_marginals,
 )
 from isavae.distributions.mixtures.pairs import QuadraticNormals, log_mixture
@@ -20,6 +21,7 @@ __all__ = [
     "conditional_entropies",
     "least_stds",
     "log_densities",
+    "log_joint_and_marginals",
     "log_marginals",
     "log_mixture",
     "marginal_entropies",

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from typing import final
 
 import torch
@@ -17,12 +18,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isavae.distributions.mixtures.ladder import GridWeights, Ladder, SumsOfNormals
-from isavae.distributions.mixtures.pairs import LogWeightedSums, QuadraticNormals
+from isavae.distributions.mixtures.pairs import (
+    LogSumsOfSmallBatch,
+    LogWeightedSums,
+    QuadraticNormals,
+)
 from isavae.distributions.tree_index import working_dtype
 
 _LOG_2PI = math.log(2 * math.pi)
 # The cost of a grid point, in pairs; fewer than _SMALL² pairs are always cheaper.
 _POINT_COST, _SMALL = 60, 256
+# Pairs of all latents of a small batch that are held at once (8 MB of float32).
+_PAIRS_AT_ONCE = 1 << 21
 # Points of the finest grid: the histograms of a larger one take more than 64 MB for one latent. And
 # of the grids of latents that are computed together, whose histograms stay in the cache.
 _FINEST, _LARGEST = 1 << 17, 1 << 15
@@ -131,11 +138,51 @@ def log_densities(
                 [-2.7568]])
     """
     columns, dtype = [], working_dtype(z.device)
-    for group in groups:
-        normals = QuadraticNormals.from_normals(mean[:, group], std[:, group], dtype)
-        sample = normals.features(z[:, group])
+    for (size, _), some in groupby(enumerate(groups), _size_and_offset):
+        adjacent = [group for _, group in some]
+        latents = slice(adjacent[0].start, adjacent[-1].stop)
+        x, means, stds = (
+            a[:, latents].unflatten(1, (-1, size)).movedim(1, 0).contiguous()
+            for a in (z, mean, std)
+        )
+        normals = QuadraticNormals.from_normals(means, stds, dtype)
+        sample = normals.features(x)
         columns.append(LogWeightedSums.apply(sample, normals.coefficients, weights.log_rows))
-    return torch.stack(columns, dim=1).to(z.dtype)
+    return torch.cat(columns).T.to(z.dtype)
+
+
+def _size_and_offset(numbered: tuple[int, slice]) -> tuple[int, int]:
+    """The same for neighbouring groups of one size, which are computed at once."""
+    number, group = numbered
+    size = group.stop - group.start
+    return size, group.start - number * size
+
+
+def log_joint_and_marginals(
+    z: Float[Tensor, "batch latents"],
+    mean: Float[Tensor, "batch latents"],
+    std: Float[Tensor, "batch latents"],
+    weights: MinibatchWeights,
+    *,
+    exact: bool = False,
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch latents"]]:
+    """Log Σ_m w_im q(z_i|x_m) over all latents, and for each as `log_marginals` gives it.
+
+    Args:
+        z: One sample of each component's posterior.
+        mean: Means of the components.
+        std: Standard deviations of the components.
+        weights: Weights of the components.
+        exact: Sum over all pairs for the marginals, too.
+
+    Returns:
+        Log-densities in nats.
+    """
+    batch, latents = z.shape
+    if batch <= _SMALL and batch * batch * latents <= _PAIRS_AT_ONCE:
+        return LogSumsOfSmallBatch.apply(z, mean, std, weights.log_rows(0, batch).to(z))
+    joint = log_densities(z, mean, std, weights, [slice(0, latents)])[:, 0]
+    return joint, log_marginals(z, mean, std, weights, exact=exact)
 
 
 def log_marginals(

@@ -1,0 +1,46 @@
+"""The training loop beside the runs that use it."""
+
+import torch
+
+from isavae import training
+from isavae.models import VAE, BernoulliLikelihood, BetaVAE, build_networks, build_prior
+from isavae.training import TrainState, train
+
+SHAPE = (1, 8, 8)
+
+
+class BlackAfterFiveSteps:
+    """Random images for five steps, then black ones: most weights have no gradient any more."""
+
+    def __len__(self) -> int:
+        return 1000
+
+    def minibatch(self, seed, step, batch_size, device=None):
+        generator = torch.Generator().manual_seed(step)
+        images = torch.rand(batch_size, *SHAPE, generator=generator)
+        return images * (step < 5)
+
+
+def trained(steps: int) -> TrainState:
+    torch.manual_seed(0)
+    networks = build_networks("mlp", SHAPE, 2, width=16)
+    state = TrainState(VAE(*networks, build_prior("normal", 2), BernoulliLikelihood()))
+    for _ in train(state, BlackAfterFiveSteps(), BetaVAE(), steps=steps, batch_size=4, seed=0):
+        pass
+    return state
+
+
+def denormals(state: TrainState) -> int:
+    moments = [moment for of_one in state.optimizer.state.values() for moment in of_one.values()]
+    tiny = torch.finfo(torch.float32).tiny
+    return sum(int(((m != 0) & (m.abs() < tiny)).sum()) for m in moments)
+
+
+def test_moments_without_gradients_are_cleared_and_no_weight_changes(monkeypatch):
+    cleared = trained(900)
+    assert denormals(cleared) == 0
+    monkeypatch.setattr(training, "clear_tiny_moments", lambda optimizer: None)
+    kept = trained(900)
+    assert denormals(kept) > 500
+    for name, weight in cleared.model.state_dict().items():
+        assert torch.equal(weight, kept.model.state_dict()[name])
