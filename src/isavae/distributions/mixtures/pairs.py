@@ -7,7 +7,7 @@ matrix product. Pairs are visited in blocks: no array holds all of them.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -21,8 +21,8 @@ _LOG_2PI = math.log(2 * math.pi)
 _BLOCK = 1 << 21
 # Samples and components per block without gradients: 4 MB of float64, so that it stays in a cache.
 _SAMPLES_AT_ONCE, _COMPONENTS_AT_ONCE = 256, 2048
-# Of the ratio of two densities: a smaller one does not count in a sum, and exp takes thirty times as
-# long where it underflows.
+# Logarithms of shares of a sum: a smaller one does not count, and exp takes thirty times as long
+# where it underflows.
 _LEAST_LOG = {torch.float32: -50.0, torch.float64: -700.0}
 # Of (μ/σ)²: beyond, the squares cancel to less than 1e-6 nats in float64.
 _LARGEST_SQUARE = 1e10
@@ -229,7 +229,7 @@ class LogSumsOfSmallBatch(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # pyrefly: ignore
         to_joint, to_marginals = grads
         precision, deviations, joint_shares, shares = ctx.saved_tensors
         weights = shares * to_marginals.T[..., None] + joint_shares * to_joint[:, None]
