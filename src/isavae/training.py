@@ -153,7 +153,8 @@ def train(
             terms |= adversary.learn(output.z.detach(), fresh, state.step, generator)
         state.step += 1
         yield StepReport(state.step, {"loss": value.loss.detach()} | terms | learned_values)
-        model.train()
+        if not model.training:
+            model.train()
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf, nan
 from typing import Any, final
 
@@ -19,6 +19,8 @@ from torch.distributions import (
 )
 from torch.nn import functional as F
 
+# Pixels whose logits, values and log-probabilities stay in a CPU's cache (512 KB each).
+_BLOCK = 1 << 17
 # A spread below a quarter of a grey level (1/255) models rounding, not images.
 SMALLEST_SPREAD = 1e-3
 
@@ -38,34 +40,53 @@ class BernoulliLikelihood(Likelihood):
     """Pixels in [0, 1] as independent Bernoulli variables with the decoder's logits (A.4)."""
 
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
-        return Independent(_LeanBernoulli(logits=decoded, validate_args=False), 3)
+        return _BernoulliImages(Bernoulli(logits=decoded, validate_args=False), 3)
 
 
 @final
-class _LeanBernoulli(Bernoulli):
-    """torch's Bernoulli with a log-probability in half the passes over memory."""
+class _BernoulliImages(Independent):
+    """Images of Bernoulli pixels, with a log-probability that stays in the caches."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return _BernoulliLogProb.apply(*torch.broadcast_tensors(self.logits, value))
+        logits, x = torch.broadcast_tensors(self.base_dist.logits, value)  # pyrefly: ignore
+        rows = logits.flatten(-3).flatten(0, -2), x.flatten(-3).flatten(0, -2)
+        return _BernoulliLogProb.apply(*rows).reshape(logits.shape[:-3])
 
 
 @final
 class _BernoulliLogProb(torch.autograd.Function):
-    """log p(x) = x l - softplus(l) for logits l, and its slope x - sigmoid(l)."""
+    """Σ log p(x) = Σ x l - softplus(l) of each row, for logits l, and its slope x - sigmoid(l).
+
+    Pixel by pixel, so that x l and softplus(l), which are large, cancel before they are summed.
+    """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        return torch.addcmul(F.softplus(logits).neg_(), logits, x)
+        sums = logits.new_empty(logits.shape[:-1])
+        for out, logit, pixel in _blocks(sums, logits, x):
+            torch.sum(F.softplus(logit).neg_().addcmul_(logit, pixel), -1, out=out)
+        return sums
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (logits, x), (slope,) = ctx.saved_tensors, slopes
         of_logits, of_x = ctx.needs_input_grad
+        blocks = _blocks(slope[:, None], logits, x)
         return (
-            (x - logits.sigmoid()) * slope if of_logits else None,
-            logits * slope if of_x else None,
+            torch.cat([(pixel - logit.sigmoid()).mul_(s) for s, logit, pixel in blocks])
+            if of_logits
+            else None,
+            logits * slope[:, None] if of_x else None,
         )
+
+
+def _blocks(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The rows of some matrices, as many at a time as stay in a CPU's cache."""
+    rows = len(arrays[0])
+    if arrays[0].device.type == "cpu":
+        rows = max(1, _BLOCK // arrays[1].shape[1])
+    return zip(*(array.split(rows) for array in arrays), strict=True)
 
 
 @final

@@ -165,6 +165,7 @@ class LpNestedPrior(Prior):
         self._standardised = scale == "standardised" and any(learned)
         start = LpNested.standardised(tree).scale if scale == "standardised" else scale
         self._scale = BoundedValues(torch.tensor([float(start)]), [learn_scale], *_SCALE_BOUNDS)
+        self._built: tuple[Tensor, Tensor, LpNested] | None = None
         if self._standardised and learn_scale:
             raise ValueError("a learned scale cannot stay standardised; drop one of the two")
 
@@ -174,9 +175,14 @@ class LpNestedPrior(Prior):
         return self._exponents()
 
     def forward(self) -> LpNested:
+        exponents, scale = self.exponents, self._scale()
         if self._standardised:
-            return LpNested.standardised(self.tree, self.exponents, validate_args=False)
-        return LpNested(self.tree, self._scale()[0], self.exponents, validate_args=False)
+            return LpNested.standardised(self.tree, exponents, validate_args=False)
+        # Learned values are new tensors at each call.
+        if self._built is None or self._built[0] is not exponents or self._built[1] is not scale:
+            prior = LpNested(self.tree, scale[0], exponents, validate_args=False)
+            self._built = exponents, scale, prior
+        return self._built[2]
 
     def learned_values(self) -> dict[str, Float[Tensor, ""]]:
         return bounded_values({"p": self._exponents, "prior_scale": self._scale})
