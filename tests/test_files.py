@@ -4,7 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from isavae.files import atomic_write, is_temporary, read_json, write_json
+from isavae.files import (
+    atomic_write,
+    is_temporary,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 
 pytestmark = pytest.mark.system
 
@@ -67,3 +74,20 @@ def test_writers_at_once_never_take_each_other_for_killed(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"49"}
+
+
+def test_a_changed_text_is_refused_and_one_written_by_hand_is_read(tmp_path):
+    path, text = tmp_path / "study.yaml", "name: a\n# é\nseeds: 2\n"
+    write_text(path, text)
+    assert read_text(path) == text
+    written = path.read_bytes()
+    for at in range(len(written)):
+        path.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
+        try:
+            found = read_text(path)
+        except ValueError:
+            continue
+        # Without its name a checksum is a comment.
+        assert found.endswith("\n" + text)
+    path.write_text(text, encoding="utf-8")
+    assert read_text(path) == text

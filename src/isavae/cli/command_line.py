@@ -91,13 +91,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Give output and errors a place where the shell has closed them.
+    """Give input, output and errors a place where the shell has closed them.
 
-    Otherwise the next file that is opened would take their number, and what torch prints.
+    Otherwise the next files that are opened would take their numbers, here and in the processes
+    that are started, and with them what torch prints.
     """
-    for name in ("stdout", "stderr"):
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(number, mode))  # noqa: SIM115
 
 
 def _sentence(error: Exception) -> str:
