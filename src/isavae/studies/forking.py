@@ -25,8 +25,9 @@ _hiding = threading.Lock()
 def fork_server() -> "ForkServerContext":
     """Start the server that loads torch and forks processes.
 
-    Keyboard interrupts are blocked while it starts: one during the import of torch would end the
-    server, and the driver that waits for it, with a traceback each.
+    What asks to stop is blocked in it and in the processes that it forks: the driver, which is
+    asked too, tells them. An interrupt during the import of torch would end the server, and the
+    driver that waits for it, with a traceback each.
 
     Raises:
         ValueError: If this system cannot fork.
@@ -40,8 +41,9 @@ def fork_server() -> "ForkServerContext":
         )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     resource_tracker.ensure_running()  # first, for its start unblocks interrupts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
         with _main_hidden():
             forkserver.ensure_running()
@@ -94,7 +96,7 @@ def results_of(count: int, target: Callable[..., T], *arguments: Any) -> list[T]
         ) from None
     finally:
         for process in running.values():
-            process.terminate()
+            process.kill()
             process.join()
     if error := next((each for each in found if isinstance(each, Exception)), None):
         raise error
