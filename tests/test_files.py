@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,11 @@ def test_an_error_in_the_block_leaves_the_previous_file_and_nothing_else(tmp_pat
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_named_with_the_file_that_it_does_not_take(tmp_path):
+    with pytest.raises(OSError, match=r"No space left .*state"), atomic_write(tmp_path / "state"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_file_gets_the_usual_permissions(tmp_path):

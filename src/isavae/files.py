@@ -62,8 +62,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 file.close()  # Windows renames no file that is open
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(path)  # what a full disk does not say
         raise
 
 

@@ -42,7 +42,8 @@ settings: {{data: "{DATA}", steps: 30, batch_size: 8, width: 4}}
 seeds: 2
 runs: [{{prior: "2*2"}}]
 """
-STUDY_RESULTS = ("made/runs/*/scores.json", "made/runs/*/model.safetensors")
+# The model of a run that is done is read, and a damaged one refused, only when it is asked for.
+STUDY_RESULTS = ("made/runs/*/scores.json",)
 ONE, OFTEN = ("--workers", 1), ("--checkpoint-seconds", 0.1)
 PUBLISHED = "smallnorb"
 
@@ -75,14 +76,22 @@ def _checkpoints(out: Path) -> Callable[[], object]:
         trained = Run.open(made) if resumed else Run.create(parsed, made)
         return 0 if execute(trained, checkpoint_seconds=0.0) else STOPPED
 
-    def or_sentence() -> object:
+    return _or_sentence(work)
+
+
+def _or_sentence(work: Callable[[], object]) -> Callable[[], object]:
+    """The work of the library as a command does it."""
+
+    def with_sentence() -> object:
         try:
             return work()
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             print(error, file=sys.stderr)
             return REFUSED
+        except KeyboardInterrupt:
+            return STOPPED
 
-    return or_sentence
+    return with_sentence
 
 
 def _study(out: Path) -> Callable[[], object]:
@@ -105,7 +114,8 @@ def _own_cache(out: Path, work: Callable[[], object]) -> Callable[[], object]:
 
 
 def _import(out: Path) -> Callable[[], object]:
-    return lambda: import_official(PUBLISHED, out / "published", False, small(PUBLISHED)) and 0
+    published = (PUBLISHED, out / "published", False, small(PUBLISHED))
+    return _or_sentence(lambda: import_official(*published) and DONE)
 
 
 COMMANDS = {
@@ -213,7 +223,7 @@ def disturb(chosen: Command, out: Path, seconds: float, seeded: random.Random) -
             damaged = damage(out, seeded)
     ended = run(chosen.work(out))
     if damaged and ended.code == REFUSED and ended.errors.count("\n") <= 3 and not ended.fault:
-        return hits, "refused"
+        return hits, REFUSAL
     return (
         hits,
         f"{damaged}: {ended.fault or ended.errors[-600:]}" if ended.fault or ended.code else "",
