@@ -85,7 +85,7 @@ def _of_run(folder: Path) -> dict[Path, tuple[Reader, bool]]:
         run.path / "scores.json": (scores, True),
         run.path / "log.jsonl": (run.log, False),
         study.path / "results.arrow": (lambda: results(study.path).to_dicts(), True),
-        study.path / "study.yaml": (lambda: study.study().text, True),
+        study.path / "study.yaml": (lambda: [run.id for run in study.study().runs], True),
         _record(study): (lambda: study.record("a").steps, False),
     }
 
