@@ -89,7 +89,9 @@ def _do(work: Callable[[], object], said: int) -> None:
     code = CRASHED
     try:
         os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell may ignore it
+        # A shell may ignore these, as `nohup` does.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.dup2(said, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         # The server of the parent serves the children too, which may not wait for it.
