@@ -39,7 +39,7 @@ test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread coun
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-campaign: $(VENV)/.dev       ## an hour of kills and damaged files; prints the seed that repeats it
+campaign: $(VENV)/.dev       ## an hour of kills, full disks and hostile files; prints the seed that repeats it
 	$(BIN)/python -m tests.campaign
 
 test-versions:               ## the tests on each Python found, and with the lowest releases declared

@@ -1,10 +1,19 @@
+import errno
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from isavae.files import atomic_write, is_temporary, read_json, write_json
+from isavae.files import (
+    atomic_write,
+    is_temporary,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 
 pytestmark = pytest.mark.system
 
@@ -17,6 +26,11 @@ def test_an_error_in_the_block_leaves_the_previous_file_and_nothing_else(tmp_pat
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_named_with_the_file_that_it_does_not_take(tmp_path):
+    with pytest.raises(OSError, match=r"No space left .*state"), atomic_write(tmp_path / "state"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_file_gets_the_usual_permissions(tmp_path):
@@ -67,3 +81,20 @@ def test_writers_at_once_never_take_each_other_for_killed(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"49"}
+
+
+def test_a_changed_text_is_refused_and_one_written_by_hand_is_read(tmp_path):
+    path, text = tmp_path / "study.yaml", "name: a\n# é\nseeds: 2\n"
+    write_text(path, text)
+    assert read_text(path) == text
+    written = path.read_bytes()
+    for at in range(len(written)):
+        path.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
+        try:
+            found = read_text(path)
+        except ValueError:
+            continue
+        # Without its name a checksum is a comment.
+        assert found.endswith("\n" + text)
+    path.write_text(text, encoding="utf-8")
+    assert read_text(path) == text

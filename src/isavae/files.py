@@ -22,8 +22,12 @@ TEMPORARY = ".isavae-"
 CHECKSUM = "checksum"
 # What stands for a checksum while it is computed.
 BLANK = "0" * 8
-# In JSON, or in JSON within a string of JSON, as in the header of a model file.
+# The first line of a text with a checksum, a comment in YAML.
+_SEAL_LINE = f'# "{CHECKSUM}": "{BLANK}"\n'
+# In JSON, in JSON within a string of JSON, as in the header of a model file, or in that line.
 _SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
+# Bytes that are read at a time.
+_BLOCK = 1 << 24
 
 
 @final
@@ -58,8 +62,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 file.close()  # Windows renames no file that is open
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(path)  # what a full disk does not say
         raise
 
 
@@ -168,17 +174,46 @@ def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def check_seal(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Check that bytes fit the checksum in them, if there is one.
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write YAML below a line with its checksum, atomically."""
+    with atomic_write(path) as file:
+        file.write(sealed((_SEAL_LINE + text).encode()))
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """What `write_text` wrote, or the whole of a text that was written by hand.
+
+    Raises:
+        DamagedFileError: If it does not fit the checksum.
+        OSError: If there is no such file.
+        UnicodeDecodeError: If it is not UTF-8.
+    """
+    data = Path(path).read_bytes()
+    head, end, rest = data.partition(b"\n")
+    check_seal(head, path, (end, rest))
+    return (rest if _SEAL.search(head) else data).decode()
+
+
+def check_seal(data: bytes, path: str | os.PathLike[str], rest: Iterable[bytes] = ()) -> None:
+    """Check that bytes, and those that follow them, fit the checksum in them, if there is one.
 
     Raises:
         DamagedFileError: If they do not.
     """
-    if is_sealed(data) is False:
+    if is_sealed(data, rest) is False:
         raise DamagedFileError(
             f"{path} must be as isavae wrote it, but is damaged or was changed: restore it, or "
             f"delete the line {CHECKSUM!r} in it to use it as it is"
         )
+
+
+def file_crc32(path: str | os.PathLike[str]) -> str:
+    """The CRC-32 of a file, for another file that is to tell whether it has changed."""
+    crc = 0
+    with open(path, "rb") as file:
+        while part := file.read(_BLOCK):
+            crc = zlib.crc32(part, crc)
+    return f"{crc:08x}"
 
 
 def scratch_folder() -> Path:

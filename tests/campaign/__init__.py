@@ -1,1 +1,1 @@
-"""Kills at random moments and damaged files, with a seed that repeats them: `make campaign`."""
+"""Kills, full disks and damaged files, with a seed that repeats them: `make campaign`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.campaign [--seconds N] [--seed N]`: kills and damaged files, by turns."""
+"""`python -m tests.campaign [--seconds N] [--seed N]`: kills, full disks, damaged files, texts."""
 
 import argparse
 import random
@@ -6,21 +6,24 @@ import subprocess
 import sys
 import time
 
-# Damaged files in one process, and the seconds after which it hangs.
-CASES, PATIENCE = 400, 600.0
+# Damaged files in one process, made-up texts, and the seconds after which one part hangs.
+CASES, TEXTS, PATIENCE = 400, 1300, 900.0
 
 
 def main() -> int:
-    """Repeat both parts with new seeds until the time is over; 1 if anything went wrong."""
+    """Repeat all parts with new seeds until the time is over; 1 if anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     flags = parser.parse_args()
     seeded, until, failed = random.Random(flags.seed), time.monotonic() + flags.seconds, 0
     print(f"campaign with --seed {flags.seed}", flush=True)
-    share = min(120.0, flags.seconds / 2)
+    share = min(300.0, flags.seconds / 3)
+    parts = [("readers", CASES), ("kills", share), ("texts", TEXTS)]
+    if sys.platform == "linux":
+        parts.append(("full", share / 2))
     while time.monotonic() < until:
-        for part, amount in (("readers", CASES), ("kills", share)):
+        for part, amount in parts:
             command = [sys.executable, "-m", f"tests.campaign.{part}"]
             command += [str(seeded.randrange(1 << 31)), str(amount)]
             failed += subprocess.run(command, check=False, timeout=PATIENCE + share).returncode != 0

@@ -12,20 +12,29 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from PIL import Image
 
-from isavae.data import FactorGrid, import_official, load
+from isavae.data import FactorGrid, ImageDataset, Preprocessing, import_official, load
 from isavae.data.cache import read, write
 from isavae.data.own.arrays import read_array
 from isavae.data.own.factor_table import read_factors
+from isavae.data.own.open import open_path
+from isavae.explorer.uploads import read_upload
+from isavae.fit.codes_table import codes_table, read_codes, write_table
+from isavae.fit.output_folder import OutputFolder
+from isavae.fit.proposal import Budget, propose
+from isavae.fit.training_images import read_training_images
+from isavae.metrics import Codes
 from isavae.models import build_prior
 from isavae.runs import Run, RunConfig, TrainedModel, execute
 from isavae.runs.execution import _read_checkpoint
-from isavae.studies import Study, StudyDirectory, results
+from isavae.studies import RunRecord, Study, StudyDirectory, results
 from tests.official_files import small, write_file
 
 # What a reader may raise: the command line prints it as one sentence.
@@ -40,7 +49,8 @@ Reader = Callable[[], Any]
 
 def true_files(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     """Every file with its reader, and whether it is ours, so that damage must be noticed."""
-    return _of_run(folder) | _of_data(folder) | _of_others(folder)
+    made = _of_run(folder) | _of_fit(folder) | _of_data(folder)
+    return made | _of_others(folder) | _of_images(folder)
 
 
 def _of_run(folder: Path) -> dict[Path, tuple[Reader, bool]]:
@@ -75,7 +85,38 @@ def _of_run(folder: Path) -> dict[Path, tuple[Reader, bool]]:
         run.path / "scores.json": (scores, True),
         run.path / "log.jsonl": (run.log, False),
         study.path / "results.arrow": (lambda: results(study.path).to_dicts(), True),
-        study.path / "study.yaml": (study.study, False),
+        study.path / "study.yaml": (lambda: [run.id for run in study.study().runs], True),
+        _record(study): (lambda: study.record("a").steps, False),
+    }
+
+
+def _record(study: StudyDirectory) -> Path:
+    study.write_record("a", RunRecord(steps=2))
+    return study.run_path("a") / "work.json"
+
+
+def _of_fit(folder: Path) -> dict[Path, tuple[Reader, bool]]:
+    output = OutputFolder(folder / "fit")
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
+    source = ImageDataset("some", images, (1, 8, 8))
+    found = read_training_images(source)
+    proposal = propose(found, prior=None, likelihood=None, beta=(), seeds=2, learn_exponents=False)
+    output.decide(found, proposal, Budget(60.0, 1, 5))
+    prior = build_prior("2*2")
+    table = codes_table("abc", Codes(np.eye(3, 2), np.zeros((3, 2))), prior)
+    tables = [folder / "codes.csv", folder / "codes.parquet"]
+    for path in tables:
+        write_table(table, path)
+
+    def decided() -> Any:
+        if (found := output.decisions(source)) is None:
+            raise ValueError("nothing was decided")
+        return found
+
+    return {
+        output.path / "fit.json": (decided, True),
+        output.images: (decided, True),
+        **{path: (lambda p=path: read_codes(p, prior), False) for path in tables},
     }
 
 
@@ -121,6 +162,35 @@ def _of_others(folder: Path) -> dict[Path, tuple[Reader, bool]]:
         settings: (lambda: RunConfig.from_file(settings), False),
         prior: (lambda: build_prior(prior.read_text()), False),
     }
+
+
+def _of_images(folder: Path) -> dict[Path, tuple[Reader, bool]]:
+    """One image of every format and depth, read as a file, as an upload and in a folder."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 4), dtype=np.uint8)
+    images = {
+        "grey": Image.fromarray(pixels[..., 0]),
+        "colour": Image.fromarray(pixels[..., :3]),
+        "clear": Image.fromarray(pixels),
+        "deep": Image.fromarray(pixels[..., 0].astype(np.uint16) * 257),
+        "real": Image.fromarray(pixels[..., 0].astype(np.float32)),
+    }
+    how = Preprocessing((8, 8), "crop", 3)
+    files: dict[Path, tuple[Reader, bool]] = {}
+    for name, image in images.items():
+        for suffix in (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".ppm", ".jp2", ".tga"):
+            path = folder / f"{name}{suffix}" / f"a{suffix}"
+            path.parent.mkdir()
+            with suppress(OSError, KeyError, ValueError):  # not every format holds every image
+                image.save(path)
+                files[path] = (lambda p=path: _images(p, how), False)
+    return files
+
+
+def _images(path: Path, how: Preprocessing) -> Any:
+    """An image as the explorer and `load` read it."""
+    with suppress(ValueError):
+        read_upload(path.read_bytes(), how)
+    return len(open_path(path.parent, size=(8, 8), fit="crop"))
 
 
 def _made(folder: Path) -> Path:

@@ -621,6 +621,14 @@ def test_without_file_descriptors_it_says_so_once_and_serves_on(run):
     assert "Traceback" not in errors
 
 
+def test_an_end_before_it_could_accept_again_is_no_error(capsys):
+    again = "Exception in callback BaseSelectorEventLoop._start_serving(<socket>)"
+    loop = asyncio.new_event_loop()
+    connection.AcceptErrors()(loop, {"message": again, "exception": ValueError("descriptor: -1")})
+    loop.close()
+    assert capsys.readouterr().err == ""
+
+
 def test_an_interrupt_ends_it_without_a_traceback_while_it_is_asked(run):
     with explorer_process(run) as (child, port):
         asking = http.client.HTTPConnection("127.0.0.1", port)

@@ -193,6 +193,12 @@ def test_a_budget_that_is_too_short_can_be_continued(tmp_path, capsys):
     words = ["fit", str(tmp_path / "images"), "--out", str(tmp_path / "out")]
     assert main([*words, *SMALL, "--budget", "0.01s"]) == 2
     assert "start again to go on" in capsys.readouterr().err
+    images = tmp_path / "out" / "images.npy"
+    written = images.read_bytes()
+    images.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))
+    assert main(words) == 2
+    assert "images.npy must be as isavae wrote it" in capsys.readouterr().err
+    images.write_bytes(written)
     assert main(words) == 0
     assert (tmp_path / "out" / "report.html").is_file()
     assert len(json.loads((tmp_path / "out" / "fit.json").read_text())["names"]) == 20

@@ -48,6 +48,17 @@ def test_status_says_how_far_each_run_is(study, directory, capsys):
     assert directory.state(running) == "started"
 
 
+def test_a_study_goes_on_from_its_kept_file_and_not_from_a_damaged_one(directory, study):
+    kept = directory.path / "study.yaml"
+    assert Study.from_file(kept).text == study.text
+    directory.initialise(Study.from_file(kept))
+    kept.write_bytes(kept.read_bytes().replace(b"seeds: 3", b"seeds: 2"))
+    with pytest.raises(ValueError, match=r"study\.yaml must be as isavae wrote it"):
+        directory.initialise(study)
+    kept.write_text(study.text)
+    directory.initialise(study)
+
+
 def test_status_of_what_is_no_study_is_a_sentence(tmp_path, capsys):
     assert main(["study", "status", str(tmp_path)]) == 2
     assert "must hold a study.yaml" in capsys.readouterr().err

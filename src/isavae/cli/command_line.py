@@ -1,12 +1,15 @@
 """Find the command, import it, parse its flags; report bad input in one line with exit code 2."""
 
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from isavae import __version__
 
@@ -74,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import tyro
 
         flags = words[len(name.split()) :]
-        with warnings.catch_warnings():
+        with _stopped_in_order(), warnings.catch_warnings():
             warnings.showwarning = lambda said, *_, **__: print(
                 f"isavae {name}: {said}", file=sys.stderr
             )
@@ -82,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # tyro has printed its help or its error
         return int(end.code or 0)
     except KeyboardInterrupt:
+        print(f"isavae {name}: stopped; the same command begins again or goes on", file=sys.stderr)
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):
@@ -91,13 +95,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Give output and errors a place where the shell has closed them.
+    """Give input, output and errors a place where the shell has closed them.
 
-    Otherwise the next file that is opened would take their number, and what torch prints.
+    Otherwise the next files that are opened would take their numbers, here and in the processes
+    that are started, and with them what torch prints.
     """
-    for name in ("stdout", "stderr"):
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(number, mode))  # noqa: SIM115
+
+
+@contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """End on SIGTERM and on a closed terminal (SIGHUP) as on an interrupt, for this block.
+
+    Otherwise temporary files would remain. `nohup` still keeps SIGHUP away.
+    """
+    if threading.current_thread() is not threading.main_thread():  # it may set no handlers
+        yield
+        return
+    handlers: dict[int, Any] = {signal.SIGTERM: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handlers[signal.SIGHUP] = lambda *_: signal.raise_signal(signal.SIGTERM)
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _sentence(error: Exception) -> str:

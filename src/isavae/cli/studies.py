@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from isavae.cli.study_progress import LiveProgress
 from isavae.cli.training import interruptible
+from isavae.files import atomic_write
 from isavae.studies import (
     Engine,
     LocalEngine,
@@ -130,12 +131,14 @@ def show_results(
         json: Write it to this file as JSON.
     """
     table = results(StudyDirectory.at(directory).path)
-    for path, save in ((parquet, table.write_parquet), (json, table.write_json)):
-        if path:
-            save(path)
+    if parquet:
+        with atomic_write(parquet) as file:
+            table.write_parquet(file)
+    if json:
+        _write(json, table.write_json())
     if csv:
         exponents = pl.col("exponents").list.eval(pl.element().cast(pl.String)).list.join(" ")
-        table.with_columns(exponents).write_csv(csv)
+        _write(csv, table.with_columns(exponents).write_csv())
     together = summarise(table, scores)
     if _fits(together):
         _show(together, _title(table))
@@ -160,9 +163,14 @@ def select(
     table = results(StudyDirectory.at(directory).path)
     selected = choose(table, by)
     if json:
-        selected.write_json(json)
+        _write(json, selected.write_json())
     columns = [*group_columns(table), "seed", "selected_by", "mig", "reconstruction", "path"]
     _show(selected.select(columns), f"selected by {by}")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())
 
 
 def _title(table: pl.DataFrame) -> str:

@@ -79,7 +79,7 @@ def train_with_progress(run: Run, data: ImageDataset) -> int:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Report the first SIGINT or SIGTERM through the function that is given; a second one kills."""
+    """Report the first SIGINT or SIGTERM through the function that is given; a second one ends."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
 from isavae.data.own.folder import image_files, image_sizes
 from isavae.data.tiles import png, tile
+from isavae.files import atomic_write
 
 
 @final
@@ -80,7 +81,8 @@ def inspect(path: Path, options: str = "", sheet: Path | None = None) -> ImageSt
     except ValueError as problem:
         return ImageStatistics(path, None, str(problem), sizes)
     if sheet is not None:
-        sheet.write_bytes(png(contact_sheet(dataset)))
+        with atomic_write(sheet) as file:
+            file.write(png(contact_sheet(dataset)))
     sample = dataset.batch(np.unique(np.linspace(0, len(dataset) - 1, 256).astype(np.int64)))
     return ImageStatistics(
         path, dataset, "", sizes, _duplicates(dataset), float(sample.min()), float(sample.max())

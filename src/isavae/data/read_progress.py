@@ -25,7 +25,7 @@ def progress(
         amount: The amount of an item.
         unit: The unit of amounts; without it no rate is shown.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console

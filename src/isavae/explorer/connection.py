@@ -69,7 +69,10 @@ class AcceptErrors:
         self._told = False
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if "accept" not in context.get("message", ""):
+        message = context.get("message", "")
+        if "_start_serving" in message:  # it was to accept again, but the server has ended
+            return
+        if "accept" not in message:
             loop.default_exception_handler(context)
         elif not self._told:
             self._told = True

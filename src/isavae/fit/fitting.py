@@ -63,8 +63,7 @@ def fit_folder(
     started = time.monotonic()
     output = OutputFolder(Path(out))
     workers = workers or available_cores()
-    output.check(source)
-    decided = output.decisions()
+    decided = output.decisions(source)
     if decided is None:
         found = read_training_images(source, (size, size) if isinstance(size, int) else size, fit)
         proposal = propose(

@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 
 from isavae.data import ImageDataset
-from isavae.files import atomic_write, read_json, write_json
+from isavae.files import DamagedFileError, atomic_write, file_crc32, read_json, write_json
 from isavae.fit.codes_table import codes_table, write_table
 from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
@@ -35,16 +35,15 @@ class OutputFolder:
     def study(self) -> StudyDirectory:
         return StudyDirectory(self.path / "study")
 
-    def decisions(self) -> dict[str, Any] | None:
-        """What was decided before training; None if nothing was."""
-        file = self.path / "fit.json"
-        return read_json(file) if file.is_file() else None
+    @property
+    def images(self) -> Path:
+        return self.path / "images.npy"
 
-    def check(self, source: Source) -> None:
-        """Check that the output is new, or was made from these images.
+    def decisions(self, source: Source) -> dict[str, Any] | None:
+        """What was decided about these images before training; None if the output is new.
 
         Raises:
-            ValueError: If it is not.
+            ValueError: If the output was made from other images, is something else, or is damaged.
         """
         path, folder = self.path.resolve(), image_folder(source)
         if folder is not None and path.is_relative_to(folder.resolve()):
@@ -52,7 +51,7 @@ class OutputFolder:
                 f"The output must not lie among the images, but {self.path} is below {folder}: "
                 "choose another folder."
             )
-        decided = self.decisions()
+        decided = self._decided()
         if decided is None and path.exists() and (not path.is_dir() or (path / "study").exists()):
             raise ValueError(
                 f"The output must be a new folder, but {self.path} is not: choose another."
@@ -62,16 +61,34 @@ class OutputFolder:
                 f"{self.path} must be made from the images that {source} holds, but was made from "
                 "other images: choose another output folder, or restore the images."
             )
+        return decided
+
+    def _decided(self) -> dict[str, Any] | None:
+        """What `decide` wrote.
+
+        Raises:
+            DamagedFileError: If it, or the images that it is about, are not what was written.
+        """
+        file = self.path / "fit.json"
+        if not file.is_file():
+            return None
+        decided = read_json(file)
+        if not self.images.is_file() or file_crc32(self.images) != decided["images"]:
+            raise DamagedFileError(
+                f"{self.images} must be as isavae wrote it, but is missing, damaged or changed: "
+                "restore it, or choose another output folder"
+            )
+        return decided
 
     def decide(self, found: TrainingImages, proposal: Proposal, budget: Budget) -> dict[str, Any]:
         """Write the images and what is decided about them; return the decisions."""
-        stored = self.path / "images.npy"
-        with atomic_write(stored) as file:
+        with atomic_write(self.images) as file:
             np.save(file, found.images)
-        data = f"{stored.resolve()}[axes=chw, range=dtype]"
+        data = f"{self.images.resolve()}[axes=chw, range=dtype]"
         proposal = schedule(proposal, data, budget)
         decided = {
             "fingerprint": found.fingerprint,
+            "images": file_crc32(self.images),
             "preprocessing": found.preprocessing.to_dict(),
             "names": found.names,
             "left_out": found.left_out,

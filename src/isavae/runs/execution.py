@@ -210,13 +210,14 @@ class _Recorder:
         # Reading a value waits for the device, which is free on the CPU.
         if due or self._device.type == "cpu" or report.step % self._log_every == 0:
             self._require_finite()
-        if report.step % self._log_every == 0 or report.step == self._metadata["steps"]:
-            values = report.to_floats()
+        shown = report.step % self._log_every == 0 or report.step == self._metadata["steps"]
+        values = report.to_floats() if shown else {}
+        if shown:
             self._append({"step": report.step, **values})
-            if self._on_step:
-                self._on_step(report.step, self._metadata["steps"], values)
         if due:
             self._checkpoint()
+        if shown and self._on_step:  # last, for what shows it may be gone
+            self._on_step(report.step, self._metadata["steps"], values)
 
     def _require_finite(self) -> None:
         for report in self._unchecked:

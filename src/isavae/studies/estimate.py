@@ -8,8 +8,6 @@ import heapq
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, replace
 from statistics import mean
 from typing import Any, final
@@ -22,7 +20,7 @@ from isavae.evaluation import BATCH, encode_all, likelihood_terms
 from isavae.metrics import Codes, mig
 from isavae.models import VAE, LpNestedPrior, build_prior
 from isavae.runs import RunConfig, fresh_state
-from isavae.studies.forking import fork_server, main_hidden
+from isavae.studies.forking import results_of
 from isavae.studies.shared_data import open_shared
 from isavae.training import train
 
@@ -143,16 +141,7 @@ def measure(
     config: RunConfig, workers: int, threads: int, images: int | None, seconds: float
 ) -> RunEstimate:
     """Time some steps and the scores of a run, in `workers` processes at once; their mean."""
-    with ProcessPoolExecutor(workers, fork_server()) as pool:
-        with main_hidden():
-            parts = [pool.submit(_cost, config, threads, images, seconds) for _ in range(workers)]
-        try:
-            costs = [part.result() for part in parts]
-        except BrokenProcessPool:
-            raise ValueError(
-                "a run must be able to take a step to be timed; its process was killed, possibly "
-                "because memory ran out: use fewer workers"
-            ) from None
+    costs = results_of(workers, _cost, config, threads, images, seconds)
     names = [field.name for field in fields(RunEstimate)]
     return RunEstimate(**{name: mean(getattr(cost, name) for cost in costs) for name in names})
 

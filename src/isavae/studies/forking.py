@@ -5,10 +5,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # Windows does not have it
     from multiprocessing.context import ForkServerContext
@@ -16,14 +17,17 @@ if TYPE_CHECKING:  # Windows does not have it
 # torch imports the second module at the first optimiser step, which takes a second per run.
 PRELOADED = ["isavae.studies.engines.local", "torch._dynamo"]
 
+T = TypeVar("T")
+
 _hiding = threading.Lock()
 
 
 def fork_server() -> "ForkServerContext":
     """Start the server that loads torch and forks processes.
 
-    Keyboard interrupts are blocked while it starts: one during the import of torch would end the
-    server, and the driver that waits for it, with a traceback each.
+    What asks to stop is blocked in it and in the processes that it forks: the driver, which is
+    asked too, tells them. An interrupt during the import of torch would end the server, and the
+    driver that waits for it, with a traceback each.
 
     Raises:
         ValueError: If this system cannot fork.
@@ -37,10 +41,11 @@ def fork_server() -> "ForkServerContext":
         )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     resource_tracker.ensure_running()  # first, for its start unblocks interrupts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
-        with main_hidden():
+        with _main_hidden():
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -58,13 +63,58 @@ def start(
         *arguments: Its arguments.
     """
     process = context.Process(target=target, args=arguments, daemon=True)
-    with main_hidden():
+    with _main_hidden():
         process.start()
     return process
 
 
+def results_of(count: int, target: Callable[..., T], *arguments: Any) -> list[T]:
+    """What a function returns in each of `count` processes that run at once.
+
+    Unlike a pool it needs no semaphores, which some containers lack.
+
+    Args:
+        count: The number of processes.
+        target: The function, as for `start`.
+        *arguments: Its arguments.
+
+    Raises:
+        ValueError: If a process is killed.
+        Exception: What the function raises.
+    """
+    context, running = fork_server(), {}
+    for _ in range(count):
+        ours, theirs = context.Pipe(duplex=False)
+        running[ours] = start(context, _send_result, theirs, target, *arguments)
+        theirs.close()
+    try:
+        found = [pipe.recv() for pipe in running]
+    except EOFError:
+        raise ValueError(
+            "a run must be able to take a step to be timed; its process was killed, possibly "
+            "because memory ran out: use fewer workers"
+        ) from None
+    finally:
+        for process in running.values():
+            process.kill()
+            process.join()
+    if error := next((each for each in found if isinstance(each, Exception)), None):
+        raise error
+    return found
+
+
+def _send_result(pipe: Connection, target: Callable[..., object], *arguments: Any) -> None:
+    """Send what a function returns or raises, if the receiver still lives."""
+    try:
+        answer = target(*arguments)
+    except Exception as error:
+        answer = error
+    with suppress(OSError):
+        pipe.send(answer)
+
+
 @contextmanager
-def main_hidden() -> Iterator[None]:
+def _main_hidden() -> Iterator[None]:
     """Hide the main script from multiprocessing for the duration of the block.
 
     Otherwise every process would execute the script again: a script without

@@ -9,6 +9,7 @@ from typing import final
 
 import yaml
 
+from isavae.files import read_text
 from isavae.studies.located_yaml import LocatedYaml
 from isavae.studies.planned_run import PlannedRun, runs_of_block
 from isavae.studies.shared_data import open_shared
@@ -138,7 +139,7 @@ def _text(path: Path) -> str:
         ValueError: If it is no text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except UnicodeDecodeError as error:
         raise ValueError(f"a study must be a text in UTF-8; {path} is not ({error})") from None
 

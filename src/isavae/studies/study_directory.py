@@ -12,7 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from isavae.files import DamagedFileError, atomic_write, is_temporary, read_json, write_json
+from isavae.files import (
+    DamagedFileError,
+    atomic_write,
+    is_temporary,
+    read_json,
+    write_json,
+    write_text,
+)
 from isavae.locks import locked
 from isavae.studies.remote import Remote, is_remote
 from isavae.studies.study import Study
@@ -95,12 +102,11 @@ class StudyDirectory:
                 "choose another --out"
             )
         try:
-            with atomic_write(kept) as file:
-                file.write(study.text.encode())
+            write_text(kept, study.text)
             for name in ("runs", "locks"):
                 (self.path / name).mkdir(exist_ok=True)
             if self.remote:
-                self.remote.write("study.yaml", study.text.encode())
+                self.remote.write("study.yaml", kept.read_bytes())
         except OSError as error:
             raise ValueError(
                 f"a study's directory must be writable; {self.path}: {error.strerror}"
@@ -114,15 +120,12 @@ class StudyDirectory:
         """The study that the directory belongs to.
 
         Raises:
-            ValueError: If there is no study in it.
+            ValueError: If there is no study in it, or its file is damaged.
         """
-        try:
-            text = (self.path / "study.yaml").read_text(encoding="utf-8")
-        except OSError:
-            raise ValueError(
-                f"a study directory must hold a study.yaml; {self.path} does not"
-            ) from None
-        return Study.parse(text, str(self.path / "study.yaml"))
+        kept = self.path / "study.yaml"
+        if not kept.is_file():
+            raise ValueError(f"a study directory must hold a study.yaml; {self.path} does not")
+        return Study.from_file(kept)
 
     def lock(self, run: str) -> AbstractContextManager[bool]:
         """Hold a run for the duration of the block; False if another process holds it."""

@@ -75,12 +75,19 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     (links if entry.is_symlink() else folders).append(entry.path)
                 else:
                     is_image = entry.name.lower().endswith(SUFFIXES)
                     (images if is_image else others).append(entry.path)
     return sorted(images), image_names(folder, sorted(others))
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle: left out when it is read
+        return False
 
 
 def image_names(folder: Path, files: Sequence[str]) -> list[str]:

@@ -92,8 +92,7 @@ def usual_workers(threads: int) -> int:
 
 
 def _run_in_worker(job: Job, pipe: Connection) -> None:
-    """Execute a job in a worker; keyboard interrupts are left to the driver."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Execute a job in a worker."""
 
     def report(step: int, steps: int, values: dict[str, float]) -> None:
         _send(pipe, Progress(job.run, step, steps, values))

@@ -1,0 +1,125 @@
+"""Work in processes forked from one that has loaded everything, so that each starts in no time."""
+
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing import forkserver, util
+from pathlib import Path
+from typing import NamedTuple
+
+from isavae.cli.command_line import VERBS, main
+from isavae.studies.forking import fork_server
+
+# Seconds after which work that was not signalled hangs, and bytes that it may take.
+PATIENCE, MOST_BYTES = 120.0, 2 << 30
+# The exit code of work that ended with an error that is no sentence.
+CRASHED = 70
+
+
+class Ended(NamedTuple):
+    """How work ended: its exit code, negative for a signal, and what went wrong."""
+
+    code: int
+    signalled: bool
+    errors: str
+    seconds: float
+    fault: str
+
+
+def load() -> None:
+    """Load the modules of all commands, and the server from which studies fork their workers."""
+    for verb in VERBS.values():
+        import_module(f"isavae.cli.{verb.function.split(':')[0]}")
+    for name in ("torch._dynamo", "h5py", "polars"):
+        import_module(name)
+    fork_server()
+
+
+def command(*words: object) -> Callable[[], int]:
+    """A command of `isavae`, as work."""
+    return lambda: main([*map(str, words)])
+
+
+def run(work: Callable[[], object], number: int = 0, after: float = PATIENCE) -> Ended:
+    """Do work in a process of its own.
+
+    Args:
+        work: What is to be done; an integer that it returns is the exit code.
+        number: A signal to send, if any.
+        after: Seconds after which it is sent.
+    """
+    with tempfile.TemporaryFile() as said:
+        began, signalled = time.monotonic(), False
+        child = os.fork()
+        if not child:
+            _do(work, said.fileno())
+        while True:
+            ended, status, usage = os.wait4(child, os.WNOHANG)
+            seconds = time.monotonic() - began
+            if ended:
+                break
+            if number and seconds > after and not signalled:
+                signalled = True
+                os.kill(child, number)
+            if seconds > PATIENCE + after * signalled:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.002)
+        said.seek(0)
+        errors = said.read().decode(errors="replace")
+    code = os.waitstatus_to_exitcode(status)
+    fault = ""
+    if code == -signal.SIGKILL and number != signal.SIGKILL:
+        fault = "it hangs"
+    elif code == CRASHED or "Traceback" in errors:
+        fault = errors[-600:]
+    elif usage.ru_maxrss << 10 > MOST_BYTES:
+        fault = f"{usage.ru_maxrss << 10:,} bytes of memory"
+    return Ended(code, signalled, errors, seconds, fault)
+
+
+def _do(work: Callable[[], object], said: int) -> None:
+    """Do the work of a child and end it."""
+    code = CRASHED
+    try:
+        os.setsid()
+        # A shell may ignore these, as `nohup` does.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.dup2(said, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # The server of the parent serves the children too, which may not wait for it.
+        forkserver.ensure_running = lambda: None
+        forkserver._forkserver.ensure_running = lambda: None  # pyrefly: ignore
+        answer = work()
+        code = answer if isinstance(answer, int) else 0
+        util._exit_function()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def workers() -> list[int]:
+    """The processes of studies that run now."""
+    server = str(forkserver._forkserver._forkserver_pid)  # pyrefly: ignore
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (folder / "stat").read_text().rsplit(") ", 1)[1].split()[1] == server:
+                found.append(int(folder.name))
+    return found
+
+
+def limit_files(count: int) -> None:
+    """Let this process open so many files at a time."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))

@@ -1,0 +1,66 @@
+"""Commands that are asked to stop, and streams that the shell has closed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from isavae.cli import main
+from isavae.cli.command_line import VERBS, _stopped_in_order
+from isavae.cli.training import interruptible
+
+pytestmark = pytest.mark.system
+
+HANDLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", HANDLERS)
+def test_a_command_that_is_asked_to_stop_says_so_in_one_line(number, monkeypatch, capsys):
+    before = [signal.getsignal(each) for each in HANDLERS]
+    monkeypatch.setattr(
+        type(VERBS["data list"]), "load", lambda verb: lambda: signal.raise_signal(number)
+    )
+    assert main(["data", "list"]) == 130
+    assert capsys.readouterr().err.splitlines() == [
+        "isavae data list: stopped; the same command begins again or goes on"
+    ]
+    assert [signal.getsignal(each) for each in HANDLERS] == before
+
+
+@pytest.mark.parametrize("number", HANDLERS)
+def test_training_takes_its_last_step_first(number):
+    with _stopped_in_order(), interruptible() as stopped:
+        assert not stopped()
+        signal.raise_signal(number)
+        assert stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_a_closed_terminal_is_ignored_where_nohup_says_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _stopped_in_order():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+CLOSED = """
+import os, sys
+from isavae.cli import main
+main(["--version"])
+here = all(os.path.samestat(os.fstat(n), os.stat(os.devnull)) for n in range(3))
+code = "import os; [os.fstat(n) for n in range(3)]"
+there = os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-c", code)
+open(sys.argv[1], "w").write(f"{here} {there} {sys.stdin and sys.stdout and sys.stderr and 'all'}")
+"""
+
+
+def test_closed_streams_are_open_here_and_in_processes_that_are_started(tmp_path):
+    (tmp_path / "closed.py").write_text(CLOSED)
+    words = f"{sys.executable} {tmp_path}/closed.py {tmp_path}/said <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", words], check=True, env=os.environ)
+    assert (tmp_path / "said").read_text() == "True 0 all"
