@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StageProgress
 from isavae.data import load
-from isavae.runs import Run, evaluate_run
+from isavae.runs import HELD_OUT, Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
@@ -60,7 +60,22 @@ def evaluate(
 
 
 def show(scores: Mapping[str, Any]) -> None:
-    """Print the contents of a `scores.json`."""
+    """Print the contents of a `scores.json`, one part of the images after the other."""
+    held_out = {
+        name.removeprefix(HELD_OUT): value
+        for name, value in scores.items()
+        if name.startswith(HELD_OUT)
+    }
+    if not held_out:
+        _show_part(scores)
+        return
+    print(f"{scores['n_images']:,} images of training")
+    _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)})
+    print(f"{held_out['n_images']:,} images held out")
+    _show_part(held_out)
+
+
+def _show_part(scores: Mapping[str, Any]) -> None:
     console = Console()
     for name, label in LIKELIHOOD_TERMS.items():
         term = scores[name]

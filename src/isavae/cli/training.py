@@ -20,6 +20,7 @@ from isavae.runs import (
     merge_settings,
     preset,
     read_settings,
+    training_images,
 )
 from isavae.training import check_batch
 
@@ -56,7 +57,7 @@ def train(
         parsed = RunConfig.parse(merge_settings(*layers))
         check_trainable(parsed)
         images = load(parsed.data)
-        check_batch(parsed.batch_size, len(images))
+        check_batch(parsed.batch_size, len(training_images(parsed, images)))
         check_memory(parsed, images.shape)
         run = Run.create(parsed, out)
     return train_with_progress(run, images)
@@ -65,6 +66,8 @@ def train(
 def train_with_progress(run: Run, data: ImageDataset) -> int:
     """Train a run with progress on stderr; an interrupt writes a checkpoint and ends."""
     print(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
+    if held_out := len(data) - len(training_images(run.config, data)):
+        print(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
     for note in data.notes:
         print(f"  {note}")
     batch = min(run.config.batch_size, len(data))
