@@ -17,12 +17,12 @@ from isavae.files import remove_leftovers
 from isavae.runs import CorruptCheckpointError, Run, execute
 from isavae.runs.execution import OnStep
 from isavae.runs.scoring import score_codes
+from isavae.runs.tracking import tracked
 from isavae.studies.engines.engine import Job, Outcome
 from isavae.studies.planned_run import run_id
 from isavae.studies.remote import Remote, with_uploads
 from isavae.studies.shared_data import open_shared
 from isavae.studies.study_directory import RunRecord
-from isavae.studies.tracking import tracked
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
