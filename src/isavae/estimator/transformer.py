@@ -33,7 +33,7 @@ from isavae.estimator.scale import Scale, holds_bytes
 from isavae.evaluation import BATCH, elbo_blocks
 from isavae.metrics import Codes, informative
 from isavae.models import AnyObjective
-from isavae.runs import RunConfig, TrainedModel, fresh_state
+from isavae.runs import RunConfig, TrainedModel, check_trainable, fresh_state
 from isavae.training import train
 
 
@@ -243,13 +243,14 @@ class ISAVAE(TransformerMixin, BaseEstimator):
                 "network": self.network,
                 "width": self.width,
                 "steps": self.max_iter,
-                "batch_size": self.batch_size,
+                "batch_size": min(self.batch_size, len(rows)),
                 "learning_rate": self.learning_rate,
                 "seed": self._seed,
                 "precision": "float32",
                 "device": self.device,
             }
         )
+        check_trainable(config)
         self._state = fresh_state(config, self.shape_)
         self.model_ = self._state.model
         start_spread(self.model_.likelihood, rows)
