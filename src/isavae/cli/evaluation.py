@@ -81,8 +81,9 @@ def _show_part(scores: Mapping[str, Any]) -> None:
         term = scores[name]
         all_images = term["subset_seed"] is None
         images = "all images" if all_images else f"{term['n_images']:,} random images"
-        error = f"± {term['standard_error']:.2f} nats ({images})"
-        console.print(f"{label:<12}{term['value']:>9.2f} {error}", highlight=False)
+        error = term["standard_error"]
+        shown = "nats" if error is None else f"± {error:.2f} nats"
+        console.print(f"{label:<12}{term['value']:>9.2f} {shown} ({images})", highlight=False)
     if "mig" in scores:
         console.print(f"{'MIG':<12}{scores['mig']['value']:>9.3f}", highlight=False)
         console.print(_information_table(scores))

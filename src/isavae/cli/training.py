@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes
 from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
 from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
+from isavae.data.catalog import check_images_are_there
 from isavae.runs import (
     Run,
     RunConfig,
@@ -57,8 +58,10 @@ def train(
     layers = [preset(model) if model else {}, read_settings(config) if config else {}, flags]
     if resume and any(out.glob("[!.]*")):
         run = Run.open(out)
-        run = run.extended(RunConfig.parse(merge_settings(run.config.settings(), *layers)))
-        images = load(run.config.data)
+        parsed = RunConfig.parse(merge_settings(run.config.settings(), *layers))
+        check_images_are_there(parsed.data, str(out))
+        images = load(parsed.data)
+        run = run.extended(parsed, images.fingerprint)
     else:
         parsed = RunConfig.parse(merge_settings(*layers))
         check_trainable(parsed)
@@ -80,7 +83,8 @@ def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> in
     print(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
     if held_out := len(data) - len(training_images(run.config, data)):
         print(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
-    for note in data.notes:
+    unknown = data.grid.counts(only_unknown=True) if data.grid else []
+    for note in [*data.notes, *unknown]:
         print(f"  {note}")
     batch = min(run.config.batch_size, len(data))
     with (

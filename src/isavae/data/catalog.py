@@ -162,6 +162,25 @@ def load(name: str) -> ImageDataset:
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
 
 
+def check_images_are_there(name: str, model: str) -> None:
+    """Check that images of training are where they were.
+
+    Args:
+        name: The name of the data set.
+        model: The model that was trained on them.
+
+    Raises:
+        ValueError: If the name is a path, and there is nothing (any more).
+    """
+    path, options = split_path(name)
+    if options or os.path.exists(path) or re.split(r"\s*\[", path)[0] in DATASETS:
+        return
+    raise ValueError(
+        f"the images of {model} must be where they were in training, but there is nothing at "
+        f"{path}: name their new place with --data"
+    )
+
+
 def split_path(name: str) -> tuple[str, str]:
     """The longest path that exists, and the options in brackets after it; a path may have [."""
     if os.path.exists(name):  # a `Path` raises an error where the name is too long

@@ -21,7 +21,10 @@ from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
 from isavae.fit.proposal import Budget, Proposal, schedule
 from isavae.fit.training_images import Source, TrainingImages, find_fingerprint, image_folder
-from isavae.studies import StudyDirectory
+from isavae.runs import Run
+from isavae.studies import Study, StudyDirectory
+
+IMAGES = "images.npy"
 
 
 @final
@@ -34,6 +37,11 @@ class OutputFolder:
     @property
     def study(self) -> StudyDirectory:
         return StudyDirectory(self.path / "study")
+
+    @property
+    def data(self) -> str:
+        """The name of the images as a data set."""
+        return f"{(self.path / IMAGES).resolve()}[axes=chw, range=dtype]"
 
     def decisions(self) -> dict[str, Any] | None:
         """What was decided before training; None if nothing was."""
@@ -65,19 +73,36 @@ class OutputFolder:
 
     def decide(self, found: TrainingImages, proposal: Proposal, budget: Budget) -> dict[str, Any]:
         """Write the images and what is decided about them; return the decisions."""
-        stored = self.path / "images.npy"
-        with atomic_write(stored) as file:
+        with atomic_write(self.path / IMAGES) as file:
             np.save(file, found.images)
-        data = f"{stored.resolve()}[axes=chw, range=dtype]"
-        proposal = schedule(proposal, data, budget)
+        proposal = schedule(proposal, self.data, budget)
         decided = {
             "fingerprint": found.fingerprint,
             "preprocessing": found.preprocessing.to_dict(),
             "names": found.names,
             "left_out": found.left_out,
             "reasons": proposal.reasons,
-            "study": proposal.study(data),
+            "study": proposal.study(self.data),
         }
+        write_json(self.path / "fit.json", decided)
+        return decided
+
+    def follow_move(self, decided: dict[str, Any]) -> dict[str, Any]:
+        """Let the runs of a folder that was moved or renamed find its images where they are now.
+
+        The decisions are written last, so that a kill leaves a move that is followed again.
+        """
+        before = Study.parse(decided["study"])
+        if before.runs[0].config.data == self.data:
+            return decided
+        study = before.on_data(self.data)
+        for old, new in zip(before.runs, study.runs, strict=True):
+            path = self.study.run_path(old.id)
+            if path.exists():
+                Run.open(path).renamed(new.config, self.study.run_path(new.id))
+        with atomic_write(self.study.path / "study.yaml") as file:
+            file.write(study.text.encode())
+        decided = decided | {"study": study.text}
         write_json(self.path / "fit.json", decided)
         return decided
 

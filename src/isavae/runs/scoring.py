@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from isavae.data import ImageDataset, load
+from isavae.data.catalog import check_images_are_there
 from isavae.evaluation import StageProgress, encode_all, evaluate
 from isavae.metrics import Codes, scored_names
 from isavae.models import VAE
@@ -50,7 +51,9 @@ def evaluate_run(
         The scores, and the codes of all images.
     """
     scored_names(metrics)  # refuse unknown ones before the images are encoded
-    data = load(run.config.data) if data is None else data
+    if data is None:
+        check_images_are_there(run.config.data, str(run.path))
+        data = load(run.config.data)
     if (shape := tuple(run.metadata()["shape"])) != data.shape:
         raise ValueError(
             f"the images must have the run's shape {shape}; those of {data.name} have "
