@@ -69,7 +69,8 @@ class Codes:
         factors: Factors of the images: a `FactorGrid`; a mapping, a DataFrame or an Arrow table
             with one value per image for each factor's name; or an array of classes with one column
             per factor.
-            Values are numbers or text and are sorted into classes; None, NaN and text such as "NA"
+            Values are numbers, dates or text and are sorted into classes, ordered categories in
+            their own order; None, NaN and text such as "NA"
             mean unknown. None if nothing is known about the images.
         unknown: A further value that means unknown, such as -1 in an array of classes.
         bins: In how many quantile bins scores take a continuous factor; 0 takes every value as a
