@@ -152,8 +152,8 @@ def load(name: str) -> ImageDataset:
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
-            f"The data set must be one of {', '.join(DATASETS)}, or a path, but is {name!r}"
-            + (f": did you mean {' or '.join(near)}?" if near else ".")
+            f"The data set must be one of {', '.join(DATASETS)}, or the path of images that are "
+            f"there, but is {name!r}" + (f": did you mean {' or '.join(near)}?" if near else ".")
         )
     if not match[2]:
         return DATASETS[match[1]].open()

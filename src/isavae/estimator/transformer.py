@@ -103,12 +103,12 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p0: float = 2.1,
         p: float | Sequence[float] = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
-        beta: float = 0.2,
+        beta: float = 0.1,
         objective: str | AnyObjective = "beta-vae",
         likelihood: str = "auto",
         scale: str = "auto",
         network: str = "mlp",
-        width: int | None = 256,
+        width: int | None = 512,
         image_shape: tuple[int, int, int] | None = None,
         max_iter: int = 1000,
         batch_size: int = 128,
@@ -233,6 +233,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.likelihood_ = likelihood_of(self.likelihood, rows)
         self.tree_ = tree_of(self.latents, self.subspaces, self.p0, self.p)
         objective = objective_of(self.objective, self.beta)
+        for name in ("max_iter", "batch_size"):
+            if (given := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be 1 or more; got {given}")
         config = RunConfig.parse(
             {
                 "data": "arrays",
