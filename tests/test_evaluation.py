@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from isavae.cli.evaluation import show
-from isavae.data import load
+from isavae.data import ImageDataset, load
 from isavae.data.factor_values import grid_of_values
 from isavae.evaluation import decode_traversals, encode_all, evaluate, likelihood_terms
 from isavae.runs import RunConfig, build_model
@@ -130,3 +130,11 @@ def test_scores_say_which_factors_are_binned(model, data, capsys):
     assert "binned" not in evaluate(model, data, n_images=8, bins=0)
     show(scores)
     assert "angle is continuous and scored in 20 quantile bins" in capsys.readouterr().out
+
+
+def test_one_image_has_no_standard_error(tmp_path):
+    images = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None])
+    config = RunConfig(prior="normal", n_latents=2, width=8, data="arrays")
+    scores = evaluate(build_model(config, images.shape), images)
+    assert scores["reconstruction"]["standard_error"] is None
+    assert scores["kl"]["standard_error"] is None

@@ -3,8 +3,10 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
+import torch
 
 from isavae.files import (
     atomic_write,
@@ -14,6 +16,10 @@ from isavae.files import (
     write_json,
     write_text,
 )
+from isavae.fit.codes_table import codes_table, write_table
+from isavae.metrics import Codes
+from isavae.models import build_prior
+from isavae.runs import Run, RunConfig, execute
 
 pytestmark = pytest.mark.system
 
@@ -98,3 +104,46 @@ def test_a_changed_text_is_refused_and_one_written_by_hand_is_read(tmp_path):
         assert found.endswith("\n" + text)
     path.write_text(text, encoding="utf-8")
     assert read_text(path) == text
+
+
+@contextmanager
+def largest_file(size):
+    """Let this process write no file of more bytes."""
+    resource = pytest.importorskip("resource", reason="Windows has no limit on the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_beyond_the_limit_of_the_shell_is_named_with_the_remedy(tmp_path):
+    with (
+        largest_file(1000),
+        pytest.raises(OSError, match=r"limit on the size .*ulimit -f") as refusal,
+        atomic_write(tmp_path / "state") as file,
+    ):
+        file.write(bytes(100_000))
+    assert refusal.value.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_tables_of_codes_are_written_whole_or_not_at_all(tmp_path, suffix):
+    names = [f"{k}.png" for k in range(2000)]
+    codes = Codes(torch.randn(2000, 2), torch.zeros(2000, 2))
+    table = codes_table(names, codes, build_prior("normal", 2))
+    with largest_file(2000), pytest.raises(OSError, match="ulimit -f"):
+        write_table(table, tmp_path / f"codes.{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_beyond_the_limit_leaves_a_run_that_goes_on(tmp_path):
+    settings = {"data": "dsprites16[shape=heart, scale=0, orientation=0]", "prior": "normal"}
+    settings |= {"n_latents": 2, "width": 32, "steps": 2, "batch_size": 8}
+    run = Run.create(RunConfig.parse(settings), tmp_path / "run")
+    with largest_file(20_000), pytest.raises(OSError, match=r"state\.pt does not: .*ulimit -f"):
+        execute(run)
+    assert not run.state_path.exists()
+    assert execute(run)

@@ -37,8 +37,8 @@ HOMES = {
     "scipy": "data/official metrics toys",
     "sklearn": "estimator metrics",
     "starlette": "explorer",
-    "tensorboard": "studies/tracking.py",
-    "torch.utils.tensorboard": "studies/tracking.py",
+    "tensorboard": "runs/tracking.py",
+    "torch.utils.tensorboard": "runs/tracking.py",
     "uvicorn": "explorer",
 }
 

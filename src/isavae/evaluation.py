@@ -65,10 +65,13 @@ def sample_prior(model: VAE, n: int, seed: int = 0) -> Float[Tensor, "n latents"
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over images in nats, its standard error, and the number of images."""
+    """A mean over images in nats, its standard error, and the number of images.
+
+    One image has no standard error.
+    """
 
     value: float
-    standard_error: float
+    standard_error: float | None
     n_images: int
 
 
@@ -220,8 +223,9 @@ def reconstruct(
 
 
 def _estimate(values: Tensor) -> Estimate:
-    values = values.double()
-    return Estimate(values.mean().item(), (values.std() / len(values) ** 0.5).item(), len(values))
+    values, n = values.double(), len(values)
+    error = (values.std() / n**0.5).item() if n > 1 else None
+    return Estimate(values.mean().item(), error, n)
 
 
 def _image_blocks(

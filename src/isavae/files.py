@@ -1,5 +1,6 @@
 """Files that are written whole and carry a checksum: atomic writes, JSON, temporary files."""
 
+import errno
 import json
 import os
 import re
@@ -42,6 +43,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Args:
         path: The file to create or replace; its folder is created.
 
+    Raises:
+        OSError: If it cannot be written; names the file and the remedy if it is too large.
+
     Examples:
         >>> folder = tempfile.mkdtemp()
         >>> with atomic_write(Path(folder, "deep", "note.txt")) as file:
@@ -64,6 +68,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise OSError(
+                errno.EFBIG,
+                f"a file must stay below the limit on the size of files, but {path} does not: "
+                "raise the limit with `ulimit -f`, or choose a folder on another file system",
+            ) from None
         if isinstance(error, OSError) and error.filename is None:
             error.filename = os.fspath(path)  # what a full disk does not say
         raise

@@ -154,3 +154,27 @@ def test_closed_output_and_errors_end_nothing(tmp_path):
     command = shlex.join([sys.executable, *words])
     subprocess.run(f"{command} >&- 2>&-", shell=True, check=True)
     assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_train_writes_tensorboard_events_also_when_it_is_resumed(tmp_path):
+    reading = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="needs tensorboard: make setup",
+    )
+    words = ["train", *SMALL, "--out", str(tmp_path / "run"), "--track", "tensorboard"]
+    for steps in ("60", "120"):
+        assert main([*words, "--steps", steps, "--resume"]) == 0
+    events = reading.EventAccumulator(str(tmp_path / "run")).Reload()
+    logged = [record for record in Run.open(tmp_path / "run").log() if "loss" in record]
+    values = [(event.step, pytest.approx(event.value)) for event in events.Scalars("loss")]
+    assert values == [(record["step"], record["loss"]) for record in logged]
+    assert [step for step, _ in values] == [50, 60, 100, 120]
+    assert "kl" in events.Tags()["scalars"]
+
+
+def test_tracking_without_its_package_leaves_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    words = ["train", *SMALL, "--out", str(tmp_path / "run"), "--track", "tensorboard"]
+    assert main(words) == 2
+    assert "this needs the package" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

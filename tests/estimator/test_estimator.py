@@ -316,6 +316,9 @@ def test_pipeline_and_grid_search():
         ({"network": "transformer"}, "network must be one of"),
         ({"image_shape": (3, 8, 8)}, "as many pixels as a sample has values, 64"),
         ({"device": "abacus"}, "auto, cpu"),
+        ({"max_iter": 0}, "max_iter must be 1 or more; got 0"),
+        ({"batch_size": 0}, "batch_size must be 1 or more; got 0"),
+        ({"network": "conv", "batch_size": 1}, "must have two images or more"),
     ],
 )
 def test_bad_settings_get_a_sentence(settings, sentence, images):

@@ -22,12 +22,20 @@ from isavae.cli import main
 from isavae.data import load
 from isavae.data.tiles import png, tile
 from isavae.distributions import marginal_entropies
-from isavae.fit import Axis, axes_of, choose, fit_folder, read_training_images
+from isavae.explorer.sources import open_source
+from isavae.fit import (
+    Axis,
+    axes_of,
+    choose,
+    fit_folder,
+    output_folder,
+    read_training_images,
+)
 from isavae.fit.model_choice import Candidate, candidates, peers_of
 from isavae.metrics import Codes, latent_information, mig, udr
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
-from isavae.studies import StudyDirectory
+from isavae.studies import StudyDirectory, run_id
 
 pytestmark = pytest.mark.system
 
@@ -94,6 +102,25 @@ def test_fitting_again_goes_on_and_changes_nothing(fitted):
     before = (out / "model.safetensors").read_bytes(), (out / "report.html").read_text()
     assert main(["fit", str(fitted / "images"), "--out", str(out)]) == 0
     assert ((out / "model.safetensors").read_bytes(), (out / "report.html").read_text()) == before
+
+
+def test_a_folder_that_was_moved_goes_on_and_is_explored_there(fitted, tmp_path, monkeypatch):
+    moved = shutil.copytree(fitted / "out", tmp_path / "moved")
+    monkeypatch.setattr(output_folder, "IMAGES", "pictures.npy")
+    (moved / "images.npy").rename(moved / "pictures.npy")
+    before = load_file(moved / "model.safetensors")
+    weights = {p.read_bytes() for p in (moved / "study").glob("runs/*/model.safetensors")}
+    assert main(["fit", str(fitted / "images"), "--out", str(moved), *SMALL]) == 0
+    torch.testing.assert_close(load_file(moved / "model.safetensors"), before, rtol=0, atol=0)
+    runs = [Run.open(path) for path in (moved / "study" / "runs").iterdir()]
+    assert {run.model_path.read_bytes() for run in runs} == weights
+    name = f"{moved / 'pictures.npy'}[axes=chw, range=dtype]"
+    assert {run.config.data for run in runs} == {name}
+    assert {run.path.name for run in runs} == {run_id(run.config) for run in runs}
+    for path in (moved, moved / "study"):
+        library = open_source(path).library
+        shown = library.show(open_source(path).overview["first"])
+        assert len(library.images(shown)) == 60
 
 
 def test_other_images_are_not_mixed_in(fitted, capsys, tmp_path):

@@ -1,5 +1,7 @@
 """Codes from anywhere: arrays, tables with gaps, partial grids."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -259,3 +261,55 @@ def test_bins_are_two_or_more():
     mean, factors = continuous()
     assert Codes(mean, factors=factors, bins=5).binned() == {"age": 5}
     assert Codes(mean, factors=factors, bins=5).take(torch.arange(100)).binned() == {"age": 5}
+
+
+def ordered_sizes():
+    values = ["small", "large", None, "medium", "large", "small"]
+    order = ["small", "medium", "large", "huge"]
+    return {
+        "pandas": lambda: pd.DataFrame(
+            {"size": pd.Categorical(values, categories=order, ordered=True)}
+        ),
+        "a mapping": lambda: {"size": pd.Categorical(values, categories=order, ordered=True)},
+        "polars": lambda: pl.DataFrame({"size": values}, schema={"size": pl.Enum(order)}),
+    }
+
+
+@pytest.mark.parametrize("container", ordered_sizes())
+def test_ordered_categories_keep_their_order(container):
+    grid = Codes(torch.zeros(6, 1), factors=ordered_sizes()[container]()).grid
+    assert grid.categories == {"size": ("small", "medium", "large")}
+    assert grid.column("size").tolist() == [0, 2, -1, 1, 2, 0]
+    assert grid.ordered == ("size",)
+
+
+def test_categories_without_an_order_are_sorted():
+    values = pd.Categorical(["b", "a"], categories=["b", "a"])
+    grid = Codes(torch.zeros(2, 1), factors={"kind": values}).grid
+    assert (grid.categories, grid.ordered) == ({"kind": ("a", "b")}, ())
+
+
+DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=30 * k) for k in range(40)]
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        DAYS,
+        np.array(DAYS, dtype="datetime64[s]"),
+        pd.Series(pd.to_datetime(DAYS)),
+        [*DAYS[:20], None, *DAYS[21:]],
+    ],
+)
+def test_dates_are_ordered_and_binned_as_other_continuous_factors(days):
+    codes = Codes(torch.zeros(40, 1), factors={"day": days})
+    assert codes.grid.ordered == ("day",)
+    known = codes.grid.column("day")
+    assert (np.diff(known[known >= 0]) > 0).all()
+    assert codes.binned() == {"day": 20}
+
+
+def test_booleans_are_two_classes():
+    grid = Codes(torch.zeros(3, 1), factors={"ill": [True, None, False]}).grid
+    assert (grid.categories, grid.ordered) == ({"ill": ("False", "True")}, ())
+    assert grid.column("ill").tolist() == [1, -1, 0]

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from isavae.cli import main
+from isavae.explorer.sources import open_source
 from isavae.runs import Run, RunConfig, TrainedModel, build, check_memory
 
 RNG = np.random.default_rng(0)
@@ -69,6 +70,41 @@ def test_moved_images_are_named_again(folder, tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data", f"{moved}[size=4, fit=pad]"]) == 2
     assert "must have the run's shape (1, 8, 6)" in capsys.readouterr().err
+
+
+def test_a_run_whose_images_have_moved_says_how_to_name_them(folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(folder, run) == 0
+    moved = folder.rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    for words in (["evaluate", str(run)], ["train", "--resume", "--out", str(run)]):
+        assert main(words) == 2
+        assert "name their new place with --data" in capsys.readouterr().err
+    library = open_source(run).library
+    with pytest.raises(ValueError, match="name their new place with --data"):
+        library.images(library.show("run"))
+    assert train(moved, run, "--resume", "--steps", "3") == 0
+    assert Run.open(run).metadata()["step"] == 3
+    assert main(["evaluate", str(run)]) == 0
+    others = draw(tmp_path / "others")
+    capsys.readouterr()
+    assert train(others, run, "--resume", "--steps", "4") == 2
+    assert "keeps its settings; data is" in capsys.readouterr().err
+
+
+def test_unknown_factors_are_counted(folder, tmp_path, capsys):
+    rows = ["image,kind,size", "0.png,a,1", "1.png,b,2", "2.png,NA,3", "3.png,,4"]
+    rows += [f"{k}.png,a,{k}" for k in range(4, 8)]
+    (folder / "factors.csv").write_text("\n".join(rows))
+    assert train(folder, tmp_path / "run") == 0
+    printed = capsys.readouterr().out
+    assert "factor kind: 2 classes, 2 of 8 images unknown" in printed
+    assert "factor size" not in printed
+    assert main(["data", "inspect", str(folder)]) == 0
+    assert "factor kind: 2 classes, 2 of 8 images unknown" in capsys.readouterr().out
+    Image.fromarray(RNG.integers(0, 256, (5, 5), dtype=np.uint8)).save(folder / "small.png")
+    assert main(["data", "inspect", str(folder)]) == 2
+    assert "give a size and a fit" in capsys.readouterr().out
 
 
 def test_files_to_share_name_no_folder(folder, tmp_path):

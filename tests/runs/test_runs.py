@@ -1,7 +1,7 @@
 """Runs: configurations, directories, and that a stopped run goes on bit for bit."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from isavae.cli import main
 from isavae.data import load
 from isavae.evaluation import encode_all
-from isavae.models import BetaVAE
+from isavae.models import OBJECTIVES, BetaVAE
 from isavae.runs import (
     CorruptCheckpointError,
     NonFiniteLossError,
@@ -309,3 +309,27 @@ def test_a_kill_before_the_configuration_leaves_a_directory_that_can_be_started(
     flags = ["--data", DATA, "--batch-size", "32", "--width", "16"]
     assert main([*words, *flags]) == 0
     assert not (tmp_path / "run" / ".isavae-x1~").exists()
+
+
+@pytest.mark.parametrize("rate", [100.0, 1e20])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_that_diverges_says_so(name, rate, data, tmp_path):
+    settings = {"objective": {"name": name}, "learning_rate": rate, "steps": 40, "width": 8}
+    run = Run.create(RunConfig.parse(TINY | settings), tmp_path / "run")
+    with suppress(NonFiniteLossError):
+        execute(run, data)
+
+
+@pytest.mark.parametrize("between", ["latents", "subspaces"])
+def test_a_diverged_total_correlation_is_a_non_finite_loss(between, data, tmp_path):
+    objective = {"name": "beta-tcvae", "between": between}
+    config = RunConfig.parse(TINY | {"objective": objective, "learning_rate": 1e20})
+    with pytest.raises(NonFiniteLossError, match=r"is nan at step \d+: lower the learning rate"):
+        execute(Run.create(config, tmp_path / "run"), data)
+
+
+def test_a_batch_of_one_image_for_batch_normalisation_is_refused(tmp_path, capsys):
+    words = ["train", "--data", DATA, "--network", "conv", "--batch-size", "1"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    assert "two images or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

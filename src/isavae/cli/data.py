@@ -57,12 +57,16 @@ def verify(name: Positional[str], path: Positional[Path]) -> None:
     print(data.verify_dsprites(path))
 
 
-def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None) -> None:
+def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None) -> int:
     """Show statistics of a folder or file of your own images, and how they would be used.
+
+    The exit code is 2 if they cannot be used, with the reason as the last line.
 
     Args:
         path: The folder, or the .npy, .npz or .h5 file.
         options: How to read it, as in brackets after a path: "size=64, fit=crop".
         sheet: Where to save a contact sheet, as PNG.
     """
-    print(image_statistics.inspect(path, options, sheet))
+    statistics = image_statistics.inspect(path, options, sheet)
+    print(statistics)
+    return 2 if statistics.dataset is None else 0

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StageProgress
 from isavae.data import load
-from isavae.runs import Run, evaluate_run
+from isavae.runs import HELD_OUT, Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
@@ -60,14 +60,30 @@ def evaluate(
 
 
 def show(scores: Mapping[str, Any]) -> None:
-    """Print the contents of a `scores.json`."""
+    """Print the contents of a `scores.json`, one part of the images after the other."""
+    held_out = {
+        name.removeprefix(HELD_OUT): value
+        for name, value in scores.items()
+        if name.startswith(HELD_OUT)
+    }
+    if not held_out:
+        _show_part(scores)
+        return
+    print(f"{scores['n_images']:,} images of training")
+    _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)})
+    print(f"{held_out['n_images']:,} images held out")
+    _show_part(held_out)
+
+
+def _show_part(scores: Mapping[str, Any]) -> None:
     console = Console()
     for name, label in LIKELIHOOD_TERMS.items():
         term = scores[name]
         all_images = term["subset_seed"] is None
         images = "all images" if all_images else f"{term['n_images']:,} random images"
-        error = f"± {term['standard_error']:.2f} nats ({images})"
-        console.print(f"{label:<12}{term['value']:>9.2f} {error}", highlight=False)
+        error = term["standard_error"]
+        shown = "nats" if error is None else f"± {error:.2f} nats"
+        console.print(f"{label:<12}{term['value']:>9.2f} {shown} ({images})", highlight=False)
     if "mig" in scores:
         console.print(f"{'MIG':<12}{scores['mig']['value']:>9.3f}", highlight=False)
         console.print(_information_table(scores))

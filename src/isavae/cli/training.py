@@ -2,15 +2,17 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
 from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
+from isavae.data.catalog import check_images_are_there
 from isavae.runs import (
     Run,
     RunConfig,
@@ -20,7 +22,9 @@ from isavae.runs import (
     merge_settings,
     preset,
     read_settings,
+    training_images,
 )
+from isavae.runs.tracking import check_tracking, tracked
 from isavae.training import check_batch
 
 NO_RUN_FLAGS, NO_OBJECTIVE_FLAGS = RunFlags(), ObjectiveFlags()
@@ -31,6 +35,7 @@ def train(
     model: str | None = None,
     config: Path | None = None,
     resume: bool = False,
+    track: Literal["none", "tensorboard"] = "none",
     settings: OmitArgPrefixes[RunFlags] = NO_RUN_FLAGS,  # pyrefly: ignore[not-a-type]
     objective: ObjectiveFlags = NO_OBJECTIVE_FLAGS,  # pyrefly: ignore[not-a-type]
 ) -> int:
@@ -43,33 +48,51 @@ def train(
         model: One of the paper's models by name.
         config: A YAML or JSON file with settings.
         resume: Continue the run in --out if there is one.
+        track: Write TensorBoard event files into the run directory: tensorboard --logdir OUT.
         settings: The settings of a run.
         objective: What is minimised, with the objectives that have a parameter and its defaults.
     """
+    if track == "tensorboard":
+        check_tracking()
     flags = given(settings) | {"objective": given(objective)}
     layers = [preset(model) if model else {}, read_settings(config) if config else {}, flags]
     if resume and any(out.glob("[!.]*")):
         run = Run.open(out)
-        run = run.extended(RunConfig.parse(merge_settings(run.config.settings(), *layers)))
-        images = load(run.config.data)
+        parsed = RunConfig.parse(merge_settings(run.config.settings(), *layers))
+        check_images_are_there(parsed.data, str(out))
+        images = load(parsed.data)
+        run = run.extended(parsed, images.fingerprint)
     else:
         parsed = RunConfig.parse(merge_settings(*layers))
         check_trainable(parsed)
         images = load(parsed.data)
-        check_batch(parsed.batch_size, len(images))
+        check_batch(parsed.batch_size, len(training_images(parsed, images)))
         check_memory(parsed, images.shape)
         run = Run.create(parsed, out)
-    return train_with_progress(run, images)
+    return train_with_progress(run, images, track == "tensorboard")
 
 
-def train_with_progress(run: Run, data: ImageDataset) -> int:
-    """Train a run with progress on stderr; an interrupt writes a checkpoint and ends."""
+def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> int:
+    """Train a run with progress on stderr; an interrupt writes a checkpoint and ends.
+
+    Args:
+        run: The run.
+        data: Its images.
+        track: Whether to write TensorBoard events.
+    """
     print(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
-    for note in data.notes:
+    if held_out := len(data) - len(training_images(run.config, data)):
+        print(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
+    unknown = data.grid.counts(only_unknown=True) if data.grid else []
+    for note in [*data.notes, *unknown]:
         print(f"  {note}")
     batch = min(run.config.batch_size, len(data))
-    with interruptible() as stopped, StepProgress("training", units_per_step=batch) as progress:
-        finished = execute(run, data, on_step=progress, should_stop=stopped)
+    with (
+        interruptible() as stopped,
+        StepProgress("training", units_per_step=batch) as progress,
+        tracked(run, progress) if track else nullcontext(progress) as on_step,
+    ):
+        finished = execute(run, data, on_step=on_step, should_stop=stopped)
     if finished:
         print(f"trained; next: isavae evaluate {run.path}")
         return 0

@@ -152,14 +152,33 @@ def load(name: str) -> ImageDataset:
     if match is None or match[1] not in DATASETS:
         near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
         raise ValueError(
-            f"The data set must be one of {', '.join(DATASETS)}, or a path, but is {name!r}"
-            + (f": did you mean {' or '.join(near)}?" if near else ".")
+            f"The data set must be one of {', '.join(DATASETS)}, or the path of images that are "
+            f"there, but is {name!r}" + (f": did you mean {' or '.join(near)}?" if near else ".")
         )
     if not match[2]:
         return DATASETS[match[1]].open()
     source, choices = DATASETS[match[1]], parse_choices(match[2])
     dataset = source.part(**choices) if source.part else source.open().select(**choices)
     return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
+
+
+def check_images_are_there(name: str, model: str) -> None:
+    """Check that images of training are where they were.
+
+    Args:
+        name: The name of the data set.
+        model: The model that was trained on them.
+
+    Raises:
+        ValueError: If the name is a path, and there is nothing (any more).
+    """
+    path, options = split_path(name)
+    if options or os.path.exists(path) or re.split(r"\s*\[", path)[0] in DATASETS:
+        return
+    raise ValueError(
+        f"the images of {model} must be where they were in training, but there is nothing at "
+        f"{path}: name their new place with --data"
+    )
 
 
 def split_path(name: str) -> tuple[str, str]:

@@ -237,14 +237,19 @@ class ImageDataset:
         Raises:
             ValueError: If one of the parts would be empty.
         """
+        training, others = self.split_positions(seed, held_out)
+        return self.take(training), self.take(others)
+
+    def split_positions(self, seed: int, held_out: float) -> tuple[np.ndarray, np.ndarray]:
+        """The positions of the images of `split`, each in order."""
         n = round(len(self) * held_out)
         if not 0 < n < len(self):
             raise ValueError(
                 f"Both parts of a split need images, but a share of {held_out} of "
-                f"{len(self)} images is held out."
+                f"{len(self)} images is held out: choose another share."
             )
         order = epoch_order(len(self), seed, 0)
-        return self.take(np.sort(order[n:])), self.take(np.sort(order[:n]))
+        return np.sort(order[n:]), np.sort(order[:n])
 
     @property
     def _stored_shape(self) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 """Values of factors (numbers, text, gaps) as classes: a `FactorGrid` of what a user brings."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,20 @@ MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null"
 
 
 def grid_of_values(
-    columns: Mapping[str, Sequence | np.ndarray], unknown: int | float | str | None = None
+    columns: Mapping[str, Sequence | np.ndarray],
+    unknown: int | float | str | None = None,
+    orders: Mapping[str, Sequence] | None = None,
 ) -> FactorGrid:
-    """One class for every distinct value of a factor: numbers in their order, text by the alphabet.
+    """One class for every distinct value of a factor.
+
+    Numbers and dates are in their order, which scores use; text and booleans are by the alphabet.
 
     None, NaN, NaT, `pandas.NA` and the text of a missing value (`MISSING`) are unknown.
 
     Args:
         columns: One value per image for each factor.
         unknown: A further value that means unknown, such as -1.
+        orders: The values of some factors in an order of their own, such as low, medium, high.
 
     Returns:
         A partial grid whose categories are the values.
@@ -41,11 +47,19 @@ def grid_of_values(
             f"Every factor must have one value per image, but the numbers of values are {lengths}."
         )
     found = {name: _classes(name, values, unknown) for name, values in columns.items()}
+    orders = orders or {}
+    for name, order in orders.items():
+        found[name] = _in_order(*found[name], order)
+    has_order = {name: _have_order(values) for name, values in columns.items()}
     return FactorGrid(
         names=tuple(found),
         sizes=tuple(max(1, len(values)) for values, _ in found.values()),
         labels=np.stack([labels for _, labels in found.values()], axis=1),
-        ordered=tuple(name for name, (values, _) in found.items() if values.dtype.kind in "iuf"),
+        ordered=tuple(
+            name
+            for name, (values, _) in found.items()
+            if values.dtype.kind in "iuf" or has_order[name] or name in orders
+        ),
         categories={
             name: [_whole(value) for value in values.tolist()]
             for name, (values, _) in found.items()
@@ -83,6 +97,24 @@ def _classes(
     labels = np.full(len(array), -1, dtype=np.int64)
     distinct, labels[known] = np.unique(present, return_inverse=True)
     return distinct, labels
+
+
+def _in_order(
+    distinct: np.ndarray, labels: Int64[np.ndarray, "n"], order: Sequence
+) -> tuple[np.ndarray, Int64[np.ndarray, "n"]]:
+    """The classes of a factor, renumbered as its values follow each other in an order."""
+    places = {str(value): place for place, value in enumerate(order)}
+    sorting = np.argsort([places[str(value)] for value in distinct.tolist()], kind="stable")
+    ranks = np.append(np.argsort(sorting), -1)  # the last answers to class -1
+    return distinct[sorting], ranks[labels]
+
+
+def _have_order(values: Sequence | np.ndarray) -> bool:
+    """Whether values are dates or times, whose text sorts as they do."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        return True
+    known = [value for value in values if _is_known(value)]
+    return bool(known) and all(isinstance(value, (date, np.datetime64)) for value in known)
 
 
 def _objects(values: Sequence) -> np.ndarray:

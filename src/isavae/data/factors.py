@@ -206,6 +206,23 @@ class FactorGrid:
         labels = np.stack([self.column(k)[rows] for k in range(len(self.names))], axis=1)
         return replace(self, labels=labels)
 
+    def counts(self, only_unknown: bool = False) -> list[str]:
+        """For every factor its number of classes, and of images whose class is unknown.
+
+        Args:
+            only_unknown: Leave out factors that are known for all images.
+
+        Examples:
+            >>> FactorGrid(("a", "b"), (2, 1), np.array([[1, 0], [0, -1]])).counts(True)
+            ['factor b: 1 classes, 1 of 2 images unknown']
+        """
+        unknown = [int((self.column(name) < 0).sum()) for name in self.names]
+        return [
+            f"factor {name}: {size} classes, {count:,} of {len(self):,} images unknown"
+            for name, size, count in zip(self.names, self.sizes, unknown, strict=True)
+            if count or not only_unknown
+        ]
+
     def class_names(self, factor: str | int) -> tuple[str, ...]:
         """Names of a factor's classes: its categories, else the numbers from 0.
 

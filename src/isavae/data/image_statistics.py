@@ -56,9 +56,7 @@ class ImageStatistics:
             *(f"  {note}" for note in self.dataset.notes),
         ]
         if (grid := self.dataset.grid) is not None:
-            for name, size in zip(grid.names, grid.sizes, strict=True):
-                unknown = (grid.column(name) < 0).sum()
-                lines.append(f"  factor {name}: {size} classes, {unknown:,} unknown")
+            lines += [f"  {line}" for line in grid.counts()]
         return "\n".join(lines)
 
 

@@ -33,7 +33,7 @@ from isavae.estimator.scale import Scale, holds_bytes
 from isavae.evaluation import BATCH, elbo_blocks
 from isavae.metrics import Codes, informative
 from isavae.models import AnyObjective
-from isavae.runs import RunConfig, TrainedModel, fresh_state
+from isavae.runs import RunConfig, TrainedModel, check_trainable, fresh_state
 from isavae.training import train
 
 
@@ -54,7 +54,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: Exponent within subspaces, one number or one per subspace.
         prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
         beta: Weight of the objective's regulariser, where `objective` is a name. The default keeps
-            more of X than 1 does, and makes better features of digits than PCA.
+            more of X than 1 does.
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
             `FactorVAE(gamma=6.0)`.
         likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
@@ -233,6 +233,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.likelihood_ = likelihood_of(self.likelihood, rows)
         self.tree_ = tree_of(self.latents, self.subspaces, self.p0, self.p)
         objective = objective_of(self.objective, self.beta)
+        for name in ("max_iter", "batch_size"):
+            if (given := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be 1 or more; got {given}")
         config = RunConfig.parse(
             {
                 "data": "arrays",
@@ -243,13 +246,14 @@ class ISAVAE(TransformerMixin, BaseEstimator):
                 "network": self.network,
                 "width": self.width,
                 "steps": self.max_iter,
-                "batch_size": self.batch_size,
+                "batch_size": min(self.batch_size, len(rows)),
                 "learning_rate": self.learning_rate,
                 "seed": self._seed,
                 "precision": "float32",
                 "device": self.device,
             }
         )
+        check_trainable(config)
         self._state = fresh_state(config, self.shape_)
         self.model_ = self._state.model
         start_spread(self.model_.likelihood, rows)

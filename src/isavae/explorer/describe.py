@@ -15,6 +15,7 @@ from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.library import ServedModel
 from isavae.metrics import METRICS
 from isavae.models import Prior
+from isavae.runs import HELD_OUT
 
 # name in scores.json -> (title, unit, definition)
 DEFINITIONS = {
@@ -39,10 +40,11 @@ def score_lines(scores: dict[str, Any] | None) -> list[dict[str, Any]]:
     for name, score in (scores or {}).items():
         if not isinstance(score, dict) or "value" not in score:
             continue
-        title, unit, meaning = DEFINITIONS.get(name) or _metric_definition(name)
+        plain = name.removeprefix(HELD_OUT)
+        title, unit, meaning = DEFINITIONS.get(plain) or _metric_definition(plain)
         lines.append(
             {
-                "title": title,
+                "title": title if plain == name else f"{title}, images held out",
                 "unit": unit,
                 "value": score["value"],
                 "error": score.get("standard_error"),

@@ -1,5 +1,6 @@
 """The models of a server by id, which may change or disappear while they are shown."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from threading import Lock, RLock
 from typing import Generic, Literal, TypeVar, final
 
 from isavae.data import ImageDataset, load
+from isavae.data.catalog import check_images_are_there, split_path
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.runs import Run, TrainedModel
 
@@ -162,7 +164,7 @@ class Library:
         Raises:
             ValueError: If they cannot be opened, or are not of the model's shape.
         """
-        name = self._override or shown.trained.config.data
+        name = self._override or _beside(self.path(shown.id), shown.trained.config.data)
         images = self._data.get(name, lambda: load(name))
         if images.shape != shown.trained.shape:
             raise ValueError(
@@ -177,3 +179,17 @@ class Library:
         return self._summaries.get(
             key, lambda: LatentSummary.gather(shown.trained.vae, self.images(shown))
         )
+
+
+def _beside(model: Path, name: str) -> str:
+    """The name of a model's images; a path in the folder of the model if they are there.
+
+    Raises:
+        ValueError: If the name is a path that leads nowhere (any more).
+    """
+    folder = model if model.is_dir() else model.parent
+    near = f"{folder}{os.sep}{name}"
+    if os.path.exists(split_path(near)[0]):
+        return near
+    check_images_are_there(name, str(model))
+    return name

@@ -25,17 +25,19 @@ class Source:
 
 
 def open_source(path: Path, data: str | None = None) -> Source:
-    """A run directory, a model file or a study directory.
+    """A run directory, a model file, the folder of one or a study directory.
 
     Args:
-        path: The run, model file or study.
+        path: The run, model file, folder or study.
         data: A data set instead of the one a model was trained on.
 
     Raises:
-        ValueError: If it is none of the three, or holds no trained model yet.
+        ValueError: If it is none of these, or holds no trained model yet.
     """
     if (path / "config.json").is_file() or (path.is_file() and path.suffix == ".safetensors"):
         return _one_model(path, data)
+    if (path / "model.safetensors").is_file():  # of `isavae fit`, or of `save_pretrained`
+        return _one_model(path / "model.safetensors", data)
     if path.is_dir() and next(_run_paths(path), None):
         return _study(path, data)
     raise ValueError(

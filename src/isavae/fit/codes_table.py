@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,10 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     writers = {".csv": _without_formulas(table).write_csv, ".parquet": table.write_parquet}
     if path.suffix not in writers:
         raise ValueError(f"A table must go to a .csv or .parquet file, but is to go to {path}.")
+    data = BytesIO()  # polars reports a full disk as an error of its own
+    writers[path.suffix](data)
     with atomic_write(path) as file:
-        writers[path.suffix](file)
+        file.write(data.getbuffer())
 
 
 def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:

@@ -75,6 +75,7 @@ def fit_folder(
             learn_exponents=learn_exponents,
         )
         decided = output.decide(found, proposal, Budget(budget, workers, steps))
+    decided = output.follow_move(decided)
     on_reasons(tuple(decided["reasons"]))
     study = Study.parse(decided["study"])
     progress = run_study(

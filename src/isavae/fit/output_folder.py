@@ -15,13 +15,23 @@ from typing import Any, final
 import numpy as np
 
 from isavae.data import ImageDataset
-from isavae.files import DamagedFileError, atomic_write, file_crc32, read_json, write_json
+from isavae.files import (
+    DamagedFileError,
+    atomic_write,
+    file_crc32,
+    read_json,
+    write_json,
+    write_text,
+)
 from isavae.fit.codes_table import codes_table, write_table
 from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
 from isavae.fit.proposal import Budget, Proposal, schedule
 from isavae.fit.training_images import Source, TrainingImages, find_fingerprint, image_folder
-from isavae.studies import StudyDirectory
+from isavae.runs import Run
+from isavae.studies import Study, StudyDirectory
+
+IMAGES = "images.npy"
 
 
 @final
@@ -37,7 +47,12 @@ class OutputFolder:
 
     @property
     def images(self) -> Path:
-        return self.path / "images.npy"
+        return self.path / IMAGES
+
+    @property
+    def data(self) -> str:
+        """The name of the images as a data set."""
+        return f"{self.images.resolve()}[axes=chw, range=dtype]"
 
     def decisions(self, source: Source) -> dict[str, Any] | None:
         """What was decided about these images before training; None if the output is new.
@@ -84,8 +99,7 @@ class OutputFolder:
         """Write the images and what is decided about them; return the decisions."""
         with atomic_write(self.images) as file:
             np.save(file, found.images)
-        data = f"{self.images.resolve()}[axes=chw, range=dtype]"
-        proposal = schedule(proposal, data, budget)
+        proposal = schedule(proposal, self.data, budget)
         decided = {
             "fingerprint": found.fingerprint,
             "images": file_crc32(self.images),
@@ -93,8 +107,26 @@ class OutputFolder:
             "names": found.names,
             "left_out": found.left_out,
             "reasons": proposal.reasons,
-            "study": proposal.study(data),
+            "study": proposal.study(self.data),
         }
+        write_json(self.path / "fit.json", decided)
+        return decided
+
+    def follow_move(self, decided: dict[str, Any]) -> dict[str, Any]:
+        """Let the runs of a folder that was moved or renamed find its images where they are now.
+
+        The decisions are written last, so that a kill leaves a move that is followed again.
+        """
+        before = Study.parse(decided["study"])
+        if before.runs[0].config.data == self.data:
+            return decided
+        study = before.on_data(self.data)
+        for old, new in zip(before.runs, study.runs, strict=True):
+            path = self.study.run_path(old.id)
+            if path.exists():
+                Run.open(path).renamed(new.config, self.study.run_path(new.id))
+        write_text(self.study.path / "study.yaml", study.text)
+        decided = decided | {"study": study.text}
         write_json(self.path / "fit.json", decided)
         return decided
 

@@ -140,7 +140,7 @@ def _of_data_set(source: Source, size: tuple[int, int] | None) -> TrainingImages
         ((width, height),) * len(data),
         data.preprocessing or Preprocessing((height, width), "crop", n_channels),
         find_fingerprint(source) or "",
-        data.notes,
+        (*data.notes, *(data.grid.counts(only_unknown=True) if data.grid else ())),
     )
 
 
@@ -175,8 +175,13 @@ def _of_folder(
         tuple(shapes[name if name in shapes else name.rpartition("#")[0]] for name in kept),
         preprocessing,
         fingerprint(folder, files),
-        tuple(stream.changes()),
+        (*stream.changes(), *_unused_factors(folder)),
     )
+
+
+def _unused_factors(folder: Path) -> list[str]:
+    is_there = (folder / "factors.csv").is_file()
+    return ["factors.csv is not read, as models are fitted without labels."] if is_there else []
 
 
 def propose_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -45,7 +45,20 @@ def as_grid(factors: Any, unknown: int | float | str | None = None) -> FactorGri
     """
     if factors is None or isinstance(factors, FactorGrid):
         return factors
-    return grid_of_values(_columns(factors), unknown)
+    columns = _columns(factors)
+    orders = {name: order for name in columns if (order := _order(factors, name)) is not None}
+    return grid_of_values(columns, unknown, orders)
+
+
+def _order(factors: Any, name: str) -> list | None:
+    """The order of the values of a column: ordered categories of pandas, enums of polars."""
+    try:
+        column = factors[name]
+    except (KeyError, TypeError, IndexError):  # a matrix, or a name that is no text
+        return None
+    kind = getattr(column, "dtype", None)
+    has_order = getattr(kind, "ordered", type(kind).__name__ == "Enum")
+    return list(kind.categories) if has_order else None  # pyrefly: ignore[missing-attribute]
 
 
 def _columns(factors: Any) -> dict[str, Sequence | np.ndarray]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -69,7 +69,8 @@ class Codes:
         factors: Factors of the images: a `FactorGrid`; a mapping, a DataFrame or an Arrow table
             with one value per image for each factor's name; or an array of classes with one column
             per factor.
-            Values are numbers or text and are sorted into classes; None, NaN and text such as "NA"
+            Values are numbers, dates or text and are sorted into classes, ordered categories in
+            their own order; None, NaN and text such as "NA"
             mean unknown. None if nothing is known about the images.
         unknown: A further value that means unknown, such as -1 in an array of classes.
         bins: In how many quantile bins scores take a continuous factor; 0 takes every value as a
@@ -218,6 +219,19 @@ class Codes:
             if self._is_continuous(name, np.bincount(column[column >= 0], minlength=1)):
                 found[name] = len(self.factor(name).counts)
         return found
+
+    def with_bins_as_classes(self) -> "Codes":
+        """The codes with the bins of continuous factors as classes, which parts of them share."""
+        if self.grid is None:
+            return self
+        labels = self.grid.labels_array().copy()
+        sizes, binned = list(self.grid.sizes), self.binned(self.grid.names)
+        for name in binned:
+            factor, k = self.factor(name), self.grid.position(name)
+            labels[:, k], sizes[k] = factor.labels.numpy(), len(factor.counts)
+        named = {name: v for name, v in self.grid.categories.items() if name not in binned}
+        grid = replace(self.grid, sizes=sizes, labels=labels, categories=named)
+        return Codes(self.mean, self.log_std, grid, bins=0)
 
     def has_factors(self, factors: Sequence[str] | None = None, count: int = 1) -> bool:
         """Whether `factor_names(factors)` would give at least `count` names."""

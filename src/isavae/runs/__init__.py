@@ -14,6 +14,7 @@ from isavae.runs.config import (
 from isavae.runs.demo import demo_run
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
+from isavae.runs.held_out import HELD_OUT, training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.scoring import evaluate_run
@@ -21,6 +22,7 @@ from isavae.runs.trained_model import TrainedModel
 
 __all__ = [
     "FORMAT",
+    "HELD_OUT",
     "PRESETS",
     "CorruptCheckpointError",
     "NonFiniteLossError",
@@ -42,4 +44,5 @@ __all__ = [
     "preset",
     "read_settings",
     "save_model",
+    "training_images",
 ]

@@ -146,6 +146,11 @@ def check_trainable(config: RunConfig) -> None:
     build_likelihood(config.likelihood)
     if config.network not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}; got {config.network!r}")
+    if config.network == "conv" and config.batch_size == 1:
+        raise ValueError(
+            "a batch of the network conv must have two images or more, over which it normalises; "
+            "got batch size 1: raise it, or take the network mlp"
+        )
 
 
 def _check_kl(config: RunConfig, prior: Prior) -> None:

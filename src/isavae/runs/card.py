@@ -5,6 +5,7 @@ from typing import Any
 
 from isavae.models import Prior
 from isavae.runs.config import RunConfig
+from isavae.runs.held_out import HELD_OUT
 
 _CARD = """\
 ---
@@ -110,10 +111,10 @@ def _scores(scores: dict[str, Any]) -> str:
 
 def _score(name: str, score: Mapping[str, Any]) -> str:
     """A score with its standard error, if it has one; the terms of the ELBO are in nats."""
-    if name in ("reconstruction", "kl"):
-        return f"{score['value']:.2f} ± {score['standard_error']:.2f} nats"
-    error = score.get("standard_error")
-    return f"{score['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
+    value, error = score["value"], score.get("standard_error")
+    if name.removeprefix(HELD_OUT) in ("reconstruction", "kl"):
+        return f"{value:.2f}" + ("" if error is None else f" ± {error:.2f}") + " nats"
+    return f"{value:.4g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 def _rows(rows: list[tuple[str, ...]]) -> str:

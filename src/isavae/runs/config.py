@@ -103,6 +103,13 @@ class RunConfig(BaseModel):
         description="Passes over the data, instead of steps; 20 if neither is given.",
     )
     batch_size: int = Field(2048, ge=1, le=1 << 31, description="Number of images per step.")
+    held_out: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the images that is never trained on, chosen at random by the seed; "
+        "`isavae evaluate` scores both parts.",
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
     seed: int = Field(0, ge=0, lt=1 << 62, description="Seed of weights, batches and noise.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -159,7 +166,12 @@ class RunConfig(BaseModel):
         return self.model_copy(update={"data": path + bracket + factors})
 
     def total_steps(self, n_images: int) -> int:
-        """Optimiser steps in all; an epoch is `n_images // batch_size` steps (at least one)."""
+        """Optimiser steps in all; an epoch is `n_images // batch_size` steps (at least one).
+
+        Args:
+            n_images: The number of images, with those that are held out.
+        """
+        n_images -= round(n_images * self.held_out)
         if self.steps is not None:
             return self.steps
         epochs = PAPER_EPOCHS if self.epochs is None else self.epochs

@@ -69,16 +69,23 @@ class Run:
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))
 
-    def extended(self, config: RunConfig) -> "Run":
+    def extended(self, config: RunConfig, images: str = "") -> "Run":
         """The run with another length or device, written to its `config.json`.
+
+        Args:
+            config: The settings.
+            images: The fingerprint of the images that `config.data` names; the place of images
+                that have moved may change.
 
         Raises:
             ValueError: If anything else differs from the run's own settings, or another process
                 trains the run.
         """
+        moved = images and self.model_path.exists() and self.metadata().get("images") == images
+        may_change = RESUMABLE | ({"data"} if moved else set())
         for name, value in config:
             before = getattr(self.config, name)
-            if value != before and name not in RESUMABLE:
+            if value != before and name not in may_change:
                 raise ValueError(
                     f"a resumed run keeps its settings; {name} is {before} in {self.path}, "
                     f"got {value}: start a new run instead"
@@ -87,6 +94,16 @@ class Run:
             with self.held():
                 _write_config(config, self.path)
         return Run(self.path, config)
+
+    def renamed(self, config: RunConfig, path: Path) -> None:
+        """Move the run, and let it find its images under another name of the data set.
+
+        Raises:
+            ValueError: If another process trains the run.
+        """
+        with self.held():
+            _write_config(config, self.path)
+        os.replace(self.path, path)
 
     @contextmanager
     def held(self) -> Iterator[None]:

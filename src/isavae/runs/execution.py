@@ -18,6 +18,7 @@ from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.runs.build import fresh_state
 from isavae.runs.directory import Run
+from isavae.runs.held_out import training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.training import PRECISIONS, StepReport, TrainState, resolve_precision, train
 
@@ -42,7 +43,7 @@ def execute(
 
     Args:
         run: An open run directory.
-        data: The data set; loaded by name if left out.
+        data: The data set, with the images that the run holds out; loaded by name if left out.
         on_step: Called with (step, steps, values) whenever values are logged.
         should_stop: Called after every step; True writes a checkpoint and ends.
         log_every: Number of steps between lines of `log.jsonl`.
@@ -65,7 +66,8 @@ def execute(
             recorder = _Recorder(
                 run, state, _metadata(run, data), on_step, log_every, checkpoint_seconds
             )
-            return _train(run, data, state, recorder, should_stop)
+            images = training_images(run.config, data)
+            return _train(run, images, state, recorder, should_stop)
 
 
 def _metadata(run: Run, data: ImageDataset) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> bool:
     """Take the remaining steps; return whether the run is finished."""
-    config, steps = run.config, run.config.total_steps(len(data))
+    config, steps = run.config, recorder.steps
     for report in train(
         state,
         data,
@@ -188,6 +190,7 @@ class _Recorder:
         checkpoint_seconds: float,
     ):
         self._run, self._state, self._metadata = run, state, metadata
+        self.steps: int = metadata["steps"]
         self._on_step, self._log_every = on_step, log_every
         self._checkpoint_seconds = checkpoint_seconds
         self._device = state.model.device
@@ -210,14 +213,14 @@ class _Recorder:
         # Reading a value waits for the device, which is free on the CPU.
         if due or self._device.type == "cpu" or report.step % self._log_every == 0:
             self._require_finite()
-        shown = report.step % self._log_every == 0 or report.step == self._metadata["steps"]
+        shown = report.step % self._log_every == 0 or report.step == self.steps
         values = report.to_floats() if shown else {}
         if shown:
             self._append({"step": report.step, **values})
         if due:
             self._checkpoint()
         if shown and self._on_step:  # last, for what shows it may be gone
-            self._on_step(report.step, self._metadata["steps"], values)
+            self._on_step(report.step, self.steps, values)
 
     def _require_finite(self) -> None:
         for report in self._unchecked:

@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
 from isavae.data import ImageDataset, load
+from isavae.data.catalog import check_images_are_there
 from isavae.evaluation import StageProgress, encode_all, evaluate
 from isavae.metrics import Codes, scored_names
+from isavae.models import VAE
 from isavae.runs.directory import Run
+from isavae.runs.held_out import scored_parts
 from isavae.training import resolve_device
+
+# Scores that describe the model or the data set, the same for both parts of the images.
+SHARED = {"data", "exponents"}
 
 
 def evaluate_run(
@@ -25,6 +33,9 @@ def evaluate_run(
 ) -> tuple[dict[str, Any], Codes]:
     """Score a run on its data set, and write the scores.
 
+    Where the run holds out images, they are scored by themselves, under the names of the scores
+    after `held_out_`; the names alone are then the scores of the images that it was trained on.
+
     Args:
         run: The run.
         metrics: Other scores, as in `isavae.evaluate`.
@@ -40,7 +51,9 @@ def evaluate_run(
         The scores, and the codes of all images.
     """
     scored_names(metrics)  # refuse unknown ones before the images are encoded
-    data = load(run.config.data) if data is None else data
+    if data is None:
+        check_images_are_there(run.config.data, str(run.path))
+        data = load(run.config.data)
     if (shape := tuple(run.metadata()["shape"])) != data.shape:
         raise ValueError(
             f"the images must have the run's shape {shape}; those of {data.name} have "
@@ -49,10 +62,50 @@ def evaluate_run(
     models = [each.load_model(resolve_device(device)) for each in (run, *others)]
     encoding = partial(on_progress, "encoding")
     codes, *other_codes = [encode_all(model, data, encoding) for model in models]
-    scores = evaluate(
-        models[0], data, codes, metrics,
-        n_images=n_images, seed=seed, others=other_codes, bins=bins,
-        on_progress=on_progress,
+    codes = Codes(codes.mean, codes.log_std, codes.grid, bins=bins)
+    scores = score_codes(
+        run, models[0], data, codes, metrics,
+        n_images=n_images, seed=seed, others=other_codes, on_progress=on_progress,
     )  # fmt: skip
     run.write_scores(scores)
     return scores, codes
+
+
+def score_codes(
+    run: Run,
+    model: VAE,
+    data: ImageDataset,
+    codes: Codes,
+    metrics: Sequence[str] = (),
+    *,
+    n_images: int | None = 10_000,
+    seed: int = 0,
+    others: Sequence[Codes] = (),
+    on_progress: StageProgress = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """The scores of a run, those of images that it holds out beside them.
+
+    Args:
+        run: The run.
+        model: Its model.
+        data: All images.
+        codes: Their codes.
+        metrics: Other scores, as in `isavae.evaluate`.
+        n_images: As for `evaluate_run`, of each part.
+        seed: As for `evaluate_run`.
+        others: Codes of the same images by other runs.
+        on_progress: Called with (stage, steps done, steps in all).
+    """
+    score = partial(evaluate, model, n_images=n_images, seed=seed, on_progress=on_progress)
+    parts = scored_parts(run, data)
+    if len(parts) == 1:
+        return score(data, codes, metrics, others=others, bins=codes.bins)
+    scores: dict[str, Any] = {}
+    for prefix, positions in parts.items():
+        rows = torch.from_numpy(positions)
+        found = score(
+            data.take(positions), codes.with_bins_as_classes().take(rows), metrics,
+            others=[other.take(rows) for other in others], bins=0,
+        )  # fmt: skip
+        scores |= {name if name in SHARED else prefix + name: v for name, v in found.items()}
+    return scores | ({"binned": binned} if (binned := codes.binned()) else {})

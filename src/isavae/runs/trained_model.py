@@ -3,7 +3,7 @@
 import os
 import tempfile
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -59,7 +59,7 @@ class TrainedModel:
             ValueError: If the run has no weights yet.
         """
         run.check_trained()
-        model = cls.load(run.model_path)
+        model = replace(cls.load(run.model_path), config=run.config)  # images may have moved since
         try:
             scores = run.scores()
         except DamagedFileError as error:

@@ -210,7 +210,7 @@ def log_marginals(
     Returns:
         Log-densities in nats.
     """
-    if exact or z.device.type != "cpu":
+    if exact or z.device.type != "cpu" or not _fits_grids(z, mean, std):
         return _pair_log_marginals(z, mean, std, weights)
     ladder = Ladder.covering(*(a.detach().double().T for a in (z, mean, std)))
     parts, order = [], []
@@ -242,6 +242,13 @@ def _shares(sizes: list[int], batch: int) -> Iterator[tuple[list[int], bool]]:
 
 def _pair_log_marginals(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
     return log_densities(z, mean, std, weights, [slice(j, j + 1) for j in range(z.shape[1])])
+
+
+@torch.no_grad()
+def _fits_grids(z: Tensor, mean: Tensor, std: Tensor) -> bool:
+    """Whether grids can cover samples and normals; pairs pass NaN and infinity on to the loss."""
+    finite = all(bool(values.isfinite().all()) for values in (z, mean, std))
+    return finite and bool((std > 0).all())
 
 
 def _pairs_are_cheaper(batch: int, size: int) -> bool:

@@ -12,16 +12,17 @@ import torch
 
 from isavae.data import ImageDataset
 from isavae.errors import typed_line
-from isavae.evaluation import evaluate
+from isavae.evaluation import encode_all
 from isavae.files import remove_leftovers
 from isavae.runs import CorruptCheckpointError, Run, execute
 from isavae.runs.execution import OnStep
+from isavae.runs.scoring import score_codes
+from isavae.runs.tracking import tracked
 from isavae.studies.engines.engine import Job, Outcome
 from isavae.studies.planned_run import run_id
 from isavae.studies.remote import Remote, with_uploads
 from isavae.studies.shared_data import open_shared
 from isavae.studies.study_directory import RunRecord
-from isavae.studies.tracking import tracked
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -76,7 +77,8 @@ def _train_and_score(job: Job, on_step: OnStep | None, should_stop: Callable[[],
         finished = _train(run, data, job, on_step, should_stop)
     if not finished:
         return Outcome("stopped")
-    scores = evaluate(run.load_model(), data, n_images=job.images)
+    model = run.load_model()
+    scores = score_codes(run, model, data, encode_all(model, data), n_images=job.images)
     record = RunRecord(
         steps=run.metadata()["steps"],
         seconds=round(time.monotonic() - started, 3),

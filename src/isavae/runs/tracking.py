@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from isavae.runs import Run
+from isavae.runs.directory import Run
 from isavae.runs.execution import OnStep
+
+
+def check_tracking() -> None:
+    """Raise a ModuleNotFoundError without the package tensorboard (the extra `track`)."""
+    import torch.utils.tensorboard  # noqa: F401
 
 
 @contextmanager
