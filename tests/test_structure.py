@@ -38,6 +38,7 @@ HOMES = {
     "sklearn": "estimator metrics",
     "starlette": "explorer",
     "tensorboard": "studies/tracking.py",
+    "tifffile": "data/own/tiff_file.py",
     "torch.utils.tensorboard": "studies/tracking.py",
     "uvicorn": "explorer",
 }

@@ -208,6 +208,8 @@ def parse_options(options: str) -> tuple[dict[str, Any], dict[str, Any]]:
         how[key] = how[key][0]
     if "size" in how:
         how["size"] = parse_size("x".join(map(str, how["size"])))
+    if not isinstance(how.get("channels", 1), int):
+        raise ValueError(f"The option channels must be a whole number, but is {how['channels']!r}.")
     if how.get("pages") == "first":
         how["pages"] = 1
     for key in ("range", "key") & how.keys():

@@ -34,7 +34,7 @@ from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 
 # Changes whenever the same files are to be read into other pixels.
-VERSION = 3
+VERSION = 4
 
 
 def open_path(
@@ -55,13 +55,15 @@ def open_path(
         path: The folder or file.
         size: Height and width to bring images of a folder to.
         fit: How: `crop`, `pad` or `stretch`.
-        channels: 1 or 3, for a folder; by default recognised.
+        channels: 1 for grey, 3 for colour, or the number that image files must have; by default
+            recognised.
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
         factors: A table of the factors; by default `factors.csv` in the folder, if there.
         factors_by_order: Whether a table without names has one row per image, in their order.
         range: The values that become black and white: `a..b`, `dtype` or `auto` (see
             `parse_range` and `natural_range`).
-        pages: The page or frame that is read of an image file: a number from 1, or `all`.
+        pages: The page or frame that is read of an image file: a number from 1, `all`, or
+            `channels` for all of them as the channels of one image.
         key: The name of the array in an .npz or .h5 file.
 
     Raises:
@@ -69,9 +71,7 @@ def open_path(
     """
     if axes not in ("", *AXES):
         raise ValueError(f"The option axes must be one of {', '.join(AXES)}, but is {axes!r}.")
-    if channels not in (None, 1, 3):
-        raise ValueError(f"The option channels must be 1 or 3, but is {channels!r}.")
-    Preprocessing(size or (1, 1), fit, channels or 1, pages=pages)  # checks them
+    Preprocessing(size or (1, 1), fit, 1 if channels is None else channels, pages=pages)
     values = parse_range(range)
     if factors is None and (path / "factors.csv").is_file():
         factors = path / "factors.csv"

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import UInt8
 
-from isavae.data.own.decoding import FITS, DecodedImage, decode
+from isavae.data.own.decoding import AS_CHANNELS, FITS, DecodedImage, decode
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 
 # The option `pages` for every page of a file.
@@ -42,9 +42,10 @@ class Preprocessing:
     Args:
         size: Height and width.
         fit: How images of another size are brought to it (see `decode`); None refuses them.
-        channels: 1 for grey, 3 for colour; an array may have others.
+        channels: 1 for grey, 3 for colour, or the number of channels that an image must have.
         values: The values that become black and white.
-        pages: The page or frame that is read of a file, counted from 1, or `all`.
+        pages: The page or frame that is read of a file, counted from 1; `all`, or `channels` for
+            all of them as the channels of one image.
 
     Examples:
         >>> preprocessing = Preprocessing((64, 48), "pad", channels=1)
@@ -61,12 +62,14 @@ class Preprocessing:
     pages: int | str = 1
 
     def __post_init__(self) -> None:
-        is_page = self.pages == ALL or (isinstance(self.pages, int) and self.pages > 0)
+        is_page = self.pages in (ALL, AS_CHANNELS) or (
+            isinstance(self.pages, int) and self.pages > 0
+        )
         rules = (
             ("size", "two positive whole numbers", self.size, min(self.size) > 0),
             ("fit", f"one of {', '.join(FITS)}", self.fit, self.fit in (None, *FITS)),
             ("channels", "positive", self.channels, self.channels > 0),
-            ("pages", "first, all or a number from 1", self.pages, is_page),
+            ("pages", "first, all, channels or a number from 1", self.pages, is_page),
         )
         for name, must, value, holds in rules:
             if not holds:
@@ -76,7 +79,7 @@ class Preprocessing:
     def shape(self) -> tuple[int, int, int]:
         return self.channels, *self.size
 
-    def decode(self, source: str | bytes, page: int = 1) -> DecodedImage:
+    def decode(self, source: str | bytes, page: int | str = 1) -> DecodedImage:
         """Decode a page of an image file, given by its path or its bytes.
 
         Raises:
@@ -87,7 +90,7 @@ class Preprocessing:
 
     def read(self, source: str | bytes) -> UInt8[np.ndarray, "channels height width"]:
         """The pixels of an image file; of several pages, the first of those that are read."""
-        return self.decode(source, self.pages if isinstance(self.pages, int) else 1).pixels
+        return self.decode(source, 1 if self.pages == ALL else self.pages).pixels
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
