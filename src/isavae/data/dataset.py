@@ -141,6 +141,10 @@ class ImageDataset:
         factors = "" if self.grid is None else f", factors {', '.join(self.grid.names)}"
         return f"ImageDataset({self.name}: {len(self):,} images, {c} x {h} x {w}{factors})"
 
+    def shown(self, images: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n shown h w"]:
+        """Those channels of images that the option `show` names; by default all."""
+        return images if self.preprocessing is None else self.preprocessing.shown(images)
+
     @property
     def is_binary(self) -> bool:
         """Whether every pixel is 0 or 1, stored as one bit."""

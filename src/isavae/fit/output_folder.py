@@ -68,7 +68,9 @@ class OutputFolder:
         stored = self.path / "images.npy"
         with atomic_write(stored) as file:
             np.save(file, found.images)
-        data = f"{stored.resolve()}[axes=chw, range=dtype]"
+        show = "|".join(map(str, found.preprocessing.show))
+        options = "axes=chw, range=dtype" + (f", show={show}" if show else "")
+        data = f"{stored.resolve()}[{options}]"
         proposal = schedule(proposal, data, budget)
         decided = {
             "fingerprint": found.fingerprint,

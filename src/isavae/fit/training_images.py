@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TypeAlias, final
@@ -148,9 +148,9 @@ def _of_folder(
     folder: Path, options: str, size: tuple[int, int] | None, fit: str
 ) -> TrainingImages:
     how, choices = parse_options(options)
-    if unknown := {*how, *choices} - {"size", "fit", "channels", "range", "pages"}:
+    if unknown := {*how, *choices} - {"size", "fit", "channels", "range", "pages", "show"}:
         raise ValueError(
-            f"A folder is fitted with the options size, fit, channels, range and pages, but "
+            f"A folder is fitted with the options size, fit, channels, range, pages and show, but "
             f"{min(unknown)} is given: omit it."
         )
     files = image_files(folder)
@@ -164,6 +164,7 @@ def _of_folder(
         parse_range(how.get("range", "auto")),
         how.get("pages", 1),
     )
+    preprocessing = replace(preprocessing, show=how.get("show", ()))
     stream = read_folder(folder, preprocessing, files)
     blocks = [*progress(stream.blocks, stream.count, f"reading {folder.name}", len, "images")]
     kept = [stream.names[k] for k in stream.positions()]

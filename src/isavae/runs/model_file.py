@@ -60,7 +60,8 @@ class ReadImages(BaseModel):
     fit: Literal["crop", "pad", "stretch"] | None
     channels: Positive
     values: Values
-    pages: Positive | Literal["all"]
+    pages: Positive | Literal["all", "channels"]
+    show: tuple[Count, ...] = ()
 
 
 @final

@@ -47,6 +47,8 @@ ONE_AT_A_TIME = Lock()
 ORIENTATION, BITS, SAMPLES, SAMPLE_FORMAT = 0x0112, 258, 277, 339
 PHOTOMETRIC, PLANAR, DESCRIPTION = 262, 284, 270
 SIGNED, WHITE_IS_ZERO = 2, 0
+# Grey PNG files of 2 and 4 bits, which Pillow scales to 8 bits, but not the value that is clear.
+FEW_BITS = {"L;2": 85, "L;4": 17}
 # Descriptions of files in which several pages are the channels of one image.
 HYPERSTACK = re.compile(
     r"ImageJ=.*^channels=(?!1$)|<OME\b.*\bSizeC=\"(?!1\")", re.DOTALL | re.MULTILINE
@@ -82,6 +84,9 @@ def open_image(source: str | bytes, page: int = 1) -> Iterator["Image | TiffPage
         if page > 1:
             image.seek(page - 1)
         _check_channels(image)
+        scale = FEW_BITS.get(_rawmode(image), 1)
+        if isinstance(clear := image.info.get("transparency"), int):
+            image.info["transparency"] = clear * scale
         yield image
 
 
@@ -119,13 +124,19 @@ def _is_whole(image: "Image") -> bool:
     return samples == len(image.getbands()) and is_known_order
 
 
-def _open(source: str | bytes) -> "Image":
+@contextmanager
+def _open(source: str | bytes) -> Iterator["Image"]:
     pil = import_extra("PIL.Image")
     pil.init()
     # TGA files have no signature: other files may look like one.
     tga = isinstance(source, str) and source.lower().endswith(FORMATS["TGA"])
     formats = [name for name in FORMATS if name in pil.OPEN and (tga or name != "TGA")]
-    return pil.open(BytesIO(source) if isinstance(source, bytes) else source, "r", formats)
+    # A file, not its path: Pillow maps TIFF files with a path, and mixes the pixels of turned ones.
+    with (
+        BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file,
+        pil.open(file, "r", formats) as image,
+    ):
+        yield image
 
 
 def count_pages(image: "Image | TiffPage") -> int:
@@ -147,7 +158,8 @@ def orientation(image: "Image | TiffPage") -> int:
     """How to turn an image upright, by its Exif tag: 1 to 8."""
     if isinstance(image, TiffPage):
         return image.orientation
-    has_tag = "exif" in image.info or image.format == "TIFF"
+    # Pillow turns TIFF files itself when it decodes them.
+    has_tag = "exif" in image.info and image.format != "TIFF"
     return image.getexif().get(ORIENTATION, 1) if has_tag else 1
 
 
@@ -197,7 +209,12 @@ def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -
     values = image.read() if isinstance(image, TiffPage) else _deep(image, source, page)
     if values is not None and not np.isfinite(values).all():
         raise UnreadableImageError("has values that are not finite numbers")
-    return values
+    if values is None or isinstance(image, TiffPage) or "transparency" not in image.info:
+        return values
+    is_clear = (values.reshape(*values.shape[:2], -1) == image.info["transparency"]).all(2)
+    return np.dstack([values, np.where(is_clear, 0, np.iinfo(values.dtype).max)]).astype(
+        values.dtype
+    )
 
 
 def _deep(image: "Image", source: str | bytes, page: int) -> np.ndarray | None:

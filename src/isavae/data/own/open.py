@@ -48,6 +48,7 @@ def open_path(
     range: str = "auto",
     pages: int | str = 1,
     key: str = "",
+    show: tuple[int, ...] = (),
 ) -> ImageDataset:
     """Open a folder of images, an image or an array file; what was read is kept in the cache.
 
@@ -65,6 +66,7 @@ def open_path(
         pages: The page or frame that is read of an image file: a number from 1, `all`, or
             `channels` for all of them as the channels of one image.
         key: The name of the array in an .npz or .h5 file.
+        show: The channels that are shown as red, green and blue, or the one that is shown as grey.
 
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
@@ -105,7 +107,12 @@ def open_path(
     # A file name may be as long as its system allows, and hold bytes that are no text.
     name = image_names(path.parent, [str(path)])[0]
     short = re.sub(r"[^\w.-]", "_", name)[:50]
-    return cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
+    found = cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
+    if not show:
+        return found
+    n_channels, height, width = found.shape
+    how = found.preprocessing or Preprocessing((height, width), channels=n_channels)
+    return replace(found, preprocessing=replace(how, show=show))
 
 
 def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
