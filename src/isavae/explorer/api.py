@@ -153,8 +153,8 @@ class Api:
 
     def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """An uploaded image with its posterior."""
-        image = read_upload(body, shown.trained.preprocessing)
-        return describe.describe_posterior(shown, image, index=None, classes=None)
+        image, note = read_upload(body, shown.trained.preprocessing)
+        return describe.describe_posterior(shown, image, index=None, classes=None, note=note)
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")

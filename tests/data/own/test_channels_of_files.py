@@ -242,7 +242,7 @@ def test_a_folder_of_fluorescence_images_works_everywhere(folder, tmp_path, n, p
     assert main(["encode", str(run), str(folder), "--out", str(tmp_path / "codes.csv")]) == 0
     model = TrainedModel.from_pretrained(run)
     assert describe_model(ServedModel("run", model, "1"))["shape"] == (1, 10, 12 * n)
-    upload = read_upload((folder / "03.tif").read_bytes(), model.preprocessing)
+    upload, _ = read_upload((folder / "03.tif").read_bytes(), model.preprocessing)
     check(upload.numpy()[0], stored[3], 4095)
     assert read_training_images(folder).images.shape == (20, n, 10, 12)
     assert open_path(folder).preprocessing == model.preprocessing

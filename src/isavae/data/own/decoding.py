@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from jaxtyping import UInt8
 
 from isavae.data.own.image_file import (
     LARGE,
@@ -100,6 +101,15 @@ def decode(
         planes = [_resized(plane, size, fit) for plane in planes]
     pixels = np.dstack([np.asarray(plane) for plane in planes]).transpose(2, 0, 1)
     return DecodedImage(pixels, pages, clips, cut)
+
+
+def resize(
+    pixels: UInt8[np.ndarray, "channels height width"], size: tuple[int, int], fit: str
+) -> UInt8[np.ndarray, "channels tall wide"]:
+    """The pixels of an array as an image file's would be resized, channel by channel."""
+    image = import_extra("PIL.Image")
+    planes = [_resized(image.fromarray(plane), size, fit) for plane in pixels]
+    return np.stack([np.asarray(plane) for plane in planes])
 
 
 def share_cut(given: tuple[int, int], size: tuple[int, int]) -> float:

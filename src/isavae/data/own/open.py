@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from isavae.data.cache import Factors, cached
 from isavae.data.dataset import ImageDataset
@@ -32,6 +33,7 @@ from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, parse_range
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
+from isavae.data.tiles import to_bytes
 
 # Changes whenever the same files are to be read into other pixels.
 VERSION = 4
@@ -49,12 +51,13 @@ def open_path(
     pages: int | str = 1,
     key: str = "",
     show: tuple[int, ...] = (),
+    like: Preprocessing | None = None,
 ) -> ImageDataset:
     """Open a folder of images, an image or an array file; what was read is kept in the cache.
 
     Args:
         path: The folder or file.
-        size: Height and width to bring images of a folder to.
+        size: Height and width to bring images to.
         fit: How: `crop`, `pad` or `stretch`.
         channels: 1 for grey, 3 for colour, or the number that image files must have; by default
             recognised.
@@ -67,6 +70,7 @@ def open_path(
             `channels` for all of them as the channels of one image.
         key: The name of the array in an .npz or .h5 file.
         show: The channels that are shown as red, green and blue, or the one that is shown as grey.
+        like: How a model's training images were read, instead of options.
 
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
@@ -79,9 +83,9 @@ def open_path(
         factors = path / "factors.csv"
     folder, files, others = _image_files(path)
     if not files:
-        _check_array_options(path, size=size, fit=fit, channels=channels, pages=pages)
+        _check_array_options(path, channels=channels, pages=pages)
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
-    options += [factors_by_order, range, pages, key, others]
+    options += [factors_by_order, range, pages, key, others, like and like.to_dict()]
     options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
@@ -89,14 +93,17 @@ def open_path(
 
     def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
         if files:
-            how = find_preprocessing(files, size, fit, channels, values, pages)
+            how = like or find_preprocessing(files, size, fit, channels, values, pages)
             found = read_folder(folder, how, files)
-            facts["preprocessing"] = replace(how, fit=fit or "crop").to_dict()
+            facts["preprocessing"] = replace(how, fit=how.fit or "crop").to_dict()
         else:
-            found, used = read_array(path, axes, key, values, may_be_binary=values is None)
-            if used != FULL_RANGE:
+            wanted, way = (like.size, like.fit or "crop") if like else (size, fit)
+            limits = like.values if like else values
+            is_given = values is not None
+            found, used = read_array(path, axes, key, limits, not is_given, wanted, way)
+            if used != FULL_RANGE or wanted:
                 n_channels, *edges = found.shape
-                how = Preprocessing((edges[0], edges[1]), "crop", n_channels, used)
+                how = Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
                 facts["preprocessing"] = how.to_dict()
         grid = None if factors is None else _factors(factors, found, factors_by_order)
         blocks = progress(
@@ -113,6 +120,46 @@ def open_path(
     n_channels, height, width = found.shape
     how = found.preprocessing or Preprocessing((height, width), channels=n_channels)
     return replace(found, preprocessing=replace(how, show=show))
+
+
+def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> ImageDataset:
+    """The images of an array in memory, read by the rules of an array file.
+
+    Args:
+        array: The images.
+        name: Their name.
+        **how: The arguments of `read_array`.
+
+    Raises:
+        ValueError: If the array holds no images.
+    """
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
+    stream, used = read_array(values, **how)
+    n_channels, height, width = stream.shape
+    preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
+    stored = np.concatenate([*stream.blocks])
+    notes = tuple(stream.changes())
+    return ImageDataset(name, stored, stream.shape, preprocessing=preprocessing, notes=notes)
+
+
+def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset:
+    """The images at another size, with a note about it.
+
+    Args:
+        data: The images.
+        size: Height and width.
+        fit: How: `crop`, `pad` or `stretch`.
+    """
+    if size == data.shape[1:]:
+        return data
+    pixels = to_bytes(data.batch(slice(None)))
+    found = open_array(
+        pixels, data.name, axes="chw", values=FULL_RANGE, may_be_binary=False, size=size, fit=fit
+    )
+    how = data.preprocessing or found.preprocessing
+    assert how is not None  # arrays have one
+    how = replace(how, size=size, fit=fit)
+    return replace(found, grid=data.grid, preprocessing=how, notes=data.notes + found.notes)
 
 
 def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
