@@ -24,6 +24,7 @@ NAMES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_any_name_works_from_import_to_report(tmp_path, monkeypatch, name, capsys):
     monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
@@ -48,8 +49,8 @@ def test_any_name_works_from_import_to_report(tmp_path, monkeypatch, name, capsy
         "--workers",
         "1",
     ]
-    with pytest.warns(UserWarning, match="1 of 18 images is left out"):
-        assert main(["data", "inspect", folder]) == 0
+    assert main(["data", "inspect", folder]) == 0
+    assert "1 of 18 images is left out" in capsys.readouterr().out
     assert main(["fit", folder, "--out", str(out), *flags]) == 0
     assert main(["encode", str(out), folder, "--out", str(codes)]) == 0
     table, fitted = polars.read_csv(codes), polars.read_csv(out / "codes.csv")

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NamedTuple
 
 from isavae import __version__
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 for bad input, or 130 when interrupted.
     """
-    _open_closed_streams()
+    _prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     name = _verb_name(words)
     if name is None:
@@ -90,14 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _open_closed_streams() -> None:
-    """Give output and errors a place where the shell has closed them.
+def _prepare_streams() -> None:
+    """Give output and errors a place where the shell has closed them, and let them print any path.
 
-    Otherwise the next file that is opened would take their number, and what torch prints.
+    Without a place the next file that is opened would take their number, and what torch prints.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream := getattr(sys, name), TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _sentence(error: Exception) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from isavae.data import ImageDataset, load, read_folder
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.arrays import read_array
+from isavae.data.own.folder import describe_others
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.open import open_array, resized
 from isavae.files import atomic_write
@@ -76,7 +77,8 @@ def encode_images(
     notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]
     every = stream.names or [str(k) for k in range(stream.count)]
     table = _table_of(model, images, [every[k] for k in stream.positions()])
-    return table, notes + stream.changes()
+    others = describe_others(path) if path.is_dir() else []
+    return table, notes + stream.changes() + others
 
 
 def _table_of(model: TrainedModel, images: ImageDataset, names: Iterable[str]) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from torch import Tensor
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.folder import (
+    describe_others,
     find_preprocessing,
     fingerprint,
     image_files,
@@ -181,7 +182,7 @@ def _of_folder(
         tuple(shapes[name if name in shapes else name.rpartition("#")[0]] for name in kept),
         preprocessing,
         fingerprint(folder, files),
-        tuple(stream.changes()),
+        (*stream.changes(), *describe_others(folder)),
     )
 
 

@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -53,7 +53,7 @@ def image_files(folder: Path) -> list[str]:
     """
     images, others = walk(folder)
     if not images:
-        only = f", only {list_some(others)}" if others else ""
+        only = f", only {_list_some(others)}" if others else ""
         raise ValueError(
             f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds none{only}."
         )
@@ -63,7 +63,8 @@ def image_files(folder: Path) -> list[str]:
 def walk(folder: Path) -> tuple[list[str], list[str]]:
     """Files below a folder with the suffix of an image, and the names of all others.
 
-    Links to folders are followed; a folder that several paths lead to is read once.
+    Links to folders are followed; a folder that several paths lead to is read once. What is hidden
+    by a dot before its name is among the others, a folder as one.
 
     Raises:
         ValueError: If there is no such folder.
@@ -83,8 +84,8 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(here) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
+                    others.append(entry.path)
+                elif entry.is_dir():
                     (links if entry.is_symlink() else folders).append(entry.path)
                 else:
                     is_image = entry.name.lower().endswith(SUFFIXES)
@@ -319,7 +320,19 @@ def list_left_out(left_out: Mapping[str, str]) -> str:
     return "; ".join([*some, "..."] if len(left_out) > 5 else some)
 
 
-def list_some(names: Sequence[str]) -> str:
+def describe_others(folder: Path, read: Collection[str] = ()) -> list[str]:
+    """A sentence about what is in a folder besides images, if there is anything.
+
+    Args:
+        folder: The folder.
+        read: Names of files that are read nevertheless.
+    """
+    others = [name for name in walk(folder)[1] if name not in read]
+    reason = "not read, as hidden or without the suffix of an image"
+    return [f"{_list_some(others)}: {reason}."] if others else []
+
+
+def _list_some(names: Sequence[str]) -> str:
     """The number of files, and the names of the first five."""
     listed = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
     return f"{len(names):,} other file{'s' if len(names) > 1 else ''}: {listed}"

@@ -18,14 +18,13 @@ from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.folder import (
+    describe_others,
     find_preprocessing,
     fingerprint,
     image_files,
     image_names,
     list_left_out,
-    list_some,
     read_folder,
-    walk,
 )
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.preprocessing import Preprocessing
@@ -163,10 +162,9 @@ def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset
 
 
 def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
-    """The folder of images, its image files, and the names of other files in it."""
+    """The folder of images, its image files, and a sentence about other files in it."""
     if path.is_dir():
-        files, others = image_files(path), walk(path)[1]
-        return path, files, [name for name in others if name != "factors.csv"]
+        return path, image_files(path), describe_others(path, {"factors.csv"})
     return path.parent, [str(path)] if is_image_file(path) else [], []
 
 
@@ -185,9 +183,7 @@ def _noted(
 ) -> Iterator[np.ndarray]:
     """The blocks of a stream; keeps what was changed, and warns of images that are left out."""
     yield from found.blocks
-    notes = found.changes()
-    if others:
-        notes.append(f"{list_some(others)}: not read, as no suffix of an image.")
+    notes = [*found.changes(), *others]
     if found.left_out:
         n, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
         listed = list_left_out(found.left_out)
