@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data.classes import Choice
-from isavae.data.conversion import Items, pack, read_items, unpack
+from isavae.data.conversion import Items, as_numpy, pack, read_items, unpack
 from isavae.data.factors import FactorGrid
 from isavae.data.order import epoch_order
 from isavae.data.own.preprocessing import Preprocessing
@@ -96,7 +96,7 @@ class ImageDataset:
         Raises:
             ValueError: If the shape, type or range is none of these.
         """
-        stored, shape = pack(np.asarray(images))
+        stored, shape = pack(as_numpy(images))
         return cls(name, stored, shape, grid)
 
     @classmethod

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from isavae.data.cache import Factors, cached
+from isavae.data.conversion import as_numpy
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
@@ -132,8 +133,7 @@ def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> 
     Raises:
         ValueError: If the array holds no images.
     """
-    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
-    stream, used = read_array(values, **how)
+    stream, used = read_array(as_numpy(array), **how)
     n_channels, height, width = stream.shape
     preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
     stored = np.concatenate([*stream.blocks])

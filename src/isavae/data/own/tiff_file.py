@@ -140,6 +140,8 @@ def _check_layout(frame: Any, series: Any, n_channels: int) -> None:
         raise UnreadableImageError("must hold integers or floats, but holds others")
     if frame.bitspersample < 8 and frame.bitspersample not in (1, 2, 4):
         raise UnreadableImageError(f"has {frame.bitspersample} bits per channel, which is not read")
+    if frame.bitspersample < 8 and frame.axes == "YXS":
+        raise UnreadableImageError("has less than 8 bits per channel, which is not read")
     if photometric == WHITE_IS_ZERO and frame.dtype.kind == "f":
         raise UnreadableImageError("has floats with 0 as white, but no black: invert them")
     if ASSOCIATED in frame.extrasamples:
