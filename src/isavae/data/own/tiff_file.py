@@ -178,7 +178,10 @@ def _check_segments(file: Any, page: Any) -> None:
         total += count
         if compression in DEFLATE and count > most:
             raise UnreadableImageError("holds more values than it claims")
-    if compression in NONE + DEFLATE and 8 * total < page.keyframe.size * page.bitspersample:
+    if (
+        compression in NONE + DEFLATE
+        and 8 * total < page.keyframe.size * page.keyframe.bitspersample
+    ):
         raise UnreadableImageError("holds fewer values than it claims")
 
 
