@@ -38,6 +38,7 @@ HOMES = {
     "sklearn": "estimator metrics",
     "starlette": "explorer",
     "tensorboard": "runs/tracking.py",
+    "tifffile": "data/own/tiff_file.py",
     "torch.utils.tensorboard": "runs/tracking.py",
     "uvicorn": "explorer",
 }

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
-from pydantic_core import from_json
-
 try:
     import fcntl
 except ImportError:  # Windows
@@ -172,8 +170,9 @@ def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     check_seal(data, path)
     try:
-        value = from_json(data)
-    except ValueError as error:
+        # of the standard library, for paths may be no UTF-8: pydantic refuses to read them
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise DamagedFileError(
             f"a file of isavae must be JSON; {path} is not JSON ({error})"
         ) from None

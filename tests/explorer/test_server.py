@@ -371,7 +371,7 @@ def test_images_of_every_mode_become_what_the_model_wants(mode, channels):
         image = Image.new("RGB", (40, 30), "white").convert(mode)
     file = io.BytesIO()
     image.save(file, format="JPEG" if mode == "CMYK" else "PNG")
-    tensor = read_upload(file.getvalue(), Preprocessing((16, 16), channels=channels))
+    tensor, _ = read_upload(file.getvalue(), Preprocessing((16, 16), channels=channels))
     assert tensor.shape == (1, channels, 16, 16)
     assert tensor.min() > 0.97
 
@@ -380,9 +380,9 @@ def test_transparency_is_white_as_in_training_and_the_centre_is_kept():
     wide = np.zeros((10, 30, 4), np.uint8)
     wide[:, 10:20, 3] = 255  # a black square in the middle, transparent beside it
     small = Preprocessing((10, 10), channels=1)
-    assert read_upload(png(wide), small).max() == 0
-    assert read_upload(png(wide[:, :10]), small).min() == 1
-    stretched = read_upload(png(wide), Preprocessing((10, 10), "stretch", 1))
+    assert read_upload(png(wide), small)[0].max() == 0
+    assert read_upload(png(wide[:, :10]), small)[0].min() == 1
+    stretched, _ = read_upload(png(wide), Preprocessing((10, 10), "stretch", 1))
     assert stretched[..., 0].min() == stretched[..., -1].min() == 1
 
 

@@ -65,8 +65,9 @@ def test_fit_and_encode_take_arrays_data_sets_and_folders(tmp_path, capsys):
     np.testing.assert_allclose(table.to_numpy()[:, 1:3].astype(float), mean, atol=1e-5)
     with pytest.raises(ValueError, match="made from other images"):
         fit_folder(load(data).take(range(20)), tmp_path / "out [1]", **GIVEN)
-    with pytest.raises(ValueError, match=r"Only image files are resized.*12 x 10"):
-        read_training_images(data, (8, 8))
+    smaller = read_training_images(data, (8, 8))
+    assert "Images of 12 x 10 become 8 x 8 (height x width), by fit=crop." in smaller.notes
+    assert any("Cropping cuts off 17% of the images" in note for note in smaller.notes)
     assert main(["encode", str(tmp_path / "out [1]"), f"{data[:-1]}, kind=cat]"]) == 2
     assert "options axes and key, but kind is given" in capsys.readouterr().err
 

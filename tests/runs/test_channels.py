@@ -1,16 +1,23 @@
 """Two, four and five channels, from an array to figures, codes, files and the explorer."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import polars
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from isavae.cli import main
 from isavae.data import load
 from isavae.data.tiles import side_by_side, tile
-from isavae.explorer.describe import describe_model
+from isavae.explorer.describe import describe_model, describe_posterior
 from isavae.explorer.library import ServedModel
+from isavae.fit import fit_folder
+from isavae.report import RunFigures
 from isavae.runs import TrainedModel, export_onnx
 
 
@@ -61,3 +68,52 @@ def test_any_channels_work_everywhere(tmp_path, channels, network, capsys):
     Image.new("L", (12, 10)).save(tmp_path / "a.png")
     assert main(["encode", str(run), str(tmp_path / "a.png")]) == 2
     assert f"{channels} are wanted: give an array" in capsys.readouterr().err
+
+
+def test_chosen_channels_are_shown_everywhere(tmp_path, monkeypatch):
+    stored = np.random.default_rng(0).integers(0, 256, (24, 5, 10, 12), dtype=np.uint8)
+    np.save(tmp_path / "cells.npy", stored)
+    data, run = f"{tmp_path}/cells.npy[axes=chw, show=4,0,2]", tmp_path / "run"
+    flags = ["--width", "8", "--steps", "2", "--batch-size", "8", "--prior", "normal"]
+    assert main(["train", "--data", data, "--out", str(run), "--n-latents", "2", *flags]) == 0
+    sheet = tmp_path / "sheet.png"
+    options = ["--options", "axes=chw, show=4,0,2", "--sheet", str(sheet)]
+    assert main(["data", "inspect", str(tmp_path / "cells.npy"), *options]) == 0
+    first = np.asarray(Image.open(sheet))[:10, :12]
+    np.testing.assert_array_equal(first, stored[0, [4, 0, 2]].transpose(1, 2, 0))
+    model = TrainedModel.from_pretrained(run)
+    assert model.preprocessing.show == (4, 0, 2)
+    served = ServedModel("run", model, "1")
+    assert describe_model(served)["shape"] == (3, 10, 12)
+    image = torch.from_numpy(stored[:1]) / 255
+    told = base64.b64decode(describe_posterior(served, image)["pixels"])
+    assert told == first.tobytes()
+    assert main(["sample", str(run), "--n", "1", "--out", str(sheet)]) == 0
+    expected = (model.sample(1)[0, [4, 0, 2]] * 255).round().byte().permute(1, 2, 0)
+    np.testing.assert_array_equal(np.asarray(Image.open(sheet)), expected)
+    drawn = []
+    monkeypatch.setattr(
+        "isavae.report.run_figures.reconstructions", lambda *a: drawn.extend(a) or Figure()
+    )
+    RunFigures.open(run).reconstructions(n=3)
+    assert [images.shape[-3:] for images in drawn] == [(3, 10, 12)] * 2
+    for wrong in ("show=0,1", "show=5", "show=red"):
+        with pytest.raises(ValueError, match="option show must be"):
+            load(f"{tmp_path}/cells.npy[axes=chw, {wrong}]")
+
+
+def test_fit_keeps_the_shown_channels(tmp_path):
+    shades = np.random.default_rng(0).integers(0, 200, (20, 4, 1, 1))
+    stored = (shades + np.random.default_rng(1).integers(0, 40, (20, 4, 8, 8))).astype(np.uint8)
+    np.save(tmp_path / "cells.npy", stored)
+    fitted = fit_folder(
+        f"{tmp_path}/cells.npy[show=3]", tmp_path / "out", steps=20, seeds=2, beta=(1.0,),
+        prior="2.1[6*2]", workers=1,
+    )  # fmt: skip
+    assert fitted.model.preprocessing.show == (3,)
+    assert load(fitted.chosen.run.config.data).preprocessing.show == (3,)
+    page = (tmp_path / "out" / "report.html").read_text()
+    sheets = [Image.open(io.BytesIO(base64.b64decode(found))) for found in
+              re.findall(r"data:image/png;base64,([^\"]+)", page)]  # fmt: skip
+    assert sheets
+    assert {sheet.width for sheet in sheets} <= {k * 9 - 1 for k in range(1, 20)}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NamedTuple
 
 from isavae import __version__
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 for bad input, or 130 when interrupted.
     """
-    _open_closed_streams()
+    _prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     name = _verb_name(words)
     if name is None:
@@ -94,8 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _open_closed_streams() -> None:
-    """Give input, output and errors a place where the shell has closed them.
+def _prepare_streams() -> None:
+    """Give input, output and errors a place where the shell has closed them; let any path be shown.
 
     Otherwise the next files that are opened would take their numbers, here and in the processes
     that are started, and with them what torch prints.
@@ -107,6 +108,8 @@ def _open_closed_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), TextIOWrapper) and number:
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

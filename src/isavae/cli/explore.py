@@ -18,10 +18,12 @@ def explore(
     """Explore the latent space of a run, a model or a study in the browser.
 
     Args:
-        path: A run directory, a model file (.safetensors) or a study directory.
+        path: A run directory, a model file (.safetensors), a folder of `isavae fit` or a study
+            directory.
         host: The address to listen on; any but that of this machine admits other machines.
         port: The port to listen on; 0 takes a free one.
-        data: A data set to use instead of the one that the model was trained on.
+        data: A data set, a folder of images, an array file or a folder of `isavae fit` to use
+            instead of the images that the model was trained on.
         no_browser: Print the URL without opening it.
     """
     serve(path, host=host, port=port, browser=not no_browser, data=data)

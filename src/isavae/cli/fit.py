@@ -43,7 +43,7 @@ def fit(
             in brackets as in `train --data`, or the name of a data set.
         out: The output folder.
         budget: Time for everything, such as 90s, 15m or 2h.
-        size: Height and width to bring image files to, such as 64 or 48x64; proposed if left out.
+        size: Height and width to bring images to, such as 64 or 48x64; proposed if left out.
         fit: How: cut the longer side evenly, add black, or ignore proportions.
         prior: The prior, such as "2.1[6*2, 6*2]"; proposed if left out.
         likelihood: Of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.

@@ -38,7 +38,7 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
         out: A folder; images are numbered by row, from 0.
     """
     opened = TrainedModel.from_pretrained(model)
-    images = opened.decode(read_codes(codes, opened.vae.prior))
+    images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.vae.prior)))
     for row, image in enumerate(images):
         write_tiles(out / f"{row:05d}.png", image[None])
     print(f"{out}: {len(images):,} images")
@@ -55,7 +55,8 @@ def sample(
         n: Number of draws.
         seed: Seed of the draws.
     """
-    images = TrainedModel.from_pretrained(model).sample(n, seed)
+    opened = TrainedModel.from_pretrained(model)
+    images = opened.preprocessing.shown(opened.sample(n, seed))
     write_tiles(out, images, max(1, round(n**0.5)))
     print(out)
 

@@ -126,6 +126,8 @@ DATASETS: dict[str, Source] = {
 
 # Options of `open_path` that take one value.
 SINGLE = {"fit", "axes", "factors", "factors_by_order", "channels", "range", "pages", "key"}
+# Options whose values may be separated by commas, too.
+CHANNELS_SHOWN = re.compile(r"\bshow\s*=\s*\d+(\s*,\s*\d+)+")
 
 
 def load(name: str) -> ImageDataset:
@@ -218,15 +220,26 @@ def parse_options(options: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Examples:
         >>> parse_options("size=48x64, fit=crop, kind=cat")
         ({'fit': 'crop', 'size': (48, 64)}, {'kind': ['cat']})
+        >>> parse_options("show=0,2,1, axes=chw")
+        ({'axes': 'chw', 'show': (0, 2, 1)}, {})
     """
+    options = CHANNELS_SHOWN.sub(lambda found: found[0].replace(",", "|"), options)
     choices: dict[str, Any] = parse_choices(options) if options else {}
-    how = {key: choices.pop(key) for key in sorted({"size", *SINGLE}) if key in choices}
+    how = {key: choices.pop(key) for key in sorted({"size", "show", *SINGLE}) if key in choices}
     if ranges := [key for key, value in how.items() if isinstance(value, slice)]:
         raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
     for key in SINGLE & how.keys():
         how[key] = how[key][0]
     if "size" in how:
         how["size"] = parse_size("x".join(map(str, how["size"])))
+    if "show" in how:
+        how["show"] = tuple(how["show"])
+        if not all(isinstance(channel, int) for channel in how["show"]):
+            raise ValueError(
+                f"The option show must be channels such as 0,2,1, but is {how['show']}."
+            )
+    if not isinstance(how.get("channels", 1), int):
+        raise ValueError(f"The option channels must be a whole number, but is {how['channels']!r}.")
     if how.get("pages") == "first":
         how["pages"] = 1
     for key in ("range", "key") & how.keys():

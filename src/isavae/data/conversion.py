@@ -14,6 +14,8 @@ from torch import Tensor
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
 
+# Pillow's images whose values are places in a palette or inks, and what they become.
+COLOURS = {"P": "RGB", "PA": "RGBA", "CMYK": "RGB"}
 # Names of the image in items that are mappings, and what may be a label.
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "pixels", "x", "data")
 LABELS = (int, float, str, type(None))
@@ -28,6 +30,25 @@ class Items(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...
+
+
+def as_numpy(images: Any) -> np.ndarray:
+    """Arrays, tensors of any layout, type and device, or what NumPy makes an array of.
+
+    Raises:
+        ValueError: If some values are masked.
+
+    Examples:
+        >>> as_numpy(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
+        array([1., 1.], dtype=float32)
+    """
+    if isinstance(images, Tensor):
+        plain = images.detach().cpu()
+        plain = plain if plain.layout == torch.strided else plain.to_dense()
+        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    if isinstance(images, np.ma.MaskedArray) and np.ma.is_masked(images):
+        raise ValueError("Images must have all values, but some are masked: fill them.")
+    return np.asarray(images)
 
 
 def pack(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -146,7 +167,9 @@ def _entries(item: Any) -> dict[str, Any]:
 
 def _as_image(image: Any) -> np.ndarray:
     """The pixels of an image; those of a Pillow image have their channels last."""
-    pixels = np.asarray(image)
+    if getattr(image, "mode", "") in COLOURS:
+        image = image.convert(COLOURS[image.mode])
+    pixels = as_numpy(image)
     is_pillow = not isinstance(image, (np.ndarray, Tensor)) and hasattr(image, "getbands")
     return pixels.transpose(2, 0, 1) if is_pillow and pixels.ndim == 3 else pixels
 

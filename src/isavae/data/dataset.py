@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data.classes import Choice
-from isavae.data.conversion import Items, pack, read_items, unpack
+from isavae.data.conversion import Items, as_numpy, pack, read_items, unpack
 from isavae.data.factors import FactorGrid
 from isavae.data.order import epoch_order
 from isavae.data.own.preprocessing import Preprocessing
@@ -96,7 +96,7 @@ class ImageDataset:
         Raises:
             ValueError: If the shape, type or range is none of these.
         """
-        stored, shape = pack(np.asarray(images))
+        stored, shape = pack(as_numpy(images))
         return cls(name, stored, shape, grid)
 
     @classmethod
@@ -140,6 +140,10 @@ class ImageDataset:
         c, h, w = self.shape
         factors = "" if self.grid is None else f", factors {', '.join(self.grid.names)}"
         return f"ImageDataset({self.name}: {len(self):,} images, {c} x {h} x {w}{factors})"
+
+    def shown(self, images: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n shown h w"]:
+        """Those channels of images that the option `show` names; by default all."""
+        return images if self.preprocessing is None else self.preprocessing.shown(images)
 
     @property
     def is_binary(self) -> bool:

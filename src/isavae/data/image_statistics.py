@@ -99,7 +99,7 @@ def contact_sheet(dataset: ImageDataset, columns: int = 16, rows: int = 8) -> np
         uint8, shape (height, width), or (height, width, 3) for RGB images.
     """
     some = np.linspace(0, len(dataset) - 1, min(columns * rows, len(dataset))).astype(np.int64)
-    return tile(dataset.batch(some), columns, gap=0)
+    return tile(dataset.shown(dataset.batch(some)), columns, gap=0)
 
 
 def _duplicates(dataset: ImageDataset) -> int:

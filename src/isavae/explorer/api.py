@@ -117,7 +117,7 @@ class Api:
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
-        pixels = describe.pack(to_uint8(images.batch(rows)))
+        pixels = describe.pack(to_uint8(shown.trained.preprocessing.shown(images.batch(rows))))
         return {"indices": rows.tolist(), "pixels": pixels}
 
     def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Any:
@@ -153,8 +153,8 @@ class Api:
 
     def _encode(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """An uploaded image with its posterior."""
-        image = read_upload(body, shown.trained.preprocessing)
-        return describe.describe_posterior(shown, image, index=None, classes=None)
+        image, note = read_upload(body, shown.trained.preprocessing)
+        return describe.describe_posterior(shown, image, index=None, classes=None, note=note)
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")
@@ -174,7 +174,8 @@ def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     codes = np.frombuffer(body, dtype="<f4").reshape(count, latents)
     if not np.isfinite(codes).all():
         raise ValueError("codes must be finite numbers; some of these are not")
-    return to_uint8(model.decode(torch.tensor(codes)).mean)
+    images = model.decode(torch.tensor(codes)).mean
+    return to_uint8(shown.trained.preprocessing.shown(images))
 
 
 def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:

@@ -78,7 +78,7 @@ def describe_model(shown: ServedModel) -> dict[str, Any]:
         "version": shown.version,
         "step": trained.facts.get("step"),
         "steps": trained.facts.get("steps"),
-        "shape": tuple(side_by_side(torch.empty(trained.shape)).shape),
+        "shape": tuple(side_by_side(trained.preprocessing.shown(torch.empty(trained.shape))).shape),
         "latents": prior.n_latents,
         "prior": config.prior,
         "objective": config.objective.name,
@@ -183,7 +183,7 @@ def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) ->
         **known,
         "mean": mean[0].tolist(),
         "std": log_std[0].exp().tolist(),
-        "pixels": pack(to_uint8(image)),
+        "pixels": pack(to_uint8(shown.trained.preprocessing.shown(image))),
     }
 
 

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Generic, Literal, TypeVar, final
+from typing import Generic, Literal, TypeAlias, TypeVar, final
 
-from isavae.data import ImageDataset, load
+import numpy as np
+from torch import Tensor
+
+from isavae.data import DATASETS, ImageDataset, Preprocessing, load
 from isavae.data.catalog import check_images_are_there, split_path
+from isavae.data.own.open import open_array, open_path, resized
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.runs import Run, TrainedModel
 
@@ -91,6 +95,43 @@ class ModelFile:
         return TrainedModel.from_run(Run.open(self.path))
 
 
+# Images: a name or path as for `load`, or images in memory.
+Images: TypeAlias = str | ImageDataset | np.ndarray | Tensor
+
+
+def open_images(images: Images, how: Preprocessing) -> ImageDataset:
+    """Images to show, read as a model's training images were where they have no options.
+
+    Args:
+        images: The images, or a folder that `isavae fit` wrote.
+        how: How the training images were read.
+
+    Raises:
+        ValueError: If they are not there, or cannot be read so.
+    """
+    if isinstance(images, (np.ndarray, Tensor)):
+        images = open_array(images, values=how.values, size=how.size, fit=how.fit or "crop")
+    if isinstance(images, ImageDataset):
+        return resized(images, how.size, how.fit or "crop")
+    name, options = split_path(images)
+    path = Path(name)
+    if is_fitted(path):
+        return load(f"{path / 'images.npy'}[axes=chw, range=dtype]")
+    if name.partition("[")[0].strip() in DATASETS or (path.exists() and options):
+        return load(images)
+    if not path.exists():
+        raise ValueError(
+            f"the images must be there to be shown; there is nothing at {name}: "
+            "say with --data where they are"
+        )
+    return open_path(path, like=how)
+
+
+def is_fitted(path: Path) -> bool:
+    """Whether a path is a folder that `isavae fit` wrote, with its images."""
+    return (path / "fit.json").is_file() and (path / "images.npy").is_file()
+
+
 KEPT_MODELS = 4
 KEPT_DATA = 2
 
@@ -131,10 +172,12 @@ class Library:
     Args:
         models: Run directories or model files by id; an iterable is asked anew for ids that are
             not known, so that runs which a study adds appear.
-        data: A data set to use instead of the one that a model was trained on.
+        data: Images to use instead of those that a model was trained on.
     """
 
-    def __init__(self, models: Callable[[], Iterable[tuple[str, Path]]], data: str | None = None):
+    def __init__(
+        self, models: Callable[[], Iterable[tuple[str, Path]]], data: Images | None = None
+    ):
         self._list, self._override = models, data
         self._paths = dict(models())
         self._files: LRUCache[ModelFile] = LRUCache(KEPT_MODELS)
@@ -164,8 +207,12 @@ class Library:
         Raises:
             ValueError: If they cannot be opened, or are not of the model's shape.
         """
-        name = self._override or _beside(self.path(shown.id), shown.trained.config.data)
-        images = self._data.get(name, lambda: load(name))
+        wanted = self._override
+        if wanted is None:
+            wanted = _beside(self.path(shown.id), shown.trained.config.data)
+        name = wanted if isinstance(wanted, str) else "the images in memory"
+        how = shown.trained.preprocessing
+        images = self._data.get(f"{name} {how}", lambda: open_images(wanted, how))
         if images.shape != shown.trained.shape:
             raise ValueError(
                 f"the images must have the model's shape {shown.trained.shape}; those of {name} "

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Lifespan
 from isavae.explorer.api import Api
 from isavae.explorer.connection import AcceptErrors, BoundedConnection
 from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, Guard
+from isavae.explorer.library import Images
 from isavae.explorer.sources import open_source
 
 
@@ -31,17 +32,18 @@ def build_app(
     token: str,
     host: str,
     port: int,
-    data: str | None = None,
+    data: Images | None = None,
     lifespan: Lifespan[Starlette] | None = None,
 ) -> ASGIApp:
-    """The whole application for a run directory, a model file or a study directory.
+    """The whole application for a run, a model file, a folder of `isavae fit` or a study.
 
     Args:
         path: What to show.
         token: The token that a request must carry.
         host: The address that the server is bound to.
         port: Its port.
-        data: A data set instead of the one a model was trained on.
+        data: A data set, a path, an array or an `ImageDataset` instead of the images that a model
+            was trained on.
         lifespan: What runs when the server starts and when it ends.
 
     Raises:
@@ -77,16 +79,17 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     browser: bool = True,
-    data: str | None = None,
+    data: Images | None = None,
 ) -> None:
     """Show a run, a model or a study on a local web page until interrupted.
 
     Args:
-        path: A run directory, a model file or a study directory.
+        path: A run directory, a model file, a folder of `isavae fit` or a study directory.
         host: The address to listen on; anything but a loopback address lets others in.
         port: The port; 0 takes a free one.
         browser: Whether to open the page in the browser.
-        data: A data set instead of the one a model was trained on.
+        data: A data set, a path, an array or an `ImageDataset` instead of the images that a model
+            was trained on.
 
     Raises:
         ValueError: If there is nothing to show, or the address cannot be listened on.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from isavae.explorer.library import Library
+from isavae.explorer.library import Images, Library, is_fitted
+from isavae.runs.hub import MODEL_FILE
 
 
 @final
@@ -24,16 +25,18 @@ class Source:
     rows: Callable[[], list[dict[str, Any]]] = list
 
 
-def open_source(path: Path, data: str | None = None) -> Source:
-    """A run directory, a model file, the folder of one or a study directory.
+def open_source(path: Path, data: Images | None = None) -> Source:
+    """A run directory, a model file, a folder of `isavae fit` or a study directory.
 
     Args:
         path: The run, model file, folder or study.
-        data: A data set instead of the one a model was trained on.
+        data: Images instead of those a model was trained on.
 
     Raises:
-        ValueError: If it is none of these, or holds no trained model yet.
+        ValueError: If it is none of them, or holds no trained model yet.
     """
+    if is_fitted(path) and (path / MODEL_FILE).is_file():
+        return _one_model(path / MODEL_FILE, str(path) if data is None else data, path)
     if (path / "config.json").is_file() or (path.is_file() and path.suffix == ".safetensors"):
         return _one_model(path, data)
     if (path / "model.safetensors").is_file():  # of `isavae fit`, or of `save_pretrained`
@@ -41,19 +44,19 @@ def open_source(path: Path, data: str | None = None) -> Source:
     if path.is_dir() and next(_run_paths(path), None):
         return _study(path, data)
     raise ValueError(
-        "explore needs a run directory, a model file (.safetensors) or a study directory; "
-        f"{path} is none: train a run with `isavae train --out {path}` first"
+        "explore needs a run directory, a model file (.safetensors), a folder of isavae fit or a "
+        f"study directory; {path} is none: train a run with `isavae train --out {path}` first"
     )
 
 
-def _one_model(path: Path, data: str | None) -> Source:
+def _one_model(path: Path, data: Images | None, named: Path | None = None) -> Source:
     library = Library(lambda: [("run", path)], data)
     library.show("run")  # complain at once about what cannot be read
     kind = "run" if path.is_dir() else "model"
-    return Source(library, {"kind": kind, "title": path.absolute().name, "first": "run"})
+    return Source(library, {"kind": kind, "title": (named or path).absolute().name, "first": "run"})
 
 
-def _study(path: Path, data: str | None) -> Source:
+def _study(path: Path, data: Images | None) -> Source:
     from isavae.studies import results  # polars is loaded only for studies
 
     def rows() -> list[dict[str, Any]]:

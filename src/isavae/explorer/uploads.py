@@ -1,6 +1,9 @@
 """Pixels in and out: an uploaded file to a tensor, frames to a GIF."""
 
 import io
+import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -8,29 +11,75 @@ from PIL import Image
 from torch import Tensor
 
 from isavae.data import ImageDataset, Preprocessing
+from isavae.data.own.arrays import read_array, stored_shape
+from isavae.data.own.decoding import AS_CHANNELS
+from isavae.data.own.preprocessing import ALL
+from isavae.data.own.tiff_file import MAX_PIXELS
 
 GIF_SIDE = 256
+# First bytes of array files, and their suffixes.
+ARRAYS = {b"\x93NUMPY": ".npy", b"PK\3\4": ".npz"}
 
 
 def read_upload(
     upload: bytes, preprocessing: Preprocessing
-) -> Float[Tensor, "1 channels height width"]:
-    """An image file as the model wants it, read as its training images were.
+) -> tuple[Float[Tensor, "1 channels height width"], str]:
+    """An image or array file as the model wants it, read as its training images were.
 
     Args:
         upload: The bytes of the file.
         preprocessing: That of the model.
 
+    Returns:
+        The image, and a sentence about images of the file that are left out; empty if none is.
+
     Raises:
         ValueError: If the bytes are no image, or the model has other channels.
     """
+    suffix = next((name for start, name in ARRAYS.items() if upload.startswith(start)), None)
     try:
-        pixels = preprocessing.read(upload)
+        if suffix is not None:
+            return _read_array(upload, suffix, preprocessing)
+        page = 1 if preprocessing.pages == ALL else preprocessing.pages
+        found = preprocessing.decode(upload, page)
     except ValueError as error:
         raise ValueError(
             f"An upload must be an image, but these {len(upload):,} bytes cannot be read: {error}."
         ) from error
-    return ImageDataset("upload", pixels[None], preprocessing.shape).batch([0])
+    image = ImageDataset("upload", found.pixels[None], preprocessing.shape).batch([0])
+    if found.pages == 1 or page == AS_CHANNELS:
+        return image, ""
+    return image, f"Page {page} of {found.pages} is read, the others are left out."
+
+
+def _read_array(upload: bytes, suffix: str, how: Preprocessing) -> tuple[Tensor, str]:
+    with tempfile.TemporaryDirectory(prefix="isavae-") as folder:
+        path = Path(folder, f"upload{suffix}")
+        path.write_bytes(upload)
+        try:
+            axes = _axes(stored_shape(path), how.channels)
+            stream, _ = read_array(
+                path, axes, values=how.values, size=how.size, fit=how.fit or "crop"
+            )
+            image = ImageDataset("upload", next(stream.blocks)[:1], stream.shape).batch([0])
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), "the array")) from error
+    if stream.count == 1:
+        return image, ""
+    return image, f"Image 1 of {stream.count} is read, the others are left out."
+
+
+def _axes(shape: tuple[int, ...], channels: int) -> str:
+    """The axes of an array of images, or of one image, of so many channels."""
+    if math.prod(shape) > MAX_PIXELS:
+        raise ValueError(
+            f"at most {MAX_PIXELS:,} values may be there, but are {math.prod(shape):,}"
+        )
+    if len(shape) == 2 or (len(shape) == 3 and channels == 1):
+        return "hw"
+    if len(shape) not in (3, 4) or channels not in (shape[-3], shape[-1]):
+        raise ValueError(f"the array must have {channels} channels, but has shape {shape}")
+    return "chw" if shape[-3] == channels else "hwc"
 
 
 def to_gif(frames: UInt8[np.ndarray, "n height width channels"], milliseconds: int) -> bytes:

@@ -14,7 +14,9 @@ from torch import Tensor
 from isavae.data import ImageDataset, load, read_folder
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.arrays import read_array
+from isavae.data.own.folder import describe_others
 from isavae.data.own.image_file import is_image_file
+from isavae.data.own.open import open_array, resized
 from isavae.files import atomic_write
 from isavae.metrics import Codes
 from isavae.models import Prior
@@ -30,14 +32,14 @@ def codes_table(names: Sequence[str], codes: Codes, prior: Prior) -> pl.DataFram
 
 
 def encode_images(
-    model: TrainedModel, source: str | os.PathLike[str] | ImageDataset
+    model: TrainedModel, source: str | os.PathLike[str] | ImageDataset | np.ndarray | Tensor
 ) -> tuple[pl.DataFrame, list[str]]:
     """The codes of images, read as those that the model was trained on.
 
     Args:
         model: The model.
         source: A folder of images, an image, an array file with its options in brackets, the name
-            of a data set, or images.
+            of a data set, or images; of another size they are resized as image files are.
 
     Returns:
         Their table, with one row per image in order, and what was left out or changed.
@@ -45,10 +47,15 @@ def encode_images(
     Raises:
         ValueError: If the images cannot be read so.
     """
+    how = model.preprocessing
+    fit = how.fit or "crop"
+    if isinstance(source, (np.ndarray, Tensor)):
+        source = open_array(source, values=how.values, size=how.size, fit=fit)
     if isinstance(source, ImageDataset):
+        source = resized(source, how.size, fit)
         return _table_of(model, source, map(str, range(len(source)))), [*source.notes]
     name, options = split_path(os.fspath(source))
-    path, how = Path(name), model.preprocessing
+    path = Path(name)
     if not os.path.exists(name):
         return encode_images(model, load(os.fspath(source)))
     if path.is_dir() or is_image_file(path):
@@ -66,12 +73,13 @@ def encode_images(
                 f"An array is encoded with the options axes and key, but {min(unknown)} is given "
                 f"after {path}: omit it."
             )
-        stream, _ = read_array(path, **given, values=how.values)
+        stream, _ = read_array(path, **given, values=how.values, size=how.size, fit=fit)
     images = ImageDataset(path.name, np.concatenate([*stream.blocks]), stream.shape)
     notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]
     every = stream.names or [str(k) for k in range(stream.count)]
     table = _table_of(model, images, [every[k] for k in stream.positions()])
-    return table, notes + stream.changes()
+    others = describe_others(path) if path.is_dir() else []
+    return table, notes + stream.changes() + others
 
 
 def _table_of(model: TrainedModel, images: ImageDataset, names: Iterable[str]) -> pl.DataFrame:

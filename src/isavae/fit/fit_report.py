@@ -1,12 +1,13 @@
 """The results of `fit` as one self-contained HTML page."""
 
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from isavae.data import ImageDataset
+from isavae.data import ImageDataset, Preprocessing
 from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
 from isavae.fit.axes import Axis
@@ -27,7 +28,7 @@ def render(fitted: Fitted, data: ImageDataset) -> str:
         fitted: The result to show.
         data: The images.
     """
-    vae = fitted.model.vae
+    vae, sheet = fitted.model.vae, partial(_sheet, fitted.model.preprocessing)
     by_subspace = groupby(fitted.axes, lambda axis: axis.subspace)
     images = data.sample(min(SHEETS * COLUMNS, len(data))).batch(slice(None))
     pairs = zip(images.split(COLUMNS), reconstruct(vae, images).split(COLUMNS), strict=True)
@@ -37,8 +38,8 @@ def render(fitted: Fitted, data: ImageDataset) -> str:
         config=fitted.model.config,
         exponents=getattr(vae.prior, "exponents", torch.empty(0)).tolist(),
         subspaces=[(k + 1, [_strip(fitted, axis) for axis in group]) for k, group in by_subspace],
-        reconstructions=[_sheet(torch.cat(pair), len(pair[0])) for pair in pairs],
-        samples=[_sheet(s) for s in fitted.model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)],
+        reconstructions=[sheet(torch.cat(pair), len(pair[0])) for pair in pairs],
+        samples=[sheet(s) for s in fitted.model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)],
         candidates=sorted(fitted.candidates, key=lambda one: (one.beta, one.seed)),
     )
 
@@ -53,8 +54,13 @@ def _strip(fitted: Fitted, axis: Axis) -> dict[str, Any]:
     middle = mean[(mean - mean.median(0).values).square().sum(1).argmin()]
     values = torch.linspace(low, high, STEPS)
     (images,) = decode_traversals(fitted.model.vae, middle, [axis.latent], values)
-    return {"axis": axis, "low": low, "high": high, "png": _sheet(images, STEPS)}
+    return {
+        "axis": axis,
+        "low": low,
+        "high": high,
+        "png": _sheet(fitted.model.preprocessing, images, STEPS),
+    }
 
 
-def _sheet(images: Tensor, columns: int = COLUMNS) -> bytes:
-    return png(tile(images, columns))
+def _sheet(how: Preprocessing, images: Tensor, columns: int = COLUMNS) -> bytes:
+    return png(tile(how.shown(images), columns))

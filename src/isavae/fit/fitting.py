@@ -44,7 +44,7 @@ def fit_folder(
             in brackets as for `load`, the name of a data set, or images.
         out: The output folder.
         budget: Seconds; training that has not ended by then is stopped and can be resumed.
-        size: Height and width to bring image files to, or one number for both; proposed if left
+        size: Height and width to bring images to, or one number for both; proposed if left
             out.
         fit: How: `crop`, `pad` or `stretch`.
         prior: The prior; proposed if left out, as are `likelihood` and `beta` (see `propose`).

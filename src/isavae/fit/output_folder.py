@@ -14,7 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
-from isavae.data import ImageDataset
+from isavae.data import ImageDataset, Preprocessing
 from isavae.files import (
     DamagedFileError,
     atomic_write,
@@ -49,10 +49,11 @@ class OutputFolder:
     def images(self) -> Path:
         return self.path / IMAGES
 
-    @property
-    def data(self) -> str:
+    def data(self, preprocessing: Preprocessing) -> str:
         """The name of the images as a data set."""
-        return f"{self.images.resolve()}[axes=chw, range=dtype]"
+        show = "|".join(map(str, preprocessing.show))
+        options = "axes=chw, range=dtype" + (f", show={show}" if show else "")
+        return f"{self.images.resolve()}[{options}]"
 
     def decisions(self, source: Source) -> dict[str, Any] | None:
         """What was decided about these images before training; None if the output is new.
@@ -99,7 +100,7 @@ class OutputFolder:
         """Write the images and what is decided about them; return the decisions."""
         with atomic_write(self.images) as file:
             np.save(file, found.images)
-        proposal = schedule(proposal, self.data, budget)
+        proposal = schedule(proposal, self.data(found.preprocessing), budget)
         decided = {
             "fingerprint": found.fingerprint,
             "images": file_crc32(self.images),
@@ -107,7 +108,7 @@ class OutputFolder:
             "names": found.names,
             "left_out": found.left_out,
             "reasons": proposal.reasons,
-            "study": proposal.study(self.data),
+            "study": proposal.study(self.data(found.preprocessing)),
         }
         write_json(self.path / "fit.json", decided)
         return decided
@@ -118,9 +119,10 @@ class OutputFolder:
         The decisions are written last, so that a kill leaves a move that is followed again.
         """
         before = Study.parse(decided["study"])
-        if before.runs[0].config.data == self.data:
+        data = self.data(Preprocessing.from_dict(decided["preprocessing"]))
+        if before.runs[0].config.data == data:
             return decided
-        study = before.on_data(self.data)
+        study = before.on_data(data)
         for old, new in zip(before.runs, study.runs, strict=True):
             path = self.study.run_path(old.id)
             if path.exists():

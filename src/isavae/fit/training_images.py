@@ -3,16 +3,18 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TypeAlias, final
 
 import numpy as np
+from torch import Tensor
 
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.folder import (
+    describe_others,
     find_preprocessing,
     fingerprint,
     image_files,
@@ -22,6 +24,7 @@ from isavae.data.own.folder import (
     read_folder,
 )
 from isavae.data.own.image_file import is_image_file
+from isavae.data.own.open import open_array, resized
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.value_range import parse_range
 from isavae.data.read_progress import progress
@@ -32,7 +35,7 @@ FEWEST = 16
 # About the most pixels of a proposed size.
 MAX_PIXELS = 64 * 64
 
-Source: TypeAlias = str | os.PathLike[str] | ImageDataset
+Source: TypeAlias = str | os.PathLike[str] | ImageDataset | np.ndarray | Tensor
 
 
 @final
@@ -67,7 +70,8 @@ def read_training_images(
     Args:
         source: A folder of images (folders below it count) or an array file, with the options of
             `--data` in brackets, the name of a data set, or images.
-        size: Height and width to bring image files to; by default see `propose_size`.
+        size: Height and width to bring images to; by default those of an array, and of image files
+            see `propose_size`.
         fit: How: `crop`, `pad` or `stretch`.
 
     Raises:
@@ -75,7 +79,7 @@ def read_training_images(
     """
     folder = image_folder(source)
     found = (
-        _of_data_set(source, size)
+        _of_data_set(source, size, fit)
         if folder is None
         else _of_folder(folder, split_path(os.fspath(source))[1], size, fit)  # pyrefly: ignore
     )
@@ -99,7 +103,7 @@ def image_folder(source: Source) -> Path | None:
     Raises:
         ValueError: If it is a single image, or a path that leads nowhere.
     """
-    if isinstance(source, ImageDataset):
+    if isinstance(source, (ImageDataset, np.ndarray, Tensor)):
         return None
     name = split_path(os.fspath(source))[0]
     path = Path(name)
@@ -112,6 +116,8 @@ def image_folder(source: Source) -> Path | None:
 
 def find_fingerprint(source: Source) -> str | None:
     """Changes with the images; None if they are not there (any more)."""
+    if isinstance(source, (np.ndarray, Tensor)):
+        return find_fingerprint(open_array(source))
     if isinstance(source, ImageDataset):
         digest = hashlib.sha256(repr(source.shape).encode())
         for block in np.array_split(np.arange(len(source)), -(-len(source) // 256)):
@@ -124,22 +130,22 @@ def find_fingerprint(source: Source) -> str | None:
     return fingerprint(path if path.is_dir() else path.parent, files)
 
 
-def _of_data_set(source: Source, size: tuple[int, int] | None) -> TrainingImages:
-    """The images of an array file or a data set, at their own size."""
-    data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
+def _of_data_set(source: Source, size: tuple[int, int] | None, fit: str) -> TrainingImages:
+    """The images of an array or a data set, at their own size if none is given."""
+    if isinstance(source, (np.ndarray, Tensor)):
+        data = open_array(source)
+    else:
+        data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
+    fingerprint, original = find_fingerprint(source), (data.shape[2], data.shape[1])
+    data = resized(data, size or data.shape[1:], fit)
     n_channels, height, width = data.shape
-    if size is not None and size != (height, width):
-        raise ValueError(
-            f"Only image files are resized, but images of {height} x {width} are to become "
-            f"{size[0]} x {size[1]}: resize the array, or omit the size."
-        )
     return TrainingImages(
         tuple(str(k) for k in range(len(data))),
         to_bytes(data.batch(slice(None))),
         {},
-        ((width, height),) * len(data),
+        (original,) * len(data),
         data.preprocessing or Preprocessing((height, width), "crop", n_channels),
-        find_fingerprint(source) or "",
+        fingerprint or "",
         (*data.notes, *(data.grid.counts(only_unknown=True) if data.grid else ())),
     )
 
@@ -148,9 +154,9 @@ def _of_folder(
     folder: Path, options: str, size: tuple[int, int] | None, fit: str
 ) -> TrainingImages:
     how, choices = parse_options(options)
-    if unknown := {*how, *choices} - {"size", "fit", "channels", "range", "pages"}:
+    if unknown := {*how, *choices} - {"size", "fit", "channels", "range", "pages", "show"}:
         raise ValueError(
-            f"A folder is fitted with the options size, fit, channels, range and pages, but "
+            f"A folder is fitted with the options size, fit, channels, range, pages and show, but "
             f"{min(unknown)} is given: omit it."
         )
     files = image_files(folder)
@@ -164,6 +170,7 @@ def _of_folder(
         parse_range(how.get("range", "auto")),
         how.get("pages", 1),
     )
+    preprocessing = replace(preprocessing, show=how.get("show", ()))
     stream = read_folder(folder, preprocessing, files)
     blocks = [*progress(stream.blocks, stream.count, f"reading {folder.name}", len, "images")]
     kept = [stream.names[k] for k in stream.positions()]
@@ -175,7 +182,7 @@ def _of_folder(
         tuple(shapes[name if name in shapes else name.rpartition("#")[0]] for name in kept),
         preprocessing,
         fingerprint(folder, files),
-        (*stream.changes(), *_unused_factors(folder)),
+        (*stream.changes(), *describe_others(folder, ["factors.csv"]), *_unused_factors(folder)),
     )
 
 

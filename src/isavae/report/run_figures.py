@@ -112,13 +112,14 @@ class RunFigures:
         middle = (mean - mean.mean(0)).square().sum(1).argmin()
         reach = max(round(2 * mean.std(0).max().item(), 1), 0.1)
         values = torch.linspace(-reach, reach, steps)
-        images = decode_traversals(self.model, mean[middle], order, values)
+        images = self.data.shown(decode_traversals(self.model, mean[middle], order, values))
         return traversals(images, values, order, self.model.prior.subspaces)
 
     def reconstructions(self, n: int = 16) -> Figure:
         """A seeded random sample of images, and their reconstructions below them."""
         images = self.data.sample(min(n, len(self.data))).batch(slice(None))
-        return reconstructions(images, reconstruct(self.model, images))
+        decoded = reconstruct(self.model, images)
+        return reconstructions(self.data.shown(images), self.data.shown(decoded))
 
     def plane(self, draws: int = 4000) -> PositionPlane:
         """The two latents of position, for Fig. 3.

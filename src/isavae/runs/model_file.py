@@ -60,7 +60,8 @@ class ReadImages(BaseModel):
     fit: Literal["crop", "pad", "stretch"] | None
     channels: Positive
     values: Values
-    pages: Positive | Literal["all"]
+    pages: Positive | Literal["all", "channels"]
+    show: tuple[Count, ...] = ()
 
 
 @final
@@ -105,11 +106,11 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             length = file.read(8)
             header = file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
-            metadata = from_json(from_json(header)["__metadata__"]["isavae"])
+            metadata = json.loads(from_json(header)["__metadata__"]["isavae"])
             whole = is_sealed(length + header, iter(partial(file.read, BLOCK), b""))
         version = metadata.pop("version", None)
         metadata.pop(CHECKSUM, None)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _corrupt(path, f"it cannot be read ({first_line(error)})") from None
     check_format(version, "a model file", path)
     if not whole:

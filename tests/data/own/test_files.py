@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from isavae.cli import main
 from isavae.data import Preprocessing, load
+from isavae.data.image_statistics import inspect
 from isavae.data.own.image_file import FORMATS, SUFFIXES, UnreadableImageError
+from isavae.fit import read_training_images
 from isavae.fit.codes_table import encode_images, write_table
 from isavae.runs import RunConfig, TrainedModel, build_model
 
@@ -104,3 +107,26 @@ def test_any_bytes_are_an_image_or_refused(content, start):
     else:
         message = ""
     assert "\n" not in message
+
+
+def test_hidden_and_other_files_are_named_alike_everywhere(folder, tmp_path, capsys):
+    for k in range(16):
+        Image.fromarray(GREY + np.uint8(k)).save(folder / f"{k:02}.png")
+    for name in (".DS_Store", "._00.png", "Thumbs.db", "notes.txt"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "logo.png").write_bytes(b"")
+    others = "5 other files: .DS_Store, ._00.png, .git, Thumbs.db, notes.txt: not read"
+    assert others in str(load(str(folder)).notes)
+    assert len(load(str(folder))) == 16
+    assert others in str(inspect(folder))
+    assert others in str(read_training_images(folder).notes)
+    config = RunConfig(prior="normal", n_latents=2, width=8)
+    model = TrainedModel(build_model(config, (1, 16, 16)), config, (1, 16, 16))
+    assert others in str(encode_images(model, folder)[1])
+    flags = ["--steps", "1", "--batch-size", "4", "--width", "8", "--prior", "normal"]
+    flags += ["--n-latents", "2", "--out", str(tmp_path / "run")]
+    assert main(["train", "--data", str(folder), *flags]) == 0
+    assert others in capsys.readouterr().out
+    (folder / "factors.csv").write_text("file,kind\n00.png,a\n01.png,b\n")
+    assert others in str(load(str(folder)).notes)  # a table that is read is no other file

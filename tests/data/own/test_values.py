@@ -200,7 +200,7 @@ def test_pages_and_frames_are_counted_or_read(folder):
     assert all_pages.grid.column("depth").tolist() == [0, *[-1] * 7, 2, *[-1] * 3, 1]
     assert "left out" not in str(all_pages.notes)
     for wrong in ("pages=0", "pages=some"):
-        with pytest.raises(ValueError, match="pages must be first, all or a number from 1"):
+        with pytest.raises(ValueError, match="pages must be first, all, channels or a number"):
             load(f"{folder}[{wrong}]")
 
 

@@ -8,9 +8,13 @@ from typing import TypeAlias
 
 import numpy as np
 
+from isavae.data.own.changes import ROUNDED
+from isavae.data.own.decoding import ImageSizeError, resize, share_cut
+from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, describe_range, natural_range
 from isavae.data.safe_reading import (
+    BLOCK,
     RefusedFileError,
     as_refused_file,
     check,
@@ -23,6 +27,8 @@ from isavae.data.safe_reading import (
 )
 
 AXES = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
+# Zeros and ones that are black and white.
+BINARY = ValueRange((0.0, 1.0), (0.0, 1.0))
 # Names of the array of images in a file with several.
 NAMES = ("images", "imgs", "image", "x", "data", "arr_0")
 
@@ -31,50 +37,105 @@ Opener: TypeAlias = Callable[[], AbstractContextManager[Stored]]
 
 
 def read_array(
-    path: Path,
+    source: Path | np.ndarray,
     axes: str = "",
     key: str = "",
     values: ValueRange | None = None,
     may_be_binary: bool = True,
+    size: tuple[int, int] | None = None,
+    fit: str | None = None,
 ) -> tuple[ImageStream, ValueRange]:
-    """The images of an array file, and the range of their values.
+    """The images of an array or an array file, and the range of their values.
 
     Args:
-        path: An .npy, .npz, .h5 or .hdf5 file with one array of images: (n, h, w), (n, h, w, c) or
-            (n, c, h, w), of bool, integers or floats.
+        source: One array of images, or an .npy, .npz, .h5 or .hdf5 file with one: (n, h, w),
+            (n, h, w, c) or (n, c, h, w), of bool, integers or floats. One image is (h, w) or,
+            where `axes` names its channels, (h, w, c) or (c, h, w).
         axes: `hw`, `hwc` or `chw`; by default recognised by an axis of length 1, 3 or 4.
         key: The name of the array in an .npz or .h5 file with several.
         values: The values that become black and white; by default found from all of them (see
             `natural_range`).
         may_be_binary: Whether an array of 0 and 1 is black and white, whatever its type.
+        size: Height and width to resize images to; by default their own.
+        fit: How: `crop`, `pad` or `stretch`; may be missing if `size` is, or is their own.
 
     Raises:
         ValueError: If there is no such array, or its axes are ambiguous.
     """
-    suffix = path.suffix.lower()
-    openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
-    if suffix not in openers:
-        raise ValueError(f"{path} must be a folder or an {', '.join(openers)} or image file.")
-    opener: Opener = partial(openers[suffix], path, key)
-    kind = f"an {suffix} file with one array of images"
-    with as_refused_file(path, kind), opener() as (shape, dtype, rows):
+    path = source if isinstance(source, Path) else Path("the array")
+    opener = _opener(source, key, axes)
+    with as_refused_file(path, "a file with one array of images"), opener() as (shape, dtype, rows):
         right = len(shape) in (3, 4) and min(shape) > 0
         check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
         check(dtype.kind in "buif", path, "bool, integers or floats", dtype)
-        order = AXES[axes or _axes(shape, path)]
+        order = AXES["hw" if len(shape) == 3 else axes or _axes(shape, path)]
         is_binary, found = _survey(rows, dtype, path, values, may_be_binary)
-    values = values or found
     # An order of four axes permutes the shape; without one there is a single channel.
-    one = tuple(shape[axis] for axis in order[1:]) if order else (1, *shape[1:])
+    n_channels, *edges = (shape[axis] for axis in order[1:]) if order else (1, *shape[1:])
+    given = (edges[0], edges[1])
+    if size is not None and size != given:
+        if fit is None:
+            raise ImageSizeError(
+                f"`fit` must say how to bring images to {size[0]} x {size[1]}: crop, pad, stretch."
+            )
+        Preprocessing(size, fit)  # checks them
+        used = BINARY if is_binary else values or found
+        change = partial(resize, size=size, fit=fit)
+        is_binary = False
+    else:
+        size, change, used = given, None, values or found
     counts: list[int] = []
-    blocks = _blocks(opener, order, None if is_binary else values, counts, path)
-    stream = ImageStream(
-        (one[0], one[1], one[2]),
-        shape[0],
-        blocks,
-        changes=lambda: [] if is_binary else describe_range(values, sum(counts)),
+    blocks = _blocks(opener, order, None if is_binary else used, counts, path, change)
+
+    def changes() -> list[str]:
+        said = [] if is_binary or used == BINARY else describe_range(used, sum(counts))
+        return said + ([] if change is None else describe_resizing(given, size, fit or ""))
+
+    stream = ImageStream((n_channels, *size), shape[0], blocks, changes=changes)
+    return stream, values or found
+
+
+def stored_shape(path: Path) -> tuple[int, ...]:
+    """The shape of the array in a file; that of one image as several, where it says so.
+
+    Raises:
+        ValueError: If there is no such array.
+    """
+    with (
+        as_refused_file(path, "a file with one array of images"),
+        _opener(path, "", "")() as (
+            shape,
+            _,
+            _,
+        ),
+    ):
+        return shape
+
+
+def describe_resizing(given: tuple[int, int], size: tuple[int, int], fit: str) -> list[str]:
+    """What resizing does to all images of one size."""
+    said = "Images of {} x {} become {} x {} (height x width), by fit={}.".format(
+        *given, *size, fit
     )
-    return stream, values
+    cut = share_cut(given, size) if fit == "crop" else 0.0
+    if cut <= ROUNDED:
+        return [said]
+    return [said, f"Cropping cuts off {cut:.0%} of the images: fit=pad or fit=stretch keeps all."]
+
+
+def _opener(source: Path | np.ndarray, key: str, axes: str) -> Opener:
+    if isinstance(source, np.ndarray):
+        return partial(_in_memory, source, axes)
+    openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
+    if source.suffix.lower() not in openers:
+        raise ValueError(f"{source} must be a folder or an {', '.join(openers)} or image file.")
+    return partial(openers[source.suffix.lower()], source, key, axes)
+
+
+def _of_several(shape: tuple[int, ...], axes: str) -> tuple[int, ...]:
+    """The shape of an array of one image as that of several."""
+    is_one = len(shape) == 2 or (len(shape) == 3 and axes in ("hwc", "chw"))
+    return (1, *shape) if is_one else shape
 
 
 def _survey(
@@ -105,8 +166,18 @@ def _blocks(
     values: ValueRange | None,
     counts: list[int],
     path: Path,
+    change: Callable[[np.ndarray], np.ndarray] | None,
 ) -> Iterator[np.ndarray]:
-    """Images as they are stored, one bit a pixel without a range; counts those that are clipped."""
+    """Images as they are stored, one bit a pixel without a range; counts those that are clipped.
+
+    Args:
+        opener: Opens the array.
+        order: The order of its axes.
+        values: The range.
+        counts: Where the numbers of clipped images go.
+        path: The path, for messages.
+        change: Resizes the pixels of an image.
+    """
     with as_refused_file(path, "an array of images"), opener() as (_, _, rows):
         for block in rows:
             images = block.transpose(order) if order else block[:, None]
@@ -115,7 +186,8 @@ def _blocks(
                 continue
             check(bool(np.isfinite(images).all()), path, "finite numbers", "NaN or infinity")
             counts.append(sum(values.clips(image) for image in images))
-            yield values.to_bytes(images)
+            pixels = values.to_bytes(images)
+            yield pixels if change is None else np.stack([change(image) for image in pixels])
 
 
 def _axes(shape: tuple[int, ...], path: Path) -> str:
@@ -132,29 +204,44 @@ def _axes(shape: tuple[int, ...], path: Path) -> str:
 
 
 @contextmanager
-def _npy(path: Path, key: str) -> Iterator[Stored]:
+def _in_memory(array: np.ndarray, axes: str) -> Iterator[Stored]:
+    array = array.reshape(_of_several(array.shape, axes))
+    at_once = max(1, BLOCK // max(1, array[:1].nbytes))
+    starts = range(0, len(array), at_once)
+    yield array.shape, array.dtype, (array[first : first + at_once] for first in starts)
+
+
+@contextmanager
+def _npy(path: Path, key: str, axes: str) -> Iterator[Stored]:
     if key:
         raise ValueError(f"The option key is for .npz and .h5 files, but {path} is none: omit it.")
     with path.open("rb") as file:
         shape, dtype = npy_header(file, path)
+        shape = _of_several(shape, axes)
         yield shape, dtype, rows_of(file, shape, dtype, path)
 
 
 @contextmanager
-def _npz(path: Path, key: str) -> Iterator[Stored]:
+def _npz(path: Path, key: str, axes: str) -> Iterator[Stored]:
     with npz_member(path, partial(_choose, key)) as (file, shape, dtype):
+        shape = _of_several(shape, axes)
         yield shape, dtype, rows_of(file, shape, dtype, path)
 
 
 @contextmanager
-def _hdf5(path: Path, key: str) -> Iterator[Stored]:
+def _hdf5(path: Path, key: str, axes: str) -> Iterator[Stored]:
     if not key:
         h5py = import_extra("h5py")
         with h5py.File(path, "r") as file:
             names = [n for n in file if isinstance(file.get(n, getlink=True), h5py.HardLink)]
             key = _choose("", [n for n in names if isinstance(file[n], h5py.Dataset)], path)
     with hdf5_array(path, key) as array:
-        yield array.shape, array.dtype, hdf5_rows(array)
+        shape = _of_several(array.shape, axes)
+        rows = hdf5_rows(array)
+        if shape == array.shape:
+            yield shape, array.dtype, rows
+        else:
+            yield shape, array.dtype, (part.reshape(shape) for part in [np.concatenate([*rows])])
 
 
 def _choose(key: str, names: list[str], path: Path) -> str:

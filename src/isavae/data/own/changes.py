@@ -38,7 +38,8 @@ class Changes:
         if self._paged:
             found.append(
                 f"Of {self._paged:,} files with several pages or frames one is read, "
-                f"{self._pages:,} others are left out: pages=all reads all."
+                f"{self._pages:,} others are left out: pages=all reads all, pages=channels takes "
+                "them for channels."
             )
         cut = np.array(self._cut)
         if (cut > ROUNDED).any():

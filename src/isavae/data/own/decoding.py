@@ -2,27 +2,33 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from jaxtyping import UInt8
 
 from isavae.data.own.image_file import (
     LARGE,
-    MAX_PIXELS,
     ONE_AT_A_TIME,
-    ORIENTATION,
     UnreadableImageError,
+    check_pixels,
+    count_channels,
     count_pages,
     deep_values,
     open_image,
+    orientation,
+    stored_values,
 )
+from isavae.data.own.tiff_file import MAX_PIXELS, TiffPage
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 from isavae.data.safe_reading import import_extra
 
 if TYPE_CHECKING:
-    from PIL.Image import Image, Transpose
+    from PIL.Image import Image
 
 FITS = ("crop", "pad", "stretch")
+# The option `pages` for all pages of a file as the channels of one image.
+AS_CHANNELS = "channels"
 
 
 class ImageSizeError(ValueError):
@@ -53,47 +59,57 @@ def decode(
     fit: str | None,
     channels: int,
     values: ValueRange = FULL_RANGE,
-    page: int = 1,
+    page: int | str = 1,
 ) -> DecodedImage:
     """Decode an image: upright, on white where it is transparent.
+
+    With other channels than 1 and 3 they are read as they are stored, transparency and inks too.
 
     Args:
         source: The path or the bytes of an image file.
         size: Height and width to resize to; None keeps the image's own.
         fit: `crop` cuts the longer side evenly, `pad` adds black, `stretch` ignores proportions;
             None refuses images of another size.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour, or the number of channels that must be stored.
         values: The values that become black and white.
-        page: Which page or frame, counted from 1.
+        page: Which page or frame, counted from 1, or `channels` for all of them as channels.
 
     Raises:
-        UnreadableImageError: If the file is damaged, no image or too large.
-        ValueError: For other channels.
+        UnreadableImageError: If the file is damaged, no image, too large or has other channels.
         ImageSizeError: If the image has another size and there is no `fit`.
     """
-    if channels not in (1, 3):
-        raise ValueError(
-            f"Image files are read with 1 or 3 channels, but {channels} are wanted: give an array, "
-            "such as an .npy file."
-        )
-    mode = "L" if channels == 1 else "RGB"
     try:
-        with open_image(source, page) as opened:
-            pages = count_pages(opened)
-            image, clips = _converted(opened, source, page, mode, size, values)
+        with open_image(source, page if isinstance(page, int) else 1) as opened:
+            pages = 1 if page == AS_CHANNELS else count_pages(opened)
+            if isinstance(page, int) and channels in (1, 3):
+                if (found := count_channels(opened)) not in (0, 3):
+                    _check_number(found, channels)
+                mode = "L" if channels == 1 else "RGB"
+                image, clips = _converted(opened, source, page, mode, size, values)
+                planes = [image]
+            else:
+                planes, clips = _planes(opened, source, page, channels, values)
     except UnreadableImageError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise some dozen kinds
         raise UnreadableImageError(_reason(error, source)) from error
-    cut = 0.0
-    if size is not None and (image.height, image.width) != size:
+    cut, given = 0.0, (planes[0].height, planes[0].width)
+    if size is not None and given != size:
         if fit is None:
-            given, wanted = (image.height, image.width), size
-            raise ImageSizeError("{} x {}, others are {} x {}".format(*given, *wanted))
-        cut = share_cut((image.height, image.width), size) if fit == "crop" else 0.0
-        image = _resized(image, size, fit)
-    pixels = np.asarray(image).reshape(image.height, image.width, channels).transpose(2, 0, 1)
+            raise ImageSizeError("{} x {}, others are {} x {}".format(*given, *size))
+        cut = share_cut(given, size) if fit == "crop" else 0.0
+        planes = [_resized(plane, size, fit) for plane in planes]
+    pixels = np.dstack([np.asarray(plane) for plane in planes]).transpose(2, 0, 1)
     return DecodedImage(pixels, pages, clips, cut)
+
+
+def resize(
+    pixels: UInt8[np.ndarray, "channels height width"], size: tuple[int, int], fit: str
+) -> UInt8[np.ndarray, "channels tall wide"]:
+    """The pixels of an array as an image file's would be resized, channel by channel."""
+    image = import_extra("PIL.Image")
+    planes = [_resized(image.fromarray(plane), size, fit) for plane in pixels]
+    return np.stack([np.asarray(plane) for plane in planes])
 
 
 def share_cut(given: tuple[int, int], size: tuple[int, int]) -> float:
@@ -113,8 +129,50 @@ def _resized(image: "Image", size: tuple[int, int], fit: str) -> "Image":
     return resize(image, (size[1], size[0]), pil.Resampling.LANCZOS)
 
 
+def read_channels(source: str | bytes, page: int | str) -> np.ndarray:
+    """The channels of a page, or of all pages, as they are stored: (height, width, channels).
+
+    Raises:
+        UnreadableImageError: If pages differ in size or type, or are too large together.
+    """
+    if isinstance(page, int):
+        return stored_values(source, page)
+    with open_image(source) as image:
+        n_pages = count_pages(image)
+        if n_pages * image.width * image.height > MAX_PIXELS:
+            raise UnreadableImageError("more pixels than are safe to decode")
+    pages = [stored_values(source, k) for k in range(1, n_pages + 1)]
+    if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
+        raise UnreadableImageError("has pages that differ in size or type, and are no channels")
+    return np.concatenate(pages, axis=2)
+
+
+def _planes(
+    image: "Image | TiffPage",
+    source: str | bytes,
+    page: int | str,
+    channels: int,
+    values: ValueRange,
+) -> tuple[list["Image"], bool]:
+    """The stored channels as grey images, and whether values lay outside the range."""
+    stored = read_channels(source, page)
+    _check_number(stored.shape[2], channels)
+    pixels = values.to_bytes(stored)
+    planes = [import_extra("PIL.Image").fromarray(plane) for plane in np.moveaxis(pixels, 2, 0)]
+    return [_upright(plane, orientation(image)) for plane in planes], values.clips(stored)
+
+
+def _check_number(found: int, wanted: int) -> None:
+    """Refuse an image of another number of channels."""
+    if found != wanted:
+        name = "channel" if found == 1 else "channels"
+        raise UnreadableImageError(
+            f"has {found} {name}, but {wanted} are wanted: give an array or a file with as many"
+        )
+
+
 def _converted(
-    image: "Image",
+    image: "Image | TiffPage",
     source: str | bytes,
     page: int,
     mode: str,
@@ -122,14 +180,13 @@ def _converted(
     values: ValueRange,
 ) -> tuple["Image", bool]:
     """An image in a mode of 8 bits, and whether values lay outside the range."""
-    if size and image.format == "JPEG":  # decode at a fraction, never below twice the target
-        image.draft(None, (2 * size[1], 2 * size[0]))
-    if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImageError("more pixels than are safe to decode")
+    if size and not isinstance(image, TiffPage) and image.format == "JPEG":
+        image.draft(None, (2 * size[1], 2 * size[0]))  # a fraction, never below twice the target
+    check_pixels(image)
     with ONE_AT_A_TIME if image.width * image.height > LARGE else nullcontext():
-        turn = _turn(image)
+        turn = orientation(image)
         image, clips = _in_bytes(image, source, page, values)
-        image = image if turn is None else image.transpose(turn)
+        image = _upright(image, turn)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             white = import_extra("PIL.Image").new("RGBA", image.size, "white")
@@ -140,27 +197,32 @@ def _converted(
 
 
 def _in_bytes(
-    image: "Image", source: str | bytes, page: int, values: ValueRange
+    image: "Image | TiffPage", source: str | bytes, page: int, values: ValueRange
 ) -> tuple["Image", bool]:
     """An image with 8 bits per channel by the range, and whether it clips some values."""
     stored = deep_values(image, source, page)
     if stored is None:
+        assert not isinstance(image, TiffPage)  # its values are never None
         if values.byte == FULL_RANGE.byte:
             return image, False
         is_grey = image.mode in ("1", "L") and not image.has_transparency_data
         stored = np.asarray(image.convert("L" if is_grey else "RGBA"))
-    colours = stored[..., :3] if stored.ndim == 3 else stored
+    colours, alpha = split_alpha(stored)
     pixels = values.to_bytes(colours)
-    if stored.ndim == 3 and stored.shape[2] == 4:
-        pixels = np.dstack([pixels, FULL_RANGE.to_bytes(stored[..., 3])])
-    return import_extra("PIL.Image").fromarray(pixels), values.clips(colours)
+    if alpha is not None:
+        pixels = np.dstack([np.broadcast_to(pixels, (*alpha.shape, 3)), FULL_RANGE.to_bytes(alpha)])
+    return import_extra("PIL.Image").fromarray(np.squeeze(pixels)), values.clips(colours)
 
 
-def _turn(image: "Image") -> "Transpose | None":
-    """What turns an image upright, by its Exif tag."""
-    if "exif" not in image.info and image.format != "TIFF":
-        return None
-    ways = import_extra("PIL.Image").Transpose
+def split_alpha(stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The grey or colours of a picture, and its transparency, the last of 2 or 4 channels."""
+    if stored.ndim == 2 or stored.shape[2] in (1, 3):
+        return stored, None
+    return stored[..., :-1], stored[..., -1]
+
+
+def _upright(image: "Image", orientation: int) -> "Image":
+    ways: Any = import_extra("PIL.Image").Transpose
     upright = {
         2: ways.FLIP_LEFT_RIGHT,
         3: ways.ROTATE_180,
@@ -170,7 +232,7 @@ def _turn(image: "Image") -> "Transpose | None":
         7: ways.TRANSVERSE,
         8: ways.ROTATE_90,
     }
-    return upright.get(image.getexif().get(ORIENTATION, 1))
+    return image.transpose(upright[orientation]) if orientation in upright else image
 
 
 def _reason(error: Exception, source: str | bytes) -> str:

@@ -4,8 +4,8 @@ import hashlib
 import json
 import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -13,16 +13,25 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from isavae.data.own.changes import Changes
-from isavae.data.own.decoding import DecodedImage, ImageSizeError, decode
+from isavae.data.own.decoding import (
+    AS_CHANNELS,
+    DecodedImage,
+    ImageSizeError,
+    decode,
+    read_channels,
+    split_alpha,
+)
 from isavae.data.own.image_file import (
-    MAX_PIXELS,
     SUFFIXES,
     UnreadableImageError,
+    check_pixels,
+    count_channels,
     count_pages,
     deep_values,
     open_image,
+    orientation,
 )
-from isavae.data.own.preprocessing import Preprocessing
+from isavae.data.own.preprocessing import ALL, Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, natural_range
 
@@ -44,7 +53,7 @@ def image_files(folder: Path) -> list[str]:
     """
     images, others = walk(folder)
     if not images:
-        only = f", only {list_some(others)}" if others else ""
+        only = f", only {_list_some(others)}" if others else ""
         raise ValueError(
             f"{folder} must hold images ({', '.join(SUFFIXES)}), but holds none{only}."
         )
@@ -54,7 +63,8 @@ def image_files(folder: Path) -> list[str]:
 def walk(folder: Path) -> tuple[list[str], list[str]]:
     """Files below a folder with the suffix of an image, and the names of all others.
 
-    Links to folders are followed; a folder that several paths lead to is read once.
+    Links to folders are followed; a folder that several paths lead to is read once. What is hidden
+    by a dot before its name is among the others, a folder as one.
 
     Raises:
         ValueError: If there is no such folder.
@@ -74,8 +84,8 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(here) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
-                    continue
-                if _is_folder(entry):
+                    others.append(entry.path)
+                elif _is_folder(entry):
                     (links if entry.is_symlink() else folders).append(entry.path)
                 else:
                     is_image = entry.name.lower().endswith(SUFFIXES)
@@ -112,12 +122,13 @@ def _stamp(file: str) -> tuple[int, int]:
 
 
 def image_sizes(files: Sequence[str]) -> list[tuple[int, int]]:
-    """Width and height of every file, from its header; 0 x 0 where it cannot be read."""
+    """Width and height of every image upright, from its header; 0 x 0 where it cannot be read."""
 
     def size(path: str) -> tuple[int, int]:
         try:
             with open_image(path) as image:
-                return image.size
+                across, down = image.size
+                return (down, across) if orientation(image) > 4 else (across, down)
         except Exception:  # a damaged file makes Pillow raise some dozen kinds
             return 0, 0
 
@@ -138,10 +149,11 @@ def find_preprocessing(
         files: Paths of image files.
         size: Height and width; by default those of the first image that can be read.
         fit: How to resize images of another size; may be missing if `size` is.
-        channels: By default 1 if the images of a sample are grey, else 3.
+        channels: By default that of most images of a sample; of grey and colour images 1 if all
+            are grey, else 3.
         values: The values that become black and white; by default found from all images with more
             than 8 bits per channel (see `natural_range`).
-        pages: The page that is read of a file, or `all`.
+        pages: The page that is read of a file, `all`, or `channels`.
 
     Raises:
         ValueError: If there is a size, but no fit.
@@ -152,14 +164,29 @@ def find_preprocessing(
         )
     if values is None:
         values = _find_values(files, pages)
-    if size is None:
-        first = next((image for path in files if (image := _try(path, values)) is not None), None)
-        size = (1, 1) if first is None else first.shape[1:]
+    some = files[:: -(-len(files) // SAMPLE)]
     if channels is None:
-        some = files[:: -(-len(files) // SAMPLE)]
-        sample = _in_threads(lambda path: _try(path, values, size), some)
+        kinds = Counter(n for n in _in_threads(lambda path: _count(path, pages), some) if n >= 0)
+        channels = kinds.most_common(1)[0][0] if kinds else 0
+    wanted = channels or 3
+    if size is None:
+        tried = (_try(path, values, wanted, pages) for path in files)
+        size = next((image.shape[1:] for image in tried if image is not None), (1, 1))
+    if channels == 0:
+        sample = _in_threads(lambda path: _try(path, values, wanted, pages, size), some)
         channels = 3 if any(image is not None and _is_coloured(image) for image in sample) else 1
     return Preprocessing(size, fit, channels, values, pages)
+
+
+def _count(path: str, pages: int | str) -> int:
+    """The channels of an image, 0 if it is grey or in colour, -1 if it cannot be read."""
+    try:
+        if pages == AS_CHANNELS:
+            return read_channels(path, pages).shape[2]
+        with open_image(path, pages if isinstance(pages, int) else 1) as image:
+            return count_channels(image)
+    except Exception:  # reading all files will name it; Pillow raises some dozen kinds
+        return -1
 
 
 def _find_values(files: Sequence[str], pages: int | str) -> ValueRange:
@@ -182,13 +209,11 @@ def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
     try:
         for page in _pages(path, pages):
             with open_image(path, page) as image:
-                deep = (
-                    None
-                    if image.width * image.height > MAX_PIXELS
-                    else deep_values(image, path, page)
-                )
-            if deep is not None:
-                colours = deep[..., :3] if deep.ndim == 3 else deep
+                check_pixels(image)
+                deep = deep_values(image, path, page)
+                is_picture = count_channels(image) == 0
+            if deep is not None and deep.dtype != np.uint8:
+                colours = split_alpha(deep)[0] if is_picture else deep
                 found.append((float(colours.min()), float(colours.max())))
     except Exception:  # reading all files will name it; Pillow raises some dozen kinds
         return found
@@ -206,10 +231,16 @@ def _pages(path: str, pages: int | str) -> Sequence[int]:
         return [1]
 
 
-def _try(path: str, values: ValueRange, size: tuple[int, int] | None = None) -> np.ndarray | None:
-    """An image in colour, or None if it cannot be read."""
+def _try(
+    path: str,
+    values: ValueRange,
+    channels: int,
+    pages: int | str,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray | None:
+    """An image, or None if it cannot be read."""
     try:
-        return decode(path, size, "crop", 3, values).pixels
+        return decode(path, size, "crop", channels, values, 1 if pages == ALL else pages).pixels
     except UnreadableImageError:  # reading all files will name it
         return None
 
@@ -234,7 +265,12 @@ def read_folder(
     """
     files = image_files(folder) if files is None else files
     names = image_names(folder, files)
-    numbered = list(_in_threads(lambda path: _pages(path, preprocessing.pages), files))
+    pages = preprocessing.pages
+    numbered: list[Sequence[int | str]] = (
+        [[AS_CHANNELS]] * len(files)
+        if pages == AS_CHANNELS
+        else list(_in_threads(lambda path: _pages(path, pages), files))
+    )
     images = [
         NamedPage(name if len(pages) == 1 else f"{name}#{page}", path, page)
         for name, path, pages in zip(names, files, numbered, strict=True)
@@ -246,11 +282,11 @@ def read_folder(
 
 
 class NamedPage(NamedTuple):
-    """An image to read: a page of a file."""
+    """An image to read: a page of a file, or all of them as its channels."""
 
     name: str
     path: str
-    page: int
+    page: int | str
 
 
 def _blocks(
@@ -291,7 +327,19 @@ def list_left_out(left_out: Mapping[str, str]) -> str:
     return "; ".join([*some, "..."] if len(left_out) > 5 else some)
 
 
-def list_some(names: Sequence[str]) -> str:
+def describe_others(folder: Path, read: Collection[str] = ()) -> list[str]:
+    """A sentence about what is in a folder besides images, if there is anything.
+
+    Args:
+        folder: The folder.
+        read: Names of files that are read nevertheless.
+    """
+    others = [name for name in walk(folder)[1] if name not in read]
+    reason = "not read, as hidden or without the suffix of an image"
+    return [f"{_list_some(others)}: {reason}."] if others else []
+
+
+def _list_some(names: Sequence[str]) -> str:
     """The number of files, and the names of the first five."""
     listed = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
     return f"{len(names):,} other file{'s' if len(names) > 1 else ''}: {listed}"

@@ -1,6 +1,7 @@
 """One image file as it is stored: the only place that opens image files."""
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isavae.data.own.tiff_file import (
+    MAX_PIXELS,
+    STARTS,
+    TiffPage,
+    UnreadableImageError,
+    open_tiff,
+)
 from isavae.data.safe_reading import import_extra
 
 if TYPE_CHECKING:
@@ -32,14 +40,19 @@ FORMATS = {
 }
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 PNG = b"\x89PNG\r\n\x1a\n"
-# An image with more pixels is refused; decoding one takes up to 25 bytes per pixel.
-MAX_PIXELS = 1 << 26
 # Images with more pixels are decoded one at a time.
 LARGE = 1 << 24
 ONE_AT_A_TIME = Lock()
 # Numbers of tags.
 ORIENTATION, BITS, SAMPLES, SAMPLE_FORMAT = 0x0112, 258, 277, 339
-SIGNED = 2
+PHOTOMETRIC, PLANAR, DESCRIPTION = 262, 284, 270
+SIGNED, WHITE_IS_ZERO = 2, 0
+# Grey PNG files of 2 and 4 bits, which Pillow scales to 8 bits, but not the value that is clear.
+FEW_BITS = {"L;2": 85, "L;4": 17}
+# Descriptions of files in which several pages are the channels of one image.
+HYPERSTACK = re.compile(
+    r"ImageJ=.*^channels=(?!1$)|<OME\b.*\bSizeC=\"(?!1\")", re.DOTALL | re.MULTILINE
+)
 
 
 def is_image_file(path: Path) -> bool:
@@ -47,12 +60,8 @@ def is_image_file(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-class UnreadableImageError(ValueError):
-    """An image cannot be decoded; the message gives the reason in one line."""
-
-
 @contextmanager
-def open_image(source: str | bytes, page: int = 1) -> Iterator["Image"]:
+def open_image(source: str | bytes, page: int = 1) -> Iterator["Image | TiffPage"]:
     """Open an image file of one of `FORMATS`, given by its path or its bytes, at a page.
 
     Raises:
@@ -61,7 +70,13 @@ def open_image(source: str | bytes, page: int = 1) -> Iterator["Image"]:
     """
     if isinstance(source, str) and not stat.S_ISREG(os.stat(source).st_mode):
         raise UnreadableImageError("not a regular file")
-    _verify_png(source)
+    start = _start(source)
+    if start == PNG:
+        _verify_png(source)
+    if start.startswith(STARTS) and not _reads_tiff(source):
+        with open_tiff(source, page) as found:
+            yield found
+        return
     with _open(source) as image:
         pages = count_pages(image)
         if page > pages:
@@ -69,18 +84,21 @@ def open_image(source: str | bytes, page: int = 1) -> Iterator["Image"]:
         if page > 1:
             image.seek(page - 1)
         _check_channels(image)
+        scale = FEW_BITS.get(_rawmode(image), 1)
+        if isinstance(clear := image.info.get("transparency"), int):
+            image.info["transparency"] = clear * scale
         yield image
+
+
+def _start(source: str | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[: len(PNG)]
+    with open(source, "rb") as file:
+        return file.read(len(PNG))
 
 
 def _verify_png(source: str | bytes) -> None:
     """Check the sums of a PNG file, which Pillow does not do when it decodes one."""
-    if isinstance(source, str):
-        with open(source, "rb") as file:
-            start = file.read(len(PNG))
-    else:
-        start = source[: len(PNG)]
-    if start != PNG:
-        return
     with _open(source) as image:
         try:
             image.verify()
@@ -88,22 +106,94 @@ def _verify_png(source: str | bytes) -> None:
             raise UnreadableImageError("no image, or a damaged one") from error
 
 
-def _open(source: str | bytes) -> "Image":
+def _reads_tiff(source: str | bytes) -> bool:
+    """Whether Pillow reads a TIFF file with all of its channels and values."""
+    try:
+        with _open(source) as image:
+            description = str(image.tag_v2.get(DESCRIPTION, ""))  # pyrefly: ignore[missing-attribute]
+            is_one_image = _tag(image, SAMPLES) > 1 or not HYPERSTACK.search(description)
+            return is_one_image and _is_whole(image)
+    except Exception:  # what Pillow does not know makes it raise some dozen kinds
+        return False
+
+
+def _is_whole(image: "Image") -> bool:
+    """Whether Pillow decodes a page of a TIFF file without dropping or mixing channels."""
+    samples = _tag(image, SAMPLES)
+    is_known_order = samples == 1 or _tag(image, PLANAR) == 1 or _tag(image, BITS) == 8
+    return samples == len(image.getbands()) and is_known_order
+
+
+@contextmanager
+def _open(source: str | bytes) -> Iterator["Image"]:
     pil = import_extra("PIL.Image")
     pil.init()
     # TGA files have no signature: other files may look like one.
     tga = isinstance(source, str) and source.lower().endswith(FORMATS["TGA"])
     formats = [name for name in FORMATS if name in pil.OPEN and (tga or name != "TGA")]
-    return pil.open(BytesIO(source) if isinstance(source, bytes) else source, "r", formats)
+    # A file, not its path: Pillow maps TIFF files with a path, and mixes the pixels of turned ones.
+    with (
+        BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file,
+        pil.open(file, "r", formats) as image,
+    ):
+        yield image
 
 
-def count_pages(image: "Image") -> int:
+def count_pages(image: "Image | TiffPage") -> int:
     """Pages or frames; 1 for a photograph with previews of itself."""
+    if isinstance(image, TiffPage):
+        return image.n_pages
     return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
 
 
-def deep_values(image: "Image", source: str | bytes, page: int = 1) -> np.ndarray | None:
-    """The values of an image with more than 8 bits per channel; None for others.
+def count_channels(image: "Image | TiffPage") -> int:
+    """Channels of an image that is neither grey nor in colour; 0 for one that is."""
+    if isinstance(image, TiffPage):
+        is_picture = image.is_colour or image.n_channels == 1
+        return 0 if is_picture else image.n_channels + image.has_alpha
+    return 0
+
+
+def orientation(image: "Image | TiffPage") -> int:
+    """How to turn an image upright, by its Exif tag: 1 to 8."""
+    if isinstance(image, TiffPage):
+        return image.orientation
+    # Pillow turns TIFF files itself when it decodes them.
+    has_tag = "exif" in image.info and image.format != "TIFF"
+    return image.getexif().get(ORIENTATION, 1) if has_tag else 1
+
+
+def stored_values(source: str | bytes, page: int = 1) -> np.ndarray:
+    """All channels of a page as they are stored, transparency and inks too.
+
+    Returns:
+        Shape (height, width, channels).
+
+    Raises:
+        UnreadableImageError: If it is too large, or some value is not finite.
+    """
+    with open_image(source, page) as image:
+        check_pixels(image)
+        values = deep_values(image, source, page)
+        if values is None:
+            assert not isinstance(image, TiffPage)  # its values are never None
+            plain = {"1": "L", "P": "RGBA" if image.has_transparency_data else "RGB", "PA": "RGBA"}
+            values = np.asarray(image.convert(plain.get(image.mode, image.mode)))
+    return values if values.ndim == 3 else values[..., None]
+
+
+def check_pixels(image: "Image | TiffPage") -> None:
+    """Check the size that a file claims.
+
+    Raises:
+        UnreadableImageError: If it is too large.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImageError("more pixels than are safe to decode")
+
+
+def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -> np.ndarray | None:
+    """The values of an image that Pillow does not convert to 8 bits rightly; None for others.
 
     Args:
         image: The image, opened but not decoded.
@@ -116,16 +206,31 @@ def deep_values(image: "Image", source: str | bytes, page: int = 1) -> np.ndarra
     Raises:
         UnreadableImageError: If some value is not finite.
     """
+    values = image.read() if isinstance(image, TiffPage) else _deep(image, source, page)
+    if values is not None and not np.isfinite(values).all():
+        raise UnreadableImageError("has values that are not finite numbers")
+    if values is None or isinstance(image, TiffPage) or "transparency" not in image.info:
+        return values
+    is_clear = (values.reshape(*values.shape[:2], -1) == image.info["transparency"]).all(2)
+    return np.dstack([values, np.where(is_clear, 0, np.iinfo(values.dtype).max)]).astype(
+        values.dtype
+    )
+
+
+def _deep(image: "Image", source: str | bytes, page: int) -> np.ndarray | None:
     if image.mode in ("RGB", "RGBA") and _rawmode(image).removeprefix(image.mode) in BYTES:
         return _both_bytes(image, source, page)
     is_tiff = image.format == "TIFF"
+    is_white = is_tiff and _tag(image, PHOTOMETRIC) == WHITE_IS_ZERO
     if is_tiff and image.mode == "L" and _tag(image, SAMPLE_FORMAT) == SIGNED:
         return np.asarray(image).view(np.int8)
+    if image.mode == "F" and is_white:
+        raise UnreadableImageError("has floats with 0 as white, but no black: invert them")
     if image.mode != "F" and not image.mode.startswith("I"):
         return None
     values = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise UnreadableImageError("has values that are not finite numbers")
+    if is_white:
+        return np.iinfo(values.dtype).max - values
     if image.mode == "I":
         bits, sign = (_tag(image, BITS), _tag(image, SAMPLE_FORMAT)) if is_tiff else (16, 1)
         if sign != SIGNED and bits == 32:
@@ -136,14 +241,13 @@ def deep_values(image: "Image", source: str | bytes, page: int = 1) -> np.ndarra
 
 def _check_channels(image: "Image") -> None:
     """Refuse channels, or bits of them, that Pillow would drop."""
-    if image.format == "TIFF" and (samples := _tag(image, SAMPLES)) > len(image.getbands()):
+    if image.format == "TIFF" and not _is_whole(image):
         raise UnreadableImageError(
-            f"has {samples} channels, and only grey and colour are read from image files: give an "
-            "array, such as an .npy file"
+            "has a page with other channels than its first: save its pages in files of their own"
         )
     rawmode = _rawmode(image)
-    whole = image.mode.startswith("I") or rawmode.removeprefix(image.mode) in BYTES
-    if "16" in rawmode and not whole:
+    colours = image.mode in ("RGB", "RGBA") and rawmode.removeprefix(image.mode) in BYTES
+    if "16" in rawmode and not (colours or image.mode.startswith("I")):
         raise UnreadableImageError(
             f"has 16 bits per channel as {rawmode}, which is not read: save it as grey or RGB"
         )
@@ -174,6 +278,7 @@ def _both_bytes(image: "Image", source: str | bytes, page: int) -> np.ndarray:
     is_little = order == LITTLE or (order == NATIVE and sys.byteorder == "little")
     other = image.mode + (BIG if is_little else LITTLE)
     with open_image(source, page) as lower:
+        assert not isinstance(lower, TiffPage)  # the same file, opened again
         lower.tile = [  # pyrefly: ignore[missing-attribute]
             type(tile)(*tile[:3], (other, *tile[3][1:]) if isinstance(tile[3], tuple) else other)
             for tile in lower.tile  # pyrefly: ignore[missing-attribute]

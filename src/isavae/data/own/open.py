@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from isavae.data.cache import Factors, cached
+from isavae.data.conversion import as_numpy
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.folder import (
+    describe_others,
     find_preprocessing,
     fingerprint,
     image_files,
     image_names,
     list_left_out,
-    list_some,
     read_folder,
-    walk,
 )
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.preprocessing import Preprocessing
@@ -32,9 +33,10 @@ from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, parse_range
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
+from isavae.data.tiles import to_bytes
 
 # Changes whenever the same files are to be read into other pixels.
-VERSION = 3
+VERSION = 4
 
 
 def open_path(
@@ -48,38 +50,42 @@ def open_path(
     range: str = "auto",
     pages: int | str = 1,
     key: str = "",
+    show: tuple[int, ...] = (),
+    like: Preprocessing | None = None,
 ) -> ImageDataset:
     """Open a folder of images, an image or an array file; what was read is kept in the cache.
 
     Args:
         path: The folder or file.
-        size: Height and width to bring images of a folder to.
+        size: Height and width to bring images to.
         fit: How: `crop`, `pad` or `stretch`.
-        channels: 1 or 3, for a folder; by default recognised.
+        channels: 1 for grey, 3 for colour, or the number that image files must have; by default
+            recognised.
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
         factors: A table of the factors; by default `factors.csv` in the folder, if there.
         factors_by_order: Whether a table without names has one row per image, in their order.
         range: The values that become black and white: `a..b`, `dtype` or `auto` (see
             `parse_range` and `natural_range`).
-        pages: The page or frame that is read of an image file: a number from 1, or `all`.
+        pages: The page or frame that is read of an image file: a number from 1, `all`, or
+            `channels` for all of them as the channels of one image.
         key: The name of the array in an .npz or .h5 file.
+        show: The channels that are shown as red, green and blue, or the one that is shown as grey.
+        like: How a model's training images were read, instead of options.
 
     Raises:
         ValueError: If the images or factors cannot be read, or a rule is missing.
     """
     if axes not in ("", *AXES):
         raise ValueError(f"The option axes must be one of {', '.join(AXES)}, but is {axes!r}.")
-    if channels not in (None, 1, 3):
-        raise ValueError(f"The option channels must be 1 or 3, but is {channels!r}.")
-    Preprocessing(size or (1, 1), fit, channels or 1, pages=pages)  # checks them
+    Preprocessing(size or (1, 1), fit, 1 if channels is None else channels, pages=pages)
     values = parse_range(range)
     if factors is None and (path / "factors.csv").is_file():
         factors = path / "factors.csv"
     folder, files, others = _image_files(path)
     if not files:
-        _check_array_options(path, size=size, fit=fit, channels=channels, pages=pages)
+        _check_array_options(path, channels=channels, pages=pages)
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
-    options += [factors_by_order, range, pages, key, others]
+    options += [factors_by_order, range, pages, key, others, like and like.to_dict()]
     options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
@@ -87,14 +93,17 @@ def open_path(
 
     def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
         if files:
-            how = find_preprocessing(files, size, fit, channels, values, pages)
+            how = like or find_preprocessing(files, size, fit, channels, values, pages)
             found = read_folder(folder, how, files)
-            facts["preprocessing"] = replace(how, fit=fit or "crop").to_dict()
+            facts["preprocessing"] = replace(how, fit=how.fit or "crop").to_dict()
         else:
-            found, used = read_array(path, axes, key, values, may_be_binary=values is None)
-            if used != FULL_RANGE:
+            wanted, way = (like.size, like.fit or "crop") if like else (size, fit)
+            limits = like.values if like else values
+            is_given = values is not None
+            found, used = read_array(path, axes, key, limits, not is_given, wanted, way)
+            if used != FULL_RANGE or wanted:
                 n_channels, *edges = found.shape
-                how = Preprocessing((edges[0], edges[1]), "crop", n_channels, used)
+                how = Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
                 facts["preprocessing"] = how.to_dict()
         grid = None if factors is None else _factors(factors, found, factors_by_order)
         blocks = progress(
@@ -105,14 +114,57 @@ def open_path(
     # A file name may be as long as its system allows, and hold bytes that are no text.
     name = image_names(path.parent, [str(path)])[0]
     short = re.sub(r"[^\w.-]", "_", name)[:50]
-    return cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
+    found = cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
+    if not show:
+        return found
+    n_channels, height, width = found.shape
+    how = found.preprocessing or Preprocessing((height, width), channels=n_channels)
+    return replace(found, preprocessing=replace(how, show=show))
+
+
+def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> ImageDataset:
+    """The images of an array in memory, read by the rules of an array file.
+
+    Args:
+        array: The images.
+        name: Their name.
+        **how: The arguments of `read_array`.
+
+    Raises:
+        ValueError: If the array holds no images.
+    """
+    stream, used = read_array(as_numpy(array), **how)
+    n_channels, height, width = stream.shape
+    preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
+    stored = np.concatenate([*stream.blocks])
+    notes = tuple(stream.changes())
+    return ImageDataset(name, stored, stream.shape, preprocessing=preprocessing, notes=notes)
+
+
+def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset:
+    """The images at another size, with a note about it.
+
+    Args:
+        data: The images.
+        size: Height and width.
+        fit: How: `crop`, `pad` or `stretch`.
+    """
+    if size == data.shape[1:]:
+        return data
+    pixels = to_bytes(data.batch(slice(None)))
+    found = open_array(
+        pixels, data.name, axes="chw", values=FULL_RANGE, may_be_binary=False, size=size, fit=fit
+    )
+    how = data.preprocessing or found.preprocessing
+    assert how is not None  # arrays have one
+    how = replace(how, size=size, fit=fit)
+    return replace(found, grid=data.grid, preprocessing=how, notes=data.notes + found.notes)
 
 
 def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
-    """The folder of images, its image files, and the names of other files in it."""
+    """The folder of images, its image files, and a sentence about other files in it."""
     if path.is_dir():
-        files, others = image_files(path), walk(path)[1]
-        return path, files, [name for name in others if name != "factors.csv"]
+        return path, image_files(path), describe_others(path, {"factors.csv"})
     return path.parent, [str(path)] if is_image_file(path) else [], []
 
 
@@ -131,9 +183,7 @@ def _noted(
 ) -> Iterator[np.ndarray]:
     """The blocks of a stream; keeps what was changed, and warns of images that are left out."""
     yield from found.blocks
-    notes = found.changes()
-    if others:
-        notes.append(f"{list_some(others)}: not read, as no suffix of an image.")
+    notes = [*found.changes(), *others]
     if found.left_out:
         n, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
         listed = list_left_out(found.left_out)

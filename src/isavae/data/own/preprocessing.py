@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
-from isavae.data.own.decoding import FITS, DecodedImage, decode
+from isavae.data.own.decoding import AS_CHANNELS, FITS, DecodedImage, decode
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 
 # The option `pages` for every page of a file.
@@ -42,9 +43,12 @@ class Preprocessing:
     Args:
         size: Height and width.
         fit: How images of another size are brought to it (see `decode`); None refuses them.
-        channels: 1 for grey, 3 for colour; an array may have others.
+        channels: 1 for grey, 3 for colour, or the number of channels that an image must have.
         values: The values that become black and white.
-        pages: The page or frame that is read of a file, counted from 1, or `all`.
+        pages: The page or frame that is read of a file, counted from 1; `all`, or `channels` for
+            all of them as the channels of one image.
+        show: The channels that are shown as red, green and blue, or the one that is shown as grey;
+            by default grey and colour images as they are, others channel by channel.
 
     Examples:
         >>> preprocessing = Preprocessing((64, 48), "pad", channels=1)
@@ -59,14 +63,20 @@ class Preprocessing:
     channels: int = 3
     values: ValueRange = FULL_RANGE
     pages: int | str = 1
+    show: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        is_page = self.pages == ALL or (isinstance(self.pages, int) and self.pages > 0)
+        is_page = self.pages in (ALL, AS_CHANNELS) or (
+            isinstance(self.pages, int) and self.pages > 0
+        )
+        can_show = len(self.show) in (0, 1, 3) and {*self.show} <= {*range(self.channels)}
+        shown = f"one or three of the channels 0..{self.channels - 1}"
         rules = (
             ("size", "two positive whole numbers", self.size, min(self.size) > 0),
             ("fit", f"one of {', '.join(FITS)}", self.fit, self.fit in (None, *FITS)),
             ("channels", "positive", self.channels, self.channels > 0),
-            ("pages", "first, all or a number from 1", self.pages, is_page),
+            ("pages", "first, all, channels or a number from 1", self.pages, is_page),
+            ("show", shown, self.show, can_show),
         )
         for name, must, value, holds in rules:
             if not holds:
@@ -76,7 +86,7 @@ class Preprocessing:
     def shape(self) -> tuple[int, int, int]:
         return self.channels, *self.size
 
-    def decode(self, source: str | bytes, page: int = 1) -> DecodedImage:
+    def decode(self, source: str | bytes, page: int | str = 1) -> DecodedImage:
         """Decode a page of an image file, given by its path or its bytes.
 
         Raises:
@@ -87,7 +97,20 @@ class Preprocessing:
 
     def read(self, source: str | bytes) -> UInt8[np.ndarray, "channels height width"]:
         """The pixels of an image file; of several pages, the first of those that are read."""
-        return self.decode(source, self.pages if isinstance(self.pages, int) else 1).pixels
+        return self.decode(source, 1 if self.pages == ALL else self.pages).pixels
+
+    def shown(
+        self, images: Float[Tensor, "*n channels height width"]
+    ) -> Float[Tensor, "*n shown height width"]:
+        """The channels of images that are shown.
+
+        Examples:
+            >>> import torch
+            >>> how = Preprocessing((8, 6), channels=5, show=(4, 0, 2))
+            >>> how.shown(torch.rand(9, 5, 8, 6)).shape
+            torch.Size([9, 3, 8, 6])
+        """
+        return images[..., list(self.show), :, :] if self.show else images
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -98,7 +121,12 @@ class Preprocessing:
         deep = None if stored["deep"] is None else tuple(stored["deep"])
         values = ValueRange(tuple(stored["byte"]), deep)
         return cls(
-            tuple(fields["size"]), fields["fit"], fields["channels"], values, fields["pages"]
+            tuple(fields["size"]),
+            fields["fit"],
+            fields["channels"],
+            values,
+            fields["pages"],
+            tuple(fields["show"]),
         )
 
     @classmethod

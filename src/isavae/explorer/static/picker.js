@@ -61,7 +61,8 @@ async function upload(file) {
   try {
     const image = await api.encode(state.run, file);
     edit({ image, code: image.mean, mix: 0 });
-    notice(`${file.name || "Your image"}: encoded at ${state.model.shape.slice(1).join(" × ")} pixels.`);
+    const size = state.model.shape.slice(1).join(" × ");
+    notice(`${file.name || "Your image"}: encoded at ${size} pixels. ${image.note}`);
   } catch (error) {
     notice(error.message);
   }
@@ -69,7 +70,7 @@ async function upload(file) {
 
 function uploader() {
   const input = el("input", {
-    type: "file", accept: "image/*", id: "upload", class: "hidden-input",
+    type: "file", accept: "image/*,.npy,.npz", id: "upload", class: "hidden-input",
     onchange: () => input.files[0] && upload(input.files[0]).then(() => (input.value = "")),
   });
   return el("label", { class: "button upload" }, input, "Your own image …", el("small", {}, "or drop it anywhere"));

@@ -1,0 +1,98 @@
+"""Arrays are resized as image files are, wherever a size is given, and it is said."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from isavae.data import ImageDataset, load
+from isavae.data.image_statistics import inspect
+from isavae.fit import read_training_images
+from isavae.fit.codes_table import encode_images
+from isavae.runs import RunConfig, TrainedModel, build_model
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+
+
+def write(path, stored):
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["images"] = stored
+    else:
+        (np.save if path.suffix == ".npy" else np.savez)(path, stored)
+    return path
+
+
+def pixels(name):
+    data = load(str(name))
+    return data.batch(range(len(data))).numpy()
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "h5"])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_an_array_is_resized_as_a_folder_of_the_same_images(tmp_path, suffix, fit):
+    stored = RNG.integers(0, 256, (17, 9, 14, 3), dtype=np.uint8)
+    (tmp_path / "folder").mkdir()
+    for k, image in enumerate(stored):
+        Image.fromarray(image).save(tmp_path / "folder" / f"{k:02}.png")
+    options = f"[size=6x7, fit={fit}]"
+    path = write(tmp_path / f"images.{suffix}", stored)
+    np.testing.assert_array_equal(pixels(f"{path}{options}"), pixels(f"{tmp_path}/folder{options}"))
+    said = str(inspect(path, options[1:-1]))
+    assert f"Images of 9 x 14 become 6 x 7 (height x width), by fit={fit}." in said
+    assert ("Cropping cuts off 25% of the images" in said) == (fit == "crop")
+    with pytest.raises(ValueError, match="how to bring images to 6 x 7"):
+        load(f"{path}[size=6x7]")
+    found = read_training_images(f"{path}", (6, 7), fit)
+    np.testing.assert_allclose(found.images / 255, pixels(f"{path}{options}"), atol=1e-6)
+    assert found.preprocessing == load(f"{path}{options}").preprocessing
+    assert found.original[0] == (14, 9)
+
+
+def test_black_and_white_becomes_grey_where_it_is_resized(tmp_path):
+    stored = RNG.integers(0, 2, (4, 8, 8)).astype(bool)
+    write(tmp_path / "a.npy", stored)
+    found = pixels(f"{tmp_path}/a.npy[size=4, fit=stretch]")
+    for image, given in zip(found, stored, strict=True):
+        plane = Image.fromarray(given.astype(np.uint8) * 255)
+        expected = np.asarray(plane.resize((4, 4), Image.Resampling.LANCZOS)) / 255
+        np.testing.assert_allclose(image[0], expected, atol=1e-6)
+
+
+def test_arrays_in_memory_follow_the_rules_of_files(tmp_path):
+    stored = RNG.integers(0, 4096, (20, 9, 12), dtype=np.uint16)
+    path = write(tmp_path / "a.npy", stored)
+    for source in (stored, torch.from_numpy(stored.astype(np.int32)), path):
+        found = read_training_images(source, (6, 8), "pad")
+        expected = pixels(f"{path}[size=6x8, fit=pad]")
+        np.testing.assert_allclose(found.images / 255, expected, atol=1e-6)
+        assert any("0 becomes black and 4095 white" in note for note in found.notes)
+    config = RunConfig(prior="normal", n_latents=2, width=8)
+    how = {"preprocessing": found.preprocessing.to_dict()}
+    model = TrainedModel(build_model(config, (1, 6, 8)), config, (1, 6, 8), how)
+    expected, _ = model.encode(found.images)
+    data = ImageDataset.from_arrays((stored >> 4).astype(np.uint8))
+    for source in (stored, path, stored[:3], data):
+        table, notes = encode_images(model, source)
+        assert "Images of 9 x 12 become 6 x 8 (height x width), by fit=pad." in notes
+        tolerance = 0.02 if source is data else 1e-5
+        np.testing.assert_allclose(
+            table.to_numpy()[:, 1:3].astype(float), expected[: len(table)], atol=tolerance
+        )
+
+
+def test_one_image_is_an_array_of_images(tmp_path):
+    stored = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    for suffix in ("npy", "npz", "h5"):
+        grey = write(tmp_path / f"grey.{suffix}", stored[..., 0])
+        np.testing.assert_allclose(pixels(grey)[0, 0], stored[..., 0] / 255, atol=1e-6)
+        one = write(tmp_path / f"one.{suffix}", stored)
+        np.testing.assert_allclose(
+            pixels(f"{one}[axes=hwc]")[0], stored.transpose(2, 0, 1) / 255, atol=1e-6
+        )
