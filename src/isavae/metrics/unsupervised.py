@@ -47,7 +47,7 @@ def gaussian_total_correlation(codes: Codes) -> Score:
     spectrum = torch.linalg.eigvalsh(torch.corrcoef(varying.T))
     if spectrum[0] < len(spectrum) * torch.finfo(spectrum.dtype).eps:  # rounding of a zero
         return Score(value=math.inf)
-    return Score(value=float(-0.5 * spectrum.log().sum()))
+    return Score(value=max(0.0, float(-0.5 * spectrum.log().sum())))  # rounding of a zero
 
 
 def gaussian_wasserstein_correlation(codes: Codes) -> Score:
