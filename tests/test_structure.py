@@ -39,6 +39,7 @@ HOMES = {
     "starlette": "explorer",
     "tensorboard": "studies/tracking.py",
     "torch.utils.tensorboard": "studies/tracking.py",
+    "torchmetrics": "metrics/torchmetrics.py",
     "uvicorn": "explorer",
 }
 

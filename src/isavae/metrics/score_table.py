@@ -141,7 +141,8 @@ def evaluate(
             or `all`. Scores that the codes do not allow are skipped, with the reason, unless named.
             A score that turns out to be beyond the computation's limits is always skipped so.
             Functions of codes are scores too, under their own name; they return a `Score` or a
-            number, and may take `factors`, `prior`, `subspaces`, `others` or `seed`.
+            number, and may take `factors`, `prior`, `subspaces`, `others` or `seed`, which are
+            passed where they are given and not bound by `functools.partial`.
         factors: Names; by default the grid's scored factors.
         prior: p(z), for the decomposition of the ELBO.
         subspaces: Latents of each subspace, for scores of subspaces.
@@ -272,8 +273,9 @@ def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | No
 
 
 def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: int) -> Score:
-    accepted = inspect.signature(metric.function).parameters
-    parameters = {name: value for name, value in given.items() if name in accepted}
+    bound = getattr(metric.function, "keywords", {})  # of a functools.partial
+    accepted = inspect.signature(metric.function).parameters.keys() - bound.keys()
+    parameters = {n: value for n, value in given.items() if n in accepted and value is not None}
     if "seed" not in accepted or repeats == 1:
         return _as_score(metric.function(codes, **parameters))
     seeds = range(given["seed"], given["seed"] + repeats)
