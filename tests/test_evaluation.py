@@ -130,3 +130,21 @@ def test_scores_say_which_factors_are_binned(model, data, capsys):
     assert "binned" not in evaluate(model, data, n_images=8, bins=0)
     show(scores)
     assert "angle is continuous and scored in 20 quantile bins" in capsys.readouterr().out
+
+
+def test_functions_of_ones_own_are_scored_beside_the_others(model, data):
+    def spread(codes):
+        return codes.mean.std()
+
+    stages = []
+    scores = evaluate(
+        model, data, metrics=["active_units", spread], n_images=16,
+        on_progress=lambda *stage: stages.append(stage),
+    )  # fmt: skip
+    codes = encode_all(model, data)
+    assert scores["spread"]["value"] == pytest.approx(float(codes.mean.std()))
+    assert scores["spread"]["source"].endswith("test_evaluation.spread")
+    assert {"mig", "active_units", "reconstruction"} <= set(scores)
+    assert stages[-1] == ("scoring spread", 2, 3)
+    alone = evaluate(model, data, codes, metrics=spread, n_images=16)
+    assert alone["spread"] == scores["spread"]

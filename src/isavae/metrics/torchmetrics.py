@@ -11,7 +11,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from isavae.metrics.all_metrics import METRICS
 from isavae.metrics.codes import Codes
-from isavae.metrics.score_table import evaluate
+from isavae.metrics.evaluating import evaluate
 
 Means = Float[Tensor, "n latents"]
 
@@ -47,6 +47,9 @@ class CodesMetric(Metric):
 
     is_differentiable = False
     full_state_update = False
+    means: list[Tensor]
+    log_stds: list[Tensor]
+    labels: list[Tensor]
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class CodesMetric(Metric):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
     @property
-    def higher_is_better(self) -> bool | None:
+    def higher_is_better(self) -> bool | None:  # pyrefly: ignore[bad-override]
         """Whether higher scores are better; None if neither is, or if that is not known."""
         better = METRICS[self.score].better if isinstance(self.score, str) else "neither"
         return {"higher": True, "lower": False, "neither": None}[better]
@@ -105,9 +108,9 @@ class CodesMetric(Metric):
             NotApplicable: If the codes do not allow the score.
         """
         codes = Codes(
-            self._joined("means"),
-            self._joined("log_stds"),
-            self._named(self._joined("labels")),
+            dim_zero_cat(self.means),
+            dim_zero_cat(self.log_stds) if len(self.log_stds) else None,
+            self._named_labels(),
             unknown=self.unknown,
             bins=self.bins,
         )
@@ -115,11 +118,9 @@ class CodesMetric(Metric):
         [name] = [*table.skipped] or [row.name for row in table]
         return torch.tensor(table[name].value, device=self.device)
 
-    def _joined(self, state: str) -> Tensor | None:
-        values = getattr(self, state)
-        return dim_zero_cat(values) if len(values) else None
-
-    def _named(self, labels: Tensor | None) -> Any:
-        if labels is None or self.factors is None:
-            return None if labels is None else labels.cpu()
-        return dict(zip(self.factors, labels.T, strict=True))
+    def _named_labels(self) -> dict[str, Tensor] | Tensor | None:
+        if not len(self.labels):
+            return None
+        labels = dim_zero_cat(self.labels).cpu()
+        names = self.factors
+        return labels if names is None else dict(zip(names, labels.T, strict=True))

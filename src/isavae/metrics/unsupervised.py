@@ -8,13 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from isavae.metrics.bins import bin_means, pairwise_information
 from isavae.metrics.codes import Codes, NotApplicable
-from isavae.metrics.mutual_information import (
-    MIN_INFORMATION,
-    bin_means,
-    latent_information,
-    pairwise_information,
-)
+from isavae.metrics.mutual_information import MIN_INFORMATION, latent_information
 from isavae.metrics.predictors import lasso_coefficients
 from isavae.metrics.score import Score
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from isavae.data import ImageDataset, load
 from isavae.evaluation import StageProgress, encode_all, evaluate
-from isavae.metrics import Codes, scored_names
+from isavae.metrics import Codes, Wanted, scored_names
 from isavae.runs.directory import Run
 from isavae.training import resolve_device
 
 
 def evaluate_run(
     run: Run,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Wanted] = (),
     *,
     n_images: int | None = 10_000,
     seed: int = 0,
