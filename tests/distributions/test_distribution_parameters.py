@@ -93,7 +93,7 @@ def test_parameters_satisfy_their_constraints_and_others_are_refused(distributio
             assert name == "loc"
             continue
         for wrong in (-value, 0 * value, torch.full_like(value, torch.nan)):
-            with pytest.raises(ValueError, match="positive|constraint"):
+            with pytest.raises(ValueError, match=r"positive|constraint"):
                 rebuilt(distribution, values | {name: wrong})
 
 
