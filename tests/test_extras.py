@@ -1,5 +1,6 @@
 """Extras: what is missing is named with the extra that brings it, and each one is enough alone."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -126,7 +127,8 @@ def test_each_extra_is_enough_alone(extra, tmp_path):
     if tool is None:
         pytest.skip("needs uv: pip install uv")
     python = tmp_path / "venv" / "bin" / "python"
-    said = {"cwd": tmp_path, "capture_output": True, "text": True}
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = {"cwd": tmp_path, "capture_output": True, "text": True, "env": clean}
     subprocess.run([tool, "venv", "--python", sys.executable, tmp_path / "venv"], check=True)
 
     def install(what: str) -> None:
