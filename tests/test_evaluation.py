@@ -138,3 +138,21 @@ def test_one_image_has_no_standard_error(tmp_path):
     scores = evaluate(build_model(config, images.shape), images)
     assert scores["reconstruction"]["standard_error"] is None
     assert scores["kl"]["standard_error"] is None
+
+
+def test_functions_of_ones_own_are_scored_beside_the_others(model, data):
+    def spread(codes):
+        return codes.mean.std()
+
+    stages = []
+    scores = evaluate(
+        model, data, metrics=["active_units", spread], n_images=16,
+        on_progress=lambda *stage: stages.append(stage),
+    )  # fmt: skip
+    codes = encode_all(model, data)
+    assert scores["spread"]["value"] == pytest.approx(float(codes.mean.std()))
+    assert scores["spread"]["source"].endswith("test_evaluation.spread")
+    assert {"mig", "active_units", "reconstruction"} <= set(scores)
+    assert stages[-1] == ("scoring spread", 2, 3)
+    alone = evaluate(model, data, codes, metrics=spread, n_images=16)
+    assert alone["spread"] == scores["spread"]

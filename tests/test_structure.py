@@ -40,6 +40,7 @@ HOMES = {
     "tensorboard": "runs/tracking.py",
     "tifffile": "data/own/tiff_file.py",
     "torch.utils.tensorboard": "runs/tracking.py",
+    "torchmetrics": "metrics/torchmetrics.py",
     "uvicorn": "explorer",
 }
 

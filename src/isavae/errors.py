@@ -2,6 +2,45 @@
 
 import reprlib
 
+# The extra that brings a module. Where several do, the one whose commands need no other package:
+# tables of results are those of `report`, and scikit-learn of `metrics` brings SciPy.
+_EXTRAS = {
+    "PIL": "data",
+    "anyio": "explore",
+    "h5py": "data",
+    "huggingface_hub": "hub",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "polars": "report",
+    "ray": "cluster",
+    "requests": "data",
+    "s3fs": "remote",
+    "scipy": "metrics",
+    "sklearn": "metrics",
+    "starlette": "explore",
+    "tensorboard": "track",
+    "torchmetrics": "torchmetrics",
+    "uvicorn": "explore",
+}
+
+
+def missing_package(module: str) -> str:
+    """What to install where a module is missing.
+
+    Examples:
+        >>> missing_package("PIL.Image")
+        "this needs the package PIL: pip install 'isavae[data]'"
+        >>> missing_package("pandas")
+        'this needs the package pandas: pip install pandas'
+    """
+    package = module.split(".")[0]
+    extra = _EXTRAS.get(package)
+    wanted = f"'isavae[{extra}]'" if extra else package
+    return f"this needs the package {package}: pip install {wanted}"
+
 
 def first_line(error: BaseException) -> str:
     r"""The first line of an error's message, or its type where it has no message.

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data import ImageDataset
-from isavae.metrics import Codes, ScoreTable, scored_names
+from isavae.metrics import Codes, ScoreTable, Wanted, scored_names
 from isavae.metrics import evaluate as metrics_of
 from isavae.models import VAE, LpNestedPrior, NoiseStream, estimate_kl, noise_generator
 
@@ -119,7 +119,7 @@ def evaluate(
     model: VAE,
     data: ImageDataset,
     codes: Codes | None = None,
-    metrics: str | Sequence[str] = (),
+    metrics: Wanted | Sequence[Wanted] = (),
     *,
     n_images: int | None = 10_000,
     seed: int = 0,
@@ -134,7 +134,7 @@ def evaluate(
         data: The data set it is scored on.
         codes: `encode_all(model, data)`, if at hand; computed otherwise.
         metrics: Scores besides "reconstruction", "kl" and, where factors vary, "mig": names,
-            families or "all", as in `isavae.metrics.evaluate`.
+            families, "all" or functions of codes, as in `isavae.metrics.evaluate`.
         n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
         seed: Of the subset and of everything else that is random.
         others: Codes of the same images by other models, for scores that compare models.
@@ -173,19 +173,19 @@ def evaluate(
 def _score_codes(
     model: VAE,
     codes: Codes,
-    metrics: str | Sequence[str],
+    metrics: Wanted | Sequence[Wanted],
     seed: int,
     others: Sequence[Codes],
     report: StageProgress,
 ) -> ScoreTable:
     """Scores of `isavae.metrics`, with the model's prior and subspaces."""
-    wanted = {metrics} if isinstance(metrics, str) else set(metrics)
-    wanted |= {"mig"} if codes.has_factors() else set()
-    names = scored_names(sorted(wanted))
+    wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else [*metrics]
+    wanted += ["mig"] if codes.has_factors() else []
+    names = scored_names(wanted)
     subspaces = model.prior.subspaces
     return metrics_of(
         codes,
-        sorted(wanted),
+        wanted,
         prior=model.prior().expand(()),
         subspaces=subspaces if any(s.stop - s.start > 1 for s in subspaces) else None,
         others=others,

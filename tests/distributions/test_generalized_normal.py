@@ -104,6 +104,12 @@ def test_the_gradient_that_was_once_wrong():
     assert [float(x) for x in found] == pytest.approx([-0.297, 4.03], abs=5e-3)
 
 
+def test_infinite_quantiles_do_not_depend_on_the_exponent():
+    p, ends = (1.5 * DOUBLE).requires_grad_(), torch.tensor([0.0, 1.0]).double()
+    (found,) = torch.autograd.grad(GeneralizedNormal(p=p).icdf(ends).sum(), p)
+    assert float(found) == 0
+
+
 def test_quantiles_outside_the_unit_interval_are_nan():
     shares = torch.tensor([-0.1, 1.5, torch.nan, 0.0, 1.0])
     assert str(GeneralizedNormal(p=3.0).icdf(shares).tolist()) == "[nan, nan, nan, -inf, inf]"

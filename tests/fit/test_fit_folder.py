@@ -418,6 +418,7 @@ def test_the_choice_without_labels_is_in_the_upper_half(tmp_path):
     """A few hundred images whose factors are revealed only after the choice."""
     data = draw(tmp_path / "images", 400)
     fitted = fit_folder(tmp_path / "images", tmp_path / "out", 3600.0, workers=1, steps=2000)
-    migs = [mig(replace(one.codes, grid=data.grid)).value for one in fitted.candidates]
+    coded = [Codes(one.codes.mean, one.codes.log_std, data.grid) for one in fitted.candidates]
+    migs = [mig(codes).value for codes in coded]
     assert len(migs) == 8
     assert migs[fitted.candidates.index(fitted.chosen)] >= np.median(migs)

@@ -52,6 +52,21 @@ def test_constant_latents_carry_no_information_at_all(sizes):
     assert latent_mutual_information(dead).value == 0
 
 
+@pytest.mark.parametrize("constant", [0.3, -1 / 3, 1e8])
+@pytest.mark.parametrize("sizes", [(2, 6), (3, 7), (4, 5, 6)])
+def test_constant_codes_score_nothing(sizes, constant):
+    """The variance of equal numbers is not 0 by rounding, for most of these sizes and constants."""
+    codes = hand_made.codes(
+        torch.full((math.prod(sizes), 3), constant, dtype=torch.float64), sizes=sizes
+    )
+    # What guesses is right by chance, and joint entropies count H(z | v) of a constant as small.
+    chance = {"jemmig", "beta_vae_metric"}
+    table = evaluate(codes, "all", subspaces=[[0], [1, 2]], others=[codes])
+    for row in table:
+        expected = 0.5 if row.name == "explicitness" else 0
+        assert row.name in chance or row.score.value == pytest.approx(expected, abs=1e-9), row.name
+
+
 # Scores that average over latents, or weigh all of them, and say so.
 DEPENDS_ON_DEAD = {"modularity": 3 / 8, "elbo_decomposition": None}
 
@@ -92,6 +107,8 @@ def test_means_that_are_linear_functions_of_others_have_infinite_total_correlati
     z = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)).double()
     line = z @ torch.tensor([[0.3], [1.7]]).double()
     assert gaussian_total_correlation(Codes(torch.cat([z, line], dim=1))).value == math.inf
+    perfect = gaussian_total_correlation(hand_made.codes(hand_made.factor_columns())).value
+    assert 0 <= perfect < 1e-12
     two_images = Codes(torch.randn(2, 3, generator=torch.Generator().manual_seed(1)))
     assert gaussian_total_correlation(two_images).value == math.inf
     nearly = torch.cat([z, line + 1e-5 * z[:, :1].roll(1, 0)], dim=1)

@@ -20,7 +20,7 @@ from isavae.metrics import (
     quantised_information,
     robust_mig,
 )
-from isavae.metrics.mutual_information import bin_means
+from isavae.metrics.bins import bin_means
 from tests import hand_made
 
 LOG_SIZES = np.log(hand_made.SIZES)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,18 @@ def test_functions_of_ones_own_are_scores_beside_the_others():
 
     with pytest.raises(ValueError, match="a fault of the function"):
         evaluate(codes, [failing])
+
+
+def test_functions_keep_what_they_bind_and_their_defaults():
+    codes = hand_made.perfect()
+
+    def shifted(codes, seed, prior=2.0):
+        return seed + prior
+
+    assert evaluate(codes, shifted, seed=3)["shifted"].value == 5
+    bound = partial(shifted, seed=7)
+    bound.__name__ = "bound"
+    assert evaluate(codes, bound, seed=3, repeats=2)["bound"].value == 9
 
 
 def test_the_table_as_frames_and_as_html(whole):

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from typing import Any, NamedTuple
 
 from isavae import __version__
+from isavae.errors import missing_package
 
 
 class Verb(NamedTuple):
@@ -133,8 +134,10 @@ def _stopped_in_order() -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"this needs the package {error.name!r}: pip install 'isavae[all]'"
+    # fsspec reports a missing s3fs by an ImportError of its own.
+    for missing in (error, error.__cause__):
+        if isinstance(missing, ModuleNotFoundError) and missing.name:
+            return missing_package(missing.name)
     return str(error)
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from isavae.data.read_progress import progress
+from isavae.errors import missing_package
 
 # Bytes that are read at a time.
 BLOCK = 1 << 24
@@ -32,10 +33,11 @@ def as_refused_file(path: Path, kind: str) -> Iterator[None]:
 
     Raises:
         RefusedFileError: If the block raises any error.
+        ImportError: If a package is missing, which says nothing of the file.
     """
     try:
         yield
-    except RefusedFileError:
+    except (RefusedFileError, ImportError):
         raise
     except Exception as error:  # zip, gzip, HDF5, mat and torch parsers raise some twenty kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -264,6 +266,4 @@ def import_extra(module: str):
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"Reading this needs the package {module.split('.')[0]}: pip install 'isavae[data]'"
-        ) from error
+        raise ModuleNotFoundError(missing_package(module), name=error.name) from error

@@ -27,8 +27,9 @@ def leaf_density(
     with known moments of every complex order: ratios of Gamma functions for the shares and for the
     radius of Eq. 11, quadrature for another radial distribution. The density of log|z_j| is the
     Fourier transform of E |z_j|^(it), which decays exponentially, so that a trapezoidal sum is
-    exact: to about eight digits, or six for a radial distribution in float32. A pole at 0, which
-    another radial distribution may have, is cut off at a millionth of a typical size.
+    exact: to about eight digits, or six for a radial distribution in float32, and to five or more
+    within a millionth of a typical size of 0. A pole at 0, which another radial distribution may
+    have, is cut off there.
 
     Args:
         distribution: The distribution; its batch axes precede the points.

@@ -125,9 +125,7 @@ class _LogNorm(Function):
             return None, None, None, None
         leaves, exponents, *slopes = ctx.saved_tensors
         needed = ctx.needs_input_grad[:2]
-        # Under transforms it may show only here what is needed.
-        missing = any(n and not w for n, w in zip(needed, ctx.wanted, strict=True))
-        if missing or torch.is_grad_enabled():
+        if torch.is_grad_enabled():  # to be differentiated again
             slopes = _Sweep(leaves, exponents, ctx.index).slopes(needed)
         for_leaves, for_exponents = (
             (grad * slope).sum_to_size(x.shape).to(x.dtype) if n else None

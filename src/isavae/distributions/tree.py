@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import final
 
 from isavae.distributions import tree_text
@@ -23,6 +22,12 @@ class LpTree:
         exponents: One positive exponent per inner node, in preorder.
         arities: The number of children of every node, in preorder; 0 is a leaf.
 
+    Attributes:
+        n: Number of leaves: the width of z.
+        inner: Positions of the inner nodes among all nodes, in preorder.
+        children: Positions (in preorder) of the children of every node.
+        leaf_counts: Leaves below every node, in preorder; 1 for a leaf.
+
     Raises:
         ValueError: If an exponent is not positive and finite, or the arities are not one tree.
 
@@ -36,6 +41,11 @@ class LpTree:
 
     exponents: tuple[float | int, ...]
     arities: tuple[int, ...]
+    # Derived at once: `torch.compile` cannot trace the lock of a cached property.
+    n: int = field(init=False, repr=False, compare=False)
+    inner: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    children: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
+    leaf_counts: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Integers are accepted; 2 equals 2.0, also in the text form.
@@ -47,6 +57,12 @@ class LpTree:
                     "(2 is the Euclidean norm)."
                 )
         _check_one_tree(self.arities)
+        inner = tuple(i for i, arity in enumerate(self.arities) if arity != LEAF)
+        children = _children(self.arities)
+        object.__setattr__(self, "n", self.arities.count(LEAF))
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "children", children)
+        object.__setattr__(self, "leaf_counts", _leaf_counts(inner, children))
         if len(self.exponents) != len(self.inner):
             raise ValueError(
                 f"A tree must have one exponent per inner node, here {len(self.inner)}, not "
@@ -140,44 +156,32 @@ class LpTree:
         """
         return "\n".join(tree_text.draw(self.exponents, self.arities, self.children))
 
-    @cached_property
-    def n(self) -> int:
-        """Number of leaves: the width of z."""
-        return self.arities.count(LEAF)
-
-    @cached_property
-    def inner(self) -> tuple[int, ...]:
-        """Positions of the inner nodes among all nodes, in preorder."""
-        return tuple(i for i, arity in enumerate(self.arities) if arity != LEAF)
-
-    @cached_property
-    def leaf_counts(self) -> tuple[int, ...]:
-        """Leaves below every node, in preorder; 1 for a leaf."""
-        counts = [1] * len(self.arities)
-        for position in reversed(self.inner):
-            counts[position] = sum(counts[child] for child in self.children[position])
-        return tuple(counts)
-
-    @cached_property
-    def children(self) -> tuple[tuple[int, ...], ...]:
-        """Positions (in preorder) of the children of every node."""
-        children: list[tuple[int, ...]] = [()] * len(self.arities)
-        done: list[int] = []  # subtrees to the right of the current node, nearest last
-        for position in reversed(range(len(self.arities))):
-            arity = self.arities[position]
-            if arity != LEAF:
-                children[position] = tuple(reversed(done[-arity:]))
-                del done[-arity:]
-            done.append(position)
-        return tuple(children)
-
-    @cached_property
+    @property
     def subspaces(self) -> tuple[slice, ...]:
         """The leaves below each child of the root, as slices of the last axis of z."""
         stops = []
         for child in self.children[0]:
             stops.append((stops[-1] if stops else 0) + self.leaf_counts[child])
         return tuple(slice(a, b) for a, b in zip([0, *stops], stops, strict=False))
+
+
+def _children(arities: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    children: list[tuple[int, ...]] = [()] * len(arities)
+    done: list[int] = []  # subtrees to the right of the current node, nearest last
+    for position in reversed(range(len(arities))):
+        arity = arities[position]
+        if arity != LEAF:
+            children[position] = tuple(reversed(done[-arity:]))
+            del done[-arity:]
+        done.append(position)
+    return tuple(children)
+
+
+def _leaf_counts(inner: tuple[int, ...], children: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    counts = [1] * len(children)
+    for position in reversed(inner):
+        counts[position] = sum(counts[child] for child in children[position])
+    return tuple(counts)
 
 
 def _node_over_leaves(n: int) -> list[int]:

@@ -84,11 +84,9 @@ def index_first(x: Tensor, index: slice | Tensor) -> Tensor:
 
 def index_of(tree: LpTree, device: torch.device) -> TreeIndex:
     """The index structure of a tree on a device, built at the first call."""
-    if torch.compiler.is_compiling():
-        # Cheaper to break the graph than to trace the search. Not a decorator: it would import the
-        # compiler, two seconds, for everybody.
-        return torch.compiler.disable(_build_index)(tree, device)
-    return _build_index(tree, device)
+    # A compiler traces the search, and warns of caches.
+    build = _build_index if torch.compiler.is_compiling() else _cached_index
+    return build(tree, device)
 
 
 def sweep_down(root: Tensor, index: TreeIndex, split: Callable[[Tensor, Level], Tensor]) -> Tensor:
@@ -100,7 +98,6 @@ def sweep_down(root: Tensor, index: TreeIndex, split: Callable[[Tensor, Level], 
     return index.leaves(passed)
 
 
-@lru_cache(maxsize=256)
 def _build_index(tree: LpTree, device: torch.device) -> TreeIndex:
     members = _members_by_shape(tree)
     place = {
@@ -147,6 +144,9 @@ def _build_index(tree: LpTree, device: torch.device) -> TreeIndex:
         preorder=torch.tensor([listed[position] for position in preorder], device=device),
         siblings=tensor([tree.arities[position] - 1 for position in preorder]),
     )
+
+
+_cached_index = lru_cache(maxsize=256)(_build_index)
 
 
 def _leaf_positions(tree: LpTree) -> list[int]:

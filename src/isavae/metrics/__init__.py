@@ -1,8 +1,11 @@
 """Scores of codes: exact definitions on codes of any origin, without a model."""
 
 from isavae.metrics.all_metrics import METRICS, Metric
-from isavae.metrics.codes import Codes, Factor, NotApplicable
+from isavae.metrics.bins import binned_information, quantised_information
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.decomposition import elbo_decomposition
+from isavae.metrics.evaluating import Wanted, evaluate, scored_names
+from isavae.metrics.factor_classes import Factor
 from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
 from isavae.metrics.information_gaps import binned_mig, dci_mig, gaps, jemmig, mig, robust_mig
@@ -10,13 +13,11 @@ from isavae.metrics.interventions import beta_vae_metric, binned_irs, factor_vae
 from isavae.metrics.mutual_information import (
     MIN_INFORMATION,
     Information,
-    binned_information,
     exact_information,
     latent_information,
-    quantised_information,
 )
 from isavae.metrics.score import Score
-from isavae.metrics.score_table import ScoreRow, ScoreTable, evaluate, scored_names
+from isavae.metrics.score_table import ScoreRow, ScoreTable
 from isavae.metrics.subspaces import subspace_information, subspace_mig
 from isavae.metrics.supervised import dci, explicitness, sap
 from isavae.metrics.unsupervised import (
@@ -43,6 +44,7 @@ __all__ = [
     "Score",
     "ScoreRow",
     "ScoreTable",
+    "Wanted",
     "active_units",
     "agreement",
     "beta_vae_metric",

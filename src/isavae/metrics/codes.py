@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isavae.data import FactorGrid
 from isavae.metrics.as_tables import as_floats, as_grid
+from isavae.metrics.factor_classes import Factor
 
 # Images per value below which a factor of numbers counts as continuous: with fewer, the estimated
 # information about a value is mostly that about the image.
@@ -22,37 +23,6 @@ MIN_IMAGES = 50
 @final
 class NotApplicable(ValueError):  # noqa: N818 - a condition of the codes, not a fault
     """The codes do not allow a score: no labels, no stds, one factor, too few images."""
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """One factor's labels over the rows of some codes, with the classes that occur in them.
-
-    Args:
-        name: The factor's name.
-        labels: Class of every row, renumbered 0, 1, ... over the classes that occur; -1 unknown.
-        counts: How many rows show each class; all positive.
-    """
-
-    name: str
-    labels: Int64[Tensor, "n"]
-    counts: Int64[Tensor, "classes"]
-
-    @property
-    def known(self) -> Int64[Tensor, "labelled"]:
-        """Rows whose class is known."""
-        return torch.nonzero(self.labels >= 0)[:, 0]
-
-    @property
-    def weights(self) -> Float[Tensor, "classes"]:
-        """Empirical distribution p(v) over the classes."""
-        return self.counts.double() / self.counts.sum()
-
-    @property
-    def entropy(self) -> float:
-        """H(v) of the empirical distribution, in nats."""
-        return float(torch.special.entr(self.weights).sum())
 
 
 @final
@@ -192,14 +162,8 @@ class Codes:
             NotApplicable: If the codes have no factors.
             ValueError: If they have no factor of that name.
         """
-        column = self._grid.column(name)
-        counts = np.bincount(column[column >= 0], minlength=1)
-        if self._is_continuous(name, counts):
-            column = np.where(column < 0, -1, quantile_bins(counts, self.bins)[column])
-            counts = np.bincount(column[column >= 0])
-        occurs = counts > 0
-        labels = np.where(column < 0, -1, (np.cumsum(occurs) - 1)[column])
-        return Factor(name, torch.from_numpy(labels), torch.from_numpy(counts[occurs]).long())
+        bins = self.bins if self._is_continuous(name) else 0
+        return Factor.from_column(name, self._grid.column(name), bins)
 
     def binned(self, factors: Sequence[str] | None = None) -> dict[str, int]:
         """The number of quantile bins of each continuous factor, as scores take it.
@@ -213,12 +177,8 @@ class Codes:
         """
         if self.grid is None:
             return {}
-        found = {}
-        for name in self._asked(factors):
-            column = self.grid.column(name)
-            if self._is_continuous(name, np.bincount(column[column >= 0], minlength=1)):
-                found[name] = len(self.factor(name).counts)
-        return found
+        continuous = [name for name in self._asked(factors) if self._is_continuous(name)]
+        return {name: len(self.factor(name).counts) for name in continuous}
 
     def with_bins_as_classes(self) -> "Codes":
         """The codes with the bins of continuous factors as classes, which parts of them share."""
@@ -260,11 +220,14 @@ class Codes:
             )
         return names
 
-    def _is_continuous(self, name: str, counts: Int64[np.ndarray, "classes"]) -> bool:
+    def _is_continuous(self, name: str) -> bool:
         """Whether a factor's values are numbers, many of them, and few images have the same."""
-        grid, values = self._grid, int(np.count_nonzero(counts))
-        is_number = name in grid.categories and name in (grid.ordered or ())
-        return is_number and values > self.bins > 0 and int(counts.sum()) < MIN_IMAGES * values
+        column = self._grid.column(name)
+        if name not in self._grid.categories or name not in (self._grid.ordered or ()):
+            return False
+        known = column[column >= 0]
+        values = len(np.unique(known))
+        return values > self.bins > 0 and len(known) < MIN_IMAGES * values
 
     @property
     def _grid(self) -> FactorGrid:
@@ -292,23 +255,6 @@ class Codes:
         total = torch.zeros(len(counts), self.latents, dtype=torch.float64)
         total.index_add_(0, cells[known], values[known])
         return (total / counts[:, None]).unflatten(0, sizes)
-
-
-def quantile_bins(counts: Int64[np.ndarray, "classes"], bins: int) -> Int64[np.ndarray, "classes"]:
-    """The bin of each of some ordered classes, 0..bins-1, so that bins hold equally many images.
-
-    A class stands at the middle of its images; a class that fills more than a bin keeps one.
-
-    Args:
-        counts: How many images show each class.
-        bins: The number of bins.
-
-    Examples:
-        >>> quantile_bins(np.array([1, 1, 1, 1, 4]), 4)
-        array([0, 0, 1, 1, 3])
-    """
-    middles = np.cumsum(counts) - counts / 2
-    return np.minimum(middles * bins // max(1, counts.sum()), bins - 1).astype(np.int64)
 
 
 def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.metrics.bins import binned_information
 from isavae.metrics.codes import Codes
-from isavae.metrics.mutual_information import binned_information, exact_information
+from isavae.metrics.mutual_information import exact_information
 from isavae.metrics.score import Score
 
 

@@ -7,13 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.metrics.bins import binned_information, quantised_information
 from isavae.metrics.codes import Codes
-from isavae.metrics.mutual_information import (
-    Information,
-    binned_information,
-    exact_information,
-    quantised_information,
-)
+from isavae.metrics.mutual_information import Information, exact_information
 from isavae.metrics.score import Score
 
 

@@ -184,7 +184,7 @@ def _robustness(
 ) -> Score:
     """IRS of the rows that share a group of each factor; group -1 is left out."""
     mean = codes.mean.double().numpy()
-    mean = mean[:, mean.var(axis=0) > 0]
+    mean = mean[:, mean.max(axis=0) > mean.min(axis=0)]  # a variance is not 0 by rounding
     largest = np.abs(mean - mean.mean(axis=0)).max(axis=0)
     robustness = np.empty((mean.shape[1], len(groups)))
     for k, labels in enumerate(groups.values()):

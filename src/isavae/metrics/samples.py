@@ -6,7 +6,8 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
-from isavae.metrics.codes import Codes, Factor, NotApplicable
+from isavae.metrics.codes import Codes, NotApplicable
+from isavae.metrics.factor_classes import Factor
 
 
 @final

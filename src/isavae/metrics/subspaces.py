@@ -8,7 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isavae.distributions import QuadraticNormals, log_mixture
-from isavae.metrics.codes import Codes, Factor
+from isavae.metrics.codes import Codes
+from isavae.metrics.factor_classes import Factor
 from isavae.metrics.information_gaps import gaps, score_of_factors
 from isavae.metrics.mutual_information import (
     Information,

@@ -8,13 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from isavae.metrics.bins import bin_means, pairwise_information
 from isavae.metrics.codes import Codes, NotApplicable
-from isavae.metrics.mutual_information import (
-    MIN_INFORMATION,
-    bin_means,
-    latent_information,
-    pairwise_information,
-)
+from isavae.metrics.mutual_information import MIN_INFORMATION, latent_information
 from isavae.metrics.predictors import lasso_coefficients
 from isavae.metrics.score import Score
 
@@ -47,7 +43,7 @@ def gaussian_total_correlation(codes: Codes) -> Score:
     spectrum = torch.linalg.eigvalsh(torch.corrcoef(varying.T))
     if spectrum[0] < len(spectrum) * torch.finfo(spectrum.dtype).eps:  # rounding of a zero
         return Score(value=math.inf)
-    return Score(value=float(-0.5 * spectrum.log().sum()))
+    return Score(value=max(0.0, float(-0.5 * spectrum.log().sum())))  # rounding of a zero
 
 
 def gaussian_wasserstein_correlation(codes: Codes) -> Score:

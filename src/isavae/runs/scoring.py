@@ -9,7 +9,7 @@ import torch
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
 from isavae.evaluation import StageProgress, encode_all, evaluate
-from isavae.metrics import Codes, scored_names
+from isavae.metrics import Codes, Wanted, scored_names
 from isavae.models import VAE
 from isavae.runs.directory import Run
 from isavae.runs.held_out import scored_parts
@@ -21,7 +21,7 @@ SHARED = {"data", "exponents"}
 
 def evaluate_run(
     run: Run,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Wanted] = (),
     *,
     n_images: int | None = 10_000,
     seed: int = 0,
@@ -76,7 +76,7 @@ def score_codes(
     model: VAE,
     data: ImageDataset,
     codes: Codes,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Wanted] = (),
     *,
     n_images: int | None = 10_000,
     seed: int = 0,

@@ -225,6 +225,19 @@ def test_float32_samples_of_narrow_posteriors_keep_their_precision():
     torch.testing.assert_close(single, log_densities(*rounded, weights, whole).float())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_densities_hold_to_stds_of_a_millionth_of_the_range(dtype):
+    """Against differences, of which nothing cancels."""
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.rand(256, 3, generator=generator).to(dtype)
+    std = torch.full_like(mean, 1e-6)
+    z = mean + std * torch.randn(256, 3, generator=generator).to(dtype)
+    found = log_densities(z, mean, std, MinibatchWeights.weighted(256, 1), [slice(0, 3)])[:, 0]
+    pairs = torch.distributions.Normal(mean.double(), std.double()).log_prob(z.double()[:, None])
+    expected = pairs.sum(2).logsumexp(1) - math.log(256)
+    assert (found.double() - expected).abs().max() < 1e-3
+
+
 @pytest.mark.parametrize("exact", [True, False])
 def test_float32_posteriors_of_a_thousandth_of_their_spread_keep_their_precision(exact):
     """The centre of means about 0 and 1 is no multiple of theirs: differences are rounded."""
