@@ -119,7 +119,7 @@ def test_other_images_are_read_as_the_training_images(tmp_path):
     assert response.status == 400
     error = json.loads(content)["error"]
     assert "there is nothing at" in error
-    assert "say with --data where they are" in error
+    assert "name their new place with --data" in error
     assert images_of(run.path, str(tmp_path / "moved.npy")).shape == (1, 3, 4)
 
 

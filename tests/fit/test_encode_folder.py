@@ -62,7 +62,7 @@ def test_the_codes_of_training_images_are_those_of_training(tmp_path, monkeypatc
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     shown = ModelFile(run.path).read().trained
     for k in (0, 11):
-        image = read_upload((folder / f"{k:02}.png").read_bytes(), shown.preprocessing)
+        image, _ = read_upload((folder / f"{k:02}.png").read_bytes(), shown.preprocessing)
         assert torch.equal(image, load(run.config.data).batch([k]))
 
 

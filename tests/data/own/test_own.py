@@ -193,7 +193,7 @@ def test_floats_and_binary_arrays(folder):
     [
         (np.zeros((4, 3, 5, 3), np.uint8), r"axes.*hwc or chw"),
         (np.zeros((4, 7, 5, 6), np.uint8), "one axis of 1, 3 or 4"),
-        (np.zeros((4, 7), np.uint8), r"\(n, h, w\)"),
+        (np.zeros(7, np.uint8), r"\(n, h, w\)"),
         (np.zeros((4, 7, 5), np.complex64), "complex64"),
         (np.full((4, 7, 5), np.inf), "finite numbers"),
         (np.full((4, 7, 5), np.nan), "finite numbers"),
