@@ -9,7 +9,8 @@ import numpy as np
 
 from isavae.data.catalog import load_path
 from isavae.data.dataset import ImageDataset
-from isavae.data.own.folder import image_files, image_sizes
+from isavae.data.own.find_preprocessing import image_sizes
+from isavae.data.own.image_listing import image_files
 from isavae.data.tiles import png, tile
 from isavae.files import atomic_write
 

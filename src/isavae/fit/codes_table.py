@@ -14,8 +14,8 @@ from torch import Tensor
 from isavae.data import ImageDataset, load, read_folder
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.arrays import read_array
-from isavae.data.own.folder import describe_others
 from isavae.data.own.image_file import is_image_file
+from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import open_array, resized
 from isavae.files import atomic_write
 from isavae.metrics import Codes

@@ -13,17 +13,10 @@ from torch import Tensor
 
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import parse_options, split_path
-from isavae.data.own.folder import (
-    describe_others,
-    find_preprocessing,
-    fingerprint,
-    image_files,
-    image_names,
-    image_sizes,
-    list_left_out,
-    read_folder,
-)
+from isavae.data.own.find_preprocessing import find_preprocessing, image_sizes
+from isavae.data.own.folder import list_left_out, read_folder
 from isavae.data.own.image_file import is_image_file
+from isavae.data.own.image_listing import describe_others, fingerprint, image_files, image_names
 from isavae.data.own.open import open_array, resized
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.value_range import parse_range

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isavae.data.own.folder import find_preprocessing, image_sizes
+from isavae.data.own.find_preprocessing import find_preprocessing, image_sizes
 from isavae.data.own.value_range import parse_range
 
 RNG = np.random.default_rng(0)

@@ -18,16 +18,10 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
 from isavae.data.own.factor_table import read_factors
-from isavae.data.own.folder import (
-    describe_others,
-    find_preprocessing,
-    fingerprint,
-    image_files,
-    image_names,
-    list_left_out,
-    read_folder,
-)
+from isavae.data.own.find_preprocessing import find_preprocessing
+from isavae.data.own.folder import list_left_out, read_folder
 from isavae.data.own.image_file import is_image_file
+from isavae.data.own.image_listing import describe_others, fingerprint, image_files, image_names
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, parse_range

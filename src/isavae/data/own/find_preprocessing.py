@@ -1,0 +1,152 @@
+"""What the images of a folder have in common: size, channels, range of values."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from isavae.data.own.decoding import AS_CHANNELS, decode, read_channels, split_alpha
+from isavae.data.own.image_file import (
+    UnreadableImageError,
+    check_pixels,
+    count_channels,
+    count_pages,
+    deep_values,
+    open_image,
+    orientation,
+)
+from isavae.data.own.preprocessing import ALL, Preprocessing
+from isavae.data.own.threads import in_threads
+from isavae.data.own.value_range import FULL_RANGE, ValueRange, natural_range
+
+# A folder is grey if in none of up to 64 images, evenly spaced, the channels of a pixel differ by
+# more than 8 of 255: JPEG gives grey images a little colour.
+SAMPLE, GREY = 64, 8
+
+
+def image_sizes(files: Sequence[str]) -> list[tuple[int, int]]:
+    """Width and height of every image upright, from its header; 0 x 0 where it cannot be read."""
+
+    def size(path: str) -> tuple[int, int]:
+        try:
+            with open_image(path) as image:
+                across, down = image.size
+                return (down, across) if orientation(image) > 4 else (across, down)
+        except Exception:  # a damaged file makes Pillow raise some dozen kinds
+            return 0, 0
+
+    return list(in_threads(size, files))
+
+
+def find_preprocessing(
+    files: Sequence[str],
+    size: tuple[int, int] | None = None,
+    fit: str | None = None,
+    channels: int | None = None,
+    values: ValueRange | None = None,
+    pages: int | str = 1,
+) -> Preprocessing:
+    """What is given, and the rest from the images.
+
+    Args:
+        files: Paths of image files.
+        size: Height and width; by default those of the first image that can be read.
+        fit: How to resize images of another size; may be missing if `size` is.
+        channels: By default that of most images of a sample; of grey and colour images 1 if all
+            are grey, else 3.
+        values: The values that become black and white; by default found from all images with more
+            than 8 bits per channel (see `natural_range`).
+        pages: The page that is read of a file, `all`, or `channels`.
+
+    Raises:
+        ValueError: If there is a size, but no fit.
+    """
+    if size is not None and fit is None:
+        raise ValueError(
+            f"`fit` must say how to bring images to {size[0]} x {size[1]}: crop, pad, stretch."
+        )
+    if values is None:
+        values = _find_values(files, pages)
+    some = files[:: -(-len(files) // SAMPLE)]
+    if channels is None:
+        kinds = Counter(n for n in in_threads(lambda path: _count(path, pages), some) if n >= 0)
+        channels = kinds.most_common(1)[0][0] if kinds else 0
+    wanted = channels or 3
+    if size is None:
+        tried = (_try(path, values, wanted, pages) for path in files)
+        size = next((image.shape[1:] for image in tried if image is not None), (1, 1))
+    if channels == 0:
+        sample = in_threads(lambda path: _try(path, values, wanted, pages, size), some)
+        channels = 3 if any(image is not None and _is_coloured(image) for image in sample) else 1
+    return Preprocessing(size, fit, channels, values, pages)
+
+
+def _count(path: str, pages: int | str) -> int:
+    """The channels of an image, 0 if it is grey or in colour, -1 if it cannot be read."""
+    try:
+        if pages == AS_CHANNELS:
+            return read_channels(path, pages).shape[2]
+        with open_image(path, pages if isinstance(pages, int) else 1) as image:
+            return count_channels(image)
+    except Exception:  # reading all files will name it; Pillow raises some dozen kinds
+        return -1
+
+
+def _find_values(files: Sequence[str], pages: int | str) -> ValueRange:
+    """The range of all images with more than 8 bits per channel."""
+    found = [
+        limits
+        for each in in_threads(lambda path: _limits(path, pages), files)
+        if each
+        for limits in each
+    ]
+    if not found:
+        return FULL_RANGE
+    lows, highs = zip(*found, strict=True)
+    return ValueRange(deep=natural_range(min(lows), max(highs)))
+
+
+def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
+    """The smallest and largest value of each page with more than 8 bits per channel."""
+    found = []
+    try:
+        for page in pages_of(path, pages):
+            with open_image(path, page) as image:
+                check_pixels(image)
+                deep = deep_values(image, path, page)
+                is_picture = count_channels(image) == 0
+            if deep is not None and deep.dtype != np.uint8:
+                colours = split_alpha(deep)[0] if is_picture else deep
+                found.append((float(colours.min()), float(colours.max())))
+    except Exception:  # reading all files will name it; Pillow raises some dozen kinds
+        return found
+    return found
+
+
+def pages_of(path: str, pages: int | str) -> Sequence[int]:
+    """The pages of a file that are read, from 1; the first where the file cannot be opened."""
+    if isinstance(pages, int):
+        return [pages]
+    try:
+        with open_image(path) as image:
+            return range(1, count_pages(image) + 1)
+    except Exception:  # reading all files will name it; Pillow raises some dozen kinds
+        return [1]
+
+
+def _try(
+    path: str,
+    values: ValueRange,
+    channels: int,
+    pages: int | str,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray | None:
+    """An image, or None if it cannot be read."""
+    try:
+        return decode(path, size, "crop", channels, values, 1 if pages == ALL else pages).pixels
+    except UnreadableImageError:  # reading all files will name it
+        return None
+
+
+def _is_coloured(image: np.ndarray) -> bool:
+    return bool((image.max(0) - image.min(0)).max() > GREY)
