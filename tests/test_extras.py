@@ -26,7 +26,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "scipy": "scikit-le
 DISTRIBUTIONS |= {"anyio": "starlette"}
 
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
-TRAINED = f'train --data "{DATA}" --prior "2[2*2, z]" --width 8 --steps 2 --out run'
+TRAINED = f'train --data "{DATA}" --prior "2[2*2, z]" --width 8 --batch-size 64 --steps 2 --out run'
 PICTURES = """
 import numpy as np
 from PIL import Image
@@ -46,7 +46,7 @@ assert 0 <= metric.compute() <= 1
 STUDY = f"""
 name: tiny
 seeds: 2
-settings: {{data: "{DATA}", prior: "2[2*2, z]", width: 8, steps: 2}}
+settings: {{data: "{DATA}", prior: "2[2*2, z]", width: 8, batch_size: 64, steps: 2}}
 runs: [{{beta: 1}}]
 images: null
 """
@@ -55,7 +55,7 @@ images: null
 COMMANDS = {
     "data": [f"python -c '{PICTURES}'", "isavae data inspect images", "isavae data list"],
     "metrics": ["isavae evaluate run --metrics supervised"],
-    "report": ["isavae figure latents run --out out", "isavae study run study.yaml --out study",
+    "report": ["isavae figure latents run --out out.png", "isavae study run study.yaml --out study",
                "isavae study results study", "isavae study report study"],
     "cluster": ["isavae study run study.yaml --out study --engine ray --workers 1"],
     "explore": ["timeout 60 isavae explore run --no-browser | grep -m 1 http"],

@@ -1,6 +1,7 @@
 """`isavae evaluate`."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StageProgress
 from isavae.data import load
+from isavae.errors import missing_package
 from isavae.runs import HELD_OUT, Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
@@ -31,7 +33,8 @@ def evaluate(
         run: A run directory.
         images: Number of images for log p(x|z) and KL, a seeded random subset; "None" takes all.
         metrics: More scores: names, "information", "elbo", "supervised", "unsupervised" or "all".
-            Also draws information.png, the mutual information of latents and factors.
+            Also draws information.png, the mutual information of latents and factors, where
+            isavae[report] is installed.
         compare: Other runs on the same data set, for scores of agreement between runs.
         seed: Of the subset of images and of everything else that is random.
         bins: In how many quantile bins factors with about one value an image are scored; 0 takes
@@ -54,6 +57,10 @@ def evaluate(
         )
     show(scores)
     if metrics and codes.has_factors():
+        missing = [package for package in ("matplotlib", "polars") if not find_spec(package)]
+        if missing:
+            print(f"information.png is not drawn: {missing_package(missing[0])}")
+            return
         from isavae.report import save_information
 
         print(save_information(opened, codes))
