@@ -7,6 +7,7 @@ import doctest
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,14 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
-def _bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")  # before the fixtures of modules
+def _bfloat16(request: pytest.FixtureRequest) -> Iterator[None]:
     asked = request.config.getoption("--bfloat16")
-    if asked is not None:
-        import torch
+    with pytest.MonkeyPatch.context() as patch:
+        if asked is not None:
+            import torch
 
-        answer = {"avx512_bf16": asked == "native", "amx_bf16": False}
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: answer, raising=False)
+            answer = {"avx512_bf16": asked == "native", "amx_bf16": False}
+            patch.setattr(torch.cpu, "get_capabilities", lambda: answer, raising=False)
+        yield
 
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
