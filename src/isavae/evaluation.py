@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data import ImageDataset
-from isavae.metrics import Codes, ScoreTable, Wanted, scored_names
+from isavae.metrics import Codes, ScoreTable, Wanted, listed_scores, scored_names
 from isavae.metrics import evaluate as metrics_of
 from isavae.models import VAE, LpNestedPrior, NoiseStream, estimate_kl, noise_generator
 
@@ -179,8 +179,7 @@ def _score_codes(
     report: StageProgress,
 ) -> ScoreTable:
     """Scores of `isavae.metrics`, with the model's prior and subspaces."""
-    wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else [*metrics]
-    wanted += ["mig"] if codes.has_factors() else []
+    wanted = listed_scores(metrics) + (["mig"] if codes.has_factors() else [])
     names = scored_names(wanted)
     subspaces = model.prior.subspaces
     return metrics_of(

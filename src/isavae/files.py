@@ -25,8 +25,6 @@ BLANK = "0" * 8
 _SEAL_LINE = f'# "{CHECKSUM}": "{BLANK}"\n'
 # In JSON, in JSON within a string of JSON, as in the header of a model file, or in that line.
 _SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
-# Bytes that are read at a time.
-_BLOCK = 1 << 24
 
 
 @final
@@ -214,15 +212,6 @@ def check_seal(data: bytes, path: str | os.PathLike[str], rest: Iterable[bytes] 
             f"{path} must be as isavae wrote it, but is damaged or was changed: restore it, or "
             f"delete the line {CHECKSUM!r} in it to use it as it is"
         )
-
-
-def file_crc32(path: str | os.PathLike[str]) -> str:
-    """The CRC-32 of a file, for another file that is to tell whether it has changed."""
-    crc = 0
-    with open(path, "rb") as file:
-        while part := file.read(_BLOCK):
-            crc = zlib.crc32(part, crc)
-    return f"{crc:08x}"
 
 
 def scratch_folder() -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isavae.data import DATASETS, ImageDataset, Preprocessing, load
 from isavae.data.catalog import check_images_are_there, split_path
-from isavae.data.own.open import open_array, open_path, resized
+from isavae.data.own.open import images_like, open_path
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.runs import Run, TrainedModel
 
@@ -109,10 +109,8 @@ def open_images(images: Images, how: Preprocessing) -> ImageDataset:
     Raises:
         ValueError: If they are not there, or cannot be read so.
     """
-    if isinstance(images, (np.ndarray, Tensor)):
-        images = open_array(images, values=how.values, size=how.size, fit=how.fit or "crop")
-    if isinstance(images, ImageDataset):
-        return resized(images, how.size, how.fit or "crop")
+    if not isinstance(images, str):
+        return images_like(images, how)
     name, options = split_path(images)
     path = Path(name)
     if is_fitted(path):

@@ -39,8 +39,8 @@ def open_source(path: Path, data: Images | None = None) -> Source:
         return _one_model(path / MODEL_FILE, str(path) if data is None else data, path)
     if (path / "config.json").is_file() or (path.is_file() and path.suffix == ".safetensors"):
         return _one_model(path, data)
-    if (path / "model.safetensors").is_file():  # of `isavae fit`, or of `save_pretrained`
-        return _one_model(path / "model.safetensors", data)
+    if (path / MODEL_FILE).is_file():  # of `isavae fit`, or of `save_pretrained`
+        return _one_model(path / MODEL_FILE, data)
     if path.is_dir() and next(_run_paths(path), None):
         return _study(path, data)
     raise ValueError(
@@ -79,7 +79,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         "id": row["run"],
         # Models that the paper has no name for differ by their priors.
         "series": model.replace("own prior", str(prior)),
-        "trained": (Path(row["path"]) / "model.safetensors").is_file(),
+        "trained": (Path(row["path"]) / MODEL_FILE).is_file(),
         **{name: row[name] for name in ("beta", "seed", "mig", "reconstruction", "status")},
     }
 

@@ -16,7 +16,7 @@ from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.arrays import read_array
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others
-from isavae.data.own.open import open_array, resized
+from isavae.data.own.open import images_like
 from isavae.files import atomic_write
 from isavae.metrics import Codes
 from isavae.models import Prior
@@ -48,12 +48,9 @@ def encode_images(
         ValueError: If the images cannot be read so.
     """
     how = model.preprocessing
-    fit = how.fit or "crop"
-    if isinstance(source, (np.ndarray, Tensor)):
-        source = open_array(source, values=how.values, size=how.size, fit=fit)
-    if isinstance(source, ImageDataset):
-        source = resized(source, how.size, fit)
-        return _table_of(model, source, map(str, range(len(source)))), [*source.notes]
+    if isinstance(source, (np.ndarray, Tensor, ImageDataset)):
+        found = images_like(source, how)
+        return _table_of(model, found, map(str, range(len(found)))), [*found.notes]
     name, options = split_path(os.fspath(source))
     path = Path(name)
     if not os.path.exists(name):
@@ -73,7 +70,9 @@ def encode_images(
                 f"An array is encoded with the options axes and key, but {min(unknown)} is given "
                 f"after {path}: omit it."
             )
-        stream, _ = read_array(path, **given, values=how.values, size=how.size, fit=fit)
+        stream, _ = read_array(
+            path, **given, values=how.values, size=how.size, fit=how.fit or "crop"
+        )
     images = ImageDataset(path.name, np.concatenate([*stream.blocks]), stream.shape)
     notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]
     every = stream.names or [str(k) for k in range(stream.count)]

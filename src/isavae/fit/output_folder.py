@@ -15,10 +15,10 @@ from typing import Any, final
 import numpy as np
 
 from isavae.data import ImageDataset, Preprocessing
+from isavae.data.safe_reading import crc32_of
 from isavae.files import (
     DamagedFileError,
     atomic_write,
-    file_crc32,
     read_json,
     write_json,
     write_text,
@@ -89,7 +89,7 @@ class OutputFolder:
         if not file.is_file():
             return None
         decided = read_json(file)
-        if not self.images.is_file() or file_crc32(self.images) != decided["images"]:
+        if not self.images.is_file() or _crc32(self.images) != decided["images"]:
             raise DamagedFileError(
                 f"{self.images} must be as isavae wrote it, but is missing, damaged or changed: "
                 "restore it, or choose another output folder"
@@ -103,7 +103,7 @@ class OutputFolder:
         proposal = schedule(proposal, self.data(found.preprocessing), budget)
         decided = {
             "fingerprint": found.fingerprint,
-            "images": file_crc32(self.images),
+            "images": _crc32(self.images),
             "preprocessing": found.preprocessing.to_dict(),
             "names": found.names,
             "left_out": found.left_out,
@@ -140,3 +140,8 @@ class OutputFolder:
             write_table(table, self.path / name)
         with atomic_write(self.path / "report.html") as file:
             file.write(render(fitted, data).encode())
+
+
+def _crc32(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"{crc32_of(file, path.stat().st_size):08x}"

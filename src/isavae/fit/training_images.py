@@ -126,9 +126,8 @@ def find_fingerprint(source: Source) -> str | None:
 def _of_data_set(source: Source, size: tuple[int, int] | None, fit: str) -> TrainingImages:
     """The images of an array or a data set, at their own size if none is given."""
     if isinstance(source, (np.ndarray, Tensor)):
-        data = open_array(source)
-    else:
-        data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
+        source = open_array(source)
+    data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
     fingerprint, original = find_fingerprint(source), (data.shape[2], data.shape[1])
     data = resized(data, size or data.shape[1:], fit)
     n_channels, height, width = data.shape

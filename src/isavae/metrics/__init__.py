@@ -4,7 +4,7 @@ from isavae.metrics.all_metrics import METRICS, Metric
 from isavae.metrics.bins import binned_information, quantised_information
 from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.decomposition import elbo_decomposition
-from isavae.metrics.evaluating import Wanted, evaluate, scored_names
+from isavae.metrics.evaluating import Wanted, evaluate, listed_scores, scored_names
 from isavae.metrics.factor_classes import Factor
 from isavae.metrics.few_labels import few_label_accuracy
 from isavae.metrics.importance import completeness, disentanglement, med, mig_sup, modularity
@@ -69,6 +69,7 @@ __all__ = [
     "jemmig",
     "latent_information",
     "latent_mutual_information",
+    "listed_scores",
     "med",
     "mig",
     "mig_sup",

@@ -70,7 +70,7 @@ def evaluate(
         irs      1.0000
         largest  7.0000
     """
-    named = [word for word in _listed(metrics) if isinstance(word, str)]
+    named = [word for word in listed_scores(metrics) if isinstance(word, str)]
     given = {
         "factors": factors,
         "prior": prior,
@@ -104,13 +104,14 @@ def scored_names(metrics: Wanted | Sequence[Wanted]) -> list[str]:
     return [*_chosen(metrics)]
 
 
-def _listed(metrics: Wanted | Sequence[Wanted]) -> list[Wanted]:
+def listed_scores(metrics: Wanted | Sequence[Wanted]) -> list[Wanted]:
+    """One score, or several, as a list."""
     return [metrics] if isinstance(metrics, str) or callable(metrics) else [*metrics]
 
 
 def _chosen(metrics: Wanted | Sequence[Wanted]) -> dict[str, Metric]:
     """Scores by name, and functions by theirs."""
-    wanted = _listed(metrics)
+    wanted = listed_scores(metrics)
     words = {word for word in wanted if isinstance(word, str)}
     families = {metric.family for metric in METRICS.values()}
     known = {*METRICS, *families, "all"}

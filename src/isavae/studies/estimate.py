@@ -141,7 +141,13 @@ def measure(
     config: RunConfig, workers: int, threads: int, images: int | None, seconds: float
 ) -> RunEstimate:
     """Time some steps and the scores of a run, in `workers` processes at once; their mean."""
-    costs = results_of(workers, _cost, config, threads, images, seconds)
+    try:
+        costs = results_of(workers, _cost, config, threads, images, seconds)
+    except EOFError:
+        raise ValueError(
+            "a run must be able to take a step to be timed; its process was killed, possibly "
+            "because memory ran out: use fewer workers"
+        ) from None
     names = [field.name for field in fields(RunEstimate)]
     return RunEstimate(**{name: mean(getattr(cost, name) for cost in costs) for name in names})
 

@@ -79,7 +79,7 @@ def results_of(count: int, target: Callable[..., T], *arguments: Any) -> list[T]
         *arguments: Its arguments.
 
     Raises:
-        ValueError: If a process is killed.
+        EOFError: If a process is killed.
         Exception: What the function raises.
     """
     context, running = fork_server(), {}
@@ -89,11 +89,6 @@ def results_of(count: int, target: Callable[..., T], *arguments: Any) -> list[T]
         theirs.close()
     try:
         found = [pipe.recv() for pipe in running]
-    except EOFError:
-        raise ValueError(
-            "a run must be able to take a step to be timed; its process was killed, possibly "
-            "because memory ran out: use fewer workers"
-        ) from None
     finally:
         for process in running.values():
             process.kill()

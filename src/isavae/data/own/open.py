@@ -135,6 +135,19 @@ def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> 
     return ImageDataset(name, stored, stream.shape, preprocessing=preprocessing, notes=notes)
 
 
+def images_like(images: np.ndarray | Tensor | ImageDataset, how: Preprocessing) -> ImageDataset:
+    """Images in memory, read and resized as a model's training images were.
+
+    Args:
+        images: The images.
+        how: How the training images were read.
+    """
+    fit = how.fit or "crop"
+    if not isinstance(images, ImageDataset):
+        return open_array(images, values=how.values, size=how.size, fit=fit)
+    return resized(images, how.size, fit)
+
+
 def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset:
     """The images at another size, with a note about it.
 

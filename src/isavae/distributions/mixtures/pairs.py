@@ -167,7 +167,7 @@ class LogWeightedSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx, samples: Tensor, components: Tensor, log_weights: LogWeights) -> Tensor:
         blocks = _log_terms(samples, components, log_weights)
-        result = torch.cat([_log_sum(terms)[0] for _, terms in blocks], dim=1)
+        result = torch.cat([_exp_and_log_sum(terms)[0] for _, terms in blocks], dim=1)
         ctx.save_for_backward(samples, components, result)
         ctx.log_weights = log_weights
         return result
@@ -222,9 +222,11 @@ class LogSumsOfSmallBatch(torch.autograd.Function):
         deviations = ((z[:, :, None] - mean[:, None]) * precision).clamp_(-1e15, 1e15)
         constants = precision.log() - _LOG_2PI / 2
         terms = torch.addcmul(constants, deviations, deviations, value=-0.5)
-        joint, joint_shares = _log_sum(terms.sum(0).add_(log_weights))
-        marginals, shares = _log_sum(terms.add_(log_weights))
-        ctx.save_for_backward(precision[:, 0], deviations, joint_shares, shares)
+        joint_terms = terms.sum(0).add_(log_weights)
+        joint, joint_total = _exp_and_log_sum(joint_terms)
+        marginals, total = _exp_and_log_sum(terms.add_(log_weights))
+        shares = joint_terms.div_(joint_total), terms.div_(total)
+        ctx.save_for_backward(precision[:, 0], deviations, *shares)
         return joint, marginals.T
 
     @staticmethod
@@ -240,9 +242,16 @@ class LogSumsOfSmallBatch(torch.autograd.Function):
         return to_z, to_mean, to_std, None
 
 
-def _log_sum(terms: Tensor) -> tuple[Tensor, Tensor]:
-    """The logarithm of the sum over the last axis of exp(terms), and the share of each term."""
+def _exp_and_log_sum(terms: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithm of the sum of exp(terms) over the last axis, and the sum that it is taken of.
+
+    Args:
+        terms: Logarithms. They are overwritten by exp(terms), up to a factor per row; divided by
+            the second result they are the shares of the sum.
+
+    Returns:
+        The logarithm, without the last axis; the sum up to the same factor, with it.
+    """
     largest = terms.amax(-1, keepdim=True)
-    shares = (terms - largest).clamp_(min=_LEAST_LOG[terms.dtype]).exp_()
-    total = shares.sum(-1, keepdim=True)
-    return (largest + total.log())[..., 0], shares.div_(total)
+    total = terms.sub_(largest).clamp_(min=_LEAST_LOG[terms.dtype]).exp_().sum(-1, keepdim=True)
+    return (largest + total.log())[..., 0], total
