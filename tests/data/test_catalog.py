@@ -75,6 +75,7 @@ def test_the_command_line_says_which_images_are_left_out(run, tmp_path):
     assert ".py:" not in text
 
 
+@pytest.mark.system
 def test_the_command_line_imports_and_verifies(run, tmp_path):
     (tmp_path / "3dshapes.h5").write_bytes(b"")
     code, text = run("import", "shapes3d", str(tmp_path / "3dshapes.h5"))

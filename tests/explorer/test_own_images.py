@@ -123,6 +123,7 @@ def test_other_images_are_read_as_the_training_images(tmp_path):
     assert images_of(run.path, str(tmp_path / "moved.npy")).shape == (1, 3, 4)
 
 
+@pytest.mark.system
 def test_a_fitted_folder_is_explored_with_its_images(tmp_path):
     shades = RNG.integers(0, 200, (20, 1, 1))
     stored = (shades + RNG.integers(0, 40, (20, 8, 8))).astype(np.uint8)

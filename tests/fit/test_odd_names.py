@@ -10,6 +10,8 @@ from PIL import Image
 from isavae.cli import main
 from isavae.explorer.sources import open_source
 
+pytestmark = pytest.mark.system
+
 RNG = np.random.default_rng(0)
 NAMES = {
     "no UTF-8": b"caf\xe9",

@@ -13,6 +13,8 @@ from isavae.fit import fit_folder, read_training_images
 from isavae.fit.codes_table import encode_images
 from isavae.runs import TrainedModel
 
+pytestmark = pytest.mark.system
+
 RNG = np.random.default_rng(0)
 GIVEN = {"steps": 100, "seeds": 2, "beta": (1.0,), "prior": "2.1[6*2]", "workers": 1}
 

@@ -35,6 +35,7 @@ def test_channels_are_shown_side_by_side():
     assert tile(torch.rand(6, 3, 5, 4), columns=3, gap=0).shape == (10, 12, 3)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("channels", "network"), [(2, "mlp"), (4, "mlp"), (5, "conv")])
 def test_any_channels_work_everywhere(tmp_path, channels, network, capsys):
     stored = np.random.default_rng(0).integers(0, 4096, (24, channels, 10, 12), dtype=np.uint16)

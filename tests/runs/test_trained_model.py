@@ -146,6 +146,7 @@ def needed(name, found=frozenset()):
     return found
 
 
+@pytest.mark.system
 def test_another_environment_without_the_extras_loads_it(model, tmp_path):
     """Every module that a plain installation does not bring is refused as not installed."""
     base = needed("isavae")
@@ -271,6 +272,7 @@ def visitor(script, home, **environment):
     )
 
 
+@pytest.mark.system
 def test_push_pull_and_offline(model, images, hub, tmp_path):
     address, files, visibility = hub
     model.save(tmp_path / "one.safetensors")
@@ -302,6 +304,7 @@ def test_push_pull_and_offline(model, images, hub, tmp_path):
     assert "OSError: someone/hearts cannot be uploaded to the Hub" in refused.stderr
 
 
+@pytest.mark.system
 def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
     address, files, _ = hub
     spoken = "import sys; from isavae.cli import main; sys.exit(main({!r}))"
