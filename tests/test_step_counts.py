@@ -15,6 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isavae.data import ImageDataset
+from isavae.distributions import MinibatchWeights, log_joint_and_marginals
 from isavae.models import (
     VAE,
     BernoulliLikelihood,
@@ -71,3 +72,13 @@ def test_counts_of_a_step_are_bounded(name):
         next(steps)
     bounds = dict(zip(counted.counts, most, strict=True))
     assert counted.counts == Counter({k: min(n, bounds[k]) for k, n in counted.counts.items()})
+
+
+def test_total_correlation_of_a_large_batch_takes_few_operations_on_a_gpu():
+    """Sums over pairs in few, large blocks; `meta` stands for the GPU."""
+    z, mean, std = (torch.ones(2048, 20, device="meta", requires_grad=True) for _ in range(3))
+    weights = MinibatchWeights.weighted(2048, 10_000).to(z.device)
+    with Counted() as counted:
+        joint, marginals = log_joint_and_marginals(z, mean, std, weights)
+        (joint.sum() + marginals.sum()).backward()
+    assert counted.counts["operations"] <= 212
