@@ -14,6 +14,8 @@ from isavae.gpu_check.floor import SETTINGS, time_step
 from isavae.models import OBJECTIVES
 from isavae.training import resolve_device, resolve_precision
 
+DEFAULT = ["paper", "small", "demo"]
+
 
 def measure(name: str, flags: argparse.Namespace) -> None:
     setting, device = SETTINGS[name], resolve_device(flags.device)
@@ -36,7 +38,7 @@ def measure(name: str, flags: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("settings", nargs="*", default=list(SETTINGS), metavar="SETTING")
+    parser.add_argument("settings", nargs="*", default=DEFAULT, metavar="SETTING")
     parser.add_argument("--rounds", type=int, default=20, help="of four steps and a floor")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--device", default="cpu")

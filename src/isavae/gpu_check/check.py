@@ -151,12 +151,16 @@ class GpuCheck:
             nonlocal counted, shares
             on_change(progress)
             if not progress.stopped:
-                shares = sum(step / max(steps, 1) for step, steps in progress.running.values())
+                running = {run: a / max(b, 1) for run, (a, b) in progress.running.items() if a}
+                for run, share in running.items():
+                    first.setdefault(run, share)
+                shares = sum(running.values()) - sum(first.values())
                 if progress.finished_here != counted:
                     counted = progress.finished_here
                     keep(shares)
 
-        shares = 0.0
+        # Of unfinished runs, less what an earlier call has done of them.
+        shares, first = 0.0, dict[str, float]()
         run_table(
             study, directory, processes, on_change=note,
             should_stop=lambda: should_stop() or time.monotonic() - begun > seconds,

@@ -189,6 +189,8 @@ def seconds(work: Callable[[], Any], device: torch.device, repeats: int = 1) -> 
         start = time.perf_counter()
         for _ in range(repeats):
             work()
+        if device.type == "mps":
+            torch.mps.synchronize()
         return (time.perf_counter() - start) / repeats
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begin.record()

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from statistics import mean
 from typing import Any
 
+from isavae.gpu_check.floor import SETTINGS
+
 DATA = """The images are dSprites as isavae draws it: 737,280 images of 64 x 64 pixels, one bit
 each, of the published outlines and factors. Nothing was downloaded. Scores are computed on the true
 factors of these images."""
@@ -23,7 +25,7 @@ def summarise(parts: dict[str, Any]) -> str:
         "## Tests marked gpu",
         _tests(parts.get("tests")),
         "## A step against its floor",
-        _table(["images, batch", "objective", "precision", "step", "floor", "step / floor",
+        _table(["images, layers, batch", "objective", "precision", "step", "floor", "step / floor",
                 "TFLOP/s in the step", "most of the time"], map(_step, parts.get("steps", []))),
         "## Runs at once",
         _table(["processes", "steps per second, all together"],
@@ -47,8 +49,9 @@ def _tests(found: dict[str, Any] | None) -> str:
 
 def _step(step: dict[str, Any]) -> tuple[Any, ...]:
     low, middle, high = step["over_floor"]
+    setting = SETTINGS[step["setting"]]
     return (
-        step["setting"],
+        f"{setting.side} x {setting.side}, {setting.width} wide, batch {setting.batch}",
         step["objective"],
         step["precision"],
         f"{1e3 * step['step']:.3f} ms",
