@@ -78,7 +78,7 @@ def test_import_loads_no_compiler():
 
 def test_training_and_evaluation_need_no_extra():
     script = (
-        "import sys, isavae.cli.training, isavae.cli.evaluation\n"
+        "import sys, isavae.cli.training, isavae.cli.evaluation, isavae.cli.gpu_check\n"
         "assert not {'matplotlib', 'polars'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

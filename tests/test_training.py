@@ -3,7 +3,14 @@
 import torch
 
 from isavae import training
-from isavae.models import VAE, BernoulliLikelihood, BetaVAE, build_networks, build_prior
+from isavae.models import (
+    VAE,
+    BernoulliLikelihood,
+    BetaVAE,
+    FactorVAE,
+    build_networks,
+    build_prior,
+)
 from isavae.training import TrainState, train
 
 SHAPE = (1, 8, 8)
@@ -44,3 +51,27 @@ def test_moments_without_gradients_are_cleared_and_no_weight_changes(monkeypatch
     assert denormals(kept) > 500
     for name, weight in cleared.model.state_dict().items():
         assert torch.equal(weight, kept.model.state_dict()[name])
+
+
+def test_a_state_of_a_gpu_goes_on_on_the_cpu():
+    """There Adam counts its steps on the device, and says so in its state."""
+    torch.manual_seed(0)
+    networks, objective = (
+        build_networks("mlp", SHAPE, 2, width=16),
+        FactorVAE(discriminator_width=8),
+    )
+    model = VAE(*networks, build_prior("normal", 2), BernoulliLikelihood())
+    state = TrainState(model, adversary=objective.adversary(2))
+
+    def train_to(steps: int) -> list[float]:
+        reports = train(state, BlackAfterFiveSteps(), objective, steps=steps, batch_size=4, seed=0)
+        return [report.to_floats()["discriminator"] for report in reports]
+
+    train_to(2)
+    kept = state.state_dict()
+    adversary = kept["adversary"]["_extra_state"]
+    for group in kept["optimizer"]["param_groups"] + adversary["param_groups"]:
+        group |= {"capturable": True, "fused": True}
+    state.load_state_dict(kept)
+    assert all(value > 0 for value in train_to(4))
+    assert state.step == 4

@@ -20,6 +20,7 @@ _PACKAGES = (
     "explorer",
     "figures",
     "fit",
+    "gpu_check",
     "metrics",
     "models",
     "report",

@@ -4,7 +4,7 @@ Batches and noise are functions of (seed, step). A run that resumes from a `Trai
 the same bit for bit, whatever the caller does between two steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, final, runtime_checkable
 
@@ -66,8 +66,13 @@ class TrainState:
         groups: list[dict[str, Any]] = [{"params": others}]
         if of_prior:
             groups.append({"params": of_prior, "lr": self.prior_learning_rate})
-        fused = device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(groups, lr=self.learning_rate, fused=fused)
+        # Counts of steps that are on the device, too: a step need not wait for it.
+        self.optimizer = torch.optim.Adam(
+            groups,
+            lr=self.learning_rate,
+            fused=device.type in ("cpu", "cuda"),
+            capturable=device.type == "cuda",
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The state as tensors and numbers, which load with `weights_only=True`."""
@@ -96,7 +101,14 @@ class StepReport:
 
     def to_floats(self) -> dict[str, float]:
         """The values as floats, which waits for the device."""
-        return {name: value.item() for name, value in self.values.items()}
+        return floats_of([self])[0]
+
+
+def floats_of(reports: Sequence[StepReport]) -> list[dict[str, float]]:
+    """The values of some steps as floats: they are copied together, so that it waits once."""
+    tensors = [value for report in reports for value in report.values.values()]
+    floats = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [{name: next(floats) for name in report.values} for report in reports]
 
 
 def train(

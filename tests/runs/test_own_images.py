@@ -36,14 +36,14 @@ def train(folder, out, *more):
 def test_images_too_large_for_the_memory_are_refused_with_a_size_that_fits(
     folder, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(build, "free_memory", lambda: 1 << 30)
+    monkeypatch.setattr(build, "free_memory", lambda *_: 1 << 30)
     config = RunConfig(batch_size=8)
     check_memory(config, (1, 64, 64))
     with pytest.raises(ValueError, match=r"2048 x 2048 take .* GB .*size=\d+x\d+") as refusal:
         check_memory(config, (3, 2048, 2048))
     height, width = map(int, str(refusal.value).split("size=")[1].split(",")[0].split("x"))
     check_memory(config, (3, height, width))
-    monkeypatch.setattr(build, "free_memory", lambda: 1000)
+    monkeypatch.setattr(build, "free_memory", lambda *_: 1000)
     assert train(folder, tmp_path / "run") == 2
     assert "training must fit into" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

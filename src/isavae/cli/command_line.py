@@ -57,6 +57,7 @@ VERBS = {
     "sample": Verb("sharing:sample", "decode samples of the prior to images"),
     "export": Verb("sharing:export", "write a model as one file, or as ONNX"),
     "push": Verb("sharing:push", "upload a model to the Hugging Face Hub"),
+    "gpu-check": Verb("gpu_check:gpu_check", "test a GPU, time training on it, run Table 1"),
     "demo": Verb("demo:demo", "train and evaluate an ISA-VAE on dSprites in minutes"),
 }
 

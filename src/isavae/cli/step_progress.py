@@ -67,10 +67,14 @@ class StepProgress:
 
 @final
 class StageProgress:
-    """Show the progress of work in several stages, one `StepProgress` after another."""
+    """Show the progress of work in several stages, one `StepProgress` after another.
 
-    def __init__(self):
-        self._stage, self._open = "", ExitStack()
+    Args:
+        unit: Unit of the rate, e.g. "images".
+    """
+
+    def __init__(self, unit: str = "images"):
+        self._unit, self._stage, self._open = unit, "", ExitStack()
 
     def __enter__(self) -> "StageProgress":
         return self
@@ -82,5 +86,6 @@ class StageProgress:
         """Show that `step` of the `steps` of a stage are done."""
         if stage != self._stage:
             self._open.close()
-            self._stage, self._progress = stage, self._open.enter_context(StepProgress(stage))
+            self._stage = stage
+            self._progress = self._open.enter_context(StepProgress(stage, self._unit))
         self._progress(step, steps)

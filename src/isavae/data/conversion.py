@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
@@ -105,21 +106,43 @@ def unpack(
         >>> bool((unpack(*pack(images == 1)) == torch.from_numpy(images)).all())
         True
     """
-    if stored.ndim == 4:
-        return torch.from_numpy(stored).to(device).float().mul_(1 / 255)
-    if device is None or torch.device(device).type == "cpu":
-        # `np.take` is twice as fast here as torch's `embedding` or unpacking and converting
-        pixels = torch.from_numpy(np.take(_bits_of_bytes(), stored, axis=0))
-    else:
-        table = torch.from_numpy(_bits_of_bytes()).to(device)
-        pixels = table[torch.from_numpy(stored).to(device).int()]
+    on_cpu = device is None or torch.device(device).type == "cpu"
+    if not on_cpu or stored.ndim == 4:
+        return unpack_there(to_device(stored, torch.device(device or "cpu")), shape)
+    # `np.take` is twice as fast here as torch's `embedding` or unpacking and converting
+    pixels = torch.from_numpy(np.take(_bits_of_bytes(), stored, axis=0))
     return pixels.flatten(1)[:, : math.prod(shape)].reshape(-1, *shape)
+
+
+def unpack_there(
+    stored: UInt8[Tensor, "n *packed"], shape: tuple[int, int, int]
+) -> Float[Tensor, "n channels height width"]:
+    """Stored images on any device as floats in [0, 1], without waiting for the device."""
+    if stored.ndim == 4:
+        return stored.float().mul_(1 / 255)
+    pixels = F.embedding(stored.int(), _bits_on(stored.device))
+    return pixels.flatten(1)[:, : math.prod(shape)].reshape(-1, *shape)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a device, to a GPU from pinned memory, so that nothing waits for it.
+
+    Apple's GPUs share the memory, which must not change before a copy ends: there it waits.
+    """
+    tensor = torch.from_numpy(array)
+    tensor = tensor.pin_memory() if device.type == "cuda" else tensor
+    return tensor.to(device, non_blocking=device.type != "mps")
 
 
 @cache
 def _bits_of_bytes() -> np.ndarray:
     """float32 (256, 8): the bits of every byte, highest first."""
     return np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
+
+
+@cache
+def _bits_on(device: torch.device) -> Tensor:
+    return torch.from_numpy(_bits_of_bytes()).to(device)
 
 
 def read_items(dataset: Items, name: str) -> tuple[np.ndarray, FactorGrid | None]:

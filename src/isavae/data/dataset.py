@@ -1,8 +1,9 @@
 """`ImageDataset`: many images of one size, packed, with the factors behind them if known."""
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import SupportsIndex, TypeAlias, final
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor
 from isavae.data.classes import Choice
 from isavae.data.conversion import Items, as_numpy, pack, read_items, unpack
 from isavae.data.factors import FactorGrid
+from isavae.data.memory import free_memory
+from isavae.data.minibatches import DeviceImages
 from isavae.data.order import epoch_order
 from isavae.data.own.preprocessing import Preprocessing
 
@@ -65,6 +68,9 @@ class ImageDataset:
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    _on_devices: dict[torch.device, DeviceImages | None] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         c, h, w = self._stored_shape
@@ -184,7 +190,8 @@ class ImageDataset:
         """The minibatch of a step: a pure function of (seed, step, batch_size).
 
         Each epoch visits the images in a new order, without replacement; the images that do not
-        fill a last minibatch are left out of that epoch.
+        fill a last minibatch are left out of that epoch. The first minibatch on a GPU copies all
+        images there, packed, if they take at most half of its free memory.
 
         Args:
             seed: The run's seed.
@@ -196,8 +203,12 @@ class ImageDataset:
             ValueError: If the data set is smaller than one minibatch.
         """
         epoch, position = divmod(step, self.steps_per_epoch(batch_size))
+        positions = slice(position * batch_size, (position + 1) * batch_size)
+        on_device = self._images_on(torch.device(device or "cpu"))
+        if on_device is not None:
+            return on_device.minibatch(seed, epoch, positions)
         order = epoch_order(len(self), seed, epoch, self.shuffle_block)
-        return self.batch(order[position * batch_size : (position + 1) * batch_size], device)
+        return self.batch(order[positions], device)
 
     def select(self, **choices: Choice) -> "ImageDataset":
         """The images that show the chosen classes of some factors, without copying them.
@@ -254,6 +265,20 @@ class ImageDataset:
             )
         order = epoch_order(len(self), seed, 0)
         return np.sort(order[n:]), np.sort(order[:n])
+
+    def _images_on(self, device: torch.device) -> DeviceImages | None:
+        """The images on a device where they live, which is not the CPU; None elsewhere."""
+        if device.type == "cpu" or self.colourise is not None or self.shuffle_block > 1:
+            return None
+        if device not in self._on_devices:
+            size = len(self) * math.prod(self.stored.shape[1:])
+            fits = 2 * size <= free_memory(device)
+            self._on_devices[device] = self._copied_to(device) if fits else None
+        return self._on_devices[device]
+
+    def _copied_to(self, device: torch.device) -> DeviceImages:
+        images = np.array(self.stored) if self.rows is None else self.stored[self.rows]
+        return DeviceImages(images, self.shape, device)
 
     @property
     def _stored_shape(self) -> tuple[int, int, int]:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import torch
+
 MEMINFO = Path("/proc/meminfo")
 # The most that a container may use.
 CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -25,8 +27,14 @@ def memory_limit() -> int:
     return free_memory() // 2
 
 
-def free_memory() -> int:
-    """Bytes available without swapping; all memory on platforms that report only that (macOS)."""
+def free_memory(device: torch.device | None = None) -> int:
+    """Bytes available without swapping; all memory on platforms that report only that (macOS).
+
+    Args:
+        device: Whose memory; that of the machine unless it is a CUDA device.
+    """
+    if device is not None and device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     for source in (_meminfo, _pages):
         try:
             free = source()

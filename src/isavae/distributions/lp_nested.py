@@ -113,7 +113,7 @@ class LpNested(Distribution):
         unit = cls(tree, exponents=exponents, validate_args=validate_args)
         # Variances grow with s^(2/p0).
         scale = unit.variance.mean(-1) ** (-unit.exponents[..., 0] / 2)
-        if not torch._is_all_true(scale.isfinite() & (scale > 0)):
+        if unit._validate_args and not torch._is_all_true(scale.isfinite() & (scale > 0)):
             raise ValueError(
                 f"The scale of unit variance of {unit.tree} must be within the range of "
                 f"{scale.dtype}, and is not: pass exponents= in float64, or lower the root's."

@@ -35,20 +35,23 @@ class BoundedValues(nn.Module):
     ):
         super().__init__()
         self.lowest, self.highest = lowest, highest
+        # On the host, since reading `index` would wait for the device.
+        self.learned = [position for position, wanted in enumerate(learned) if wanted]
         self.register_buffer("start", start.clone(), persistent=False)
-        self.register_buffer("index", torch.tensor(learned).nonzero()[:, 0], persistent=False)
+        index = torch.tensor(self.learned, dtype=torch.int64)
+        self.register_buffer("index", index, persistent=False)
         chosen = start[self.index]
         if not (0 < lowest < highest and bool(((lowest < chosen) & (chosen < highest)).all())):
             raise ValueError(
                 f"learned values must start between their bounds {lowest:g} and {highest:g}, both "
                 f"positive; got {chosen.tolist()}: start elsewhere or change the lowest"
             )
-        if any(learned):
+        if self.learned:
             place = torch.log(chosen / lowest) / math.log(highest / lowest)
             self.logit = nn.Parameter(torch.logit(place))
 
     def forward(self) -> Float[Tensor, " values"]:
-        if not len(self.index):
+        if not self.learned:
             return self.start
         ratio = math.log(self.highest / self.lowest)
         learned = self.lowest * torch.exp(ratio * torch.sigmoid(self.logit))
@@ -62,6 +65,6 @@ def bounded_values(values: dict[str, BoundedValues]) -> dict[str, Float[Tensor, 
     readings = {}
     for name, bounded in values.items():
         current = bounded().detach()
-        for i in bounded.index.tolist():
+        for i in bounded.learned:
             readings[f"{name}{i}" if len(current) > 1 else name] = current[i]
     return readings

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, final
 
 import torch
@@ -107,8 +108,18 @@ class DensityRatio(Adversary):
             layers += [nn.Linear(inputs, width), nn.LeakyReLU(0.2)]
         self.network = nn.Sequential(*layers, nn.Linear(width, 2))
         self.learning_rate, self.decay, self.share = learning_rate, decay, share
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=learning_rate, betas=(0.5, 0.9)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Adam:
+        """Its Adam, made on first use, when the network is on its device."""
+        weights = list(self.network.parameters())
+        on_gpu = weights[0].is_cuda
+        return torch.optim.Adam(
+            weights,
+            lr=self.learning_rate,
+            betas=(0.5, 0.9),
+            fused=on_gpu or None,
+            capturable=on_gpu,
         )
 
     def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:

@@ -7,6 +7,7 @@ from 0 over `warmup` steps.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, final
 
 import torch
@@ -115,7 +116,7 @@ class BetaTCVAE(Objective):
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
         """Log q(z), and the sum of log q of the latents or subspaces."""
         batch, latents = output.z.shape
-        weights = getattr(MinibatchWeights, self.estimator)(batch, n_data)
+        weights = _weights_on(output.z.device, self.estimator, batch, n_data)
         normal: Any = output.posterior.base_dist
         sample = output.z, normal.loc, normal.scale, weights
         if self.between == "subspaces":
@@ -123,6 +124,14 @@ class BetaTCVAE(Objective):
             return joint, log_densities(*sample, output.subspaces).sum(1)
         joint, marginals = log_joint_and_marginals(*sample, exact=self.exact)
         return joint, marginals.sum(1)
+
+
+@lru_cache(maxsize=16)
+def _weights_on(
+    device: torch.device, estimator: DensityEstimator, batch: int, n_data: int
+) -> MinibatchWeights:
+    """The weights of a batch, copied to the device once, since a copy waits for it."""
+    return getattr(MinibatchWeights, estimator)(batch, n_data).to(device)
 
 
 @final

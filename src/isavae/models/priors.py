@@ -4,12 +4,12 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Laplace, Normal, StudentT
+from torch.distributions import Distribution, Gamma, Independent, Laplace, Normal, StudentT
 
 from isavae.distributions import GeneralizedNormal, LpNested, LpTree
 from isavae.models.bounded import BoundedValues, bounded_values
@@ -73,12 +73,39 @@ def _apply_frozen(prior: Prior, missing_and_unexpected_keys: object = None) -> N
     prior.requires_grad_(not bool(prior.frozen))
 
 
+@final
+class _StudentT(StudentT):
+    """Student's t distribution around 0, without the checks by which torch waits for a device."""
+
+    def __init__(self, df: Tensor, scale: Tensor):
+        self.df, self.loc, self.scale = df, torch.zeros_like(scale), scale
+        # Chi2(df), which would make tensors of its constants.
+        halves = df / 2, torch.full_like(df, 0.5)
+        self._chi2 = Gamma(*halves, validate_args=False)  # pyrefly: ignore
+        Distribution.__init__(self, df.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "_StudentT":
+        new = type(self).__new__(type(self)) if _instance is None else _instance
+        return super().expand(batch_shape, new)
+
+    @property
+    def variance(self) -> Tensor:
+        df = self.df
+        finite = self.scale.square() * df / (df - 2)
+        return torch.where(df > 2, finite, torch.where(df > 1, math.inf, math.nan))
+
+
 # name -> (scales and shape parameter to distribution, default of the shape parameter)
 FAMILIES: dict[str, tuple[Callable[[Tensor, float], Distribution], float]] = {
     "normal": (lambda s, _: Normal(torch.zeros_like(s), s, validate_args=False), 2.0),
     "laplace": (lambda s, _: Laplace(torch.zeros_like(s), s, validate_args=False), 1.0),
-    "student-t": (lambda s, df: StudentT(df, torch.zeros_like(s), s, validate_args=False), 3.5),
-    "gennorm": (lambda s, p: GeneralizedNormal(0.0, s, p, validate_args=False), 4.0),
+    "student-t": (lambda s, df: _StudentT(torch.full_like(s, df), s), 3.5),
+    "gennorm": (
+        lambda s, p: GeneralizedNormal(
+            torch.zeros_like(s), s, torch.full_like(s, p), validate_args=False
+        ),
+        4.0,
+    ),
 }
 
 

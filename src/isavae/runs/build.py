@@ -109,7 +109,7 @@ def check_memory(config: RunConfig, shape: tuple[int, int, int]) -> None:
         ValueError: If it does not; names the largest size that fits.
     """
     device = resolve_device(config.device)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    free = free_memory(device)
     needed = _training_bytes(config, shape)
     if needed <= free:
         return

@@ -20,7 +20,14 @@ from isavae.runs.build import fresh_state
 from isavae.runs.directory import Run
 from isavae.runs.held_out import training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
-from isavae.training import PRECISIONS, StepReport, TrainState, resolve_precision, train
+from isavae.training import (
+    PRECISIONS,
+    StepReport,
+    TrainState,
+    floats_of,
+    resolve_precision,
+    train,
+)
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -223,8 +230,7 @@ class _Recorder:
             self._on_step(report.step, self.steps, values)
 
     def _require_finite(self) -> None:
-        for report in self._unchecked:
-            values = report.to_floats()
+        for report, values in zip(self._unchecked, floats_of(self._unchecked), strict=True):
             # The loss comes first and is the sum of the others: the last bad term is the cause.
             bad = [name for name, value in values.items() if not isfinite(value)]
             if bad:

@@ -1,5 +1,6 @@
 """Studies: many runs described by one file, executed on this machine or on a cluster, resumable."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from isavae.studies.driver import DiskFullError, StudyProgress, run_study
@@ -9,10 +10,22 @@ from isavae.studies.planned_run import PlannedRun, run_id
 from isavae.studies.study import Study, shipped_studies
 from isavae.studies.study_directory import RunRecord, StudyDirectory
 from isavae.studies.study_file import Resources
-from isavae.studies.tables import finished, group_columns, model_name, results, select, summarise
 
 if TYPE_CHECKING:
     from isavae.studies.engines.ray import RayEngine
+    from isavae.studies.tables import (
+        finished,
+        group_columns,
+        model_name,
+        results,
+        select,
+        summarise,
+    )
+
+# What needs an optional package, and where it is: imported when it is used.
+_LATER = {"RayEngine": "engines.ray"} | dict.fromkeys(
+    ["finished", "group_columns", "model_name", "results", "select", "summarise"], "tables"
+)
 
 __all__ = [
     "DiskFullError",
@@ -43,9 +56,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import Ray only when its engine is used."""
-    if name == "RayEngine":
-        from isavae.studies.engines.ray import RayEngine
-
-        return RayEngine
+    """Import Ray and Polars only when they are used."""
+    if name in _LATER:
+        return getattr(import_module(f"isavae.studies.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.data.conversion import to_device
 from isavae.data.dataset import Colourise, ImageDataset
 from isavae.data.drawn.sprites import GRID, dsprites
 from isavae.data.seeded import uniforms
@@ -37,7 +37,7 @@ def _colourised(name: str, colourise: Colourise) -> ImageDataset:
 
 def colour(images: Float[Tensor, "b 1 h w"], rows: np.ndarray) -> Float[Tensor, "b 3 h w"]:
     """Give each image the colour of its row."""
-    colours = torch.from_numpy(_colours()[rows]).to(images.device)
+    colours = to_device(_colours()[rows], images.device)
     return images * colours[:, :, None, None]
 
 
@@ -48,7 +48,7 @@ def noise(images: Float[Tensor, "b 1 h w"], rows: np.ndarray) -> Float[Tensor, "
     stretches = np.lib.stride_tricks.sliding_window_view(_bank(), length)
     # multiplying by Knuth's constant spreads neighbouring rows over the bank
     starts = rows.astype(np.uint64) * np.uint64(2654435761) % np.uint64(len(stretches))
-    added = torch.from_numpy(stretches[starts.astype(np.int64)]).to(images.device)
+    added = to_device(stretches[starts.astype(np.int64)], images.device)
     return (images + added.view(shape) / 255).clamp_max(1)
 
 

@@ -94,6 +94,11 @@ class MinibatchWeights:
         components = torch.stack([torch.zeros_like(own), torch.ones_like(own), own], dim=1)
         return cls(right.default, components, weights)
 
+    def to(self, device: torch.device) -> "MinibatchWeights":
+        """The same weights on a device."""
+        exceptions = self.exceptions.to(device, working_dtype(device))
+        return MinibatchWeights(self.default, self.components.to(device), exceptions)
+
     def log_rows(self, start: int, stop: int) -> Float[Tensor, "rows components"]:
         """The logarithms of all weights of some samples."""
         exceptions = self.exceptions[start:stop].log()

@@ -23,6 +23,7 @@ from isavae.studies.planned_run import run_id
 from isavae.studies.remote import Remote, with_uploads
 from isavae.studies.shared_data import open_shared
 from isavae.studies.study_directory import RunRecord
+from isavae.training import resolve_device
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -77,7 +78,7 @@ def _train_and_score(job: Job, on_step: OnStep | None, should_stop: Callable[[],
         finished = _train(run, data, job, on_step, should_stop)
     if not finished:
         return Outcome("stopped")
-    model = run.load_model()
+    model = run.load_model(resolve_device(job.config.device))
     scores = score_codes(run, model, data, encode_all(model, data), n_images=job.images)
     record = RunRecord(
         steps=run.metadata()["steps"],
