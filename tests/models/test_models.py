@@ -130,7 +130,9 @@ def test_stds_below_the_resolution_of_float32_keep_finite_gradients_that_lead_ba
         last.weight.zero_()
         last.bias.copy_(torch.tensor([0.5, -0.5, log_std, log_std]))
     output = model(torch.rand(5, *SHAPE), torch.Generator().manual_seed(0))
-    assert output.posterior.base_dist.scale.detach().log().min() == pytest.approx(max(log_std, -16.0))
+    assert output.posterior.base_dist.scale.detach().log().min() == pytest.approx(
+        max(log_std, -16.0)
+    )
     estimate_kl(output).sum().backward()
     gradients = [p.grad for p in model.encoder.parameters()]
     assert all(g.isfinite().all() for g in gradients)

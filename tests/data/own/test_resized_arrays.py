@@ -91,8 +91,52 @@ def test_one_image_is_an_array_of_images(tmp_path):
     stored = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     for suffix in ("npy", "npz", "h5"):
         grey = write(tmp_path / f"grey.{suffix}", stored[..., 0])
-        np.testing.assert_allclose(pixels(grey)[0, 0], stored[..., 0] / 255, atol=1e-6)
+        np.testing.assert_allclose(
+            pixels(f"{grey}[axes=hw]")[0, 0], stored[..., 0] / 255, atol=1e-6
+        )
         one = write(tmp_path / f"one.{suffix}", stored)
         np.testing.assert_allclose(
             pixels(f"{one}[axes=hwc]")[0], stored.transpose(2, 0, 1) / 255, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("save", [np.save, np.savez, np.savez_compressed])
+@pytest.mark.parametrize("n", [7, 3000])  # one block, and several
+def test_arrays_in_fortran_order_are_read_image_by_image(tmp_path, monkeypatch, save, n):
+    stored = RNG.integers(0, 256, (n, 3, 9, 14), dtype=np.uint8)
+    monkeypatch.setattr("isavae.data.safe_reading.BLOCK", 1 << 20)
+    path = tmp_path / ("a.npy" if save is np.save else "a.npz")
+    save(path, np.asfortranarray(stored))
+    np.testing.assert_allclose(pixels(path), stored / 255, atol=1e-6)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"get the file again|must have"):
+        load(str(path))
+
+
+def test_packed_arrays_in_fortran_order_fit_into_memory(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", np.asfortranarray(np.zeros((20, 8, 8), np.uint8)))
+    monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "1000")
+    with pytest.raises(ValueError, match=r"1,000 bytes in Fortran order, but has 1,280: save it"):
+        load(f"{tmp_path}/a.npz")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "h5"])
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((40, 64), "", r"axis of images, but has shape \(40, 64\): give axes=hw if it is one"),
+        ((40, 64, 3), "", r"clear axes, but has shape \(40, 64, 3\): give axes=hwc if it is one"),
+        ((2, 40, 64, 3), "[axes=hw]", r"the axes hw, perhaps after one of images, but has shape"),
+        ((40, 64), "[axes=hwc]", r"the axes hwc, perhaps after one of images, but has shape"),
+    ],
+)
+def test_arrays_that_may_be_tables_or_single_images_must_say_so(
+    tmp_path, suffix, shape, options, message
+):
+    stored = RNG.integers(0, 256, shape, dtype=np.uint8)
+    path = write(tmp_path / f"a.{suffix}", stored)
+    with pytest.raises(ValueError, match=message):
+        load(f"{path}{options}")
+    if not options:
+        with pytest.raises(ValueError, match=message):
+            read_training_images(stored)

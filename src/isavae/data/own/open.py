@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from isavae.data.cache import Factors, cached
-from isavae.data.conversion import as_numpy
+from isavae.data.conversion import Collection, as_images
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
@@ -116,18 +115,18 @@ def open_path(
     return replace(found, preprocessing=replace(how, show=show))
 
 
-def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> ImageDataset:
+def open_array(images: Collection, name: str = "images", **how: Any) -> ImageDataset:
     """The images of an array in memory, read by the rules of an array file.
 
     Args:
-        array: The images.
+        images: The images, as for `as_images`.
         name: Their name.
         **how: The arguments of `read_array`.
 
     Raises:
         ValueError: If the array holds no images.
     """
-    stream, used = read_array(as_numpy(array), **how)
+    stream, used = read_array(as_images(images), **how)
     n_channels, height, width = stream.shape
     preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
     stored = np.concatenate([*stream.blocks])
@@ -135,7 +134,7 @@ def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> 
     return ImageDataset(name, stored, stream.shape, preprocessing=preprocessing, notes=notes)
 
 
-def images_like(images: np.ndarray | Tensor | ImageDataset, how: Preprocessing) -> ImageDataset:
+def images_like(images: Collection | ImageDataset, how: Preprocessing) -> ImageDataset:
     """Images in memory, read and resized as a model's training images were.
 
     Args:
