@@ -100,7 +100,7 @@ def test_the_estimator_takes_collections_of_images():
             fitted = ISAVAE(**settings).fit(images())
             np.testing.assert_array_equal(fitted.transform(images()), expected.transform(FIRST))
     with pytest.raises(ValueError, match="1 sample"):
-        ISAVAE(**settings).fit(PILLOW[0])
+        ISAVAE(**settings).fit(PILLOW[:1])
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,9 @@ def rows_or_images(X: Any) -> Any:
     """
     if isinstance(X, Iterator) or hasattr(X, "getbands"):
         return as_images(X)
-    is_array = isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
-    if len(X) and (is_array or isinstance(X, (list, tuple))):
-        first = X[0]
+    holds_objects = str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1
+    if holds_objects or isinstance(X, (list, tuple)):
+        first: Any = next(iter(X), None)
         if hasattr(first, "getbands") or np.ndim(first) > 1:
             return as_images(X)
     return X

@@ -40,6 +40,7 @@ def open_path(
     axes: str = "",
     factors: Path | None = None,
     factors_by_order: bool = False,
+    unknown: int | float | str | None = None,
     range: str = "auto",
     pages: int | str = 1,
     key: str = "",
@@ -57,6 +58,7 @@ def open_path(
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
         factors: A table of the factors; by default `factors.csv` in the folder, if there.
         factors_by_order: Whether a table without names has one row per image, in their order.
+        unknown: A value in the table that means unknown, besides empty entries.
         range: The values that become black and white: `a..b`, `dtype` or `auto` (see
             `parse_range` and `natural_range`).
         pages: The page or frame that is read of an image file: a number from 1, `all`, or
@@ -78,7 +80,12 @@ def open_path(
     if not files:
         _check_array_options(path, channels=channels, pages=pages)
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
-    options += [factors_by_order, range, pages, key, others, like and like.to_dict()]
+    if unknown is not None and factors is None:
+        raise ValueError(
+            f"The option unknown is for a table of factors, but {path} has none: give "
+            "factors=TABLE."
+        )
+    options += [factors_by_order, unknown, range, pages, key, others, like and like.to_dict()]
     options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
@@ -98,7 +105,7 @@ def open_path(
                 n_channels, *edges = found.shape
                 how = Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
                 facts["preprocessing"] = how.to_dict()
-        grid = None if factors is None else _factors(factors, found, factors_by_order)
+        grid = None if factors is None else _factors(factors, found, factors_by_order, unknown)
         blocks = progress(
             _noted(found, others, facts), found.count, f"reading {path.name}", len, "images"
         )
@@ -198,7 +205,9 @@ def _noted(
     facts["notes"] = notes
 
 
-def _factors(table: Path, found: ImageStream, by_order: bool) -> Callable[[], FactorGrid]:
+def _factors(
+    table: Path, found: ImageStream, by_order: bool, unknown: int | float | str | None
+) -> Callable[[], FactorGrid]:
     """Read the factors of all images at once, and give those of the images that could be read."""
-    grid = read_factors(table, found.count, found.names, by_order)
+    grid = read_factors(table, found.count, found.names, by_order, unknown)
     return lambda: grid.take(found.positions()) if found.left_out else grid
