@@ -124,7 +124,7 @@ def test_a_folder_that_was_moved_goes_on_and_is_explored_there(fitted, tmp_path,
 
 
 def test_a_folder_that_was_moved_is_used_before_it_goes_on(fitted, tmp_path, capsys):
-    moved = Path(shutil.copytree(fitted / "out", tmp_path / "moved"))
+    moved = shutil.copytree(fitted / "out", tmp_path / "moved")
     gone = (fitted / "out").rename(fitted / "elsewhere")
     try:
         page = (moved / "report.html").read_bytes()
@@ -136,18 +136,16 @@ def test_a_folder_that_was_moved_is_used_before_it_goes_on(fitted, tmp_path, cap
         assert main(["study", "report", str(moved)]) == 0
         assert (moved / "report.html").read_bytes() == page
         TrainedModel.from_pretrained(moved).save_pretrained(tmp_path / "shared")
-        for shared in (moved / "study" / "report.html", moved / "model.safetensors", moved):
-            files = [shared] if shared.is_file() else [moved / "report.html", moved / "codes.csv"]
-            assert not any(str(fitted).encode() in file.read_bytes() for file in files), shared
-        for file in (tmp_path / "shared").iterdir():
-            assert str(fitted).encode() not in file.read_bytes()
+        names = ("study/report.html", "report.html", "model.safetensors", "codes.csv")
+        shared = [*(moved / name for name in names), *(tmp_path / "shared").iterdir()]
+        assert not [file for file in shared if str(fitted).encode() in file.read_bytes()]
         others = f"{moved / 'images.npy'}[axes=chw, range=dtype]"
         (moved / "fit.json").unlink()
         capsys.readouterr()
         assert main(["figure", "traversals", str(run)]) == 2
         assert "name their new place with --data" in capsys.readouterr().err
         assert main(["figure", "traversals", str(run), "--data", others]) == 0
-        assert main(["figure", "traversals", str(run), "--data", "dsprites16[shape=heart]"]) == 2
+        assert main(["figure", "traversals", str(run), "--data", "dsprites32[scale=0, posX=0]"]) == 2
         assert "must have the run's shape" in capsys.readouterr().err
     finally:
         gone.rename(fitted / "out")

@@ -18,7 +18,7 @@ from isavae.evaluation import BATCH, decode_means, encode_blocks, sample_prior
 from isavae.files import DamagedFileError, atomic_write
 from isavae.models import VAE
 from isavae.runs.card import model_card
-from isavae.runs.config import RunConfig
+from isavae.runs.config import RunConfig, name_without_folders
 from isavae.runs.directory import Run
 from isavae.runs.hub import MODEL_FILE, download, upload
 from isavae.runs.model_file import read_model, save_model
@@ -111,7 +111,7 @@ class TrainedModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, configuration without folders, image shape and facts as one file."""
         config = self.config.without_folders().settings()
-        metadata = self.facts | {"config": config, "shape": self.shape}
+        metadata = self._shared_facts | {"config": config, "shape": self.shape}
         save_model(self.vae, Path(path), metadata)
 
     def save_pretrained(self, folder: str | os.PathLike[str], repo: str | None = None) -> Path:
@@ -130,7 +130,7 @@ class TrainedModel:
             self.config.without_folders(),
             self.vae.prior,
             self.shape,
-            self.facts,
+            self._shared_facts,
             repo=repo or folder.name,
         )
         with atomic_write(folder / "README.md") as file:
@@ -153,6 +153,14 @@ class TrainedModel:
         """
         with tempfile.TemporaryDirectory() as folder:
             return upload(self.save_pretrained(folder, repo), repo, private, token)
+
+    @property
+    def _shared_facts(self) -> dict[str, Any]:
+        """What is known about the model, without the folders of its images."""
+        scores = self.scores
+        if not scores or "data" not in scores:
+            return self.facts
+        return self.facts | {"scores": scores | {"data": name_without_folders(scores["data"])}}
 
     @property
     def scores(self) -> dict[str, Any] | None:
