@@ -145,7 +145,9 @@ def test_a_folder_that_was_moved_is_used_before_it_goes_on(fitted, tmp_path, cap
         assert main(["figure", "traversals", str(run)]) == 2
         assert "name their new place with --data" in capsys.readouterr().err
         assert main(["figure", "traversals", str(run), "--data", others]) == 0
-        assert main(["figure", "traversals", str(run), "--data", "dsprites32[scale=0, posX=0]"]) == 2
+        assert (
+            main(["figure", "traversals", str(run), "--data", "dsprites32[scale=0, posX=0]"]) == 2
+        )
         assert "must have the run's shape" in capsys.readouterr().err
     finally:
         gone.rename(fitted / "out")

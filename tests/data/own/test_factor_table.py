@@ -216,3 +216,19 @@ def test_negative_numbers_are_unknown_only_where_the_option_says_so(tmp_path, mo
         load(f"{tmp_path}/a.npy[unknown=-1]")
     with pytest.raises(ValueError, match="option unknown must be one value"):
         load(f"{name}, unknown=-1|-2]")
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("Unnamed: 0,file,size\n0,{2},7\n1,{0},5\n2,{1},6\n", (5, 6, 7)),
+        ("rownames;file;size\n3;{2};7\n1;{0};5\n2;{1};6\n", (5, 6, 7)),
+        ("sep=;\nfile;size\n{2};7\n{0};5\n{1};6\n", (5, 6, 7)),
+        ("file,size\n{2},7\n{0},\u22125\n{1},6\n", (-5, 6, 7)),
+    ],
+)
+def test_what_programs_write_around_a_table_is_no_factor(tmp_path, text, sizes):
+    (tmp_path / "t.csv").write_text(text.format(*NAMES), encoding="utf-8")
+    grid = read_factors(tmp_path / "t.csv", 3, NAMES[:3])
+    assert grid.names == ("size",)
+    assert [grid.categories["size"][k] for k in grid.column("size")] == [*sizes]

@@ -15,8 +15,9 @@ NAME_HEADS = {
     *("file", "filename", "filepath", "path", "name", "id"),
     *("image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname"),
 }
-# Heads of a column that may only number the rows; pandas writes one without a head.
-INDEX_HEADS = {"", "index", "id", "imageid", "imgid"}
+# Heads of a column that may only number the rows; pandas writes one without a head, which it reads
+# back as `Unnamed: 0`.
+INDEX_HEADS = {"", "index", "id", "imageid", "imgid", "unnamed", "rownames"}
 IN_ORDER = "give factors_by_order=yes if there is one row per image, in their order"
 
 
