@@ -232,3 +232,8 @@ def test_what_programs_write_around_a_table_is_no_factor(tmp_path, text, sizes):
     grid = read_factors(tmp_path / "t.csv", 3, NAMES[:3])
     assert grid.names == ("size",)
     assert [grid.categories["size"][k] for k in grid.column("size")] == [*sizes]
+
+
+def test_the_mark_of_utf_8_is_no_part_of_the_first_head(tmp_path):
+    (tmp_path / "t.csv").write_text("size,file\n7,{2}\n5,{0}\n".format(*NAMES), "utf-8-sig")
+    assert read_factors(tmp_path / "t.csv", 3, NAMES[:3]).names == ("size",)

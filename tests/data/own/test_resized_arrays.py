@@ -140,3 +140,11 @@ def test_arrays_that_may_be_tables_or_single_images_must_say_so(
     if not options:
         with pytest.raises(ValueError, match=message):
             read_training_images(stored)
+
+
+def test_padding_adds_black_on_both_sides_and_keeps_all(tmp_path):
+    write(tmp_path / "a.npy", np.full((3, 12, 6), 200, np.uint8))
+    found = pixels(f"{tmp_path}/a.npy[size=12, fit=pad]")[0, 0]
+    np.testing.assert_allclose(found[:, 3:9], 200 / 255, atol=1e-6)
+    assert (found[:, :3] == 0).all()
+    assert (found[:, 9:] == 0).all()
