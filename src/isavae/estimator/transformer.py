@@ -56,7 +56,10 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: Exponent within subspaces, one number or one per subspace.
         prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
         beta: Weight of the objective's regulariser, where `objective` is a name. The default keeps
-            more of X than 1 does.
+            more of X than 1 does. Of `load_digits`, 20 latents keep 0.95 to 0.97 of the variance
+            (PCA 0.89). They do not replace PCA where rows are few or smooth: 5 latents of
+            `load_wine` (178 rows) give a logistic regression 0.94 (PCA 0.98), 10 of grey crops of
+            `load_sample_images` keep 0.93 of the variance (PCA 0.95).
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
             `FactorVAE(gamma=6.0)`.
         likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
@@ -105,12 +108,12 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p0: float = 2.1,
         p: float | Sequence[float] = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
-        beta: float = 0.2,
+        beta: float = 0.1,
         objective: str | AnyObjective = "beta-vae",
         likelihood: str = "auto",
         scale: str = "auto",
         network: str = "mlp",
-        width: int | None = 256,
+        width: int | None = 512,
         image_shape: tuple[int, int, int] | None = None,
         max_iter: int = 1000,
         batch_size: int = 128,

@@ -8,6 +8,7 @@ from PIL import Image
 
 from isavae.data import ImageDataset, load
 from isavae.data.image_statistics import inspect
+from isavae.data.own.open import open_array
 from isavae.fit import read_training_images
 from isavae.fit.codes_table import encode_images
 from isavae.runs import RunConfig, TrainedModel, build_model
@@ -148,3 +149,10 @@ def test_padding_adds_black_on_both_sides_and_keeps_all(tmp_path):
     np.testing.assert_allclose(found[:, 3:9], 200 / 255, atol=1e-6)
     assert (found[:, :3] == 0).all()
     assert (found[:, 9:] == 0).all()
+
+
+def test_the_range_of_an_array_is_that_of_all_its_blocks(monkeypatch):
+    monkeypatch.setattr("isavae.data.own.arrays.BLOCK", 1)  # an image a block
+    stored = RNG.integers(0, 1000, (5, 8, 9)).astype(np.uint16)
+    stored[0, 0, 0] = 4095
+    assert "0 becomes black and 4095 white" in open_array(stored).notes[0]
