@@ -59,7 +59,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             more of X than 1 does. Of `load_digits`, 20 latents keep 0.95 to 0.97 of the variance
             (PCA 0.89). They do not replace PCA where rows are few or smooth: 5 latents of
             `load_wine` (178 rows) give a logistic regression 0.94 (PCA 0.98), 10 of grey crops of
-            `load_sample_images` keep 0.93 of the variance (PCA 0.95).
+            `load_sample_images` keep 0.93 of the variance (PCA 0.95), both with width 256.
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
             `FactorVAE(gamma=6.0)`.
         likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all

@@ -156,3 +156,10 @@ def test_the_range_of_an_array_is_that_of_all_its_blocks(monkeypatch):
     stored = RNG.integers(0, 1000, (5, 8, 9)).astype(np.uint16)
     stored[0, 0, 0] = 4095
     assert "0 becomes black and 4095 white" in open_array(stored).notes[0]
+
+
+def test_images_of_an_array_beyond_the_range_are_counted(tmp_path):
+    stored = np.zeros((5, 8, 9), np.uint16)
+    stored[:2, 0, 0] = 300
+    data = load(f"{write(tmp_path / 'a.npy', stored)}[range=0..255]")
+    assert any(note.startswith("2 of the images have values beyond") for note in data.notes)
