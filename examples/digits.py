@@ -11,7 +11,7 @@ X, y = load_digits(return_X_y=True)
 X = X / 16
 labelled, others, label, truth = train_test_split(X, y, train_size=200, random_state=0)
 for encoder in (
-    ISAVAE(8, beta=0.1, width=512, random_state=0),
+    ISAVAE(8, random_state=0),
     PCA(8, random_state=0),
 ):
     encoder.fit(X)  # without labels

@@ -29,7 +29,9 @@ HOMES = {
     "onnxruntime": "sharing runs",
     "onnxscript": "sharing runs",
     "pandas": "metrics/score_table.py",
-    "polars": "metrics/score_table.py studies/tables figures report fit cli",
+    "polars": (
+        "data/own/factor_table.py metrics/score_table.py studies/tables figures report fit cli"
+    ),
     "pyro": "distributions/pyro.py",
     "ray": "studies/engines/ray.py",
     "requests": "data/official",

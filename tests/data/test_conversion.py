@@ -1,12 +1,17 @@
 """Arrays, tensors and Pillow images of any kind become the same pixels, or one sentence."""
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from PIL import Image
 
 from isavae.data import ImageDataset
 from isavae.data.own.open import open_array
+from isavae.estimator import ISAVAE
+from isavae.fit import read_training_images
+from isavae.fit.codes_table import encode_images
+from isavae.runs import RunConfig, TrainedModel, build_model
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 9), dtype=np.uint8)
 TENSOR = torch.from_numpy(BYTES / 255)
@@ -46,3 +51,96 @@ def test_palettes_and_inks_of_pillow_images_become_colours():
         found = ImageDataset.from_torch(given)
         np.testing.assert_allclose(found.batch(slice(None)), expected, atol=2 / 255)
         assert found.shape == (3, 8, 9)
+
+
+def objects(items):
+    array = np.empty(len(items), object)
+    for k, item in enumerate(items):
+        array[k] = item
+    return array
+
+
+MANY = np.random.default_rng(1).integers(0, 256, (20, 8, 9, 3), dtype=np.uint8)
+FIRST = MANY.transpose(0, 3, 1, 2)
+PILLOW = [Image.fromarray(image) for image in MANY]
+COLLECTIONS = {
+    "Pillow": lambda: PILLOW,
+    "generator": lambda: (image for image in PILLOW),
+    "objects of Pillow": lambda: objects(PILLOW),
+    "arrays": lambda: [*FIRST],
+    "tensors": lambda: map(torch.from_numpy, FIRST),
+    "objects": lambda: objects([*FIRST]),
+    "object numbers": lambda: FIRST.astype(object),
+    "series": lambda: pandas.Series(PILLOW),
+}
+
+
+@pytest.mark.parametrize("kind", COLLECTIONS)
+def test_collections_of_images_are_the_array_of_them(kind):
+    images = COLLECTIONS[kind]
+    np.testing.assert_array_equal(read_training_images(images()).images, FIRST)
+    if kind == "object numbers":  # int64, which has no white of its own
+        return
+    found = ImageDataset.from_arrays(images())
+    np.testing.assert_allclose(found.batch(slice(None)), FIRST / 255, atol=1e-6)
+    config = RunConfig(prior="normal", n_latents=2, width=8)
+    model = TrainedModel(build_model(config, (3, 8, 9)), config, (3, 8, 9))
+    expected, _ = model.encode(FIRST.copy())
+    np.testing.assert_array_equal(model.encode(images())[0], expected)
+    table, _ = encode_images(model, images())
+    np.testing.assert_allclose(table.to_numpy()[:, 1:3].astype(float), expected, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_estimator_takes_collections_of_images():
+    settings = {"latents": (2, 2), "width": 8, "max_iter": 2, "random_state": 0}
+    expected = ISAVAE(**settings).fit(FIRST)
+    for kind, images in COLLECTIONS.items():
+        if kind != "object numbers":
+            fitted = ISAVAE(**settings).fit(images())
+            np.testing.assert_array_equal(fitted.transform(images()), expected.transform(FIRST))
+    with pytest.raises(ValueError, match="1 sample"):
+        ISAVAE(**settings).fit(PILLOW[:1])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            [FIRST[0], FIRST[1, :, :4]],
+            r"of one size, mode and type, but there are uint8 \(3, 4, 9\)",
+        ),
+        ([FIRST[0], FIRST[1] / 255], "but there are float64"),
+        ([PILLOW[0], PILLOW[1].convert("L")], "resize or convert them"),
+        ([FIRST[0], None], "but there are NoneType"),
+        (["a.png", "b.png"], "but the first of them is str: give the folder"),
+        ([(FIRST[0], 1), (FIRST[1], 2)], "but the first of them is tuple"),
+        ([[1, 2], [3]], "but the first of them is list"),
+        ([], "not be empty"),
+    ],
+)
+def test_what_is_no_collection_of_images_gets_a_sentence(images, message):
+    with pytest.raises(ValueError, match=message):
+        ImageDataset.from_arrays(images)
+
+
+def test_collections_are_gathered_within_the_memory_limit(monkeypatch):
+    monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "1000")
+    with pytest.raises(ValueError, match="fit into 1,000 bytes, but the first 5 do not"):
+        ImageDataset.from_arrays(image for image in FIRST)
+
+
+def test_models_refuse_integers_without_a_white():
+    config = RunConfig(prior="normal", n_latents=2, width=8)
+    model = TrainedModel(build_model(config, (3, 8, 9)), config, (3, 8, 9))
+    with pytest.raises(ValueError, match=r"floats in \[0, 1\] or uint8; got torch.uint16"):
+        model.encode(FIRST.astype(np.uint16))
+
+
+def test_clear_values_of_palettes_stay():
+    image = Image.fromarray(MANY[0, ..., 0] % 4, "P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
+    image.info["transparency"] = 2
+    found = ImageDataset.from_torch([image, image])
+    assert found.shape == (4, 8, 9)
+    np.testing.assert_array_equal(found[0][3], MANY[0, ..., 0] % 4 != 2)

@@ -1,13 +1,18 @@
 """FactorGrid: complete grids against their enumeration, partial grids against their table."""
 
+import datetime
 import itertools
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isavae.data import FactorGrid
+from isavae.data.factor_values import grid_of_values
 
 SHAPES = {"shape": ("square", "ellipse", "heart")}
 
@@ -125,3 +130,46 @@ def test_grouping_factors_are_unordered_and_small():
     grid = FactorGrid(("a", "b", "c", "d"), sizes, categories=text)
     assert grid.grouping_factor(grid.names) == "b"
     assert grid.grouping_factor(("a", "c", "d")) is None
+
+
+WEEKS = [datetime.timedelta(days=d) for d in (100, 9, 10)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (WEEKS, ("9 days", "10 days", "100 days")),
+        (np.array(WEEKS, "m8[D]"), ("9 days", "10 days", "100 days")),
+        ([*pandas.Series(WEEKS)], ("9 days", "10 days", "100 days")),
+        ([datetime.time(h) for h in (22, 9, 10)], ("09:00:00", "10:00:00", "22:00:00")),
+        ([pandas.Period(month) for month in ("2021-02", "2019-12", "2020-01")],
+         ("2019-12", "2020-01", "2021-02")),
+        ([Decimal("100.5"), Decimal(9), Decimal(10)], (9, 10, 100.5)),
+        ([Fraction(7, 2), Fraction(1, 4), 1 - Fraction(1, 2)], (0.25, 0.5, 3.5)),
+    ],
+)  # fmt: skip
+def test_times_durations_and_decimals_are_in_their_order(values, expected):
+    grid = grid_of_values({"a": [*values, None]})
+    assert grid.ordered == ("a",)
+    assert grid.column("a").tolist() == [2, 0, 1, -1]
+    names = grid.categories["a"]
+    assert all(str(name).startswith(str(e)) for name, e in zip(names, expected, strict=True))
+    assert len(grid_of_values({"a": values}).categories["a"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[1, 2], [3]], "one is a list: give each of its parts a column"),
+        ([[1], [2]], "one is a list"),
+        ([{"x": 1}, {"x": 2}], "one is a dict"),
+        ([1j, 2], "one is a complex"),
+        ([np.zeros(2), np.ones(2)], "one is a ndarray"),
+        ([datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1)], "must be of one kind"),
+    ],
+)
+def test_values_that_are_no_classes_get_a_sentence(values, message):
+    with pytest.raises(ValueError, match=message):
+        grid_of_values({"a": values})
+    with pytest.raises(ValueError, match="must be a factor, but there is none"):
+        grid_of_values({})

@@ -123,6 +123,36 @@ def test_a_folder_that_was_moved_goes_on_and_is_explored_there(fitted, tmp_path,
         assert len(library.images(shown)) == 60
 
 
+def test_a_folder_that_was_moved_is_used_before_it_goes_on(fitted, tmp_path, capsys):
+    moved = shutil.copytree(fitted / "out", tmp_path / "moved")
+    gone = (fitted / "out").rename(fitted / "elsewhere")
+    try:
+        page = (moved / "report.html").read_bytes()
+        run = next((moved / "study" / "runs").iterdir())
+        out = str(tmp_path / "codes.csv")
+        assert main(["encode", str(moved), str(fitted / "images"), "--out", out]) == 0
+        assert main(["evaluate", str(run), "--images", "20"]) == 0
+        assert main(["figure", "reconstructions", str(run)]) == 0
+        assert main(["study", "report", str(moved)]) == 0
+        assert (moved / "report.html").read_bytes() == page
+        TrainedModel.from_pretrained(moved).save_pretrained(tmp_path / "shared")
+        names = ("study/report.html", "report.html", "model.safetensors", "codes.csv")
+        shared = [*(moved / name for name in names), *(tmp_path / "shared").iterdir()]
+        assert not [file for file in shared if str(fitted).encode() in file.read_bytes()]
+        others = f"{moved / 'images.npy'}[axes=chw, range=dtype]"
+        (moved / "fit.json").unlink()
+        capsys.readouterr()
+        assert main(["figure", "traversals", str(run)]) == 2
+        assert "name their new place with --data" in capsys.readouterr().err
+        assert main(["figure", "traversals", str(run), "--data", others]) == 0
+        assert (
+            main(["figure", "traversals", str(run), "--data", "dsprites32[scale=0, posX=0]"]) == 2
+        )
+        assert "must have the run's shape" in capsys.readouterr().err
+    finally:
+        gone.rename(fitted / "out")
+
+
 def test_other_images_are_not_mixed_in(fitted, capsys, tmp_path):
     draw(tmp_path / "others", 20)
     said = complaint(capsys, "fit", tmp_path / "others", "--out", fitted / "out")

@@ -1,6 +1,7 @@
 """Codes from anywhere: arrays, tables with gaps, partial grids."""
 
 import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 
 from isavae.data import FactorGrid
 from isavae.metrics import Codes, evaluate, exact_information, mig
+from isavae.metrics.as_tables import as_grid
 from tests import hand_made
 
 
@@ -313,3 +315,18 @@ def test_booleans_are_two_classes():
     grid = Codes(torch.zeros(3, 1), factors={"ill": [True, None, False]}).grid
     assert (grid.categories, grid.ordered) == ({"ill": ("False", "True")}, ())
     assert grid.column("ill").tolist() == [1, -1, 0]
+
+
+def test_lazy_tables_are_read_and_ordered_dictionaries_of_arrow_keep_their_order():
+    lazy = pl.DataFrame({"kind": ["b", "a", None]}).lazy()
+    assert as_grid(lazy).column("kind").tolist() == [1, 0, -1]
+
+    class Dictionary:
+        """As `pyarrow.DictionaryArray`, which the tests do not install."""
+
+        type = SimpleNamespace(ordered=True)
+        dictionary = SimpleNamespace(to_pylist=lambda: ["low", "mid", "high"])
+        to_pylist = staticmethod(lambda: ["low", None, "high"])
+
+    grid = Codes(torch.zeros(3, 1), factors={"a": Dictionary()}).grid
+    assert (grid.categories, grid.ordered) == ({"a": ("low", "high")}, ("a",))

@@ -13,6 +13,7 @@ from isavae.models import (
     build_likelihood,
     build_networks,
     build_prior,
+    estimate_kl,
     noise_generator,
 )
 
@@ -119,3 +120,20 @@ def test_streams_keep_their_numbers():
     seeds = [noise_generator(3, 7, cpu, stream).initial_seed() for stream in NoiseStream]
     words = [np.random.SeedSequence([3, 7, k]).generate_state(1, np.uint64)[0] for k in range(4)]
     assert seeds == [int(word) >> 1 for word in words]
+
+
+@pytest.mark.parametrize("log_std", [-12.0, -17.0, -28.0, -300.0])
+def test_stds_below_the_resolution_of_float32_keep_finite_gradients_that_lead_back(log_std):
+    model = small_vae(n_latents=2)
+    last = next(m for m in reversed(model.encoder) if isinstance(m, torch.nn.Linear))
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.5, -0.5, log_std, log_std]))
+    output = model(torch.rand(5, *SHAPE), torch.Generator().manual_seed(0))
+    assert output.posterior.base_dist.scale.detach().log().min() == pytest.approx(
+        max(log_std, -16.0)
+    )
+    estimate_kl(output).sum().backward()
+    gradients = [p.grad for p in model.encoder.parameters()]
+    assert all(g.isfinite().all() for g in gradients)
+    assert (last.bias.grad[2:] < -1).all()  # a step of descent widens the posterior

@@ -8,6 +8,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from isavae.cli.step_progress import StepProgress
+from isavae.data import load
 from isavae.figures import save
 from isavae.report import (
     FIGURES,
@@ -21,42 +22,61 @@ from isavae.report import (
 Format = Literal["png", "pdf", "svg"]
 
 
-def latents(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
+def latents(
+    run: Positional[Path],
+    out: Path | None = None,
+    format: Format = "png",
+    data: str | None = None,
+) -> None:
     """Draw the mean of each latent of a run over the factors: Figs. 8-16 for any factor grid.
 
     Args:
         run: A run directory.
         out: The file to write; by default latents.FORMAT in the run directory.
         format: Png, pdf or svg.
+        data: A data set instead of the one that the run was trained on, such as moved images.
     """
-    print(save(_open(run).latents(), out or run / f"latents.{format}"))
+    print(save(_open(run, data).latents(), out or run / f"latents.{format}"))
 
 
-def traversals(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
+def traversals(
+    run: Positional[Path],
+    out: Path | None = None,
+    format: Format = "png",
+    data: str | None = None,
+) -> None:
     """Draw decoded traversals of each latent of a run, the most informative latents first.
 
     Args:
         run: A run directory.
         out: The file to write; by default traversals.FORMAT in the run directory.
         format: Png, pdf or svg.
+        data: A data set instead of the one that the run was trained on, such as moved images.
     """
-    print(save(_open(run).traversals(), out or run / f"traversals.{format}"))
+    print(save(_open(run, data).traversals(), out or run / f"traversals.{format}"))
 
 
-def reconstructions(run: Positional[Path], out: Path | None = None, format: Format = "png") -> None:
+def reconstructions(
+    run: Positional[Path],
+    out: Path | None = None,
+    format: Format = "png",
+    data: str | None = None,
+) -> None:
     """Draw random images of the data set beside their reconstructions.
 
     Args:
         run: A run directory.
         out: The file to write; by default reconstructions.FORMAT in the run directory.
         format: Png, pdf or svg.
+        data: A data set instead of the one that the run was trained on, such as moved images.
     """
-    print(save(_open(run).reconstructions(), out or run / f"reconstructions.{format}"))
+    print(save(_open(run, data).reconstructions(), out or run / f"reconstructions.{format}"))
 
 
-def _open(run: Path) -> RunFigures:
+def _open(run: Path, data: str | None) -> RunFigures:
+    images = None if data is None else load(data)
     with StepProgress("encoding") as progress:
-        return RunFigures.open(run, most=None, device="auto", on_progress=progress)
+        return RunFigures.open(run, most=None, device="auto", on_progress=progress, data=images)
 
 
 def figure(

@@ -125,7 +125,11 @@ DATASETS: dict[str, Source] = {
 }
 
 # Options of `open_path` that take one value.
-SINGLE = {"fit", "axes", "factors", "factors_by_order", "channels", "range", "pages", "key"}
+SINGLE = {"fit", "axes", "channels", "range", "pages", "key"} | {
+    "factors",
+    "factors_by_order",
+    "unknown",
+}
 # Options whose values may be separated by commas, too.
 CHANNELS_SHOWN = re.compile(r"\bshow\s*=\s*\d+(\s*,\s*\d+)+")
 
@@ -228,7 +232,9 @@ def parse_options(options: str) -> tuple[dict[str, Any], dict[str, Any]]:
     how = {key: choices.pop(key) for key in sorted({"size", "show", *SINGLE}) if key in choices}
     if ranges := [key for key, value in how.items() if isinstance(value, slice)]:
         raise ValueError(f"The option {ranges[0]} must be a value, but is a range: write size=64.")
-    for key in SINGLE & how.keys():
+    for key in sorted(SINGLE & how.keys()):
+        if len(how[key]) > 1:
+            raise ValueError(f"The option {key} must be one value, but is {how[key]}: give one.")
         how[key] = how[key][0]
     if "size" in how:
         how["size"] = parse_size("x".join(map(str, how["size"])))

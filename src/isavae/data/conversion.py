@@ -1,10 +1,11 @@
 """Arrays and torch data sets as `ImageDataset` stores them, and back to floats."""
 
 import math
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
+from isavae.data.memory import memory_limit
 
 # Pillow's images whose values are places in a palette or inks, and what they become.
 COLOURS = {"P": "RGB", "PA": "RGBA", "CMYK": "RGB"}
@@ -22,6 +24,10 @@ IMAGE_KEYS = ("image", "img", "images", "pixel_values", "pixels", "x", "data")
 LABELS = (int, float, str, type(None))
 # Entries of a vector that become factors; longer vectors are features, not labels.
 MAX_LABELS = 64
+
+
+# An array, a tensor, a Pillow image, or several of these in a list or generator.
+Collection: TypeAlias = np.ndarray | Tensor | Iterable[Any]
 
 
 @runtime_checkable
@@ -50,6 +56,71 @@ def as_numpy(images: Any) -> np.ndarray:
     if isinstance(images, np.ma.MaskedArray) and np.ma.is_masked(images):
         raise ValueError("Images must have all values, but some are masked: fill them.")
     return np.asarray(images)
+
+
+def as_images(images: Collection) -> np.ndarray:
+    """An array of images from whatever holds them, with the channels of Pillow images first.
+
+    Args:
+        images: An array or a tensor, a Pillow image, or several of these in a list, a generator or
+            an array of objects.
+
+    Raises:
+        ValueError: If they are no images, differ in size, mode or type, or do not fit into memory.
+
+    Examples:
+        >>> as_images(np.eye(4, dtype=bool) for _ in range(3)).shape
+        (3, 4, 4)
+    """
+    if _is_pillow(images):
+        return _as_image(images)[None]
+    array = as_numpy(images) if hasattr(images, "__array__") else None
+    if array is not None and array.dtype != object:
+        return array
+    items = _gather(images if array is None else np.atleast_1d(array).tolist())
+    if not any(hasattr(item, "__array__") for item in items):
+        return _numbers(items)
+    kinds = sorted({f"{getattr(i, 'dtype', type(i).__name__)} {np.shape(i)}" for i in items})
+    if len(kinds) > 1 or items[0].dtype == object:
+        raise ValueError(
+            f"Images must be of one size, mode and type, but there are {', '.join(kinds[:4])}: "
+            "resize or convert them."
+        )
+    return np.stack(items)
+
+
+def _gather(images: Any) -> list[Any]:
+    """The items of a list or generator, as long as they fit into memory; no iterable as one."""
+    items, size, most = [], 0, memory_limit()
+    for item in images if isinstance(images, Iterable) else [images]:
+        is_image = hasattr(item, "__array__") or _is_pillow(item)
+        items.append(_as_image(item) if is_image else item)
+        size += items[-1].nbytes if is_image else sys.getsizeof(item)
+        if size > most:
+            raise ValueError(
+                f"Images must fit into {most:,} bytes, but the first {len(items):,} do not: save "
+                "them to a folder or an .npy file."
+            )
+    return items
+
+
+def _numbers(items: Sequence[Any]) -> np.ndarray:
+    """Nested lists of numbers as an array."""
+    try:
+        array = np.asarray(items)
+    except ValueError:  # of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "buif":
+        kind = type(items[0]).__name__ if items else "nothing"
+        raise ValueError(
+            f"Images must be arrays or Pillow images of one size, but the first of them is {kind}: "
+            "give the folder of image files, or `ImageDataset.from_torch` of a torch data set."
+        )
+    return array
+
+
+def _is_pillow(image: Any) -> bool:
+    return hasattr(image, "getbands") and hasattr(image, "mode")
 
 
 def pack(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -190,11 +261,13 @@ def _entries(item: Any) -> dict[str, Any]:
 
 def _as_image(image: Any) -> np.ndarray:
     """The pixels of an image; those of a Pillow image have their channels last."""
-    if getattr(image, "mode", "") in COLOURS:
-        image = image.convert(COLOURS[image.mode])
+    if not _is_pillow(image):
+        return as_numpy(image)
+    if image.mode in COLOURS:
+        is_clear = "transparency" in image.info
+        image = image.convert("RGBA" if is_clear else COLOURS[image.mode])
     pixels = as_numpy(image)
-    is_pillow = not isinstance(image, (np.ndarray, Tensor)) and hasattr(image, "getbands")
-    return pixels.transpose(2, 0, 1) if is_pillow and pixels.ndim == 3 else pixels
+    return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
 
 
 def _as_factors(name: str, values: Sequence[Any]) -> dict[str, Sequence]:

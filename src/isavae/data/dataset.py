@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data.classes import Choice
-from isavae.data.conversion import Items, as_numpy, pack, read_items, unpack
+from isavae.data.conversion import Collection, Items, as_images, pack, read_items, unpack
 from isavae.data.factors import FactorGrid
 from isavae.data.memory import free_memory
 from isavae.data.minibatches import DeviceImages
@@ -89,12 +89,13 @@ class ImageDataset:
 
     @classmethod
     def from_arrays(
-        cls, images: np.ndarray | Tensor, grid: FactorGrid | None = None, name: str = "images"
+        cls, images: Collection, grid: FactorGrid | None = None, name: str = "images"
     ) -> "ImageDataset":
         """Make a data set from an array.
 
         Args:
-            images: (n, h, w) or (n, channels, h, w): bool, uint8 (0..255, or binary if all are 0
+            images: (n, h, w) or (n, channels, h, w), perhaps one by one in a list or generator, or
+                Pillow images: bool, uint8 (0..255, or binary if all are 0
                 or 1) or floats in [0, 1], which are rounded to 8 bits unless all are 0 or 1.
             grid: The factors, one row per image.
             name: The name of the data set.
@@ -102,7 +103,7 @@ class ImageDataset:
         Raises:
             ValueError: If the shape, type or range is none of these.
         """
-        stored, shape = pack(as_numpy(images))
+        stored, shape = pack(as_images(images))
         return cls(name, stored, shape, grid)
 
     @classmethod

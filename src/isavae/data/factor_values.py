@@ -1,7 +1,9 @@
 """Values of factors (numbers, text, gaps) as classes: a `FactorGrid` of what a user brings."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,10 @@ from isavae.data.factors import FactorGrid
 # Text that stands for a missing value, in any case: what pandas and R write.
 MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null")
 
+# Values in an order that their text may not have; periods of pandas have an `ordinal`.
+IN_TIME = (date, time, timedelta, np.datetime64, np.timedelta64)
+NO_VALUES = (list, tuple, set, Mapping, np.ndarray, complex)
+
 
 def grid_of_values(
     columns: Mapping[str, Sequence | np.ndarray],
@@ -20,7 +26,8 @@ def grid_of_values(
 ) -> FactorGrid:
     """One class for every distinct value of a factor.
 
-    Numbers and dates are in their order, which scores use; text and booleans are by the alphabet.
+    Numbers, dates, times and durations are in their order, which scores use; text and booleans are
+    by the alphabet.
 
     None, NaN, NaT, `pandas.NA` and the text of a missing value (`MISSING`) are unknown.
 
@@ -33,8 +40,8 @@ def grid_of_values(
         A partial grid whose categories are the values.
 
     Raises:
-        ValueError: If there is no factor, the factors do not all have one value per image, or a
-            number is infinite.
+        ValueError: If there is no factor, the factors do not all have one value per image, a number
+            is infinite, or values are lists or the like.
 
     Examples:
         >>> grid = grid_of_values({"size": [2.5, 1, None], "kind": ["b", "a", "NA"]})
@@ -42,15 +49,16 @@ def grid_of_values(
         ([[1, 1], [0, 0], [-1, -1]], {'size': (1, 2.5), 'kind': ('a', 'b')}, ('size',))
     """
     lengths = {name: len(values) for name, values in columns.items()}
+    if not lengths:
+        raise ValueError("There must be a factor, but there is none: give a column, or no factors.")
     if len(set(lengths.values())) != 1:
         raise ValueError(
             f"Every factor must have one value per image, but the numbers of values are {lengths}."
         )
     found = {name: _classes(name, values, unknown) for name, values in columns.items()}
-    orders = orders or {}
+    orders = _natural_orders(columns) | {**(orders or {})}
     for name, order in orders.items():
         found[name] = _in_order(*found[name], order)
-    has_order = {name: _have_order(values) for name, values in columns.items()}
     return FactorGrid(
         names=tuple(found),
         sizes=tuple(max(1, len(values)) for values, _ in found.values()),
@@ -58,7 +66,7 @@ def grid_of_values(
         ordered=tuple(
             name
             for name, (values, _) in found.items()
-            if values.dtype.kind in "iuf" or has_order[name] or name in orders
+            if values.dtype.kind in "iuf" or name in orders
         ),
         categories={
             name: [_whole(value) for value in values.tolist()]
@@ -74,10 +82,9 @@ def _classes(
     """The distinct known values of a factor, and the class of each value; -1 where unknown."""
     array = values if isinstance(values, np.ndarray) else _objects(values)
     if array.dtype.kind == "O":
+        _check_values(name, array)
         known = np.array([_is_known(value) for value in array], dtype=bool)
-        # numbers, if all that are known are
-        present = np.array(array[known].tolist())
-        present = present.astype(str) if present.dtype.kind not in "iuf" else present
+        present = _plain(array[known].tolist())
     else:
         known = ~np.isnan(array) if array.dtype.kind in "fM" else np.ones(len(array), dtype=bool)
         present = array[known] if array.dtype.kind in "iuf" else array[known].astype(str)
@@ -109,12 +116,47 @@ def _in_order(
     return distinct[sorting], ranks[labels]
 
 
-def _have_order(values: Sequence | np.ndarray) -> bool:
-    """Whether values are dates or times, whose text sorts as they do."""
-    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
-        return True
-    known = [value for value in values if _is_known(value)]
-    return bool(known) and all(isinstance(value, (date, np.datetime64)) for value in known)
+def _check_values(name: str, values: np.ndarray) -> None:
+    """Check that values are numbers, text, dates or the like.
+
+    Raises:
+        ValueError: If some value is not.
+    """
+    other = next((value for value in values if isinstance(value, NO_VALUES)), None)
+    if other is not None:
+        raise ValueError(
+            f"Values of factor {name!r} must be numbers, dates or text, but one is a "
+            f"{type(other).__name__}: give each of its parts a column."
+        )
+
+
+def _plain(known: list[Any]) -> np.ndarray:
+    """Values as numbers, if all of them are, else as text."""
+    if known and all(isinstance(value, (Decimal, Fraction)) for value in known):
+        return np.array(known, dtype=np.float64)
+    values = np.array(known)
+    return values if values.dtype.kind in "iuf" else values.astype(str)
+
+
+def _natural_orders(columns: Mapping[str, Sequence | np.ndarray]) -> dict[str, list]:
+    """The sorted values of columns of dates, times or durations, whose text sorts in other ways.
+
+    Raises:
+        ValueError: If such values cannot be compared.
+    """
+    orders = {}
+    for name, values in columns.items():
+        known = [value for value in values if _is_known(value)]
+        if not known or not all(isinstance(v, IN_TIME) or hasattr(v, "ordinal") for v in known):
+            continue
+        try:
+            orders[name] = sorted({*known})
+        except TypeError:
+            raise ValueError(
+                f"Dates of factor {name!r} must be of one kind, all or none with a time and its "
+                "zone, but are not: convert them."
+            ) from None
+    return orders
 
 
 def _objects(values: Sequence) -> np.ndarray:

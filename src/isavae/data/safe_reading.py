@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 
+from isavae.data.memory import memory_limit
 from isavae.data.read_progress import progress
 from isavae.errors import missing_package
 
@@ -102,17 +103,25 @@ def check_size(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
     check(total <= most, path, f"at most {most:,} bytes of images in so small a file", f"{total:,}")
 
 
+class NpyHeader(NamedTuple):
+    """What an .npy file says of its array; in Fortran order the first axis varies fastest."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    is_fortran: bool
+
+
 @contextmanager
 def npz_member(
     path: Path, choose: Callable[[list[str], Path], str]
-) -> Iterator[tuple[BufferedIOBase, tuple[int, ...], np.dtype]]:
-    """The array that `choose` picks of an .npz archive: its bytes, shape and type, not read yet."""
+) -> Iterator[tuple[BufferedIOBase, NpyHeader]]:
+    """The array that `choose` picks of an .npz archive: its bytes, not read yet, and its header."""
     with (
         zipfile.ZipFile(path) as archive,
         archive.open(f"{choose(_arrays(archive), path)}.npy") as stream,
     ):
         file = cast(BufferedIOBase, stream)
-        yield file, *npy_header(file, path)
+        yield file, npy_header(file, path)
 
 
 def npz_offset(
@@ -126,8 +135,9 @@ def npz_offset(
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(f"{choose(_arrays(archive), path)}.npy")
         with archive.open(info) as stream:
-            shape, dtype = npy_header(cast(BufferedIOBase, stream), path)
+            shape, dtype, is_fortran = npy_header(cast(BufferedIOBase, stream), path)
             header = stream.tell()
+    check(not is_fortran, path, "rows in C order", "Fortran order")
     if info.compress_type != zipfile.ZIP_STORED:
         return None
     with path.open("rb") as file:
@@ -154,11 +164,11 @@ def _arrays(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
-def npy_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of an .npy file, read up to its data; never a pickle.
+def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:
+    """The header of an .npy file, read up to its data; never a pickle.
 
     Raises:
-        RefusedFileError: If the data are Python objects or in Fortran order.
+        RefusedFileError: If the data are Python objects.
     """
     version = np.lib.format.read_magic(file)
     read = {
@@ -168,21 +178,38 @@ def npy_header(file: BufferedIOBase, path: Path) -> tuple[tuple[int, ...], np.dt
     check(version in read, path, "an .npy header of version 1 or 2", version)
     shape, fortran, dtype = read[version](file)
     check(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
-    check(not fortran, path, "rows in C order", "Fortran order")
-    return shape, dtype
+    return NpyHeader(shape, dtype, fortran)
 
 
-def rows_of(
-    file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype, path: Path
-) -> Iterator[np.ndarray]:
+def rows_of(file: BufferedIOBase, header: NpyHeader, path: Path) -> Iterator[np.ndarray]:
     """Rows of an array in a stream, some at a time.
 
+    In Fortran order no row lies in one place: an .npy file is mapped into memory, and what is
+    packed is read whole.
+
     Raises:
-        RefusedFileError: If the array claims what the file cannot hold, or (while rows are taken)
-            the stream ends early.
+        RefusedFileError: If the array claims what the file cannot hold, or more than the memory
+            does where it must be read whole, or (while rows are taken) the stream ends early.
     """
+    shape, dtype, is_fortran = header
     check_size(shape, dtype, path)
-    return _rows_of(file, shape, dtype, path)
+    if not is_fortran:
+        return _rows_of(file, shape, dtype, path)
+    size = math.prod(shape) * dtype.itemsize
+    if isinstance(file, zipfile.ZipExtFile):
+        most = memory_limit()
+        if size > most:
+            raise RefusedFileError(
+                f"{path} must have at most {most:,} bytes in Fortran order, but has {size:,}: save "
+                "it in C order, by `np.ascontiguousarray`."
+            )
+        data = _read_exactly(file, size)
+        check(len(data) == size, path, f"{shape[0]} images", "fewer")
+        array = np.frombuffer(data, dtype).reshape(shape, order="F")
+    else:
+        array = np.memmap(path, dtype, "r", file.tell(), shape, order="F")
+    at_once = max(1, BLOCK * shape[0] // size)
+    return (array[first : first + at_once] for first in range(0, shape[0], at_once))
 
 
 def _rows_of(

@@ -1,22 +1,26 @@
 """From an estimator's arguments and rows to what the training loop takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
 from types import NoneType
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from isavae.data.conversion import as_images
 from isavae.data.order import epoch_order
 from isavae.distributions import LpTree
 from isavae.models import AnyObjective, BetaTCVAE, BetaVAE, Likelihood
 
 # Latents of a subspace where only their number is given.
 SIZE = 4
+# (n, features), or images: an array, a table, a list or a generator.
+Samples: TypeAlias = ArrayLike | Iterable[Any]
 Sizes: TypeAlias = Sequence[int] | np.ndarray
 WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "beta-tcvae": BetaTCVAE}
 
@@ -68,6 +72,22 @@ def _sizes(
             f"{n_subspaces} subspaces"
         )
     return [len(part) for part in np.array_split(range(n_latents), n_subspaces)]
+
+
+def rows_or_images(X: Any) -> Any:
+    """An array of images where X is a list, a generator or an array of images; else X.
+
+    Raises:
+        ValueError: If the images differ in size, mode or type.
+    """
+    if isinstance(X, Iterator) or hasattr(X, "getbands"):
+        return as_images(X)
+    holds_objects = str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1
+    if holds_objects or isinstance(X, (list, tuple)):
+        first: Any = next(iter(X), None)
+        if hasattr(first, "getbands") or np.ndim(first) > 1:
+            return as_images(X)
+    return X
 
 
 def likelihood_of(likelihood: str, rows: Tensor) -> str:

@@ -22,10 +22,12 @@ from torch import Tensor
 from isavae.distributions import LpTree
 from isavae.estimator.inputs import (
     Rows,
+    Samples,
     Sizes,
     image_shape,
     likelihood_of,
     objective_of,
+    rows_or_images,
     start_spread,
     tree_of,
 )
@@ -54,7 +56,10 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: Exponent within subspaces, one number or one per subspace.
         prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
         beta: Weight of the objective's regulariser, where `objective` is a name. The default keeps
-            more of X than 1 does.
+            more of X than 1 does. Of `load_digits`, 20 latents keep 0.95 to 0.97 of the variance
+            (PCA 0.89). They do not replace PCA where rows are few or smooth: 5 latents of
+            `load_wine` (178 rows) give a logistic regression 0.94 (PCA 0.98), 10 of grey crops of
+            `load_sample_images` keep 0.93 of the variance (PCA 0.95), both with width 256.
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example
             `FactorVAE(gamma=6.0)`.
         likelihood: P(x|z), a key of `isavae.models.LIKELIHOODS`; "auto" is "bernoulli" where all
@@ -103,12 +108,12 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p0: float = 2.1,
         p: float | Sequence[float] = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
-        beta: float = 0.2,
+        beta: float = 0.1,
         objective: str | AnyObjective = "beta-vae",
         likelihood: str = "auto",
         scale: str = "auto",
         network: str = "mlp",
-        width: int | None = 256,
+        width: int | None = 512,
         image_shape: tuple[int, int, int] | None = None,
         max_iter: int = 1000,
         batch_size: int = 128,
@@ -136,11 +141,12 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.device = device
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
+    def fit(self, X: Samples, y: Any = None) -> "ISAVAE":
         """Train from scratch for `max_iter` steps.
 
         Args:
-            X: (n, features), or images (n, h, w) or (n, channels, h, w).
+            X: (n, features), or images (n, h, w) or (n, channels, h, w), perhaps one by one in a
+                list or generator, or Pillow images.
             y: Ignored.
 
         Raises:
@@ -157,7 +163,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self._check_convergence(rows)
         return self
 
-    def partial_fit(self, X: ArrayLike, y: Any = None) -> "ISAVAE":
+    def partial_fit(self, X: Samples, y: Any = None) -> "ISAVAE":
         """Continue training by one pass over X; the first call decides shape and likelihood.
 
         Args:
@@ -170,7 +176,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             self._start(rows)
         return self._train(rows, self._state.step + -(-len(rows) // self.batch_size))
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: Samples) -> np.ndarray:
         """The mean of q(z|x) of every sample: (n, latents)."""
         check_is_fitted(self)
         return self.trained_.encode(self._images(X))[0].numpy()
@@ -184,7 +190,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._samples(self.trained_.decode(check_array(Z, dtype=np.float32)))
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: Samples, y: Any = None) -> float:
         """The mean ELBO of a sample, log p(x|z) - KL(q(z|x) || p(z)), in nats; by one draw each."""
         check_is_fitted(self)
         reconstruction, kl = elbo_blocks(self.model_, self._images(X).split(BATCH), self._seed)
@@ -206,8 +212,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _rows(self, X: ArrayLike, reset: bool) -> Tensor:
+    def _rows(self, X: Any, reset: bool) -> Tensor:
         """X checked, flat, scaled, as float32."""
+        X = rows_or_images(X)
         is_bytes = holds_bytes(X)
         axes = np.shape(X)[1:] if getattr(X, "ndim", 2) in (3, 4) else None
         if not reset and axes not in (None, self.axes_):
@@ -216,7 +223,10 @@ class ISAVAE(TransformerMixin, BaseEstimator):
                 f"got {axes}: resize them"
             )
         X = X if axes is None else np.asarray(X).reshape(-1, prod(axes))
-        rows = validate_data(self, X, dtype=(np.float64, np.float32), reset=reset)
+        least = 2 if reset else 1  # one row has no spread
+        rows = validate_data(
+            self, X, dtype=(np.float64, np.float32), reset=reset, ensure_min_samples=least
+        )
         if reset:
             self.axes_ = axes or (rows.shape[1],)
             self.shape_ = image_shape(self.axes_, self.image_shape)
@@ -305,7 +315,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
                 stacklevel=3,
             )
 
-    def _images(self, X: ArrayLike) -> Tensor:
+    def _images(self, X: Samples) -> Tensor:
         return self._rows(X, reset=False).unflatten(1, self.shape_)
 
     def _samples(self, images: Tensor) -> np.ndarray:

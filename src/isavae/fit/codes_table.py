@@ -18,6 +18,7 @@ from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
 from isavae.files import atomic_write
+from isavae.fit.training_images import Source
 from isavae.metrics import Codes
 from isavae.models import Prior
 from isavae.runs import TrainedModel
@@ -31,9 +32,7 @@ def codes_table(names: Sequence[str], codes: Codes, prior: Prior) -> pl.DataFram
     return table.insert_column(0, pl.Series("image", names))
 
 
-def encode_images(
-    model: TrainedModel, source: str | os.PathLike[str] | ImageDataset | np.ndarray | Tensor
-) -> tuple[pl.DataFrame, list[str]]:
+def encode_images(model: TrainedModel, source: Source) -> tuple[pl.DataFrame, list[str]]:
     """The codes of images, read as those that the model was trained on.
 
     Args:
@@ -48,7 +47,7 @@ def encode_images(
         ValueError: If the images cannot be read so.
     """
     how = model.preprocessing
-    if isinstance(source, (np.ndarray, Tensor, ImageDataset)):
+    if not isinstance(source, (str, os.PathLike)):
         found = images_like(source, how)
         return _table_of(model, found, map(str, range(len(found)))), [*found.notes]
     name, options = split_path(os.fspath(source))

@@ -13,7 +13,7 @@ from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.output_folder import OutputFolder
 from isavae.fit.proposal import SEEDS, Budget, propose
-from isavae.fit.training_images import Source, read_training_images
+from isavae.fit.training_images import Source, open_collection, read_training_images
 from isavae.runs import TrainedModel
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
 
@@ -62,6 +62,7 @@ def fit_folder(
     """
     started = time.monotonic()
     output = OutputFolder(Path(out))
+    source = open_collection(source)
     workers = workers or available_cores()
     decided = output.decisions(source)
     if decided is None:

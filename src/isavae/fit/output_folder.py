@@ -27,7 +27,7 @@ from isavae.fit.codes_table import codes_table, write_table
 from isavae.fit.fit_report import render
 from isavae.fit.fitted import Fitted
 from isavae.fit.proposal import Budget, Proposal, schedule
-from isavae.fit.training_images import Source, TrainingImages, find_fingerprint, image_folder
+from isavae.fit.training_images import Opened, TrainingImages, find_fingerprint, image_folder
 from isavae.runs import Run
 from isavae.studies import Study, StudyDirectory
 
@@ -55,7 +55,7 @@ class OutputFolder:
         options = "axes=chw, range=dtype" + (f", show={show}" if show else "")
         return f"{self.images.resolve()}[{options}]"
 
-    def decisions(self, source: Source) -> dict[str, Any] | None:
+    def decisions(self, source: Opened) -> dict[str, Any] | None:
         """What was decided about these images before training; None if the output is new.
 
         Raises:

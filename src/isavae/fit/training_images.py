@@ -9,10 +9,10 @@ from statistics import median
 from typing import TypeAlias, final
 
 import numpy as np
-from torch import Tensor
 
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import parse_options, split_path
+from isavae.data.conversion import Collection
 from isavae.data.own.find_preprocessing import find_preprocessing, image_sizes
 from isavae.data.own.folder import list_left_out, read_folder
 from isavae.data.own.image_file import is_image_file
@@ -28,7 +28,8 @@ FEWEST = 16
 # About the most pixels of a proposed size.
 MAX_PIXELS = 64 * 64
 
-Source: TypeAlias = str | os.PathLike[str] | ImageDataset | np.ndarray | Tensor
+Opened: TypeAlias = str | os.PathLike[str] | ImageDataset
+Source: TypeAlias = Opened | Collection
 
 
 @final
@@ -70,6 +71,7 @@ def read_training_images(
     Raises:
         ValueError: If there are too few readable images, or they are all the same.
     """
+    source = open_collection(source)
     folder = image_folder(source)
     found = (
         _of_data_set(source, size, fit)
@@ -90,13 +92,22 @@ def read_training_images(
     return found
 
 
-def image_folder(source: Source) -> Path | None:
+def open_collection(source: Source) -> Opened:
+    """Images in memory as a data set; paths, names and data sets as they are.
+
+    Raises:
+        ValueError: If they are no images.
+    """
+    return source if isinstance(source, (str, os.PathLike, ImageDataset)) else open_array(source)
+
+
+def image_folder(source: Opened) -> Path | None:
     """The folder of image files that is meant, if one is.
 
     Raises:
         ValueError: If it is a single image, or a path that leads nowhere.
     """
-    if isinstance(source, (ImageDataset, np.ndarray, Tensor)):
+    if isinstance(source, ImageDataset):
         return None
     name = split_path(os.fspath(source))[0]
     path = Path(name)
@@ -107,10 +118,8 @@ def image_folder(source: Source) -> Path | None:
     return path if path.is_dir() else None
 
 
-def find_fingerprint(source: Source) -> str | None:
+def find_fingerprint(source: Opened) -> str | None:
     """Changes with the images; None if they are not there (any more)."""
-    if isinstance(source, (np.ndarray, Tensor)):
-        return find_fingerprint(open_array(source))
     if isinstance(source, ImageDataset):
         digest = hashlib.sha256(repr(source.shape).encode())
         for block in np.array_split(np.arange(len(source)), -(-len(source) // 256)):
@@ -123,10 +132,8 @@ def find_fingerprint(source: Source) -> str | None:
     return fingerprint(path if path.is_dir() else path.parent, files)
 
 
-def _of_data_set(source: Source, size: tuple[int, int] | None, fit: str) -> TrainingImages:
+def _of_data_set(source: Opened, size: tuple[int, int] | None, fit: str) -> TrainingImages:
     """The images of an array or a data set, at their own size if none is given."""
-    if isinstance(source, (np.ndarray, Tensor)):
-        source = open_array(source)
     data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
     fingerprint, original = find_fingerprint(source), (data.shape[2], data.shape[1])
     data = resized(data, size or data.shape[1:], fit)

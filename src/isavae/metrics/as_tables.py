@@ -45,6 +45,8 @@ def as_grid(factors: Any, unknown: int | float | str | None = None) -> FactorGri
     """
     if factors is None or isinstance(factors, FactorGrid):
         return factors
+    if type(factors).__name__ == "LazyFrame":  # of polars
+        factors = factors.collect()
     columns = _columns(factors)
     orders = {name: order for name in columns if (order := _order(factors, name)) is not None}
     return grid_of_values(columns, unknown, orders)
@@ -56,6 +58,9 @@ def _order(factors: Any, name: str) -> list | None:
         column = factors[name]
     except (KeyError, TypeError, IndexError):  # a matrix, or a name that is no text
         return None
+    if getattr(getattr(column, "type", None), "ordered", False):  # a dictionary of Arrow
+        chunks = getattr(column, "chunks", [column])
+        return chunks[0].dictionary.to_pylist()
     kind = getattr(column, "dtype", None)
     has_order = getattr(kind, "ordered", type(kind).__name__ == "Enum")
     return list(kind.categories) if has_order else None  # pyrefly: ignore[missing-attribute]

@@ -13,6 +13,10 @@ from torch.distributions import Distribution, Independent, Normal
 from isavae.models.likelihoods import Likelihood
 from isavae.models.priors import Prior
 
+# Below this std, 1e-7, noise added to a mean of float32 changes nothing. Log-densities divide by
+# the fourth power of the std, which underflows from 1e-11 on.
+LEAST_LOG_STD = -16.0
+
 
 @final
 @dataclass(frozen=True)
@@ -71,9 +75,12 @@ class VAE(nn.Module):
     def moments(
         self, x: Float[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch latents"], Float[Tensor, "batch latents"]]:
-        """Mean and log-std of q(z|x)."""
+        """Mean and log-std of q(z|x), which is at least `LEAST_LOG_STD`.
+
+        Below, its gradient stays that of the network's output, so that training leads back.
+        """
         mean, log_std = self._network(self.encoder, x).chunk(2, dim=-1)
-        return mean, log_std
+        return mean, log_std + (LEAST_LOG_STD - log_std).clamp(min=0).detach()
 
     def encode(self, x: Float[Tensor, "batch channels height width"]) -> Independent:
         """The posterior q(z|x), a diagonal normal over latents."""

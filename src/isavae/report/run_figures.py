@@ -9,7 +9,7 @@ from typing import final
 import torch
 from matplotlib.figure import Figure
 
-from isavae.data import ImageDataset, load
+from isavae.data import ImageDataset
 from isavae.evaluation import Progress, decode_traversals, encode_all, reconstruct, sample_prior
 from isavae.figures import (
     PositionPlane,
@@ -22,7 +22,7 @@ from isavae.figures import (
 )
 from isavae.metrics import Codes, Information, exact_information, mig
 from isavae.models import VAE
-from isavae.runs import Run
+from isavae.runs import Run, run_images
 from isavae.training import resolve_device
 
 # Figures use at most this many images, a seeded random sample of the data set.
@@ -59,6 +59,7 @@ class RunFigures:
         most: int | None = MOST_IMAGES,
         device: str = "cpu",
         on_progress: Progress | None = None,
+        data: ImageDataset | None = None,
     ) -> "RunFigures":
         """Encode the data set of a run directory.
 
@@ -67,9 +68,10 @@ class RunFigures:
             most: At most this many images, a seeded random sample; None takes all.
             device: Auto, cpu, cuda, cuda:N or mps.
             on_progress: Called with (images done, images in all).
+            data: The images; loaded by the name in the run if left out.
         """
         run = Run.open(Path(path))
-        data = load(run.config.data)
+        data = run_images(run, data)
         if most is not None and len(data) > most:
             data = data.sample(most)
         model = run.load_model(resolve_device(device))

@@ -4,6 +4,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from isavae.pages import render_page
 from isavae.report.numbered_figures import learned_exponents, with_series
 from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
+from isavae.runs.config import name_without_folders
+from isavae.runs.run_images import FIT_FILE
 from isavae.studies import finished, results, select, summarise
 
 # With at most this many finished runs, all are drawn; otherwise the representative ones.
@@ -29,7 +32,8 @@ def write_report(study: str | Path, out: str | Path | None = None, figures: Draw
     """Write the report of a study; return its path.
 
     Args:
-        study: A study directory, or any directory of run directories.
+        study: A study directory, any directory of run directories, or a folder of `isavae fit`,
+            whose own `report.html` stays.
         out: The file; by default `report.html` in the directory.
         figures: Which runs are drawn, by latent sheet and traversals: those that the
             representative rule chooses, all that are done, or none; "auto" is all up to twelve.
@@ -37,6 +41,8 @@ def write_report(study: str | Path, out: str | Path | None = None, figures: Draw
     Raises:
         ValueError: The directory has no runs.
     """
+    if Path(study, FIT_FILE).is_file():
+        study = Path(study, "study")
     target = Path(study, "report.html") if out is None else Path(out)
     page = render(Path(study), figures)
     with atomic_write(target) as file:
@@ -49,6 +55,10 @@ def render(study: Path, figures: Drawn = "auto") -> str:
     table = results(study)
     if table.is_empty():
         raise ValueError(f"a report needs a study with runs, but {study} has none; run it first")
+    names = table["data"].drop_nulls().unique().to_list() if "data" in table.columns else []
+    shortened = partial(_without_folders, names)
+    texts = pl.col("^(data|error)$").cast(pl.String)
+    table = table.with_columns(texts.map_elements(shortened, return_dtype=pl.String))
     done, scored = finished(table), finished(table, ("mig", "reconstruction"))
     varying, shared = _settings(table)
     return render_page(
@@ -60,7 +70,7 @@ def render(study: Path, figures: Drawn = "auto") -> str:
         counts=dict(table["status"].value_counts().sort("status").iter_rows()),
         varying=varying,
         shared=shared,
-        study_file=_text(study / "study.yaml"),
+        study_file=shortened(_text(study / "study.yaml")),
         **(_scores(table) if len(scored) else {"summary": None}),
         exponents=_exponents(table),
         cards=list(_cards(done, figures)) if len(done) else [],
@@ -143,5 +153,14 @@ def _figures_of(path: str) -> dict[str, bytes]:
     return {name: encode(figure, "png", 110) for name, figure in drawn.items()}
 
 
-def _text(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _without_folders(names: list[str], text: str) -> str:
+    """A text without the folders of images: a page is there to be shared."""
+    for name in names:
+        path = name.rpartition("[")[0] if name.endswith("]") else name
+        for each in (name, path):
+            text = text.replace(each, name_without_folders(each))
+    return text

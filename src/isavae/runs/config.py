@@ -159,11 +159,7 @@ class RunConfig(BaseModel):
             >>> RunConfig(data="/home/me/cells[size=64, factors=/tmp/t.csv]").without_folders().data
             'cells[size=64, factors=t.csv]'
         """
-        path, bracket, options = self.data.partition("[")
-        if self.data.endswith("]"):  # a path may have [, too
-            path, bracket, options = self.data.rpartition("[")
-        path, factors = re.sub(r".*[/\\]", "", path), re.sub(r"=[^,\]]*[/\\]", "=", options)
-        return self.model_copy(update={"data": path + bracket + factors})
+        return self.model_copy(update={"data": name_without_folders(self.data)})
 
     def total_steps(self, n_images: int) -> int:
         """Optimiser steps in all; an epoch is `n_images // batch_size` steps (at least one).
@@ -296,3 +292,12 @@ def _setting_error(error: ValidationError, model: type[BaseModel]) -> SettingErr
             f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}; got {shown(first['input'])}"
         )
     return SettingError(message, setting)
+
+
+def name_without_folders(data: str) -> str:
+    """The name of a data set to share: a path of images is only its last part."""
+    path, bracket, options = data.partition("[")
+    if data.endswith("]"):  # a path may have [, too
+        path, bracket, options = data.rpartition("[")
+    path, factors = re.sub(r".*[/\\]", "", path), re.sub(r"=[^,\]]*[/\\]", "=", options)
+    return path + bracket + factors

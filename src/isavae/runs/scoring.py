@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from isavae.data import ImageDataset, load
-from isavae.data.catalog import check_images_are_there
+from isavae.data import ImageDataset
 from isavae.evaluation import StageProgress, encode_all, evaluate
 from isavae.metrics import Codes, Wanted, scored_names
 from isavae.models import VAE
 from isavae.runs.directory import Run
 from isavae.runs.held_out import scored_parts
+from isavae.runs.run_images import run_images
 from isavae.training import resolve_device
 
 # Scores that describe the model or the data set, the same for both parts of the images.
@@ -51,14 +51,7 @@ def evaluate_run(
         The scores, and the codes of all images.
     """
     scored_names(metrics)  # refuse unknown ones before the images are encoded
-    if data is None:
-        check_images_are_there(run.config.data, str(run.path))
-        data = load(run.config.data)
-    if (shape := tuple(run.metadata()["shape"])) != data.shape:
-        raise ValueError(
-            f"the images must have the run's shape {shape}; those of {data.name} have "
-            f"{data.shape}: choose others with --data"
-        )
+    data = run_images(run, data)
     models = [each.load_model(resolve_device(device)) for each in (run, *others)]
     encoding = partial(on_progress, "encoding")
     codes, *other_codes = [encode_all(model, data, encoding) for model in models]

@@ -13,11 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.data import Preprocessing
+from isavae.data.conversion import Collection, as_images
 from isavae.evaluation import BATCH, decode_means, encode_blocks, sample_prior
 from isavae.files import DamagedFileError, atomic_write
 from isavae.models import VAE
 from isavae.runs.card import model_card
-from isavae.runs.config import RunConfig
+from isavae.runs.config import RunConfig, name_without_folders
 from isavae.runs.directory import Run
 from isavae.runs.hub import MODEL_FILE, download, upload
 from isavae.runs.model_file import read_model, save_model
@@ -110,7 +111,7 @@ class TrainedModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, configuration without folders, image shape and facts as one file."""
         config = self.config.without_folders().settings()
-        metadata = self.facts | {"config": config, "shape": self.shape}
+        metadata = self._shared_facts | {"config": config, "shape": self.shape}
         save_model(self.vae, Path(path), metadata)
 
     def save_pretrained(self, folder: str | os.PathLike[str], repo: str | None = None) -> Path:
@@ -129,7 +130,7 @@ class TrainedModel:
             self.config.without_folders(),
             self.vae.prior,
             self.shape,
-            self.facts,
+            self._shared_facts,
             repo=repo or folder.name,
         )
         with atomic_write(folder / "README.md") as file:
@@ -154,6 +155,14 @@ class TrainedModel:
             return upload(self.save_pretrained(folder, repo), repo, private, token)
 
     @property
+    def _shared_facts(self) -> dict[str, Any]:
+        """What is known about the model, without the folders of its images."""
+        scores = self.scores
+        if not scores or "data" not in scores:
+            return self.facts
+        return self.facts | {"scores": scores | {"data": name_without_folders(scores["data"])}}
+
+    @property
     def scores(self) -> dict[str, Any] | None:
         return self.facts.get("scores")
 
@@ -163,17 +172,18 @@ class TrainedModel:
         return Preprocessing.of_model(self.facts, self.shape)
 
     def encode(
-        self, images: Tensor | np.ndarray
+        self, images: Collection
     ) -> tuple[Float[Tensor, "n latents"], Float[Tensor, "n latents"]]:
         """Mean and log-std of q(z|x).
 
         Args:
-            images: (n, channels, height, width), with values in [0, 1], or uint8 in 0..255.
+            images: (n, channels, height, width), with values in [0, 1], or uint8 in 0..255; perhaps
+                one by one in a list or generator, or Pillow images.
 
         Raises:
-            ValueError: If the images do not have the model's shape.
+            ValueError: If the images do not have the model's shape, or other values.
         """
-        images = _tensor(images)
+        images = _pixels(images)
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(
                 f"images must have the model's shape {self.shape}; got {tuple(images.shape[1:])}: "
@@ -203,6 +213,22 @@ class TrainedModel:
     def sample(self, n: int, seed: int = 0) -> Float[Tensor, "n channels height width"]:
         """Mean images at n draws from the prior, a function of the seed only."""
         return decode_means(self.vae, sample_prior(self.vae, n, seed))
+
+
+def _pixels(images: Collection) -> Tensor:
+    """Images as a tensor of bool, uint8 or floats, with an axis of channels.
+
+    Raises:
+        ValueError: If they are of another type.
+    """
+    if not isinstance(images, Tensor):
+        images = torch.tensor(as_images(images))
+    if not images.is_floating_point() and images.dtype not in (torch.bool, torch.uint8):
+        raise ValueError(
+            f"images must be floats in [0, 1] or uint8; got {images.dtype}: divide them by the "
+            "value of white"
+        )
+    return images[:, None] if images.ndim == 3 else images
 
 
 def _tensor(values: Tensor | np.ndarray) -> Tensor:

@@ -246,3 +246,19 @@ def test_a_folder_of_fluorescence_images_works_everywhere(folder, tmp_path, n, p
     check(upload.numpy()[0], stored[3], 4095)
     assert read_training_images(folder).images.shape == (20, n, 10, 12)
     assert open_path(folder).preprocessing == model.preprocessing
+
+
+def test_the_channels_are_those_of_most_files(folder):
+    for k in range(6):
+        n = 2 if k < 2 else 5  # the first files are the exceptions
+        write(folder / f"{k}.tif", RNG.integers(0, 256, (n, 6, 8), dtype=np.uint8))
+    with pytest.warns(UserWarning, match="2 of 6 images are left out"):
+        assert load(str(folder)).shape == (5, 6, 8)
+
+
+def test_a_palette_gives_its_colours_as_channels_too(folder):
+    image = Image.fromarray(RNG.integers(0, 3, (6, 8), dtype=np.uint8), "P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image.save(folder / "a.png")
+    found = pixels(f"{folder}[pages=channels]")[0]
+    np.testing.assert_array_equal(found, np.eye(3)[np.asarray(image)].transpose(2, 0, 1))

@@ -1,12 +1,15 @@
 """Tables of factors: labels go to the right images, whatever wrote the table, or are refused."""
 
+import datetime
 import warnings
 
 import numpy as np
+import polars
 import pytest
 from PIL import Image
 
 from isavae.data import load
+from isavae.data.image_statistics import inspect
 from isavae.data.own.factor_table import read_factors
 
 NAMES = ["part0/b c.png", "part0/ISIC_01.png", "part1/ä.v2.png", "part1/0003.png"]
@@ -177,3 +180,60 @@ def test_order_counts_only_where_it_is_asked_for(tmp_path):
 def test_a_path_where_nothing_is_gets_one_sentence(path):
     with pytest.raises(ValueError, match=r"there is nothing at [./]*absent[a-z./]*\.$"):
         load(path)
+
+
+def test_parquet_tables_keep_the_types_of_their_columns(tmp_path):
+    table = tmp_path / "table.parquet"
+    days = [datetime.timedelta(days=d) for d in (9, 10, 100, 9)]
+    columns = {"file": NAMES[::-1], "kind": KINDS[::-1], "size": [2.5, None, 1.0, -1.0]}
+    polars.DataFrame({**columns, "age": days}).write_parquet(table)
+    grid = read_factors(table, 4, NAMES, unknown=-1)
+    assert grid.names == ("kind", "size", "age")
+    assert kinds_of(grid) == KINDS
+    assert grid.column("size").tolist() == [-1, 0, -1, 1]
+    assert grid.column("age").tolist() == [0, 2, 1, 0]
+    with pytest.raises(ValueError, match="1 to 3 rows, one per image, but has 4"):
+        read_factors(table, 3, NAMES[:3])
+    table.write_bytes(table.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="must be a Parquet table, but cannot be read"):
+        read_factors(table, 4, NAMES)
+
+
+def test_negative_numbers_are_unknown_only_where_the_option_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", images)
+    (tmp_path / "t.csv").write_text("x,kind\n-1,a\n0,-1\n3,b\n-1.0,a\n3,b\n-2,a\n")
+    name = f"{tmp_path}/a.npy[factors={tmp_path}/t.csv"
+    grid = load(f"{name}]").grid
+    assert grid.categories == {"x": (-2, -1, 0, 3), "kind": ("-1", "a", "b")}
+    grid = load(f"{name}, unknown=-1]").grid
+    assert grid.categories == {"x": (-2, 0, 3), "kind": ("a", "b")}
+    said = str(inspect(tmp_path / "a.npy", f"factors={tmp_path}/t.csv, unknown=-1"))
+    assert "factor x: 3 classes, 2 of 6 images unknown" in said
+    assert "factor kind: 2 classes, 1 of 6 images unknown" in said
+    with pytest.raises(ValueError, match="unknown is for a table of factors"):
+        load(f"{tmp_path}/a.npy[unknown=-1]")
+    with pytest.raises(ValueError, match="option unknown must be one value"):
+        load(f"{name}, unknown=-1|-2]")
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("Unnamed: 0,file,size\n0,{2},7\n1,{0},5\n2,{1},6\n", (5, 6, 7)),
+        ("rownames;file;size\n3;{2};7\n1;{0};5\n2;{1};6\n", (5, 6, 7)),
+        ("sep=;\nfile;size\n{2};7\n{0};5\n{1};6\n", (5, 6, 7)),
+        ("file,size\n{2},7\n{0},\u22125\n{1},6\n", (-5, 6, 7)),
+    ],
+)
+def test_what_programs_write_around_a_table_is_no_factor(tmp_path, text, sizes):
+    (tmp_path / "t.csv").write_text(text.format(*NAMES), encoding="utf-8")
+    grid = read_factors(tmp_path / "t.csv", 3, NAMES[:3])
+    assert grid.names == ("size",)
+    assert [grid.categories["size"][k] for k in grid.column("size")] == [*sizes]
+
+
+def test_the_mark_of_utf_8_is_no_part_of_the_first_head(tmp_path):
+    (tmp_path / "t.csv").write_text("size,file\n7,{2}\n5,{0}\n".format(*NAMES), "utf-8-sig")
+    assert read_factors(tmp_path / "t.csv", 3, NAMES[:3]).names == ("size",)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from isavae.data import load
 from isavae.data.image_statistics import inspect
+from isavae.data.own.value_range import ValueRange, natural_range
 
 RNG = np.random.default_rng(0)
 
@@ -218,3 +219,36 @@ def test_zeros_and_ones_are_black_and_white_unless_their_type_counts(folder):
     assert load(str(folder / "masks.npy")).is_binary
     check(folder / "masks.npy", masks, 0, 1)
     check(f"{folder}/masks.npy[range=dtype]", masks, 0, 255)
+
+
+def test_a_source_that_covers_a_quarter_of_a_range_has_that_range():
+    assert natural_range(0.0, 0.26) == (0.0, 1.0)
+    assert natural_range(0.0, 0.24) == (0.0, 0.24)
+    assert natural_range(10.0, 1100.0) == (0.0, 2047.0)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 5), (5, 101), (-9, 200)])
+def test_values_beyond_either_end_of_a_range_are_counted(low, high):
+    assert ValueRange(deep=(0.0, 100.0)).clips(np.array([low, high], np.int16))
+    assert not ValueRange(deep=(0.0, 100.0)).clips(np.array([0, 100], np.int16))
+
+
+def test_types_with_a_sign_have_their_own_black(folder):
+    stored = (INTEGERS % 201 - 100).astype(np.int16)
+    np.save(folder / "images.npy", stored)
+    check(f"{folder}/images.npy[range=dtype]", stored, -32768, 32767)
+
+
+def test_the_range_is_that_of_all_pages_that_are_read(folder):
+    pages = [Image.fromarray((INTEGERS[k] >> 2 * (1 - k)).astype(np.uint16)) for k in range(2)]
+    for k in range(3):
+        pages[0].save(folder / f"{k}.tif", save_all=True, append_images=pages[1:])
+    check(folder, [INTEGERS[0] >> 2] * 3, 0, 1023)
+    check(f"{folder}[pages=all]", [INTEGERS[0] >> 2, INTEGERS[1]] * 3, 0, 4095)
+
+
+@pytest.mark.parametrize("size", ["100000x100000", "1x99999999999"])
+def test_sizes_that_no_memory_holds_are_refused_before_they_are_tried(folder, size):
+    save(folder, INTEGERS.astype(np.uint8), "png")
+    with pytest.raises(ValueError, match=r"option size must be at most [0-9,]+ pixels, but is"):
+        load(f"{folder}[size={size}, fit=pad]")

@@ -37,13 +37,14 @@ def read_dsprites(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     shape = (len(grid), 64, 64)
     if path.suffix == ".npz":
         with as_refused_file(path, "dSprites' .npz file"):
-            with npz_member(path, named("latents_classes")) as (file, found, dtype):
-                check(found == (len(grid), 6), path, f"{len(grid)} rows of 6 latents", found)
-                check(dtype == np.int64, path, "latents of type int64", dtype)
-                _check_classes(np.concatenate(list(rows_of(file, found, dtype, path))), grid, path)
-            with npz_member(path, named("imgs")) as (file, found, dtype):
-                _check_uint8(found, dtype, shape, path)
-                yield from (_pack(block, path) for block in rows_of(file, shape, dtype, path))
+            with npz_member(path, named("latents_classes")) as (file, found):
+                right = found.shape == (len(grid), 6)
+                check(right, path, f"{len(grid)} rows of 6 latents", found.shape)
+                check(found.dtype == np.int64, path, "latents of type int64", found.dtype)
+                _check_classes(np.concatenate(list(rows_of(file, found, path))), grid, path)
+            with npz_member(path, named("imgs")) as (file, found):
+                _check_uint8(found.shape, found.dtype, shape, path)
+                yield from (_pack(block, path) for block in rows_of(file, found, path))
     else:
         with as_refused_file(path, "dSprites' .hdf5 file"):
             with hdf5_array(path, "latents/classes", (len(grid), 6)) as classes:
@@ -93,10 +94,10 @@ def read_mpi3d(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     shape = (len(grid), 64, 64, 3)
     with (
         as_refused_file(path, "an MPI3D .npz file"),
-        npz_member(path, named("images")) as (file, found, dtype),
+        npz_member(path, named("images")) as (file, found),
     ):
-        _check_uint8(found, dtype, shape, path)
-        yield from (_channels_first(block) for block in rows_of(file, shape, dtype, path))
+        _check_uint8(found.shape, found.dtype, shape, path)
+        yield from (_channels_first(block) for block in rows_of(file, found, path))
 
 
 def map_mpi3d(path: Path, grid: FactorGrid) -> MappedImages | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +16,7 @@ from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, describe_range, natural_range
 from isavae.data.safe_reading import (
     BLOCK,
+    NpyHeader,
     RefusedFileError,
     as_refused_file,
     check,
@@ -29,10 +31,14 @@ from isavae.data.safe_reading import (
 AXES = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
 # Zeros and ones that are black and white.
 BINARY = ValueRange((0.0, 1.0), (0.0, 1.0))
+# Lengths by which an axis of channels is recognised.
+CHANNELS = (1, 3, 4)
 # Names of the array of images in a file with several.
 NAMES = ("images", "imgs", "image", "x", "data", "arr_0")
 
 Stored: TypeAlias = tuple[tuple[int, ...], np.dtype, Iterator[np.ndarray]]
+# Makes the shape of one image that of several.
+Several: TypeAlias = Callable[[tuple[int, ...]], tuple[int, ...]]
 Opener: TypeAlias = Callable[[], AbstractContextManager[Stored]]
 
 
@@ -51,7 +57,8 @@ def read_array(
         source: One array of images, or an .npy, .npz, .h5 or .hdf5 file with one: (n, h, w),
             (n, h, w, c) or (n, c, h, w), of bool, integers or floats. One image is (h, w) or,
             where `axes` names its channels, (h, w, c) or (c, h, w).
-        axes: `hw`, `hwc` or `chw`; by default recognised by an axis of length 1, 3 or 4.
+        axes: `hw`, `hwc` or `chw`; by default recognised by an axis of length 1, 3 or 4. An array
+            of two axes may be one image or a table: it must say so, or be of the size.
         key: The name of the array in an .npz or .h5 file with several.
         values: The values that become black and white; by default found from all of them (see
             `natural_range`).
@@ -63,7 +70,7 @@ def read_array(
         ValueError: If there is no such array, or its axes are ambiguous.
     """
     path = source if isinstance(source, Path) else Path("the array")
-    opener = _opener(source, key, axes)
+    opener = _opener(source, key, partial(_of_several, path, axes, size))
     with as_refused_file(path, "a file with one array of images"), opener() as (shape, dtype, rows):
         right = len(shape) in (3, 4) and min(shape) > 0
         check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
@@ -96,18 +103,14 @@ def read_array(
 
 
 def stored_shape(path: Path) -> tuple[int, ...]:
-    """The shape of the array in a file; that of one image as several, where it says so.
+    """The shape of the array in a file.
 
     Raises:
         ValueError: If there is no such array.
     """
     with (
         as_refused_file(path, "a file with one array of images"),
-        _opener(path, "", "")() as (
-            shape,
-            _,
-            _,
-        ),
+        _opener(path, "", lambda shape: shape)() as (shape, _, _),
     ):
         return shape
 
@@ -123,19 +126,35 @@ def describe_resizing(given: tuple[int, int], size: tuple[int, int], fit: str) -
     return [said, f"Cropping cuts off {cut:.0%} of the images: fit=pad or fit=stretch keeps all."]
 
 
-def _opener(source: Path | np.ndarray, key: str, axes: str) -> Opener:
+def _opener(source: Path | np.ndarray, key: str, several: Several) -> Opener:
     if isinstance(source, np.ndarray):
-        return partial(_in_memory, source, axes)
+        return partial(_in_memory, source, several)
     openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
     if source.suffix.lower() not in openers:
         raise ValueError(f"{source} must be a folder or an {', '.join(openers)} or image file.")
-    return partial(openers[source.suffix.lower()], source, key, axes)
+    return partial(openers[source.suffix.lower()], source, key, several)
 
 
-def _of_several(shape: tuple[int, ...], axes: str) -> tuple[int, ...]:
-    """The shape of an array of one image as that of several."""
-    is_one = len(shape) == 2 or (len(shape) == 3 and axes in ("hwc", "chw"))
-    return (1, *shape) if is_one else shape
+def _of_several(
+    path: Path, axes: str, size: tuple[int, int] | None, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The shape of an array of images; of one image as that of several.
+
+    Raises:
+        RefusedFileError: If it may be one image or another number of them, and `axes` does not say.
+    """
+    must = todo = ""
+    if axes and len(axes) not in (len(shape), len(shape) - 1):
+        must, todo = f"the axes {axes}, perhaps after one of images", "give its own axes"
+    elif not axes and len(shape) == 2 and shape != size:
+        must = "an axis of images"
+        todo = "give axes=hw if it is one image, or reshape a table of them to (n, h, w)"
+    elif not axes and len(shape) == 3 and shape[1] > 4 >= shape[2] > 2 and shape[1:] != size:
+        must = "clear axes"
+        todo = "give axes=hwc if it is one image, or reshape it to (n, h, w, c)"
+    if must:
+        raise RefusedFileError(f"{path} must have {must}, but has shape {shape}: {todo}.")
+    return (1, *shape) if len(shape) == len(axes or "hw") else shape
 
 
 def _survey(
@@ -193,7 +212,7 @@ def _blocks(
 def _axes(shape: tuple[int, ...], path: Path) -> str:
     if len(shape) == 3:
         return "hw"
-    first, last = shape[1] in (1, 3, 4), shape[3] in (1, 3, 4)
+    first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
     check(
         first != last,
         path,
@@ -204,39 +223,41 @@ def _axes(shape: tuple[int, ...], path: Path) -> str:
 
 
 @contextmanager
-def _in_memory(array: np.ndarray, axes: str) -> Iterator[Stored]:
-    array = array.reshape(_of_several(array.shape, axes))
+def _in_memory(array: np.ndarray, several: Several) -> Iterator[Stored]:
+    array = array.reshape(several(array.shape))
     at_once = max(1, BLOCK // max(1, array[:1].nbytes))
     starts = range(0, len(array), at_once)
     yield array.shape, array.dtype, (array[first : first + at_once] for first in starts)
 
 
 @contextmanager
-def _npy(path: Path, key: str, axes: str) -> Iterator[Stored]:
+def _npy(path: Path, key: str, several: Several) -> Iterator[Stored]:
     if key:
         raise ValueError(f"The option key is for .npz and .h5 files, but {path} is none: omit it.")
     with path.open("rb") as file:
-        shape, dtype = npy_header(file, path)
-        shape = _of_several(shape, axes)
-        yield shape, dtype, rows_of(file, shape, dtype, path)
+        yield _stored(file, npy_header(file, path), path, several)
 
 
 @contextmanager
-def _npz(path: Path, key: str, axes: str) -> Iterator[Stored]:
-    with npz_member(path, partial(_choose, key)) as (file, shape, dtype):
-        shape = _of_several(shape, axes)
-        yield shape, dtype, rows_of(file, shape, dtype, path)
+def _npz(path: Path, key: str, several: Several) -> Iterator[Stored]:
+    with npz_member(path, partial(_choose, key)) as (file, header):
+        yield _stored(file, header, path, several)
+
+
+def _stored(file: BufferedIOBase, header: NpyHeader, path: Path, several: Several) -> Stored:
+    header = header._replace(shape=several(header.shape))
+    return header.shape, header.dtype, rows_of(file, header, path)
 
 
 @contextmanager
-def _hdf5(path: Path, key: str, axes: str) -> Iterator[Stored]:
+def _hdf5(path: Path, key: str, several: Several) -> Iterator[Stored]:
     if not key:
         h5py = import_extra("h5py")
         with h5py.File(path, "r") as file:
             names = [n for n in file if isinstance(file.get(n, getlink=True), h5py.HardLink)]
             key = _choose("", [n for n in names if isinstance(file[n], h5py.Dataset)], path)
     with hdf5_array(path, key) as array:
-        shape = _of_several(array.shape, axes)
+        shape = several(array.shape)
         rows = hdf5_rows(array)
         if shape == array.shape:
             yield shape, array.dtype, rows

@@ -8,19 +8,25 @@ from pathlib import Path
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
 from isavae.data.own.table_text import parse_column, read_table
+from isavae.data.safe_reading import as_refused_file, check, import_extra
 
 # Heads of a column of names, in lower case, letters only. Others are recognised by their entries.
 NAME_HEADS = {
     *("file", "filename", "filepath", "path", "name", "id"),
     *("image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname"),
 }
-# Heads of a column that may only number the rows; pandas writes one without a head.
-INDEX_HEADS = {"", "index", "id", "imageid", "imgid"}
+# Heads of a column that may only number the rows; pandas writes one without a head, which it reads
+# back as `Unnamed: 0`.
+INDEX_HEADS = {"", "index", "id", "imageid", "imgid", "unnamed", "rownames"}
 IN_ORDER = "give factors_by_order=yes if there is one row per image, in their order"
 
 
 def read_factors(
-    table: Path, count: int, names: Sequence[str] = (), by_order: bool = False
+    table: Path,
+    count: int,
+    names: Sequence[str] = (),
+    by_order: bool = False,
+    unknown: int | float | str | None = None,
 ) -> FactorGrid:
     """The factors of all images.
 
@@ -30,10 +36,12 @@ def read_factors(
     number the rows are no factors.
 
     Args:
-        table: A text file with a header, its columns separated by commas, semicolons or tabs.
+        table: A text file with a header, its columns separated by commas, semicolons or tabs; or a
+            Parquet file.
         count: The number of images.
         names: Their names, where they have any.
         by_order: Whether a table without names of the images has one row per image, in their order.
+        unknown: A further value that means unknown, such as -1.
 
     Returns:
         A partial grid whose categories are the values found: numbers in their order, other text by
@@ -42,8 +50,13 @@ def read_factors(
     Raises:
         ValueError: If the table cannot be read or does not fit the images.
     """
-    header, rows = read_table(table)
-    columns = [[row[k] for row in rows] for k in range(len(header))]
+    typed = _read_parquet(table, count) if table.suffix.lower() == ".parquet" else None
+    header, rows = read_table(table) if typed is None else (list(typed), [])
+    columns = (
+        [[row[k] for row in rows] for k in range(len(header))]
+        if typed is None
+        else [["" if v is None else str(v) for v in column] for column in typed.values()]
+    )
     try:
         naming = _name_columns(header, columns, names)
         images = next(iter(naming.values()), None)
@@ -60,11 +73,24 @@ def read_factors(
         raise ValueError(f"{table} must have a column with a factor, each named, but has {header}.")
     row_of = {image: row for row, image in enumerate(images)}
     order = [row_of.get(image) for image in range(count)]
-    values = {head: parse_column(head, columns[k]) for k, head in factors.items()}
+    values = typed or {head: parse_column(head, columns[k]) for k, head in factors.items()}
     return grid_of_values({
-        head: [None if row is None else column[row] for row in order]
-        for head, column in values.items()
-    })  # fmt: skip
+        head: [None if row is None else values[head][row] for row in order]
+        for head in factors.values()
+    }, unknown)  # fmt: skip
+
+
+def _read_parquet(table: Path, count: int) -> dict[str, list]:
+    """The columns of a Parquet file, which has at most one row per image.
+
+    Raises:
+        ValueError: If it is none, or has more rows.
+    """
+    polars = import_extra("polars")
+    with as_refused_file(table, "a Parquet table"):
+        n_rows = polars.scan_parquet(table).select(polars.len()).collect().item()
+        check(0 < n_rows <= count, table, f"1 to {count:,} rows, one per image", f"{n_rows:,}")
+        return {column.name: column.to_list() for column in polars.read_parquet(table)}
 
 
 def _name_columns(

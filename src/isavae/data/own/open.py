@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from isavae.data.cache import Factors, cached
-from isavae.data.conversion import as_numpy
+from isavae.data.conversion import Collection, as_images
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
@@ -41,6 +40,7 @@ def open_path(
     axes: str = "",
     factors: Path | None = None,
     factors_by_order: bool = False,
+    unknown: int | float | str | None = None,
     range: str = "auto",
     pages: int | str = 1,
     key: str = "",
@@ -58,6 +58,7 @@ def open_path(
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
         factors: A table of the factors; by default `factors.csv` in the folder, if there.
         factors_by_order: Whether a table without names has one row per image, in their order.
+        unknown: A value in the table that means unknown, besides empty entries.
         range: The values that become black and white: `a..b`, `dtype` or `auto` (see
             `parse_range` and `natural_range`).
         pages: The page or frame that is read of an image file: a number from 1, `all`, or
@@ -79,7 +80,12 @@ def open_path(
     if not files:
         _check_array_options(path, channels=channels, pages=pages)
     options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
-    options += [factors_by_order, range, pages, key, others, like and like.to_dict()]
+    if unknown is not None and factors is None:
+        raise ValueError(
+            f"The option unknown is for a table of factors, but {path} has none: give "
+            "factors=TABLE."
+        )
+    options += [factors_by_order, unknown, range, pages, key, others, like and like.to_dict()]
     options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
@@ -99,7 +105,7 @@ def open_path(
                 n_channels, *edges = found.shape
                 how = Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
                 facts["preprocessing"] = how.to_dict()
-        grid = None if factors is None else _factors(factors, found, factors_by_order)
+        grid = None if factors is None else _factors(factors, found, factors_by_order, unknown)
         blocks = progress(
             _noted(found, others, facts), found.count, f"reading {path.name}", len, "images"
         )
@@ -116,18 +122,18 @@ def open_path(
     return replace(found, preprocessing=replace(how, show=show))
 
 
-def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> ImageDataset:
+def open_array(images: Collection, name: str = "images", **how: Any) -> ImageDataset:
     """The images of an array in memory, read by the rules of an array file.
 
     Args:
-        array: The images.
+        images: The images, as for `as_images`.
         name: Their name.
         **how: The arguments of `read_array`.
 
     Raises:
         ValueError: If the array holds no images.
     """
-    stream, used = read_array(as_numpy(array), **how)
+    stream, used = read_array(as_images(images), **how)
     n_channels, height, width = stream.shape
     preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
     stored = np.concatenate([*stream.blocks])
@@ -135,7 +141,7 @@ def open_array(array: np.ndarray | Tensor, name: str = "images", **how: Any) -> 
     return ImageDataset(name, stored, stream.shape, preprocessing=preprocessing, notes=notes)
 
 
-def images_like(images: np.ndarray | Tensor | ImageDataset, how: Preprocessing) -> ImageDataset:
+def images_like(images: Collection | ImageDataset, how: Preprocessing) -> ImageDataset:
     """Images in memory, read and resized as a model's training images were.
 
     Args:
@@ -199,7 +205,9 @@ def _noted(
     facts["notes"] = notes
 
 
-def _factors(table: Path, found: ImageStream, by_order: bool) -> Callable[[], FactorGrid]:
+def _factors(
+    table: Path, found: ImageStream, by_order: bool, unknown: int | float | str | None
+) -> Callable[[], FactorGrid]:
     """Read the factors of all images at once, and give those of the images that could be read."""
-    grid = read_factors(table, found.count, found.names, by_order)
+    grid = read_factors(table, found.count, found.names, by_order, unknown)
     return lambda: grid.take(found.positions()) if found.left_out else grid

@@ -1,5 +1,6 @@
 """`Preprocessing`: how an image file becomes the array that a model sees."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from isavae.data.own.decoding import AS_CHANNELS, FITS, DecodedImage, decode
+from isavae.data.own.tiff_file import MAX_PIXELS
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 
 # The option `pages` for every page of a file.
@@ -73,6 +75,12 @@ class Preprocessing:
         shown = f"one or three of the channels 0..{self.channels - 1}"
         rules = (
             ("size", "two positive whole numbers", self.size, min(self.size) > 0),
+            (
+                "size",
+                f"at most {MAX_PIXELS:,} pixels",
+                self.size,
+                math.prod(self.size) <= MAX_PIXELS,
+            ),
             ("fit", f"one of {', '.join(FITS)}", self.fit, self.fit in (None, *FITS)),
             ("channels", "positive", self.channels, self.channels > 0),
             ("pages", "first, all, channels or a number from 1", self.pages, is_page),

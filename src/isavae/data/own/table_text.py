@@ -11,6 +11,8 @@ from pathlib import Path
 from isavae.data.factor_values import MISSING
 
 SEPARATORS = ("\t", ";", ",")
+# What Excel writes or is told by as the first line.
+SEPARATOR_LINE = re.compile(r"\Asep=[,;\t]\r?\n", re.I)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?", re.I)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 # 1,234 may be a thousand or little more than one; 1,234.5 and 1.234,5 are refused as well.
@@ -28,7 +30,7 @@ def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
         ValueError: If it is not a table with a header and equally many columns in every row.
     """
     try:
-        text = _decode(table)
+        text = SEPARATOR_LINE.sub("", _decode(table))
     except (OSError, UnicodeError) as error:
         raise ValueError(
             f"{table} must be a CSV file with a header, but is not: {error}."
@@ -93,6 +95,10 @@ def parse_column(name: str, entries: Sequence[str]) -> Sequence[str | int | floa
         >>> parse_column("dose", ["1,5", "NA", "2"]), parse_column("kind", ["1", "2b"])
         ([1.5, None, 2], ['1', '2b'])
     """
+    signed = [entry.replace("\u2212", "-") for entry in entries]  # the minus sign of typesetters
+    entries = (
+        signed if all(NUMBER.fullmatch(e) or e.lower() in MISSING for e in signed) else entries
+    )
     known = [entry for entry in entries if entry.lower() not in MISSING]
     others = [entry for entry in known if not NUMBER.fullmatch(entry)]
     if others and all(DECIMAL_COMMA.fullmatch(e) or GROUPED.fullmatch(e) for e in others):
