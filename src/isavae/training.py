@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isavae.blur import Blur
 from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generator
 
 # Added to the run's seed for second batches.
@@ -119,6 +120,7 @@ def train(
     steps: int,
     batch_size: int,
     seed: int,
+    blur: Blur = Blur(),  # noqa: B008 - a frozen value
 ) -> Iterator[StepReport]:
     """Train from `state.step` to `steps`, one optimiser step per iteration.
 
@@ -131,6 +133,7 @@ def train(
         steps: Total number of steps, including those done.
         batch_size: Number of images per step.
         seed: Seed of batches and noise.
+        blur: How images are blurred at first.
 
     Raises:
         ValueError: If the batch is larger than the data set.
@@ -140,18 +143,20 @@ def train(
     device = model.device
     model.train()
 
+    def images(seed: int, count: int) -> Tensor:
+        x = data.minibatch(seed, state.step, count, device=device)
+        return blur(x, state.step / steps)
+
     @torch.no_grad()
     def fresh(count: int) -> Tensor:
         """Posterior samples of a second batch, which leaves the run's own batches unchanged."""
-        x = data.minibatch(seed + _SECOND_BATCH, state.step, count, device=device)
-        posterior = model.encode(x).base_dist
+        posterior = model.encode(images(seed + _SECOND_BATCH, count)).base_dist
         generator = noise_generator(seed, state.step, device, NoiseStream.SECOND_BATCH)
         noise = torch.randn(posterior.loc.shape, generator=generator, device=device)
         return posterior.loc + posterior.scale * noise
 
     while state.step < steps:
-        x = data.minibatch(seed, state.step, batch_size, device=device)
-        output = model(x, noise_generator(seed, state.step, device))
+        output = model(images(seed, batch_size), noise_generator(seed, state.step, device))
         value = objective(output, step=state.step, n_data=len(data), adversary=adversary)
         learned_values = model.prior.learned_values()
         optimizer.zero_grad()

@@ -1,6 +1,7 @@
 """Encoders and decoders by image shape and latent width (appendix A.4)."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import final
@@ -19,12 +20,19 @@ class MLPEncoder(nn.Sequential):
         shape: (channels, height, width) of an image; D is their product.
         n_latents: Number of latents n.
         hidden: Widths of the hidden layers.
+        activation: The nonlinearity after each of them.
     """
 
-    def __init__(self, shape: ImageShape, n_latents: int, hidden: tuple[int, ...] = (1200, 1200)):
+    def __init__(
+        self,
+        shape: ImageShape,
+        n_latents: int,
+        hidden: tuple[int, ...] = (1200, 1200),
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ):
         super().__init__(
             nn.Flatten(),
-            *_dense((prod(shape), *hidden), nn.ReLU),
+            *_dense((prod(shape), *hidden), activation),
             nn.Linear(hidden[-1], 2 * n_latents),
         )
 
@@ -36,13 +44,18 @@ class MLPDecoder(nn.Sequential):
         shape: (channels, height, width) of the decoder's output.
         n_latents: Number of latents n.
         hidden: Widths of the hidden layers.
+        activation: The nonlinearity after each of them.
     """
 
     def __init__(
-        self, shape: ImageShape, n_latents: int, hidden: tuple[int, ...] = (1200, 1200, 1200)
+        self,
+        shape: ImageShape,
+        n_latents: int,
+        hidden: tuple[int, ...] = (1200, 1200, 1200),
+        activation: Callable[[], nn.Module] = nn.Tanh,
     ):
         super().__init__(
-            *_dense((n_latents, *hidden), nn.Tanh),
+            *_dense((n_latents, *hidden), activation),
             nn.Linear(hidden[-1], prod(shape)),
             nn.Unflatten(-1, shape),
         )
@@ -56,13 +69,17 @@ def _dense(widths: tuple[int, ...], activation: Callable[[], nn.Module]) -> list
 
 
 def _mlp(
-    shape: ImageShape, parameters_per_pixel: int, n_latents: int, width: int | None
+    shape: ImageShape,
+    parameters_per_pixel: int,
+    n_latents: int,
+    width: int | None,
+    activations: tuple[Callable[[], nn.Module], ...] = (nn.ReLU, nn.Tanh),
 ) -> tuple[nn.Module, nn.Module]:
-    channels, height, width_in_pixels = shape
     hidden = width or 1200
-    decoded = (channels * parameters_per_pixel, height, width_in_pixels)
-    return MLPEncoder(shape, n_latents, (hidden,) * 2), MLPDecoder(
-        decoded, n_latents, (hidden,) * 3
+    decoded = (shape[0] * parameters_per_pixel, *shape[1:])
+    return (
+        MLPEncoder(shape, n_latents, (hidden,) * 2, activations[0]),
+        MLPDecoder(decoded, n_latents, (hidden,) * 3, activations[1]),
     )
 
 
@@ -161,7 +178,11 @@ def _conv(
 
 
 Builder = Callable[[ImageShape, int, int, int | None], tuple[nn.Module, nn.Module]]
-NETWORKS: dict[str, Builder] = {"mlp": _mlp, "conv": _conv}
+NETWORKS: dict[str, Builder] = {
+    "mlp": _mlp,
+    "mlp-silu": partial(_mlp, activations=(nn.SiLU, nn.SiLU)),
+    "conv": _conv,
+}
 
 
 def build_networks(

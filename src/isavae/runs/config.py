@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from isavae import bounded_yaml
 from isavae.errors import first_line, shown
 from isavae.files import CHECKSUM, check_seal
-from isavae.models import AnyObjective, BetaVAE
+from isavae.models import NETWORKS, AnyObjective, BetaVAE
 
 PAPER_EPOCHS = 20.0
 
@@ -87,7 +87,9 @@ class RunConfig(BaseModel):
         description="Distribution of pixels: bernoulli, continuous-bernoulli, gaussian or laplace "
         "(learned spread), gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.",
     )
-    network: str = Field("mlp", description="Architecture of encoder and decoder: mlp or conv.")
+    network: str = Field(
+        "mlp", description=f"Architecture of encoder and decoder: {', '.join(NETWORKS)}."
+    )
     width: int | None = Field(
         None,
         ge=1,
@@ -111,6 +113,15 @@ class RunConfig(BaseModel):
         "`isavae evaluate` scores both parts.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
+    blur: float = Field(
+        0.0,
+        ge=0,
+        description="Standard deviation, in pixels, of the Gaussian that images are blurred with "
+        "at first; it falls to 0 while the share blur_until of the steps is done.",
+    )
+    blur_until: float = Field(
+        0.4, gt=0, le=1, description="The share of the steps after which images are sharp."
+    )
     seed: int = Field(0, ge=0, lt=1 << 62, description="Seed of weights, batches and noise.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

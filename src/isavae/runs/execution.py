@@ -12,6 +12,7 @@ from typing import Any, final
 import torch
 
 import isavae
+from isavae.blur import Blur
 from isavae.data import ImageDataset, load
 from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
@@ -104,6 +105,7 @@ def _train(
         steps=steps,
         batch_size=config.batch_size,
         seed=config.seed,
+        blur=Blur(config.blur, config.blur_until),
     ):
         stop = should_stop()
         recorder.take(report, last=stop or report.step == steps)
