@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from typing import Any, NamedTuple
 
 from isavae import __version__
-from isavae.errors import missing_package
+from isavae.errors import missing_package, printable
 
 
 class Verb(NamedTuple):
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):
             raise
-        print(f"{prog}: {_sentence(error)}", file=sys.stderr)
+        print(f"{prog}: {printable(_sentence(error))}", file=sys.stderr)
         if _is_of_output(error):  # the end of the process would try to write it again
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2
@@ -101,7 +101,9 @@ def _run(name: str | None, prog: str, words: list[str]) -> int:
     flags = words[len(name.split()) :]
     try:
         with _stopped_in_order(), warnings.catch_warnings():
-            warnings.showwarning = lambda said, *_, **__: print(f"{prog}: {said}", file=sys.stderr)
+            warnings.showwarning = lambda said, *_, **__: print(
+                f"{prog}: {printable(str(said))}", file=sys.stderr
+            )
             return tyro.cli(VERBS[name].load(), args=flags, prog=prog) or 0
     except SystemExit as end:  # tyro has printed its help or its error
         return int(end.code or 0)

@@ -122,9 +122,9 @@ def read_codes(path: Path, prior: Prior) -> Float[Tensor, "n latents"]:
         scanned = scans[path.suffix](path)
         if path.suffix == ".parquet":
             cells = scanned.select(pl.len()).collect().item() * len(scanned.collect_schema())
-            most = DENSEST * path.stat().st_size
-            if cells > most:
-                raise ValueError(f"{path} must have at most {most:,} cells, but claims {cells:,}")
+            size, most = 4 * cells, DENSEST * path.stat().st_size
+            if size > most:
+                raise ValueError(f"{path} must have at most {most:,} bytes, but claims {size:,}")
         table = scanned.collect()
     # The second is how Polars reports some damage; it is no Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
