@@ -1,7 +1,7 @@
 """Commands of which one write fails, each in turn: a sentence, then the usual result.
 
-`python -m tests.campaign.writes [COMMAND ...]` prints one line per fault, and one in the end. What
-fails is the creation of a file or folder, its flushing or its renaming, in the command's process.
+`python -m tests.campaign.writes [COMMAND ...]` prints a line per fault and per command. What fails
+is the creation of a file or folder, its flushing or its renaming, in the command's process.
 """
 
 import errno
@@ -66,6 +66,7 @@ def main(names: list[str]) -> int:
                 if fault := _fault(COMMANDS[name], inputs, out, failing, usual):
                     faults += 1
                     print(f"{name}, write {failing}: {fault}", flush=True)
+            print(f"{name}: {counts[name]} failing writes", flush=True)
     print(f"{sum(counts.values())} failing writes {counts}, {faults} faults", flush=True)
     return faults
 
