@@ -31,7 +31,7 @@ class Writes:
     def __init__(self, folder: Path, failing: int = -1):
         self._folder, self._failing, self.count = os.fspath(folder), failing, 0
         sys.addaudithook(self._audit)
-        self._fsync, os.fsync = os.fsync, self._flush
+        self._fsync, os.fsync = os.fsync, self._flush  # pyrefly: ignore
 
     def _audit(self, event: str, arguments: tuple) -> None:
         if event == "open":
