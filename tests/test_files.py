@@ -4,11 +4,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 
 from isavae.files import (
+    DamagedFileError,
     atomic_write,
     is_temporary,
     read_json,
@@ -147,3 +149,20 @@ def test_a_checkpoint_beyond_the_limit_leaves_a_run_that_goes_on(tmp_path):
         execute(run)
     assert not run.state_path.exists()
     assert execute(run)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_what_is_no_file_is_not_written_over(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for path in (pipe, tmp_path, Path(os.devnull)):
+        before = path.stat()
+        with pytest.raises(OSError, match="choose another name"), atomic_write(path):
+            pass
+        assert path.stat().st_ino == before.st_ino
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"steps": 1, "steps": 2}')
+    with pytest.raises(DamagedFileError, match="twice"):
+        read_json(tmp_path / "a.json")

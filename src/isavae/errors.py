@@ -1,7 +1,10 @@
 """Errors in one line."""
 
+import re
 import reprlib
 
+# Control characters but tab and line feed, and those that turn the direction of text.
+_CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 # The extra that brings a module. Where several do, the one whose commands need no other package:
 # tables of results are those of `report`, and scikit-learn of `metrics` brings SciPy.
 _EXTRAS = {
@@ -62,6 +65,16 @@ def shown(value: object, most: int = 80) -> str:
     """
     text = reprlib.repr(value)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def printable(text: str) -> str:
+    r"""A text for a terminal: what would move its cursor or turn its direction is escaped.
+
+    Examples:
+        >>> printable("a \x1b[31mred\u202e name\n")
+        'a \\x1b[31mred\\u202e name\n'
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def typed_line(error: BaseException) -> str:

@@ -50,6 +50,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         b'whole'
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(
+            f"a file must be written to a new name or over a file; {path} is a folder, a device or "
+            "a pipe: choose another name"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
     descriptor, temporary = _temporary_file(path.parent)
@@ -169,7 +174,7 @@ def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     check_seal(data, path)
     try:
         # of the standard library, for paths may be no UTF-8: pydantic refuses to read them
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(
             f"a file of isavae must be JSON; {path} is not JSON ({error})"
@@ -178,6 +183,13 @@ def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
         kind = type(value).__name__
         raise DamagedFileError(f"{path} must map names to values; it holds a value of type {kind}")
     value.pop(CHECKSUM, None)
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name stands twice")
     return value
 
 

@@ -55,6 +55,7 @@ def run(work: Callable[[], object], number: int = 0, after: float = PATIENCE) ->
         number: A signal to send, if any.
         after: Seconds after which it is sent.
     """
+    fork_server()  # anew, if a kill between two messages to it has ended it
     with tempfile.TemporaryFile() as said:
         began, signalled = time.monotonic(), False
         child = os.fork()

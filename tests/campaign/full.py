@@ -84,7 +84,7 @@ def _fault(
     _remount(disk, limit)
     ended = run(command.work(disk))
     wait_for_workers(disk)
-    if ended.fault or (ended.code != DONE and not _is_sentence(ended)):
+    if ended.fault or (ended.code != DONE and not is_sentence(ended)):
         return f"exit code {ended.code}: {ended.fault or ended.errors}"
     _remount(disk, AMPLE)
     again = run(command.work(disk))
@@ -94,7 +94,7 @@ def _fault(
     return None
 
 
-def _is_sentence(ended: Ended) -> bool:
+def is_sentence(ended: Ended) -> bool:
     """Whether the command says in its last line that there is no space."""
     lines = ended.errors.strip().splitlines() or [""]
     return ended.code == 2 and any(words in lines[-1] for words in ("space", "full"))

@@ -64,3 +64,21 @@ def test_closed_streams_are_open_here_and_in_processes_that_are_started(tmp_path
     words = f"{sys.executable} {tmp_path}/closed.py {tmp_path}/said <&- >&- 2>&-"
     subprocess.run(["sh", "-c", words], check=True, env=os.environ)
     assert (tmp_path / "said").read_text() == "True 0 all"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["data", "list"], ["train", "--help"]])
+@pytest.mark.parametrize("where", ["a full disk", "a pipe without a reader"])
+def test_output_that_goes_nowhere_is_one_sentence(words, where):
+    if where == "a full disk":
+        if not os.path.exists("/dev/full"):
+            pytest.skip("needs /dev/full")
+        output = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, output = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "isavae", *words]
+    ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(output)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "must find space and a reader" in line

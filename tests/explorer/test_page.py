@@ -402,6 +402,22 @@ def test_a_study_point_opens_its_run_and_two_runs_compare(browser, study_site, r
         assert not np.array_equal(pixels(page, left), pixels(page, right))
 
 
+def test_the_controls_of_another_runs_images_are_gone_until_there_are_new_ones(
+    browser, study_site, runs
+):
+    with visit(browser, study_site) as page:
+        held, opened = [], state(page)["run"]
+        page.route("**/images", lambda route: held.append(route))
+        other = next(run.path.name for run in runs if run.path.name != opened)
+        page.focus(f".point[data-run='{other}']")
+        page.keyboard.press("Enter")
+        until(page, lambda: held)
+        assert page.locator("#picker .factor").count() == 0
+        assert "Opening" in page.inner_text("#picker")
+        held[0].continue_()
+        page.wait_for_selector("#picker .factor")
+
+
 def test_a_run_that_changes_or_vanishes_while_it_is_looked_at_is_said(browser, runs, tmp_path):
     path = tmp_path / "moving"
     shutil.copytree(runs[0].path, path)
@@ -419,30 +435,44 @@ def test_a_run_that_changes_or_vanishes_while_it_is_looked_at_is_said(browser, r
         settle(page, site)
 
 
-def test_a_slow_answer_does_not_bring_back_what_is_gone(browser, runs, tmp_path):
+def told_afterwards(page, act):
+    """What the page's notice says while `act` is done, and for half a second after it."""
+    page.evaluate(
+        """() => {
+          window.told = [];
+          const line = document.getElementById("notice");
+          const watch = new MutationObserver(() => told.push(line.textContent));
+          watch.observe(line, { childList: true });
+        }"""
+    )
+    act()
+    page.wait_for_timeout(500)
+    return page.evaluate("told")
+
+
+@pytest.mark.parametrize("asked", ["before", "after"])
+def test_a_slow_answer_does_not_bring_back_what_is_gone(browser, runs, tmp_path, asked):
+    """An answer from before the run vanished, to a request before or after one that tells it."""
     path = tmp_path / "moving"
     shutil.copytree(runs[0].path, path)
     with serving(path) as site, visit(browser, site) as page:
-        held = []
-        page.route("**/image?*", lambda route: held.append((route, route.fetch())))
-        page.keyboard.press("n")
-        until(page, lambda: held)
+        late, quick = [], []
+        page.route("**/image?*", lambda route: late.append((route, route.fetch())))
+        page.route("**/sample?*", lambda route: quick.append(route))
+        page.route("**/decode", lambda route: None)  # which would tell, too
+        for key, held in (("n", late), ("s", quick))[:: 1 if asked == "before" else -1]:
+            page.keyboard.press(key)
+            until(page, lambda held=held: held)
         shutil.rmtree(path)
-        page.keyboard.press("s")
+        quick[0].continue_()
         until(page, lambda: "gone" in page.inner_text("#notice"))
-        page.evaluate(
-            """() => {
-              window.told = [];
-              const line = document.getElementById("notice");
-              const watch = new MutationObserver(() => told.push(line.textContent));
-              watch.observe(line, { childList: true });
-            }"""
-        )
-        for route, answer in held:
-            with page.expect_response("**/image?*"):
-                route.fulfill(response=answer)
-        page.wait_for_timeout(500)
-        assert not [text for text in page.evaluate("told") if "back" in text]
+
+        def answer():
+            for route, response in late:
+                with page.expect_response("**/image?*"):
+                    route.fulfill(response=response)
+
+        assert not [text for text in told_afterwards(page, answer) if "back" in text]
 
 
 def test_without_images_the_latents_still_move(browser, runs):

@@ -1,6 +1,7 @@
 """Files of a run and settings that are damaged, hostile or absurd are refused with a sentence."""
 
 import json
+import math
 import random
 import shutil
 import zipfile
@@ -140,6 +141,45 @@ def test_a_model_file_that_says_something_else_is_read_or_refused(whole, tmp_pat
         assert name not in ("config", "shape")
         assert score_lines(model.scores) == []
         assert model.save_pretrained(tmp_path / "folder")
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [1], 1, "text", {"mig": [1]}, {"mig": math.nan}, {"mig": None}, {"mig": {}},
+        {"mig": {"value": "1"}}, {"mig": {"value": 1, "standard_error": []}},
+        {"mig": {"value": True}},
+        {"factors": 1}, {"held_out_n_images": []}, {"data": {"value": 1}},
+        {"held_out_kl": 1.0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_scores_that_are_none_are_refused_wherever_they_stand(whole, run, tmp_path, scores):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(with_metadata(whole.model_path, scores=scores))
+    with pytest.raises(ValueError, match="score"):
+        TrainedModel.load(path)
+    (run.path / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(DamagedFileError, match=r"scores\.json"):
+        run.scores()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"size": [8, 8]}, {"channels": 3}, {"show": "absent"}, {"show": [9]}], ids=str
+)
+def test_images_that_are_read_otherwise_than_the_model_takes_them_are_refused(
+    whole, tmp_path, wrong
+):
+    _, height, width = TrainedModel.load(whole.model_path).shape
+    read = {"size": [height, width], "fit": "crop", "channels": 1, "pages": 1, "show": [0]}
+    read |= {"values": {"byte": [0.0, 255.0], "deep": None}}
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(with_metadata(whole.model_path, preprocessing=read))
+    assert TrainedModel.load(path).preprocessing.show == (0,)
+    changed = {name: value for name, value in (read | wrong).items() if value != "absent"}
+    path.write_bytes(with_metadata(whole.model_path, preprocessing=changed))
+    with pytest.raises(ValueError, match=r"preprocessing|show"):
+        _ = TrainedModel.load(path).preprocessing
 
 
 @pytest.mark.parametrize(

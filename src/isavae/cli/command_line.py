@@ -1,5 +1,6 @@
 """Find the command, import it, parse its flags; report bad input in one line with exit code 2."""
 
+import errno
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from io import TextIOWrapper
 from typing import Any, NamedTuple
 
 from isavae import __version__
-from isavae.errors import missing_package
+from isavae.errors import missing_package, printable
 
 
 class Verb(NamedTuple):
@@ -75,27 +76,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     _let_threads_sleep()
     words = list(sys.argv[1:] if argv is None else argv)
     name = _verb_name(words)
-    if name is None:
-        return _overview(words)
+    prog = f"isavae {name}" if name else "isavae"
     try:
-        import tyro
-
-        flags = words[len(name.split()) :]
-        with _stopped_in_order(), warnings.catch_warnings():
-            warnings.showwarning = lambda said, *_, **__: print(
-                f"isavae {name}: {said}", file=sys.stderr
-            )
-            return tyro.cli(VERBS[name].load(), args=flags, prog=f"isavae {name}") or 0
-    except SystemExit as end:  # tyro has printed its help or its error
-        return int(end.code or 0)
+        code = _run(name, prog, words)
+        sys.stdout.flush()  # where a sentence can still be said
+        return code
     except KeyboardInterrupt:
-        print(f"isavae {name}: stopped; the same command begins again or goes on", file=sys.stderr)
+        print(f"{prog}: stopped; the same command begins again or goes on", file=sys.stderr)
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):
             raise
-        print(f"isavae {name}: {_sentence(error)}", file=sys.stderr)
+        print(f"{prog}: {printable(_sentence(error))}", file=sys.stderr)
+        if _is_of_output(error):  # the end of the process would try to write it again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2
+
+
+def _run(name: str | None, prog: str, words: list[str]) -> int:
+    """Run a command, or show the overview if there is none of that name; return the exit code."""
+    if name is None:
+        return _overview(words)
+    import tyro
+
+    flags = words[len(name.split()) :]
+    try:
+        with _stopped_in_order(), warnings.catch_warnings():
+            warnings.showwarning = lambda said, *_, **__: print(
+                f"{prog}: {printable(str(said))}", file=sys.stderr
+            )
+            return tyro.cli(VERBS[name].load(), args=flags, prog=prog) or 0
+    except SystemExit as end:  # tyro has printed its help or its error
+        return int(end.code or 0)
 
 
 def _let_threads_sleep() -> None:
@@ -150,7 +162,15 @@ def _sentence(error: Exception) -> str:
     for missing in (error, error.__cause__):
         if isinstance(missing, ModuleNotFoundError) and missing.name:
             return missing_package(missing.name)
+    if _is_of_output(error):
+        return f"what is printed must find space and a reader; it found none ({error})"
     return str(error)
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Whether an error comes from printing; one from a file names the file."""
+    lost = (errno.EPIPE, errno.ENOSPC)
+    return isinstance(error, OSError) and error.errno in lost and error.filename is None
 
 
 def _verb_name(words: list[str]) -> str | None:

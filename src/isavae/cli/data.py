@@ -6,6 +6,7 @@ from tyro.conf import Positional
 
 from isavae import data
 from isavae.data import catalog, image_statistics
+from isavae.errors import printable
 
 
 def list_() -> None:
@@ -68,5 +69,5 @@ def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None
         sheet: Where to save a contact sheet, as PNG.
     """
     statistics = image_statistics.inspect(path, options, sheet)
-    print(statistics)
+    print(printable(str(statistics)))
     return 2 if statistics.dataset is None else 0

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StageProgress
 from isavae.data import load
-from isavae.errors import missing_package
+from isavae.errors import missing_package, printable
 from isavae.runs import HELD_OUT, Run, evaluate_run
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
@@ -93,7 +93,7 @@ def _show_part(scores: Mapping[str, Any]) -> None:
         console.print(f"{label:<12}{term['value']:>9.2f} {shown} ({images})", highlight=False)
     if "mig" in scores:
         console.print(f"{'MIG':<12}{scores['mig']['value']:>9.3f}", highlight=False)
-        console.print(_information_table(scores))
+        console.print(_information_table(scores), markup=False)
     if any(name not in ("mig", *LIKELIHOOD_TERMS) for name in _score_names(scores)):
         console.print(_score_table(scores), markup=False)
     for factor, bins in scores.get("binned", {}).items():
@@ -113,7 +113,7 @@ def _information_table(scores: Mapping[str, Any]) -> Table:
     for factor, column in zip(scores["factors"], columns, strict=True):
         ranked = sorted(((value, latent) for latent, value in enumerate(column)), reverse=True)
         best = [f"z{latent + 1}: {value:.2f}" for value, latent in ranked[:2]]
-        table.add_row(factor, *best, f"{scores['mig']['per_factor'][factor]:.3f}")
+        table.add_row(printable(factor), *best, f"{scores['mig']['per_factor'][factor]:.3f}")
     return table
 
 

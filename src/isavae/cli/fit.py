@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from isavae.cli.step_progress import StepProgress
 from isavae.data.own.preprocessing import parse_size
+from isavae.errors import printable
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
 from isavae.studies import StudyProgress
@@ -85,7 +86,7 @@ def _print(sentences: Sequence[str]) -> None:
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         sentences = [textwrap.fill(s, width, subsequent_indent="  ") for s in sentences]
-    print(*sentences, "", sep="\n", flush=True)
+    print(*map(printable, sentences), "", sep="\n", flush=True)
 
 
 def seconds(text: str) -> float:

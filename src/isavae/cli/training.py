@@ -13,6 +13,7 @@ from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
 from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
+from isavae.errors import printable
 from isavae.runs import (
     Run,
     RunConfig,
@@ -85,7 +86,7 @@ def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> in
         print(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
     unknown = data.grid.counts(only_unknown=True) if data.grid else []
     for note in [*data.notes, *unknown]:
-        print(f"  {note}")
+        print(f"  {printable(note)}")
     batch = min(run.config.batch_size, len(data))
     with (
         interruptible() as stopped,

@@ -118,7 +118,7 @@ def npz_member(
     """The array that `choose` picks of an .npz archive: its bytes, not read yet, and its header."""
     with (
         zipfile.ZipFile(path) as archive,
-        archive.open(f"{choose(_arrays(archive), path)}.npy") as stream,
+        archive.open(f"{choose(_arrays(archive, path), path)}.npy") as stream,
     ):
         file = cast(BufferedIOBase, stream)
         yield file, npy_header(file, path)
@@ -133,7 +133,7 @@ def npz_offset(
         RefusedFileError: If the archive does not hold all of it there.
     """
     with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(f"{choose(_arrays(archive), path)}.npy")
+        info = archive.getinfo(f"{choose(_arrays(archive, path), path)}.npy")
         with archive.open(info) as stream:
             shape, dtype, is_fortran = npy_header(cast(BufferedIOBase, stream), path)
             header = stream.tell()
@@ -160,8 +160,10 @@ def crc32_of(file: BinaryIO, length: int) -> int:
     return crc
 
 
-def _arrays(archive: zipfile.ZipFile) -> list[str]:
-    return [name.removesuffix(".npy") for name in archive.namelist()]
+def _arrays(archive: zipfile.ZipFile, path: Path) -> list[str]:
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    check(len({*names}) == len(names), path, "one array of a name", "several")
+    return names
 
 
 def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:

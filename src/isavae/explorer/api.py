@@ -71,6 +71,7 @@ class Api:
             response = _response(handler(shown, request, body))
             response.headers["X-Run-Version"] = shown.version
             response.headers["X-Run-State"] = shown.state
+            response.headers["X-Run-Looked"] = str(shown.looked)
             return response
 
         return self._answer(respond, limiter)

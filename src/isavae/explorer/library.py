@@ -1,6 +1,7 @@
 """The models of a server by id, which may change or disappear while they are shown."""
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -34,12 +35,14 @@ class ServedModel:
         trained: The model, with its scores where it is in a run directory.
         version: Changes whenever the files do.
         state: Whether the file is still what was read.
+        looked: When the file was looked at last, in nanoseconds: later looks have larger numbers.
     """
 
     id: str
     trained: TrainedModel
     version: str
     state: State = "present"
+    looked: int = 0
 
 
 @final
@@ -66,6 +69,7 @@ class ModelFile:
             ValueError: If the first file that is found cannot be read.
         """
         with self._lock:
+            looked, state = time.monotonic_ns(), "present"
             try:
                 version = self._version()
                 if self._read is None or self._read.version != version:
@@ -76,12 +80,12 @@ class ModelFile:
                         f"a run must hold trained weights; {self.weights} does not exist (any "
                         "more): train the run, or open another one"
                     ) from None
-                return replace(self._read, state="gone")
+                state = "gone"
             except (ValueError, OSError):
                 if self._read is None:
                     raise
-                return replace(self._read, state="unreadable")
-            return self._read
+                state = "unreadable"
+            return replace(self._read, state=state, looked=looked)
 
     def _version(self) -> str:
         stats = [self.weights.stat()]

@@ -17,6 +17,7 @@ from isavae.data.own.arrays import read_array
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
+from isavae.data.safe_reading import DENSEST
 from isavae.files import atomic_write
 from isavae.fit.training_images import Source
 from isavae.metrics import Codes
@@ -113,12 +114,19 @@ def read_codes(path: Path, prior: Prior) -> Float[Tensor, "n latents"]:
     Raises:
         ValueError: If it is no such table, or lacks a latent.
     """
-    readers = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
-    if path.suffix not in readers or not path.is_file():
+    scans = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet}
+    if path.suffix not in scans or not path.is_file():
         raise ValueError(f"codes must be a .csv or .parquet file; got {path}")
     try:
-        table = readers[path.suffix](path)
-    except pl.exceptions.PolarsError as error:
+        scanned = scans[path.suffix](path)
+        if path.suffix == ".parquet":
+            cells = scanned.select(pl.len()).collect().item() * len(scanned.collect_schema())
+            size, most = 4 * cells, DENSEST * path.stat().st_size
+            if size > most:
+                raise ValueError(f"{path} must have at most {most:,} bytes, but claims {size:,}")
+        table = scanned.collect()
+    # The second is how Polars reports some damage; it is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{path} must be a table of codes; it cannot be read: {error}") from None
     names = prior.latent_names
     missing = [name for name in names if name not in table.columns]

@@ -7,9 +7,7 @@ import numpy as np
 from isavae.data import ImageDataset
 from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run
-
-# Begins the names of scores of held-out images.
-HELD_OUT = "held_out_"
+from isavae.runs.model_file import HELD_OUT
 
 
 def training_images(config: RunConfig, data: ImageDataset) -> ImageDataset:

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     ValidationError,
+    field_validator,
 )
 from pydantic_core import from_json
 
@@ -61,7 +62,7 @@ class ReadImages(BaseModel):
     channels: Positive
     values: Values
     pages: Positive | Literal["all", "channels"]
-    show: tuple[Count, ...] = ()
+    show: tuple[Count, ...]
 
 
 @final
@@ -77,7 +78,20 @@ class Metadata(BaseModel):
     preprocessing: ReadImages | None = None
     scores: dict[str, Any] = {}
 
+    @field_validator("preprocessing")
+    @classmethod
+    def _of_the_shape(cls, read: ReadImages | None, info: Any) -> ReadImages | None:
+        shape = info.data.get("shape")
+        if read and shape and (read.channels, *read.size) != shape:
+            raise ValueError(f"images must be read as the model takes them, in the shape {shape}")
+        return read
 
+
+# The types of what stands beside scores, see `isavae.evaluate`.
+FACTS = {"data": str, "n_images": int, "factors": list, "mutual_information": list}
+FACTS |= {"binned": dict, "exponents": list, "skipped": dict}
+# Begins the names of scores of held-out images.
+HELD_OUT = "held_out_"
 # Bytes of the largest header of a model file: names of weights, settings and facts.
 LARGEST_HEADER = 1 << 25
 # Bytes that are read at a time.
@@ -125,20 +139,23 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
 
 
 def check_scores(scores: Any, path: Path) -> dict[str, Any]:
-    """The scores in a file, if they are named, and every value and standard error is a number.
+    """The scores in a file, if every one has a number, and the facts beside them their types.
 
     Raises:
-        DamagedFileError: If one is not.
+        DamagedFileError: If one does not.
     """
     if not isinstance(scores, dict):
         raise DamagedFileError(f"the scores in {path} must have names; they are {shown(scores)}")
     for name, score in scores.items():
-        if not isinstance(score, dict) or "value" not in score:
+        fact = FACTS.get(name.removeprefix(HELD_OUT))
+        if fact is not None and type(score) is fact:
             continue
-        value, error = score["value"], score.get("standard_error")
-        if type(value) not in (int, float) or type(error) not in (int, float, type(None)):
+        number = score.get("value") if fact is None and isinstance(score, dict) else None
+        error = score.get("standard_error") if isinstance(score, dict) else None
+        if type(number) not in (int, float) or type(error) not in (int, float, type(None)):
+            wanted = "a number" if fact is None else f"of type {fact.__name__}"
             raise DamagedFileError(
-                f"every score in {path} must be a number; {name} is {shown(score)}: evaluate "
+                f"every score in {path} must be {wanted}; {name} is {shown(score)}: evaluate "
                 "the run again"
             )
     return scores

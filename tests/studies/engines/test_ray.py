@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,3 +185,18 @@ def test_what_ray_gives_up_has_failed_in_a_line(monkeypatch):
     outcome = cluster._outcome(None)
     assert outcome.kind == "failed"
     assert re.fullmatch(r"WorkerCrashedError: .*\S", outcome.error)
+
+
+def test_sigterm_does_while_ray_starts_what_it_did_before(monkeypatch):
+    from isavae.studies import RayEngine
+
+    def init(*_, **__):
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        RayEngine(Resources(), "nowhere")
+    assert signal.getsignal(signal.SIGTERM) is before

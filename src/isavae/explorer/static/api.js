@@ -9,13 +9,11 @@ export function watchVersions(callback) {
   watcher = callback;
 }
 
-// The order in which requests were sent, and by run the last of them whose answer was heeded: a slow
-// answer must not tell, after a quick one, what was true before it.
-let sent = 0;
+// When the server looked at each run, as of the last answer that was heeded: a slow answer must not
+// tell, after a quick one, what was true before it.
 const heeded = new Map();
 
 async function request(path, options) {
-  const order = ++sent;
   let response;
   try {
     response = await fetch(`api/${path}`, options);
@@ -23,9 +21,10 @@ async function request(path, options) {
     throw new Error("the server does not answer: is isavae explore still running?");
   }
   const version = response.headers.get("x-run-version");
+  const looked = Number(response.headers.get("x-run-looked"));
   const run = path.split("/")[1];
-  if (version && order > (heeded.get(run) ?? 0)) {
-    heeded.set(run, order);
+  if (version && looked > (heeded.get(run) ?? 0)) {
+    heeded.set(run, looked);
     watcher(run, version, response.headers.get("x-run-state"));
   }
   if (!response.ok) {

@@ -90,10 +90,14 @@ function acceptDrops() {
 
 export function startPicker() {
   acceptDrops();
+  const opening = [...byId("picker").children];
   let follow = () => {};
   on(["images"], ({ images }) => {
     follow = () => {};
-    if (!images) return;
+    if (!images) {
+      byId("picker").replaceChildren(...opening); // the controls of another run's images would do nothing
+      return;
+    }
     if (images.error) {
       byId("picker").replaceChildren(el("p", { class: "quiet" }, images.error), uploader());
       return;

@@ -6,8 +6,11 @@ the study directory, which all nodes must see: a shared file system, or object s
 
 import os
 import secrets
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -52,7 +55,8 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ours = not ray.is_initialized()
         if self._ours:
-            ray.init(self.address, log_to_driver=False)
+            with _sigterm_kept():
+                ray.init(self.address, log_to_driver=False)
         self._check_node()
         self._lease = DriverLease(self.place, secrets.token_hex(8))
         self._task = ray.remote(_run_while_leased)
@@ -109,6 +113,19 @@ class RayEngine:
         if self._running and exception[0] is None:
             ray.wait(list(self._running), num_returns=len(self._running))
         self._leave()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Keep what SIGTERM does: Ray would end the process with exit code 15."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:  # raised by Ray's handler
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():  # others may set no handlers
+            signal.signal(signal.SIGTERM, before)
 
 
 @final
