@@ -57,6 +57,13 @@ def test_normals_and_a_tree_of_exponents_two():
         kl_divergence(posterior, LpNested("2[2*2, 2*2]", exponents=learned))
 
 
+def test_a_batch_of_single_normals_is_not_one_distribution():
+    normals = Normal(torch.zeros(5, 4), 1.0)
+    with pytest.raises(NotImplementedError, match=r"not .* of shape \(5, 4\): wrap them in Indep"):
+        kl_divergence(normals, LpNested("2[2*2, 2*2]"))
+    assert kl_divergence(Independent(normals, 1), LpNested("2[2*2, 2*2]")).shape == (5,)
+
+
 @pytest.mark.parametrize(
     ("p", "q"),
     [

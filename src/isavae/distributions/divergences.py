@@ -52,6 +52,14 @@ def normal_divergence(p: Independent, q: LpNested) -> Tensor:
     return kl_divergence(normals, Normal(torch.zeros_like(std), std)).sum(-1)
 
 
+@register_kl(Normal, LpNested)
+def _refuse_single_normals(p: Normal, q: LpNested) -> Tensor:
+    raise NotImplementedError(
+        f"A divergence from {q} needs one distribution over all {q.tree.n} latents, not a batch of "
+        f"single normals of shape {tuple(p.batch_shape)}: wrap them in Independent(..., 1)."
+    )
+
+
 @register_kl(GeneralizedNormal, GeneralizedNormal)
 def generalized_normal_divergence(p: GeneralizedNormal, q: GeneralizedNormal) -> Tensor:
     """KL from E_p |(z - μ_q)/a_q|^q, known for one location, or for a q that is normal.
