@@ -270,7 +270,7 @@ def test_second_derivatives_of_small_batches_are_refused_not_wrong():
     joint, _ = log_joint_and_marginals(z, mean, log_std.exp(), MinibatchWeights.weighted(8, 80))
     (slope,) = torch.autograd.grad(joint.square().sum(), z, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        torch.autograd.grad(slope.sum(), z)
+        slope.sum().backward()
 
 
 @pytest.mark.parametrize("function", [log_marginals, log_joint_and_marginals])
@@ -307,7 +307,7 @@ def test_only_small_batches_hold_all_pairs(monkeypatch):
 def test_latents_keep_their_order_where_some_are_taken_by_pairs():
     generator = torch.Generator().manual_seed(0)
     mean, noise = torch.randn(2, 700, 3, generator=generator, dtype=torch.float64)
-    std = torch.tensor([0.5, 0.8, 1e-4], dtype=torch.float64).expand(700, 3)
+    std = torch.tensor([0.5, 0.8, 1e-3], dtype=torch.float64).expand(700, 3)
     weights = MinibatchWeights.weighted(700, 9_999)
     sample = mean + std * noise, mean, std, weights
     sizes = [size[0] for size in minibatch.Ladder.covering(*(a.T for a in sample[:3])).grids.sizes]

@@ -131,9 +131,10 @@ def _entropies(
     resolved = _resolved(mean, std)
     if resolved is None:
         raise UnresolvedMixtureError(
-            f"The components must span less than {_FINEST} of their narrowest std, not "
-            f"{_resolution(_crowded(mean, std), std):.3g} as in one latent: raise the smallest "
-            "log_std."
+            f"The components must span less than {_FINEST} of their narrowest std, and that be "
+            "above the rounding of their means, not "
+            f"{_resolution(_crowded(mean, std), std):.3g} of {float(std.min()):.3g} as in one "
+            "latent: raise the smallest log_std."
         )
     mean = resolved
     low = (mean - _TAIL * std).min()
