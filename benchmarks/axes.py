@@ -53,13 +53,14 @@ def linear(images: Images, components: int, seed: int, independent: bool) -> Met
 
     shape = images.all.shape[1:]
     pca = PCA(components, whiten=True, svd_solver="randomized", random_state=seed)
-    scores = pca.fit_transform(images.train.flatten(1).numpy())
+    # In float32 FastICA loses components, two of them becoming one, more often.
+    scores = pca.fit_transform(images.train.flatten(1).double().numpy())
     ica = FastICA(whiten="unit-variance", max_iter=1000, random_state=seed) if independent else None
     if ica is not None:
         ica.fit(scores)
 
     def encode(x: Tensor) -> tuple[Tensor, None]:
-        found = pca.transform(x.flatten(1).numpy())
+        found = pca.transform(x.flatten(1).double().numpy())
         return torch.from_numpy(ica.transform(found) if ica else found), None
 
     def decode(z: Tensor) -> Tensor:
