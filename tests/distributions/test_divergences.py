@@ -38,7 +38,9 @@ def test_other_radii_of_one_tree():
     p, q = (LpNested("2.1[z, 3*2]", radial=radius) for radius in radii)
     torch.testing.assert_close(kl_divergence(p, q), kl_divergence(*radii))
     with pytest.raises(NotImplementedError, match="one kind of radius"):
-        kl_divergence(p, LpNested("2.1[z, 3*2]"))
+        kl_divergence(p, LpNested("2.1[z, 3*2]", DOUBLE))
+    with pytest.raises(NotImplementedError, match="one tree"):
+        kl_divergence(LpNested("2[2*2, z]"), LpNested("2[z, 2*2]"))
     with pytest.raises(NotImplementedError, match="one tree"):
         kl_divergence(LpNested("2*2"), LpNested("3*2"))
 
@@ -55,6 +57,24 @@ def test_normals_and_a_tree_of_exponents_two():
     learned = torch.full((3,), 2.0, requires_grad=True)
     with pytest.raises(NotImplementedError, match="stay so"):
         kl_divergence(posterior, LpNested("2[2*2, 2*2]", exponents=learned))
+
+
+def test_normals_and_trees_over_other_latents_are_refused():
+    for posterior in (
+        Independent(Normal(torch.zeros(5, 3), 1.0), 1),
+        Independent(Normal(torch.zeros(5, 2), 1.0), 2),
+    ):
+        with pytest.raises(
+            ValueError, match=r"same latents, not of event shapes \(.*\) and \(2,\)"
+        ):
+            kl_divergence(posterior, LpNested("2*2"))
+
+
+def test_a_batch_of_single_normals_is_not_one_distribution():
+    normals = Normal(torch.zeros(5, 4), 1.0)
+    with pytest.raises(NotImplementedError, match=r"not .* of shape \(5, 4\): wrap them in Indep"):
+        kl_divergence(normals, LpNested("2[2*2, 2*2]"))
+    assert kl_divergence(Independent(normals, 1), LpNested("2[2*2, 2*2]")).shape == (5,)
 
 
 @pytest.mark.parametrize(

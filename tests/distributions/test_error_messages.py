@@ -1,5 +1,6 @@
 """Error messages of the distributions: what must hold, what was given, what to do."""
 
+import jaxtyping
 import pytest
 import torch
 from torch.distributions import Gamma, Independent, Normal, Poisson, Uniform
@@ -8,8 +9,13 @@ from isavae.distributions import (
     GeneralizedNormal,
     LpNested,
     LpTree,
+    MinibatchWeights,
+    conditional_entropies,
     fit_lp_nested,
     leaf_density,
+    least_stds,
+    log_joint_and_marginals,
+    log_marginals,
     rotation_curve,
 )
 
@@ -122,12 +128,66 @@ BAD = {
         lambda: rotation_curve(LpNested(TREE), (1, 1), torch.ones(1)),
         "different", "(1, 1)", "count",
     ),
+    "a batch of normals to rotate": (
+        lambda: rotation_curve(Normal(torch.zeros(3), 1.0), (0, 1), torch.ones(1)),
+        "one distribution over vectors", "(3,) and event shape ()", "Independent(..., 1)",
+    ),
+    "a batch of trees to rotate": (
+        lambda: rotation_curve(LpNested(TREE, torch.ones(4)), (0, 1), torch.ones(1)),
+        "one distribution over vectors", "(4,) and event shape (3,)", "take one",
+    ),
+    "codes of three axes to rotate": (
+        lambda: rotation_curve(LpNested(TREE), (0, 1), torch.ones(1), torch.ones(5, 2, 3)),
+        "(samples, n)", "(5, 2, 3)", "flatten",
+    ),
+    "no codes to rotate": (
+        lambda: rotation_curve(LpNested(TREE), (0, 1), torch.ones(1), torch.ones(0, 3)),
+        "(samples, n)", "(0, 3)", "flatten",
+    ),
+    "points of two axes": (
+        lambda: leaf_density(LpNested(TREE), 0, torch.zeros(2, 2)), "a vector", "(2, 2)", "flatten",
+    ),
+    "a leaf without a variance": (
+        lambda: leaf_density(LpNested("0.01*2"), 0, torch.zeros(1)),
+        "within the range", "leaf 0", "raise",
+    ),
+    "a search from far away": (
+        lambda: fit_lp_nested(samples(n=2), "1000*2"), "near those", "1000*2", "start from 2",
+    ),
+    "samples of another batch than the weights": (
+        lambda: log_marginals(*[samples()] * 3, MinibatchWeights.weighted(49, 99)),
+        "one shape", "(50, 3), (50, 3), (50, 3) and weights for 49", "from the batch's size",
+    ),
+    "stds of one latent": (
+        lambda: log_joint_and_marginals(
+            samples(), samples(), torch.ones(50, 1), MinibatchWeights.weighted(50, 99)
+        ),
+        "one shape", "(50, 1)", "from the batch's size",
+    ),
+    "more stratified samples than data": (
+        lambda: MinibatchWeights.stratified(5, 3), "4 or more data", "not 3", "lower batch_size",
+    ),
+    "labels of another mixture": (
+        lambda: conditional_entropies(samples(), samples(), [(torch.zeros(3).long(), 1)]),
+        "each of 50", "shape (3,)", "from 0",
+    ),
+    "labels beyond their number": (
+        lambda: conditional_entropies(samples(), samples(), [(torch.arange(50), 49)]),
+        "-1..48", "from 0 to 49", "from 0",
+    ),
+    "log-stds of other means": (
+        lambda: least_stds(samples(), torch.zeros(50, 1)), "one shape", "(50, 1)", "pass codes",
+    ),
+    "least stds of NaN": (
+        lambda: least_stds(samples(NAN), torch.zeros(50, 3)), "finite", "NaN", "drop",
+    ),
     "kappa": (lambda: GeneralizedNormal.from_kappa(-1.0), "above -1", "-1.0", "raise"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_input_gets_a_sentence(what):
+def test_bad_input_gets_a_sentence(what, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as users run it
     call, must_hold, given, to_do = BAD[what]
     with pytest.raises(ValueError) as caught:
         call()

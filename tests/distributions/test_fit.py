@@ -113,3 +113,17 @@ def test_a_sample_at_zero_does_not_stop_the_search():
     exponents = fit_lp_nested(z, PLANTED).distribution.exponents
     assert exponents.isfinite().all()
     assert (exponents / torch.tensor(PLANTED.exponents) - 1).abs().max() < 0.4
+
+
+def test_errors_follow_the_scale_of_the_samples():
+    """s grows with the p0-th power of the unit; the exponents' errors do not depend on it."""
+    torch.manual_seed(4)
+    z = LpNested("1.5*2").sample((400,)).double()
+    plain = fit_lp_nested(z, "2*2")
+    for unit in (1e30, 1e-30):
+        found = fit_lp_nested(unit * z, "2*2")
+        torch.testing.assert_close(found.exponent_errors, plain.exponent_errors, rtol=1e-4, atol=0)
+        # The scale's relative error is now that of unit^p0.
+        spread = float(plain.exponent_errors[0]) * abs(math.log(unit))
+        relative = found.scale_error / float(found.distribution.scale)
+        assert relative == pytest.approx(spread, rel=0.05)

@@ -2,6 +2,7 @@
 
 import math
 
+import jaxtyping
 import pytest
 import torch
 from scipy import integrate, stats
@@ -165,3 +166,21 @@ def test_leaves_under_an_inverse_gamma_radius():
             lambda v: stats.invgamma(3, scale=2).pdf(v) / (2 * v), x, math.inf, limit=200
         )
         assert density == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_density_at_infinity_is_zero():
+    x = torch.tensor([-math.inf, 1e300, math.inf, math.nan], dtype=torch.float64)
+    found = leaf_density(LpNested("2.1[2.2*2, z]", DOUBLE), 0, x)
+    assert (found[:3] < 1e-300).all()
+    assert found[3].isnan()
+
+
+def test_integer_and_half_codes_are_rotated_as_numbers(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as users run it
+    z = torch.randint(-3, 4, (500, 2), generator=torch.Generator().manual_seed(0))
+    angles = torch.tensor([0.3])
+    right = rotation_curve(LpNested("1*2"), (0, 1), angles, z.float())
+    for dtype in (torch.int64, torch.float16):
+        torch.testing.assert_close(
+            rotation_curve(LpNested("1*2"), (0, 1), angles, z.to(dtype)), right
+        )

@@ -148,6 +148,10 @@ def test_codes_can_be_given_by_position_and_their_score_read_as_score():
     assert found.score == found.value > 0.99
 
 
+def test_extended_precision_becomes_double():
+    assert Codes(np.full((2, 1), 1 / 3, dtype=np.longdouble)).mean.tolist() == [[1 / 3]] * 2
+
+
 def test_tensors_are_not_copied():
     mean = torch.zeros(3, 2)
     assert Codes(mean).mean.data_ptr() == mean.data_ptr()
@@ -186,6 +190,11 @@ def test_bad_codes_are_refused():
         Codes(torch.zeros(5, 2), None, FactorGrid(("a",), (6,)))
     with pytest.raises(ValueError, match=r"`log_std` must have the shape"):
         Codes(np.zeros((4, 2)), np.zeros((4, 3)))
+    for shape in ((0, 3), (5, 0), (5,), (1, 5, 3)):
+        with pytest.raises(ValueError, match="one or more of each, but has"):
+            Codes(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"real numbers, but holds torch.complex64"):
+        Codes(torch.zeros(5, 2, dtype=torch.complex64))
     with pytest.raises(ValueError, match="`mean` is not in row 1"):
         Codes([[0.0], [float("nan")]])
     with pytest.raises(ValueError, match="one value per image"):

@@ -25,14 +25,15 @@ def rotation_curve(
     """The drop of E log p(z), in nats, when z is rotated in the plane of two latents.
 
     Args:
-        distribution: Any distribution over vectors.
+        distribution: Any single distribution over vectors.
         axes: The two latents, from 0.
         angles: Angles of rotation, in radians.
         z: Codes to rotate; by default 20,000 samples, for which the drop is the Kullback-Leibler
             divergence between the distribution and its rotated copy.
 
     Raises:
-        ValueError: If the axes are not two of the latents.
+        ValueError: If the axes are not two of the latents, for a batch of distributions, or for
+            codes that are not a matrix.
 
     Examples:
         >>> _ = torch.manual_seed(0)
@@ -40,12 +41,12 @@ def rotation_curve(
         >>> [round(nats, 1) for nats in rotation_curve(prior, (0, 1), angles).tolist()]
         [0.0, 0.2, 0.0]
     """
-    z = distribution.sample((_SAMPLES,)) if z is None else z
-    i, j = axes
-    if i == j or not {i, j} <= set(range(z.shape[-1])):
+    z = _codes(distribution, z)
+    if len({*axes}) != 2 or not {*axes} <= {*range(z.shape[1])}:
         raise ValueError(
-            f"The axes must be two different latents below {z.shape[-1]}, not {axes}: count from 0."
+            f"The axes must be two different latents below {z.shape[1]}, not {axes}: count from 0."
         )
+    i, j = axes
     before = distribution.log_prob(z).mean()
     drops = []
     for angle in angles.tolist():
@@ -67,8 +68,8 @@ def rotational_asymmetry(
         >>> rotational_asymmetry(LpNested("2[2*2, z]")).abs().max() < 1e-5
         tensor(True)
     """
-    z = distribution.sample((_SAMPLES,)) if z is None else z
-    n = z.shape[-1]
+    z = _codes(distribution, z)
+    n = z.shape[1]
     drops = z.new_zeros(n, n)
     for i in range(n):
         for j in range(i + 1, n):
@@ -98,3 +99,19 @@ def subspace_dependence(
     """
     z = distribution.sample((_SAMPLES,)) if z is None else z
     return torch.corrcoef(distribution.subspace_norms(z).log().T)
+
+
+def _codes(distribution: Distribution, z: Tensor | None) -> Float[Tensor, "samples n"]:
+    """Codes of at least single precision; by default samples."""
+    if distribution.batch_shape or len(distribution.event_shape) != 1:
+        raise ValueError(
+            "A rotation needs one distribution over vectors, not batch shape "
+            f"{tuple(distribution.batch_shape)} and event shape {tuple(distribution.event_shape)}: "
+            "wrap single latents in Independent(..., 1), or take one of the batch."
+        )
+    z = distribution.sample((_SAMPLES,)) if z is None else z
+    if z.dim() != 2 or not len(z):
+        raise ValueError(
+            f"Codes must have the shape (samples, n), not {tuple(z.shape)}: flatten other axes."
+        )
+    return z.to(torch.promote_types(z.dtype, torch.float32))  # a rotated integer is none

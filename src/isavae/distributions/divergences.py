@@ -37,19 +37,32 @@ def normal_divergence(p: Independent, q: LpNested) -> Tensor:
     """KL of independent normals and of the N(0, s/2 I) that a tree of fixed exponents 2 is.
 
     Raises:
+        ValueError: If the two are not over the same latents.
         NotImplementedError: For other distributions, radii or exponents, and for learned exponents,
             which do not stay 2.
     """
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"A divergence needs two distributions over the same latents, not of event shapes "
+            f"{tuple(p.event_shape)} and {tuple(q.event_shape)}: fit the tree to the latents."
+        )
     normals = p.base_dist
-    normal = isinstance(normals, Normal) and p.reinterpreted_batch_ndims == 1
     fixed = q.radial is None and not q.exponents.requires_grad and _all(q.exponents == 2)
-    if not isinstance(normals, Normal) or not normal or not fixed:
+    if not isinstance(normals, Normal) or not fixed:
         raise NotImplementedError(
             f"A closed form needs normals, and a tree whose exponents are 2 and stay so, not {p} "
             f"and {q}: average log_prob over samples."
         )
     std = (q.scale / 2).sqrt().unsqueeze(-1)
     return kl_divergence(normals, Normal(torch.zeros_like(std), std)).sum(-1)
+
+
+@register_kl(Normal, LpNested)
+def _refuse_single_normals(p: Normal, q: LpNested) -> Tensor:
+    raise NotImplementedError(
+        f"A divergence from {q} needs one distribution over all {q.tree.n} latents, not a batch of "
+        f"single normals of shape {tuple(p.batch_shape)}: wrap them in Independent(..., 1)."
+    )
 
 
 @register_kl(GeneralizedNormal, GeneralizedNormal)

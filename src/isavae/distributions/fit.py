@@ -107,6 +107,11 @@ def fit_lp_nested(
 
     if len(logs):
         search.step(loss)
+    if not bool(logs.isfinite().all()):
+        raise ValueError(
+            f"The search must start from exponents near those of the samples, not from {tree}, "
+            "where it diverged: start from 2."
+        )
     exponents = start.masked_scatter(free, logs.detach().exp())
     scale = _best_scale(z, tree, exponents)
     errors = _standard_errors(z, tree, exponents, scale, free)
@@ -187,10 +192,14 @@ def _standard_errors(
 
     def loss(parameters: Tensor) -> Tensor:
         moved = exponents.masked_scatter(free, parameters[:-1])
-        return -_distribution(tree, moved, parameters[-1]).log_prob(z).sum()
+        return -_distribution(tree, moved, parameters[-1].exp()).log_prob(z).sum()
 
-    information = torch.autograd.functional.hessian(loss, torch.cat([exponents[free], scale[None]]))
-    return torch.linalg.pinv(information, hermitian=True).diagonal().clamp_min(0).sqrt()
+    # By the logarithm of the scale, which may be of any order of magnitude.
+    found = torch.cat([exponents[free], scale.log()[None]])
+    information = torch.autograd.functional.hessian(loss, found)
+    errors = torch.linalg.pinv(information, hermitian=True).diagonal().clamp_min(0).sqrt()
+    errors[-1] *= scale
+    return errors
 
 
 def _free_exponents(tree: LpTree, fixed: Sequence[int]) -> Tensor:

@@ -199,7 +199,8 @@ class LpNested(Distribution):
         quadrature to about nine digits, or six for a ψ in float32.
 
         Raises:
-            ValueError: If quadrature fails, for a `radial` with an edge or without a variance.
+            ValueError: If quadrature fails, for a `radial` with an edge or without a variance; in a
+                compiled function a RuntimeError.
         """
         p, _ = self._working_parameters()
         if self.radial is None:

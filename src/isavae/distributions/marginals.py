@@ -37,8 +37,9 @@ def leaf_density(
         x: Points at which to evaluate the density.
 
     Raises:
-        ValueError: If there is no such leaf, or quadrature fails for a `radial` with an edge or
-            without a variance.
+        ValueError: If there is no such leaf, if the points are not a vector, if the leaf's variance
+            is beyond float64, or if quadrature fails for a `radial` with an edge or without a
+            variance.
 
     Examples:
         >>> normals = LpNested("2[2*2, 2*3]", torch.tensor([2.0, 1.0]))
@@ -49,6 +50,10 @@ def leaf_density(
     if not 0 <= leaf < distribution.tree.n:
         raise ValueError(
             f"The leaf must be below {distribution.tree.n}, not {leaf}: count the leaves from 0."
+        )
+    if x.dim() != 1:
+        raise ValueError(
+            f"The points must be a vector, not of shape {tuple(x.shape)}: flatten them."
         )
     exponents = _plain(distribution.exponents)
     exponents = exponents.expand(*distribution.batch_shape, -1).reshape(-1, exponents.shape[-1])
@@ -71,8 +76,18 @@ def leaf_density(
     weights = moments(1j * t) * radius.step / math.pi
     weights[0] /= 2
     at_zero = 0.5e-9 * moments(torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)[0].real
-    units = _plain(distribution.variance[..., leaf]).sqrt().flatten() * radius.typical
-    points = _plain(x).abs()
+    variances = (
+        moments(torch.tensor([2.0 + 0j], dtype=torch.complex128))[0].real
+        if distribution.radial is None
+        else _plain(distribution.variance[..., leaf]).flatten()
+    )
+    if not bool((variances < math.inf).all()):
+        raise ValueError(
+            f"The variance of leaf {leaf} of {distribution} must be within the range of float64: "
+            "raise the exponents."
+        )
+    units = variances.sqrt() * radius.typical
+    points = _plain(x).abs().clamp_max(torch.finfo(t.dtype).max)
     densities = []
     for k, unit in enumerate(units):
         density = _fourier_sum(t, weights[:, k], points.clamp_min(_NEAREST * unit))

@@ -19,7 +19,7 @@ def as_floats(name: str, values: Any) -> Tensor:
         values: A tensor, or whatever `numpy.asarray` takes.
 
     Raises:
-        ValueError: If the values are not numbers.
+        ValueError: If the values are not real numbers.
     """
     if not isinstance(values, Tensor):
         array = np.require(values, requirements=["C", "W"])  # torch needs writable arrays
@@ -27,7 +27,12 @@ def as_floats(name: str, values: Any) -> Tensor:
             raise ValueError(
                 f"`{name}` must hold numbers, but holds {array.dtype}: drop columns of text."
             )
-        values = torch.from_numpy(array)
+        wide = array.dtype.itemsize > 8  # an extended precision, which torch has not
+        values = torch.from_numpy(array.astype(np.float64) if wide else array)
+    if values.is_complex():
+        raise ValueError(
+            f"`{name}` must hold real numbers, but holds {values.dtype}: take their real parts."
+        )
     values = values.detach().cpu()
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 

@@ -29,7 +29,10 @@ def binned_information(
     Args:
         codes: Codes; only their means count.
         factors: Names; by default the grid's scored factors.
-        bins: Number of bins for each latent.
+        bins: Number of bins for each latent, two or more.
+
+    Raises:
+        ValueError: For fewer than two bins.
     """
     binned = bin_means(codes.mean, bins)
     columns = factor_columns(codes, factors)
@@ -48,9 +51,18 @@ def quantised_information(
     Args:
         codes: Codes, best with unit aggregate variance (the bins do not adapt to the scale).
         factors: Names; by default the grid's scored factors.
-        bins: Number of bins for each latent.
+        bins: Number of bins for each latent, two or more.
         limit: Where the bins end.
+
+    Raises:
+        ValueError: For fewer than two bins, or a limit that is not positive and finite.
     """
+    _check_bins(bins)
+    if not 0 < limit < math.inf:
+        raise ValueError(
+            f"`limit` must be positive and finite, but is {limit}: 4 is right for latents of unit "
+            "variance."
+        )
     columns = factor_columns(codes, factors)
     sums = [torch.zeros(len(c.counts), codes.latents * (bins - 1)).double() for c in columns]
     for rows, below in _edge_probabilities(codes, bins, limit):
@@ -71,6 +83,7 @@ def bin_means(mean: Float[Tensor, "n latents"], bins: int) -> Int64[Tensor, "lat
     Edges and ties are those of `numpy.histogram` in double precision; a constant latent falls into
     one bin.
     """
+    _check_bins(bins)
     columns = []
     for column in mean.double().T.contiguous():
         low, high = column.min(), column.max()
@@ -78,6 +91,13 @@ def bin_means(mean: Float[Tensor, "n latents"], bins: int) -> Int64[Tensor, "lat
         edges = torch.from_numpy(np.linspace(float(low), float(high), bins + 1)[1:-1])
         columns.append(torch.bucketize(column, edges, right=True))
     return torch.stack(columns)
+
+
+def _check_bins(bins: int) -> None:
+    if bins < 2:
+        raise ValueError(
+            f"`bins` must be 2 or more for each latent, but is {bins}: 20 and 100 are customary."
+        )
 
 
 def pairwise_information(

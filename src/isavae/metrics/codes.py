@@ -258,11 +258,16 @@ class Codes:
 
 
 def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:
+    if mean.ndim != 2 or not mean.numel():
+        raise ValueError(
+            "`mean` must have the shape (images, latents) with one or more of each, but has "
+            f"{tuple(mean.shape)}: pass one row per image."
+        )
     for name, values in {"mean": mean, "log_std": mean if log_std is None else log_std}.items():
-        if values.ndim != 2 or values.shape != mean.shape:
+        if values.shape != mean.shape:
             raise ValueError(
-                f"`{name}` must have the shape (images, latents) of `mean`, but has "
-                f"{tuple(values.shape)} beside {tuple(mean.shape)}: pass one row per image."
+                f"`{name}` must have the shape of `mean`, {tuple(mean.shape)}, but has "
+                f"{tuple(values.shape)}: pass both for the same images."
             )
         if not torch.isfinite(values).all():
             row = int(torch.nonzero(~torch.isfinite(values))[0, 0])

@@ -53,7 +53,8 @@ def evaluate(
 
     Raises:
         NotApplicable: If the codes do not allow a score that was named.
-        ValueError: If there is no such score.
+        ValueError: If there is no such score, `repeats` is below 1, `seed` below 0, or a function
+            returns neither a `Score` nor a number.
 
     Examples:
         >>> import torch
@@ -70,6 +71,11 @@ def evaluate(
         irs      1.0000
         largest  7.0000
     """
+    if repeats < 1 or seed < 0:
+        raise ValueError(
+            f"`repeats` must be 1 or more and `seed` 0 or more, but are {repeats} and {seed}: "
+            "leave them out for one computation with seed 0."
+        )
     named = [word for word in listed_scores(metrics) if isinstance(word, str)]
     given = {
         "factors": factors,
@@ -176,15 +182,23 @@ def _computed(metric: Metric, codes: Codes, given: Mapping[str, Any], repeats: i
     accepted = inspect.signature(metric.function).parameters.keys() - bound.keys()
     parameters = {n: value for n, value in given.items() if n in accepted and value is not None}
     if "seed" not in accepted or repeats == 1:
-        return _as_score(metric.function(codes, **parameters))
+        return _as_score(metric.function(codes, **parameters), metric)
     seeds = range(given["seed"], given["seed"] + repeats)
     runs = [metric.function(codes, **(parameters | {"seed": seed})) for seed in seeds]
-    return _mean([_as_score(run) for run in runs])
+    return _mean([_as_score(run, metric) for run in runs])
 
 
-def _as_score(result: Any) -> Score:
+def _as_score(result: Any, metric: Metric) -> Score:
     """A score, or a number of any kind as one."""
-    return result if isinstance(result, Score) else Score(float(result))
+    if isinstance(result, Score):
+        return result
+    try:
+        return Score(float(result))
+    except (TypeError, ValueError) as problem:
+        raise ValueError(
+            f"A function that scores must return a Score or one number, but {metric.source} "
+            f"returned {result!r}: take its mean, or an entry."
+        ) from problem
 
 
 def _mean(runs: list[Score]) -> Score:

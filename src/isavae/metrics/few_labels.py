@@ -24,21 +24,27 @@ def few_label_accuracy(
     Args:
         codes: Codes; only their means count.
         factors: Names; by default the grid's scored factors.
-        labels: Numbers of train images; `terms` has the mean accuracy for each. Those above half of
-            the labelled images are left out.
+        labels: Numbers of train images, one or more; `terms` has the mean accuracy for each. Those
+            above half of the labelled images are left out.
         predictor: `logistic` regression on standardised means, or `boosting`.
         repeats: How many train sets to draw; the standard errors are over them.
         test: Number of test images.
         seed: Seed of the draws.
 
     Raises:
-        ValueError: If there is no such predictor, or too few images for any of the numbers.
+        ValueError: If there is no such predictor, too few images for any of the numbers, or a
+            number below 1.
     """
     from scipy.stats import sem
 
     makers = {"logistic": lambda *_: logistic_regression(), "boosting": histogram_boosting}
     if predictor not in makers:
         raise ValueError(f"The predictor must be one of {list(makers)}, but is {predictor!r}.")
+    if not labels or min(*labels, repeats, test) < 1:
+        raise ValueError(
+            "The numbers of labels, repeats and test images must be 1 or more, not "
+            f"{tuple(labels)}, {repeats} and {test}: leave them out for the customary ones."
+        )
     names = codes.factor_names(factors)
     fewest = min(len(codes.factor(name).known) for name in names)
     labels = tuple(count for count in labels if count <= fewest // 2)

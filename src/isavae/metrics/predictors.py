@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from isavae.metrics.codes import NotApplicable
 from isavae.metrics.samples import Split
 
 if TYPE_CHECKING:
@@ -127,7 +128,12 @@ def importance_by_lasso(parts: Split, ordered: bool, seed: int, alpha: float = 0
     train, test = _targets(parts, ordered)
     model = lasso(alpha).fit(parts.train_x, train)
     rest = np.square(test - model.predict(parts.test_x).reshape(test.shape)).sum(axis=1)
-    explained = 1 - rest / np.square(test - test.mean(axis=0)).sum(axis=1).mean()
+    spread = np.square(test - test.mean(axis=0)).sum(axis=1).mean()
+    if not spread > 0:
+        raise NotApplicable(
+            "R² needs two classes among the test images, but they show one: raise `test`."
+        )
+    explained = 1 - rest / spread
     return np.abs(np.atleast_2d(model.coef_)).sum(axis=0), explained
 
 

@@ -65,8 +65,14 @@ def split_sizes(available: int, train: int, test: int) -> tuple[int, int]:
     """Sizes of the two parts of a split of so many images.
 
     Raises:
+        ValueError: If a part is to be empty.
         NotApplicable: If there are fewer than two images.
     """
+    if train < 1 or test < 1:
+        raise ValueError(
+            f"A split needs one or more train and test images, not {train} and {test}: leave the "
+            "sizes out for the customary ones."
+        )
     if available < 2:
         raise NotApplicable(
             f"A split needs two or more labelled images, but there are {available}: label more."

@@ -213,12 +213,15 @@ def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
 def spearman(
     x: Float[Tensor, "n left"], y: Float[Tensor, "n right"]
 ) -> Float[Tensor, "left right"]:
-    """|Spearman correlation| of every pair of columns; 0 for constant columns."""
+    """|Spearman correlation| of every pair of columns; 0 for constant columns, NaN for NaN."""
     from scipy.stats import rankdata
 
-    ranks = torch.from_numpy(rankdata(torch.cat([x, y], dim=1).numpy(), axis=0))
-    correlation = torch.atleast_2d(torch.corrcoef(ranks.T)).nan_to_num(0.0)
-    return correlation[: x.shape[1], x.shape[1] :].abs()
+    def standardised_ranks(values: Tensor) -> Tensor:
+        ranks = torch.from_numpy(rankdata(values.detach().numpy(), axis=0))
+        ranks = ranks - (len(ranks) + 1) / 2
+        return ranks / torch.where(ranks.any(dim=0), ranks.norm(dim=0), 1.0)
+
+    return (standardised_ranks(x).T @ standardised_ranks(y)).abs().clamp_max(1.0)
 
 
 def _varying(codes: Codes) -> Float[Tensor, "n active"]:

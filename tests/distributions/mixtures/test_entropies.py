@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from isavae.distributions import conditional_entropies, marginal_entropies
+from isavae.distributions import (
+    UnresolvedMixtureError,
+    conditional_entropies,
+    least_stds,
+    marginal_entropies,
+)
 from isavae.distributions.mixtures.entropies import _BUDGET
 from tests.largest_tensor import LargestTensor
 
@@ -100,3 +105,23 @@ def test_entropies_refuse_what_they_cannot_do():
         marginal_entropies(torch.zeros(0, 2), torch.zeros(0, 2))
     with pytest.raises(ValueError, match="narrowest std"):
         marginal_entropies(torch.zeros(2, 1), torch.tensor([[0.0], [-20.0]]))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e9])
+@pytest.mark.parametrize("log_std", [-30.0, -40.0, -200.0, -800.0])
+def test_stds_below_the_rounding_of_their_means_are_right_or_widened(shift, log_std):
+    """Posteriors that do not overlap have the information log n about their image."""
+    mean = torch.rand(50, 1, generator=torch.Generator().manual_seed(0)).double() + shift
+    stds = torch.full_like(mean, log_std)
+    least = least_stds(mean, stds)
+    if float(least) == 0:
+        assert math.exp(log_std) > 1e-17 * (1 + shift)
+    else:
+        with pytest.raises(UnresolvedMixtureError):
+            marginal_entropies(mean, stds)
+    stds = torch.maximum(stds, least.log())
+    information = (
+        marginal_entropies(mean, stds) - stds.mean() - 0.5 * math.log(2 * math.pi * math.e)
+    )
+    distinct = len(mean.unique())
+    assert float(information) == pytest.approx(math.log(50), abs=0.1 if distinct == 50 else 4)

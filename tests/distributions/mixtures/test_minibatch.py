@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import jaxtyping
 import pytest
 import torch
 from torch.distributions import Normal
@@ -262,3 +263,55 @@ def test_stratified_weights_need_other_samples(name, least):
     assert make(least, 10).log_rows(0, least).isfinite().all()
     with pytest.raises(ValueError, match=f"batch of {least} or more"):
         make(least - 1, 10)
+
+
+def test_second_derivatives_of_small_batches_are_refused_not_wrong():
+    z, mean, log_std = posterior_batch("active", 8)
+    joint, _ = log_joint_and_marginals(z, mean, log_std.exp(), MinibatchWeights.weighted(8, 80))
+    (slope,) = torch.autograd.grad(joint.square().sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+@pytest.mark.parametrize("function", [log_marginals, log_joint_and_marginals])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+def test_samples_of_low_precision_and_integers(function, dtype, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as users run it
+    z, mean, log_std = (x.detach().float() for x in posterior_batch("pruned", 16))
+    weights, std = MinibatchWeights.weighted(16, 160), log_std.exp()
+    right = function((3 * z).to(dtype).float(), mean, std, weights)
+    std = std if dtype == torch.int64 else std.to(dtype)
+    found = function((3 * z).to(dtype), mean.to(std.dtype), std, weights)
+    for x, expected in zip(found, right, strict=True):
+        assert x.dtype == std.dtype
+        torch.testing.assert_close(x.float(), expected, rtol=0.01, atol=0.1)
+
+
+def test_only_small_batches_hold_all_pairs(monkeypatch):
+    used = []
+
+    class Counted:
+        @staticmethod
+        def apply(z, *others):
+            used.append(z.shape)
+            return pairs.LogSumsOfSmallBatch.apply(z, *others)
+
+    monkeypatch.setattr(minibatch, "LogSumsOfSmallBatch", Counted)
+    for shape in ((256, 3), (257, 3), (256, 40)):
+        z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        weights = MinibatchWeights.weighted(shape[0], 9_999)
+        log_joint_and_marginals(z, z, torch.ones(shape), weights)
+    assert used == [(256, 3)]
+
+
+def test_latents_keep_their_order_where_some_are_taken_by_pairs():
+    generator = torch.Generator().manual_seed(0)
+    mean, noise = torch.randn(2, 700, 3, generator=generator, dtype=torch.float64)
+    std = torch.tensor([0.5, 0.8, 1e-3], dtype=torch.float64).expand(700, 3)
+    weights = MinibatchWeights.weighted(700, 9_999)
+    sample = mean + std * noise, mean, std, weights
+    sizes = [size[0] for size in minibatch.Ladder.covering(*(a.T for a in sample[:3])).grids.sizes]
+    order = [members for members, _ in minibatch._shares(sizes, 700)]
+    assert order == [[2], [0, 1]]
+    found = log_marginals(*sample)
+    torch.testing.assert_close(found, log_marginals(*sample, exact=True), rtol=0, atol=2e-3)

@@ -61,16 +61,20 @@ def least_stds(
         mean: Component means.
         log_std: Logarithms of the components' stds.
 
+    Raises:
+        ValueError: If there is no component, or a mean or log-std is not finite.
+
     Examples:
         >>> mean = torch.linspace(-1, 1, 100_001)[:, None]
         >>> print(f"{float(least_stds(mean, torch.full_like(mean, -15.0))):.1e}")
         7.6e-06
     """
+    _check(mean, log_std)
     least = mean.new_zeros(mean.shape[1], dtype=torch.float64)
     for j, (m, s) in enumerate(zip(mean.detach().T, log_std.detach().T, strict=True)):
         m, s = m.double(), s.double().exp()
-        if _resolution(_crowded(m, s), s) > _FINEST:
-            least[j] = 2 * _range(m, s) / _FINEST
+        if _resolved(m, s) is None:
+            least[j] = max(2 * _range(m, s) / _FINEST, 2 * float(_spacing(m)))
     return least
 
 
@@ -86,16 +90,36 @@ def conditional_entropies(
         log_std: Logarithms of the components' stds.
         partitions: Pairs of the label of each component, -1 for none, and the number of labels. A
             label without components has the entropy nan.
+
+    Raises:
+        ValueError: If there is no component, a mean or log-std is not finite, or the labels of a
+            partition are not one of -1, 0, … for each component.
+        UnresolvedMixtureError: As `marginal_entropies`.
     """
-    if len(mean) == 0:
-        raise ValueError("a mixture must have at least one component, not none: pass codes")
-    if not (torch.isfinite(mean).all() and torch.isfinite(log_std).all()):
-        raise ValueError(
-            "means and log-stds must be finite, not NaN or infinite: drop the codes that are not"
-        )
+    _check(mean, log_std)
+    for labels, n_labels in partitions:
+        if labels.shape != mean.shape[:1] or not -1 <= labels.min() <= labels.max() < n_labels:
+            raise ValueError(
+                f"A partition must have a label of -1..{n_labels - 1} for each of {len(mean)} "
+                f"components, not the shape {tuple(labels.shape)} and labels from "
+                f"{labels.min()} to {labels.max()}: number them from 0, -1 for none."
+            )
     columns = zip(mean.detach().T, log_std.detach().T, strict=True)
     latents = [_entropies(m.double(), s.double().exp(), partitions) for m, s in columns]
     return [torch.stack(entropies, dim=-1) for entropies in zip(*latents, strict=True)]
+
+
+def _check(mean: Tensor, log_std: Tensor) -> None:
+    """Refuse what is not a mixture of at least one component."""
+    if mean.dim() != 2 or len(mean) == 0 or log_std.shape != mean.shape:
+        raise ValueError(
+            "Means and log-stds must have one shape, (components, latents), with at least one "
+            f"component, not {tuple(mean.shape)} and {tuple(log_std.shape)}: pass codes."
+        )
+    if not (torch.isfinite(mean).all() and torch.isfinite(log_std).all()):
+        raise ValueError(
+            "Means and log-stds must be finite, not NaN or infinite: drop the codes that are not."
+        )
 
 
 def _entropies(
@@ -104,12 +128,15 @@ def _entropies(
     partitions: Sequence[tuple[Int[Tensor, " n"], int]],
 ) -> list[Float[Tensor, " labels"]]:
     """The entropies of one latent for every partition."""
-    mean = _crowded(mean, std)
-    if _resolution(mean, std) > _FINEST:
+    resolved = _resolved(mean, std)
+    if resolved is None:
         raise UnresolvedMixtureError(
-            f"the components must span less than {_FINEST} of their narrowest std, not "
-            f"{_resolution(mean, std):.3g} as in one latent: raise the smallest log_std"
+            f"The components must span less than {_FINEST} of their narrowest std, and that be "
+            "above the rounding of their means, not "
+            f"{_resolution(_crowded(mean, std), std):.3g} of {float(std.min()):.3g} as in one "
+            "latent: raise the smallest log_std."
         )
+    mean = resolved
     low = (mean - _TAIL * std).min()
     period = (mean + _TAIL * std).max() - low
     grid = SpectralGrid.spanning(float(std.min() / period), float(std.max() / period))
@@ -123,11 +150,23 @@ def _entropies(
 
 def _resolution(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> float:
     """The range of all components in units of the narrowest std."""
-    return _range(mean, std) / float(std.min())
+    return float(_range(mean, std) / std.min())
 
 
 def _range(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> float:
     return float((mean + _TAIL * std).max() - (mean - _TAIL * std).min())
+
+
+def _spacing(mean: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """The rounding of the means: stds below it are lost in sums with them."""
+    return mean.abs().max() * torch.finfo(mean.dtype).eps
+
+
+def _resolved(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"] | None:
+    """The means without wide gaps; None if neither numbers nor a grid tell the components apart."""
+    crowded = _crowded(mean, std)
+    told = bool(std.min() >= _spacing(mean)) and _resolution(crowded, std) <= _FINEST
+    return crowded if told else None
 
 
 def _crowded(mean: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -64,9 +64,15 @@ class MinibatchWeights:
         the rest 1/M'.
 
         Raises:
-            ValueError: For a batch of one sample, which has no other component.
+            ValueError: For a batch of one sample, which has no other component, or of more than
+                N + 1, whose weights are negative.
         """
         _check_batch(batch, 2)
+        if n_data < batch - 1:
+            raise ValueError(
+                f"Stratified weights of a batch of {batch} need {batch - 1} or more data, not "
+                f"{n_data}: lower batch_size, or use the weighted estimator."
+            )
         own = torch.arange(batch)
         components = torch.stack([own, (own + 1) % batch], dim=1)
         others = batch - 1
@@ -137,12 +143,16 @@ def log_densities(
     Returns:
         Log-densities in nats.
 
+    Raises:
+        ValueError: If the shapes of the samples, means, stds and weights do not fit together.
+
     Examples:
         >>> z, weights = torch.zeros(2, 3), MinibatchWeights.weighted(batch=2, n_data=1)
         >>> log_densities(z, z, torch.ones(2, 3), weights, [slice(0, 3)])  # -3/2 log 2π
         tensor([[-2.7568],
                 [-2.7568]])
     """
+    z = _checked(z, mean, std, weights)
     columns, dtype = [], working_dtype(z.device)
     for (size, _), some in groupby(enumerate(groups), _size_and_offset):
         adjacent = [group for _, group in some]
@@ -155,6 +165,18 @@ def log_densities(
         sample = normals.features(x)
         columns.append(LogWeightedSums.apply(sample, normals.coefficients, weights.log_rows))
     return torch.cat(columns).T.to(z.dtype)
+
+
+def _checked(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
+    """The samples, no longer as integers; a ValueError if shapes do not fit together."""
+    if z.dim() != 2 or not z.shape == mean.shape == std.shape or len(z) != len(weights.components):
+        shapes = ", ".join(str(tuple(a.shape)) for a in (z, mean, std))
+        raise ValueError(
+            "Samples, means and stds must have one shape, (batch, latents), and weights for that "
+            f"batch, not {shapes} and weights for {len(weights.components)}: make the weights from "
+            "the batch's size."
+        )
+    return z.to(torch.promote_types(z.dtype, std.dtype))
 
 
 def _size_and_offset(numbered: tuple[int, slice]) -> tuple[int, int]:
@@ -184,9 +206,13 @@ def log_joint_and_marginals(
     Returns:
         Log-densities in nats.
     """
+    z = _checked(z, mean, std, weights)
     batch, latents = z.shape
     if batch <= _SMALL and batch * batch * latents <= _PAIRS_AT_ONCE:
-        return LogSumsOfSmallBatch.apply(z, mean, std, weights.log_rows(0, batch).to(z))
+        dtype = torch.promote_types(z.dtype, torch.float32)
+        inputs = (a.to(z.device, dtype) for a in (z, mean, std, weights.log_rows(0, batch)))
+        joint, marginals = LogSumsOfSmallBatch.apply(*inputs)
+        return joint.to(z.dtype), marginals.to(z.dtype)
     joint = log_densities(z, mean, std, weights, [slice(0, latents)])[:, 0]
     return joint, log_marginals(z, mean, std, weights, exact=exact)
 
@@ -216,6 +242,7 @@ def log_marginals(
     Returns:
         Log-densities in nats.
     """
+    z = _checked(z, mean, std, weights)
     if exact or z.device.type != "cpu" or not _fits_grids(z, mean, std):
         return _pair_log_marginals(z, mean, std, weights)
     ladder = Ladder.covering(*(a.detach().double().T for a in (z, mean, std)))
