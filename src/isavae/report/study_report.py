@@ -19,7 +19,7 @@ from isavae.report.numbered_figures import learned_exponents, with_series
 from isavae.report.run_figures import RunFigures
 from isavae.runs import RunConfig
 from isavae.runs.config import name_without_folders
-from isavae.runs.run_images import FIT_FILE
+from isavae.runs.moved_images import FIT_FILE
 from isavae.studies import finished, results, select, summarise
 
 # With at most this many finished runs, all are drawn; otherwise the representative ones.

@@ -16,8 +16,8 @@ from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
 from isavae.runs.held_out import HELD_OUT, training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
+from isavae.runs.moved_images import run_images
 from isavae.runs.onnx import OnnxFiles, export_onnx
-from isavae.runs.run_images import run_images
 from isavae.runs.scoring import evaluate_run
 from isavae.runs.trained_model import TrainedModel
 

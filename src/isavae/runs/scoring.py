@@ -12,7 +12,7 @@ from isavae.metrics import Codes, Wanted, scored_names
 from isavae.models import VAE
 from isavae.runs.directory import Run
 from isavae.runs.held_out import scored_parts
-from isavae.runs.run_images import run_images
+from isavae.runs.moved_images import run_images
 from isavae.training import resolve_device
 
 # Scores that describe the model or the data set, the same for both parts of the images.
