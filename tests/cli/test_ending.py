@@ -16,6 +16,16 @@ pytestmark = pytest.mark.system
 HANDLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@pytest.fixture(autouse=True)
+def signals_of_a_terminal():
+    """Signals as a terminal leaves them: nohup, under which the tests may run, ignores some."""
+    usual = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+    before = [signal.signal(*each) for each in zip(HANDLERS, usual, strict=True)]
+    yield
+    for number, handler in zip(HANDLERS, before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", HANDLERS)
 def test_a_command_that_is_asked_to_stop_says_so_in_one_line(number, monkeypatch, capsys):
     before = [signal.getsignal(each) for each in HANDLERS]

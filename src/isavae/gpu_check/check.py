@@ -154,7 +154,7 @@ class GpuCheck:
                 running = {run: a / max(b, 1) for run, (a, b) in progress.running.items() if a}
                 for run, share in running.items():
                     first.setdefault(run, share)
-                shares = sum(running.values()) - sum(first.values())
+                shares = sum(running.values(), -sum(first.values(), 0.0))
                 if progress.finished_here != counted:
                     counted = progress.finished_here
                     keep(shares)
