@@ -140,12 +140,15 @@ def test_features_of_any_unit_are_standardised():
         size=(300, 6)
     )
     units, offsets = np.array([1e6, 1e-6, 1.0, 1e3, 50.0, 1.0]), np.array([0, 0, 1e4, 5, 0, 0])
-    settings = SMALL | {"max_iter": 300}
+    # After few steps, in which training does not yet amplify how the two were rounded.
+    settings = SMALL | {"max_iter": 10}
     plain, other = ISAVAE(**settings).fit(X), ISAVAE(**settings).fit(X * units + offsets)
-    np.testing.assert_allclose(other.transform(X * units + offsets), plain.transform(X), atol=2e-3)
+    np.testing.assert_allclose(other.transform(X * units + offsets), plain.transform(X), atol=2e-4)
     assert other.score(X * units + offsets) == pytest.approx(
         plain.score(X) - np.log(units).sum(), abs=1e-2
     )
+    settings = SMALL | {"max_iter": 300}
+    other = ISAVAE(**settings).fit(X * units + offsets)
     restored = (other.inverse_transform(other.transform(X * units + offsets)) - offsets) / units
     assert np.square(restored - X).mean() < 0.3 * X.var(0).mean()
     assert max(np.abs(other.loss_curve_)) < 100
