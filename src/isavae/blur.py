@@ -1,8 +1,8 @@
 """Coarse-to-fine training: images are blurred at first, less and less, and sharp from then on.
 
 Sharp images of a thing at two places have nothing in common unless it overlaps itself, so that a
-network may lay out the places in any order, with folds that it never undoes. Blurred images change
-smoothly from place to place.
+network may lay out the places with folds that stay. Blurred images change smoothly from place to
+place.
 """
 
 from dataclasses import dataclass

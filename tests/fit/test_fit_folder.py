@@ -106,7 +106,7 @@ def test_fitting_again_goes_on_and_changes_nothing(fitted):
 
 def test_a_folder_that_was_moved_goes_on_and_is_explored_there(fitted, tmp_path, monkeypatch):
     moved = shutil.copytree(fitted / "out", tmp_path / "moved")
-    monkeypatch.setattr(output_folder, "IMAGES", "pictures.npy")
+    monkeypatch.setattr(output_folder, "FIT_IMAGES", "pictures.npy")
     (moved / "images.npy").rename(moved / "pictures.npy")
     before = load_file(moved / "model.safetensors")
     weights = {p.read_bytes() for p in (moved / "study").glob("runs/*/model.safetensors")}

@@ -125,11 +125,8 @@ DATASETS: dict[str, Source] = {
 }
 
 # Options of `open_path` that take one value.
-SINGLE = {"fit", "axes", "channels", "range", "pages", "key"} | {
-    "factors",
-    "factors_by_order",
-    "unknown",
-}
+SINGLE = {"fit", "axes", "channels", "range", "pages", "key"}
+SINGLE |= {"factors", "factors_by_order", "unknown"}
 # Options whose values may be separated by commas, too.
 CHANNELS_SHOWN = re.compile(r"\bshow\s*=\s*\d+(\s*,\s*\d+)+")
 

@@ -17,6 +17,7 @@ from isavae.data.catalog import check_images_are_there, split_path
 from isavae.data.own.open import images_like, open_path
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.runs import Run, TrainedModel
+from isavae.runs.moved_images import FIT_IMAGES, is_fitted
 
 State = Literal["present", "gone", "unreadable"]
 
@@ -118,7 +119,7 @@ def open_images(images: Images, how: Preprocessing) -> ImageDataset:
     name, options = split_path(images)
     path = Path(name)
     if is_fitted(path):
-        return load(f"{path / 'images.npy'}[axes=chw, range=dtype]")
+        return load(f"{path / FIT_IMAGES}[axes=chw, range=dtype]")
     if name.partition("[")[0].strip() in DATASETS or (path.exists() and options):
         return load(images)
     if not path.exists():
@@ -127,11 +128,6 @@ def open_images(images: Images, how: Preprocessing) -> ImageDataset:
             "say with --data where they are"
         )
     return open_path(path, like=how)
-
-
-def is_fitted(path: Path) -> bool:
-    """Whether a path is a folder that `isavae fit` wrote, with its images."""
-    return (path / "fit.json").is_file() and (path / "images.npy").is_file()
 
 
 KEPT_MODELS = 4

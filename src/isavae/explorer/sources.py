@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from isavae.explorer.library import Images, Library, is_fitted
+from isavae.explorer.library import Images, Library
 from isavae.runs.hub import MODEL_FILE
+from isavae.runs.moved_images import is_fitted
 
 
 @final

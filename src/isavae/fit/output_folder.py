@@ -29,9 +29,8 @@ from isavae.fit.fitted import Fitted
 from isavae.fit.proposal import Budget, Proposal, schedule
 from isavae.fit.training_images import Opened, TrainingImages, find_fingerprint, image_folder
 from isavae.runs import Run
+from isavae.runs.moved_images import FIT_FILE, FIT_IMAGES
 from isavae.studies import Study, StudyDirectory
-
-IMAGES = "images.npy"
 
 
 @final
@@ -47,7 +46,7 @@ class OutputFolder:
 
     @property
     def images(self) -> Path:
-        return self.path / IMAGES
+        return self.path / FIT_IMAGES
 
     def data(self, preprocessing: Preprocessing) -> str:
         """The name of the images as a data set."""
@@ -85,7 +84,7 @@ class OutputFolder:
         Raises:
             DamagedFileError: If it, or the images that it is about, are not what was written.
         """
-        file = self.path / "fit.json"
+        file = self.path / FIT_FILE
         if not file.is_file():
             return None
         decided = read_json(file)
@@ -110,7 +109,7 @@ class OutputFolder:
             "reasons": proposal.reasons,
             "study": proposal.study(self.data(found.preprocessing)),
         }
-        write_json(self.path / "fit.json", decided)
+        write_json(self.path / FIT_FILE, decided)
         return decided
 
     def follow_move(self, decided: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +128,7 @@ class OutputFolder:
                 Run.open(path).renamed(new.config, self.study.run_path(new.id))
         write_text(self.study.path / "study.yaml", study.text)
         decided = decided | {"study": study.text}
-        write_json(self.path / "fit.json", decided)
+        write_json(self.path / FIT_FILE, decided)
         return decided
 
     def write_results(self, fitted: Fitted, data: ImageDataset) -> None:

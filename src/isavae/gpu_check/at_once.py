@@ -5,12 +5,9 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
-from isavae.runs import RunConfig, fresh_state
+from isavae.runs import RunConfig
+from isavae.studies.estimate import warmed_up
 from isavae.studies.forking import results_of
-from isavae.studies.shared_data import open_shared
-from isavae.training import train
 
 # Steps before the timing starts, and between two times that a value is read, as in a run.
 WARM_UP, LOG_EVERY = 5, 10
@@ -36,15 +33,7 @@ def steps_per_second(config: RunConfig, processes: int, threads: int, seconds: f
 
 
 def _rate(config: RunConfig, processes: int, threads: int, seconds: float, folder: Path) -> float:
-    torch.set_num_threads(threads)
-    data = open_shared(config.data)
-    state = fresh_state(config, data.shape)
-    steps = train(
-        state, data, config.objective,
-        steps=1 << 60, batch_size=config.batch_size, seed=config.seed,
-    )  # fmt: skip
-    for _ in range(WARM_UP):
-        next(steps).to_floats()
+    _, _, steps = warmed_up(config, threads, WARM_UP)
     (folder / str(os.getpid())).touch()
     _wait_for(processes, folder)
     begun, taken = time.monotonic(), 0

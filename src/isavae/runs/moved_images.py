@@ -1,14 +1,15 @@
 """The images of a run, also where the folder of `isavae fit` that holds both was moved."""
 
 import re
+from pathlib import Path
 
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
 from isavae.runs.directory import Run
 
 # The images of a folder of `isavae fit`, and the file beside them that says so.
-FITTED = re.compile(r".*[/\\](images\.npy)((?:\[[^\[\]]*\])?)", re.DOTALL)
-FIT_FILE = "fit.json"
+FIT_IMAGES, FIT_FILE = "images.npy", "fit.json"
+FITTED = re.compile(rf".*[/\\]{re.escape(FIT_IMAGES)}((?:\[[^\[\]]*\])?)", re.DOTALL)
 
 
 def run_images(run: Run, data: ImageDataset | None = None) -> ImageDataset:
@@ -38,6 +39,11 @@ def images_name(run: Run) -> str:
     name = run.config.data
     if found := FITTED.fullmatch(name):
         for folder in run.path.resolve().parents:
-            if (folder / FIT_FILE).is_file() and (folder / found[1]).is_file():
-                return f"{folder / found[1]}{found[2]}"
+            if is_fitted(folder):
+                return f"{folder / FIT_IMAGES}{found[1]}"
     return name
+
+
+def is_fitted(folder: Path) -> bool:
+    """Whether a path is a folder that `isavae fit` wrote, with its images."""
+    return (folder / FIT_FILE).is_file() and (folder / FIT_IMAGES).is_file()

@@ -7,7 +7,7 @@ length, learning rates, exponents of the prior, and the weights of the objective
 import heapq
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import mean
 from typing import Any, final
@@ -22,7 +22,7 @@ from isavae.models import VAE, LpNestedPrior, build_prior
 from isavae.runs import RunConfig, fresh_state
 from isavae.studies.forking import results_of
 from isavae.studies.shared_data import open_shared
-from isavae.training import train
+from isavae.training import StepReport, TrainState, train
 
 COSTLESS = {"seed", "steps", "epochs", "learning_rate", "prior_learning_rate"}
 # Bytes of settings, scores, record and directory, one disk block each, and of the lock.
@@ -153,16 +153,8 @@ def measure(
 
 
 def _cost(config: RunConfig, threads: int, images: int | None, seconds: float) -> RunEstimate:
-    torch.set_num_threads(threads)
     begun = time.monotonic()
-    data = open_shared(config.data)
-    state = fresh_state(config, data.shape)
-    steps = train(
-        state, data, config.objective,
-        steps=1 << 60, batch_size=config.batch_size, seed=config.seed,
-    )  # fmt: skip
-    for _ in range(WARM_UP):
-        next(steps).to_floats()
+    data, state, steps = warmed_up(config, threads, WARM_UP)
     ready, taken = time.monotonic(), 0
     while taken < FEWEST or time.monotonic() - ready < seconds:
         next(steps).to_floats()
@@ -175,6 +167,22 @@ def _cost(config: RunConfig, threads: int, images: int | None, seconds: float) -
         + _scoring_seconds(state.model, data, images),
         weights_bytes=sum(tensor.nbytes for tensor in state.model.state_dict().values()),
     )
+
+
+def warmed_up(
+    config: RunConfig, threads: int, first: int
+) -> tuple[ImageDataset, TrainState, Iterator[StepReport]]:
+    """Data, state and endless steps of a run to time, after `first` steps, which take longer."""
+    torch.set_num_threads(threads)
+    data = open_shared(config.data)
+    state = fresh_state(config, data.shape)
+    steps = train(
+        state, data, config.objective,
+        steps=1 << 60, batch_size=config.batch_size, seed=config.seed,
+    )  # fmt: skip
+    for _ in range(first):
+        next(steps).to_floats()
+    return data, state, steps
 
 
 def _scoring_seconds(model: VAE, data: ImageDataset, images: int | None) -> float:
