@@ -11,7 +11,7 @@ from isavae.models import (
     build_networks,
     build_prior,
 )
-from isavae.training import TrainState, train
+from isavae.training import TrainState, learning_rate_share, train
 
 SHAPE = (1, 8, 8)
 
@@ -75,3 +75,34 @@ def test_a_state_of_a_gpu_goes_on_on_the_cpu():
     state.load_state_dict(kept)
     assert all(value > 0 for value in train_to(4))
     assert state.step == 4
+
+
+def test_learning_rates_fall_over_the_second_half_those_of_the_prior_too():
+    torch.manual_seed(0)
+    networks = build_networks("mlp", SHAPE, 2, width=16)
+    prior = build_prior("2.1[2.2*2]", learn_exponents=True)
+    state = TrainState(VAE(*networks, prior, BernoulliLikelihood()), 1e-3, 5e-4)
+    steps = train(
+        state, BlackAfterFiveSteps(), BetaVAE(), steps=8, batch_size=4, seed=0, learning_rate_end=0.1
+    )  # fmt: skip
+    rates = [[group["lr"] for group in state.optimizer.param_groups] for _ in steps]
+    shares = [1, 1, 1, 1, 1, *(learning_rate_share(k / 8, 0.1) for k in (5, 6, 7))]
+    assert shares[5:] == sorted(shares[5:], reverse=True)
+    assert 0.1 < shares[-1] < shares[5] < 1
+    torch.testing.assert_close(rates, [[1e-3 * share, 5e-4 * share] for share in shares])
+
+
+def test_a_resumed_run_goes_on_with_the_learning_rate_of_its_step():
+    def losses(state: TrainState, count: int) -> list[float]:
+        loop = train(
+            state, BlackAfterFiveSteps(), BetaVAE(), steps=10, batch_size=4, seed=0,
+            learning_rate_end=0.05,
+        )  # fmt: skip
+        return [next(loop).to_floats()["loss"] for _ in range(count)]
+
+    whole = losses(trained(0), 10)
+    begun = trained(0)
+    first = losses(begun, 7)
+    resumed = trained(0)
+    resumed.load_state_dict(begun.state_dict())
+    assert first + losses(resumed, 3) == whole

@@ -6,6 +6,7 @@ the same bit for bit, whatever the caller does between two steps.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import cos, pi
 from typing import Any, Protocol, final, runtime_checkable
 
 import torch
@@ -75,6 +76,12 @@ class TrainState:
             capturable=device.type == "cuda",
         )
 
+    def scale_learning_rates(self, share: float) -> None:
+        """Set the learning rates of the next step to a share of what they were given as."""
+        rates = (self.learning_rate, self.prior_learning_rate)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
+            group["lr"] = rate * share
+
     def state_dict(self) -> dict[str, Any]:
         """The state as tensors and numbers, which load with `weights_only=True`."""
         return {
@@ -121,6 +128,7 @@ def train(
     batch_size: int,
     seed: int,
     blur: Blur = Blur(),  # noqa: B008 - a frozen value
+    learning_rate_end: float = 1.0,
 ) -> Iterator[StepReport]:
     """Train from `state.step` to `steps`, one optimiser step per iteration.
 
@@ -134,6 +142,8 @@ def train(
         batch_size: Number of images per step.
         seed: Seed of batches and noise.
         blur: How images are blurred at first.
+        learning_rate_end: The share of the learning rates that is left at the end, see
+            `learning_rate_share`.
 
     Raises:
         ValueError: If the batch is larger than the data set.
@@ -159,6 +169,7 @@ def train(
         output = model(images(seed, batch_size), noise_generator(seed, state.step, device))
         value = objective(output, step=state.step, n_data=len(data), adversary=adversary)
         learned_values = model.prior.learned_values()
+        state.scale_learning_rates(learning_rate_share(state.step / steps, learning_rate_end))
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
@@ -172,6 +183,23 @@ def train(
         yield StepReport(state.step, {"loss": value.loss.detach()} | terms | learned_values)
         if not model.training:
             model.train()
+
+
+def learning_rate_share(done: float, end: float) -> float:
+    """The share of the learning rates at some share of the steps.
+
+    It is 1 in the first half, and falls to `end` along half a cosine in the second one.
+
+    Args:
+        done: The share of the steps that are done.
+        end: Its value at the end, in (0, 1].
+
+    Examples:
+        >>> [round(learning_rate_share(done, end=0.2), 6) for done in (0.5, 0.75, 1.0)]
+        [1.0, 0.6, 0.2]
+    """
+    second_half = max(0.0, 2 * done - 1)
+    return end + (1 - end) * (1 + cos(pi * second_half)) / 2
 
 
 @torch.no_grad()

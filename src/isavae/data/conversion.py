@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
@@ -191,7 +190,8 @@ def unpack_there(
     """Stored images on any device as floats in [0, 1], without waiting for the device."""
     if stored.ndim == 4:
         return stored.float().mul_(1 / 255)
-    pixels = F.embedding(stored.int(), _bits_on(stored.device))
+    # A look-up of all 8 bits of a byte takes 30 times as long on an H100.
+    pixels = stored.unsqueeze(-1).bitwise_and(_masks_on(stored.device)).ne(0).float()
     return pixels.flatten(1)[:, : math.prod(shape)].reshape(-1, *shape)
 
 
@@ -212,8 +212,9 @@ def _bits_of_bytes() -> np.ndarray:
 
 
 @cache
-def _bits_on(device: torch.device) -> Tensor:
-    return torch.from_numpy(_bits_of_bytes()).to(device)
+def _masks_on(device: torch.device) -> UInt8[Tensor, "8"]:
+    """The bits of a byte, highest first."""
+    return torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8).to(device)
 
 
 def read_items(dataset: Items, name: str) -> tuple[np.ndarray, FactorGrid | None]:

@@ -32,8 +32,11 @@ def run_marked_tests(seconds: float, root: Path = ROOT) -> dict[str, Any]:
         return {"left_out": "pytest is not installed"}
     options = ["-q", "-m", "gpu", "--noconftest", "-o", "addopts=", "--import-mode=importlib"]
     options += ["-p", "no:cacheprovider", "-W", "default"]
-    paths = os.pathsep.join([str(root / "src"), str(root)])
-    environment = os.environ | {"PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    paths = [str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "pytest", *options, *marked],

@@ -113,6 +113,13 @@ class RunConfig(BaseModel):
         "`isavae evaluate` scores both parts.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
+    learning_rate_end: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="The share of the learning rates that is left at the last step; they fall "
+        "along half a cosine over the second half of the steps.",
+    )
     blur: float = Field(
         0.0,
         ge=0,

@@ -106,6 +106,7 @@ def _train(
         batch_size=config.batch_size,
         seed=config.seed,
         blur=Blur(config.blur, config.blur_until),
+        learning_rate_end=config.learning_rate_end,
     ):
         stop = should_stop()
         recorder.take(report, last=stop or report.step == steps)
