@@ -1,0 +1,310 @@
+"""Evidence for the paper's claims: a study's codes, its table in `results/`, `docs/evidence.md`.
+
+    python tools/evidence.py codes STUDY CODES.npz            # needs the weights of the runs
+    python tools/evidence.py table STUDY TABLE.csv --codes CODES.npz... [--machine TEXT]
+    python tools/evidence.py page                             # from results/evidence-full.csv
+
+Intervals are percentile bootstrap intervals. The page's words are `tools/evidence.md`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from scipy import stats
+
+from isavae.data import load
+from isavae.evaluation import encode_all
+from isavae.figures import style
+from isavae.metrics import Codes, udr_ranking
+from isavae.runs import Run
+from isavae.studies import results, select
+
+ROOT = Path(__file__).parents[1]
+TABLE, PAGE = ROOT / "results/evidence-full.csv", ROOT / "docs/evidence.md"
+FIGURE = ROOT / "docs/images/evidence-full.png"
+IMAGES, SEED, DRAWS = 5000, 0, 20_000
+KEPT = "model prior prior_scale beta seed steps batch_size mig reconstruction kl seconds".split()
+
+# Names of the priors on the page, with whether they have subspaces and the published ISA scale.
+PRIORS = {
+    ("normal", "1.0"): ("N(0, 1)", False, False),
+    ("normal", "0.70711"): ("N(0, ½)", False, True),
+    ("isa", "1.0"): ("ISA 2.1/2.2, as published", True, True),
+    ("isa", "standardised"): ("ISA 2.1/2.2, unit variance", True, False),
+}
+
+
+def keep_codes(study: Path, out: Path) -> None:
+    """The mean and log-std of q(z|x) of 5,000 images, the same for all finished runs."""
+    kept: dict[str, np.ndarray] = {}
+    for path in results(study).filter(pl.col("status") == "done")["path"]:
+        run = Run.open(path)
+        codes = encode_all(run.load_model(), load(run.config.data).sample(IMAGES, SEED))
+        kept[f"{run.path.name}/mean"] = codes.mean.half().numpy()
+        kept[f"{run.path.name}/log_std"] = codes.log_std.half().numpy()
+    np.savez_compressed(out, **kept)
+
+
+def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
+    """One row per finished run: settings, scores, agreement with other seeds, and axes."""
+    runs = results(study).filter(pl.col("status") == "done")
+    kept = {name: array for path in codes for name, array in np.load(path).items()}
+    rows = []
+    for row in runs.select("run", "path", "data", *KEPT).to_dicts():
+        path = Path(row.pop("path"))
+        scores = json.loads((path / "scores.json").read_text())
+        start = json.loads((path / "log.jsonl").read_text().splitlines()[0])
+        row |= {f"mig_{name}": value for name, value in scores["mig"]["per_factor"].items()}
+        row |= {name: start[name] for name in ("device", "precision", "torch", "isavae")}
+        rows.append(row | {"machine": machine})
+    by_group: dict[tuple[object, ...], list[dict[str, object]]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("model", "prior", "prior_scale", "beta"))
+        by_group.setdefault(key, []).append(row)
+    labels = load(rows[0]["data"]).sample(IMAGES, SEED).grid
+    for group in by_group.values():
+        some = [_codes(kept, str(row["run"])) for row in group]
+        for row, codes_of_run, udr in zip(group, some, udr_ranking(some, "spearman"), strict=True):
+            row |= {"udr": udr.value, **_axes(codes_of_run.mean.numpy(), labels)}
+    table = pl.DataFrame(rows).sort("model", "prior", "prior_scale", "beta", "seed")
+    table.with_columns(pl.col(pl.Float64).round(5)).write_csv(out)
+
+
+def _codes(kept: dict[str, np.ndarray], run: str) -> Codes:
+    return Codes(*(torch.from_numpy(kept[f"{run}/{name}"]).float() for name in ("mean", "log_std")))
+
+
+def _axes(mean: np.ndarray, grid) -> dict[str, float]:
+    """How far the two latents that follow the position most are turned away from x and y.
+
+    Each latent's mean is fitted by a plane over (x, y). The angle between the plane's slope and the
+    nearer axis is 0 degrees for a latent of one coordinate and 45 for one of both alike; a
+    direction without preference has 22.5 on average.
+    """
+    labels = grid.labels_array()
+    x, y = (labels[:, grid.names.index(name)] for name in ("posX", "posY"))
+    plane = np.stack([x - x.mean(), y - y.mean(), np.ones(len(x))], axis=1)
+    slopes, *_ = np.linalg.lstsq(plane, mean.astype(float), rcond=None)
+    left = ((mean - plane @ slopes) ** 2).sum(0) / ((mean - mean.mean(0)) ** 2).sum(0).clip(1e-12)
+    angles = np.degrees(np.arctan2(np.abs(slopes[1]), np.abs(slopes[0])))
+    two = left.argsort()[:2]
+    return {
+        "angle": float(np.minimum(angles, 90 - angles)[two].mean()),
+        "position_r2": float(1 - left[two].mean()),
+    }
+
+
+def write_page() -> None:
+    """The page and its figure."""
+    runs = pl.read_csv(TABLE, schema_overrides={"prior_scale": pl.String})
+    style.save(_figure(runs), FIGURE)
+    template = (ROOT / "tools/evidence.md").read_text()
+    values = {
+        "groups": _groups(runs),
+        "effects": _effects(runs),
+        "comparisons": _comparisons(runs),
+        "needed": _needed(runs),
+        "runs": f"{len(runs)}",
+        "seconds": f"{runs['seconds'].median():.0f}",
+    }
+    for name, value in values.items():
+        template = template.replace("{{" + name + "}}", value)
+    PAGE.write_text(template)
+
+
+def _of(runs: pl.DataFrame, prior: tuple[str, str], beta: float, objective: str) -> pl.DataFrame:
+    here = (pl.col("prior") == prior[0]) & (pl.col("prior_scale") == prior[1])
+    kind = pl.col("model").str.ends_with("tcvae") == (objective == "tc")
+    return runs.filter(here & kind & (pl.col("beta") == beta))
+
+
+def _cells(runs: pl.DataFrame):
+    """Every group: its name, prior, β and runs."""
+    for objective, suffix in (("vae", ""), ("tc", ", TC")):
+        for beta in (1, 2):
+            for prior, (name, *_) in PRIORS.items():
+                found = _of(runs, prior, beta, objective)
+                if len(found):
+                    yield name + suffix, prior, beta, found
+
+
+def _median(values: np.ndarray) -> str:
+    low, high = np.quantile(_resampled_medians(values, np.random.default_rng(0)), [0.025, 0.975])
+    return f"{np.median(values):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _resampled_medians(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.median(rng.choice(values, (DRAWS, len(values))), axis=1)
+
+
+def _groups(runs: pl.DataFrame) -> str:
+    lines = [
+        "| prior | β | seeds | MIG, median [95 %] | MIG, all seeds | log p(x given z) | KL | angle "
+        "| UDR | representative: MIG, log p |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, _, beta, found in _cells(runs):
+        chosen = select(
+            found.with_columns(
+                pl.lit("done").alias("status"), pl.lit(None, pl.String).alias("path")
+            )
+        ).row(0, named=True)
+        seeds = " ".join(f"{v:.2f}"[1:] for v in found["mig"].sort())
+        lines.append(
+            f"| {name} | {beta} | {len(found)} | {_median(found['mig'].to_numpy())} | {seeds} "
+            f"| {found['reconstruction'].median():.1f} | {found['kl'].median():.1f} "
+            f"| {found['angle'].median():.0f}° | {found['udr'].median():.2f} "
+            f"| {chosen['mig']:.2f}, {chosen['reconstruction']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> tuple[str, float]:
+    """The difference of medians with its 95 % interval, and the p of a Mann-Whitney test."""
+    rng = np.random.default_rng(0)
+    differences = _resampled_medians(a, rng) - _resampled_medians(b, rng)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    value = np.median(a) - np.median(b)
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]", stats.mannwhitneyu(a, b).pvalue
+
+
+def _comparisons(runs: pl.DataFrame) -> str:
+    normal, half, isa, unit = PRIORS
+    wanted = [
+        ("the paper's claim: ISA as published - N(0, 1)", isa, normal),
+        ("at equal scale: ISA as published - N(0, ½)", isa, half),
+        ("at equal scale: ISA of unit variance - N(0, 1)", unit, normal),
+        ("scale alone: N(0, ½) - N(0, 1)", half, normal),
+    ]
+    lines = ["| comparison | β | difference of medians [95 %] | p |", "|---|---|---|---|"]
+    for name, a, b in wanted:
+        for beta in (1, 2):
+            first, second = (_of(runs, prior, beta, "vae")["mig"].to_numpy() for prior in (a, b))
+            text, p = _difference(first, second)
+            lines.append(f"| {name} | {beta} | {text} | {p:.3f} |")
+    first, second = (_of(runs, prior, 2, "tc")["mig"].to_numpy() for prior in (isa, normal))
+    text, p = _difference(first, second)
+    lines.append(f"| ISA-TCVAE - β-TCVAE, {len(first)} seeds each | 2 | {text} | {p:.3f} |")
+    return "\n".join(lines)
+
+
+def _effects(runs: pl.DataFrame) -> str:
+    """Main effects of shape and scale over both β, by permutation within the other two."""
+    values, shape, scale, beta = [], [], [], []
+    for _, prior, b, found in _cells(runs.filter(~pl.col("model").str.ends_with("tcvae"))):
+        values += found["mig"].to_list()
+        shape += [PRIORS[prior][1]] * len(found)
+        scale += [PRIORS[prior][2]] * len(found)
+        beta += [b] * len(found)
+    x, of = np.array(values), {"shape": np.array(shape), "scale": np.array(scale)}
+    names = {
+        "shape": "subspaces instead of a normal prior (at equal scale)",
+        "scale": "variance ½ instead of 1 (at equal shape)",
+    }
+    lines = ["| effect on the mean MIG | difference | p |", "|---|---|---|"]
+    for factor, other in (("scale", "shape"), ("shape", "scale")):
+        strata = np.array(beta) * 2 + of[other]
+        text, p = _stratified(x, of[factor], strata)
+        lines.append(f"| {names[factor]} | {text} | {p} |")
+    return "\n".join(lines)
+
+
+def _stratified(values: np.ndarray, treated: np.ndarray, strata: np.ndarray) -> tuple[str, str]:
+    """The mean of the differences within strata, its bootstrap interval, and a permutation p."""
+    rng = np.random.default_rng(0)
+    pairs = [
+        (values[here & treated], values[here & ~treated])
+        for here in (strata == stratum for stratum in np.unique(strata))
+    ]
+
+    def mean_difference(pairs) -> float:
+        return float(np.mean([a.mean() - b.mean() for a, b in pairs]))
+
+    def resampled(a, b):
+        return rng.choice(a, len(a)), rng.choice(b, len(b))
+
+    def permuted(a, b):
+        both = rng.permutation(np.concatenate([a, b]))
+        return both[: len(a)], both[len(a) :]
+
+    value, draws = mean_difference(pairs), range(DRAWS // 4)
+    spread = [mean_difference([resampled(*pair) for pair in pairs]) for _ in draws]
+    chance = [mean_difference([permuted(*pair) for pair in pairs]) for _ in draws]
+    low, high = np.quantile(spread, [0.025, 0.975])
+    p = (1 + np.sum(np.abs(chance) >= abs(value))) / (1 + len(chance))
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]", f"{p:.4f}"
+
+
+def _needed(runs: pl.DataFrame) -> str:
+    """Seeds per group that would show the difference of two groups in 4 of 5 experiments."""
+    rng, (normal, half, isa, _) = np.random.default_rng(0), PRIORS
+    found = []
+    for a, b, name in ((isa, normal, "ISA as published against N(0, 1)"),
+                       (isa, half, "ISA as published against N(0, ½)")):  # fmt: skip
+        first, second = (_of(runs, prior, 1, "vae")["mig"].to_numpy() for prior in (a, b))
+        for n in (10, 15, 20, 30, 40, 60, 80, 120, 200, 400):
+            draws = rng.choice(first, (1000, n)), rng.choice(second, (1000, n))
+            power = (stats.mannwhitneyu(*draws, axis=1).pvalue < 0.05).mean()
+            if power >= 0.8:
+                found.append(f"{name}: {n}")
+                break
+        else:
+            found.append(f"{name}: more than 400")
+    return "; ".join(found)
+
+
+@style.applied
+def _figure(runs: pl.DataFrame):
+    """MIG of every seed, and MIG against reconstruction."""
+    figure = style.new_figure(style.PAGE, 3.1)
+    seeds, front = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    rng = np.random.default_rng(0)
+    names = []
+    for place, (name, prior, beta, found) in enumerate(_cells(runs)):
+        mig, k = found["mig"].to_numpy(), list(PRIORS).index(prior)
+        look = {"color": style.colour(k), "marker": style.MARKERS[k], "linestyle": "none"}
+        seeds.plot(place + rng.uniform(-0.18, 0.18, len(mig)), mig, alpha=0.6, ms=3.5, **look)
+        seeds.plot([place - 0.32, place + 0.32], [np.median(mig)] * 2, color=style.INK, lw=1.4)
+        names.append(f"{name}, β = {beta}")
+        if "TC" not in name:
+            front.plot(
+                found["reconstruction"], mig, ms=3.5, alpha=0.75,
+                fillstyle="full" if beta == 1 else "none", **look,
+                label=name if beta == 1 else None,
+            )  # fmt: skip
+    seeds.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=6.5)
+    seeds.set_ylabel("MIG (bar: median)")
+    front.set_xlabel("log p(x given z), nats (filled: β = 1, open: β = 2)")
+    front.legend(fontsize=6.5)
+    for axes in (seeds, front):
+        axes.set_ylim(0, 0.6)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    codes = verbs.add_parser("codes")
+    codes.add_argument("study", type=Path)
+    codes.add_argument("out", type=Path)
+    table = verbs.add_parser("table")
+    table.add_argument("study", type=Path)
+    table.add_argument("out", type=Path)
+    table.add_argument("--codes", type=Path, nargs="+", required=True)
+    table.add_argument("--machine", default="")
+    verbs.add_parser("page")
+    given = parser.parse_args()
+    if given.verb == "codes":
+        keep_codes(given.study, given.out)
+    elif given.verb == "table":
+        make_table(given.study, given.out, given.codes, given.machine)
+    else:
+        write_page()
+
+
+if __name__ == "__main__":
+    main()
