@@ -83,7 +83,8 @@ def test_learning_rates_fall_over_the_second_half_those_of_the_prior_too():
     prior = build_prior("2.1[2.2*2]", learn_exponents=True)
     state = TrainState(VAE(*networks, prior, BernoulliLikelihood()), 1e-3, 5e-4)
     steps = train(
-        state, BlackAfterFiveSteps(), BetaVAE(), steps=8, batch_size=4, seed=0, learning_rate_end=0.1
+        state, BlackAfterFiveSteps(), BetaVAE(), steps=8, batch_size=4, seed=0,
+        learning_rate_end=0.1,
     )  # fmt: skip
     rates = [[group["lr"] for group in state.optimizer.param_groups] for _ in steps]
     shares = [1, 1, 1, 1, 1, *(learning_rate_share(k / 8, 0.1) for k in (5, 6, 7))]

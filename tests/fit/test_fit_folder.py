@@ -311,7 +311,7 @@ def test_one_image_coded_far_finer_than_all_others_is_no_obstacle():
     [(0.796, "stable"), (0.794, "partly stable"), (0.596, "partly stable"), (0.594, "not stable")],
 )
 def test_verdicts_follow_the_agreement_as_it_is_shown(agreement, verdict):
-    assert Axis(0, 0, 1.0, agreement).verdict == verdict
+    assert Axis(0, 0, 1.0, agreement, 3, 3).verdict == verdict
 
 
 def test_the_most_telling_axis_of_a_subspace_comes_first():

@@ -43,7 +43,7 @@ def fit(
         images: A folder of images (those in folders below it count) or an array file, with options
             in brackets as in `train --data`, or the name of a data set.
         out: The output folder.
-        budget: Time for everything, such as 90s, 15m or 2h.
+        budget: Time for everything, such as 90s, 15m or 2h; a number alone is of minutes.
         size: Height and width to bring images to, such as 64 or 48x64; proposed if left out.
         fit: How: cut the longer side evenly, add black, or ignore proportions.
         prior: The prior, such as "2.1[6*2, 6*2]"; proposed if left out.
@@ -78,7 +78,7 @@ def fit(
         )
     _print(fitted.sentences())
     print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
-    print(f"model:  {out / 'model.safetensors'}")
+    print(f"model:  {out / 'model.safetensors'}", f"look:   isavae explore {out}", sep="\n")
 
 
 def _print(sentences: Sequence[str]) -> None:
@@ -90,7 +90,7 @@ def _print(sentences: Sequence[str]) -> None:
 
 
 def seconds(text: str) -> float:
-    """Parse a time such as 90s, 15m or 2h.
+    """Parse a time such as 90s, 15m or 2h; a number alone is of minutes.
 
     Raises:
         ValueError: If it is no time, or not positive.
@@ -102,4 +102,4 @@ def seconds(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", text)
     if not match or float(match[1]) == 0:
         raise ValueError(f"A time must be a positive number with s, m or h, but is {text!r}.")
-    return float(match[1]) * UNITS[match[2] or "s"]
+    return float(match[1]) * UNITS[match[2] or "m"]

@@ -6,7 +6,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from isavae.metrics import MIN_INFORMATION, Codes, latent_information, spearman
+from isavae.metrics import MIN_INFORMATION, Codes, latent_information, partner_correlations
 
 STABLE, PARTLY = 0.8, 0.6
 Verdict = Literal["stable", "partly stable", "not stable"]
@@ -21,14 +21,18 @@ class Axis:
         latent: The index of the latent.
         subspace: The index of its subspace.
         information: I(x; z_j), the information about the image, in nats.
-        agreement: The best |rank correlation| with a latent of another seed, as the median over
-            the other seeds; 1 if every seed finds this axis, about 0 if none does.
+        agreement: |Rank correlation| with the latent of another seed that it is matched with, one
+            to one, as the median over the other seeds; 1 if every seed finds this axis, 0 if none.
+        found_by: In how many other seeds that correlation is that of a stable axis.
+        seeds: The number of other seeds.
     """
 
     latent: int
     subspace: int
     information: float
     agreement: float
+    found_by: int
+    seeds: int
 
     @property
     def name(self) -> str:
@@ -52,11 +56,11 @@ def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -
         subspaces: The subspaces of the prior.
     """
     nats = latent_information(codes).tolist()
-    best = [spearman(codes.mean, other.mean).amax(1).numpy() for other in others]
-    agreement = np.median(best, axis=0)
+    matched = np.array([partner_correlations(codes, other) for other in others])
+    agreement, found_by = np.median(matched, axis=0), (matched.round(2) >= STABLE).sum(0)
     found = [
         [
-            Axis(j, k, nats[j], float(agreement[j]))
+            Axis(j, k, nats[j], float(agreement[j]), int(found_by[j]), len(others))
             for j in range(subspace.start, subspace.stop)
             if nats[j] > MIN_INFORMATION
         ]

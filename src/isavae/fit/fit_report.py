@@ -37,29 +37,51 @@ def render(fitted: Fitted, data: ImageDataset) -> str:
         fitted=fitted,
         config=fitted.model.config,
         exponents=getattr(vae.prior, "exponents", torch.empty(0)).tolist(),
-        subspaces=[(k + 1, [_strip(fitted, axis) for axis in group]) for k, group in by_subspace],
+        subspaces=[
+            (k + 1, [_strip(fitted, data, axis) for axis in group]) for k, group in by_subspace
+        ],
         reconstructions=[sheet(torch.cat(pair), len(pair[0])) for pair in pairs],
         samples=[sheet(s) for s in fitted.model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)],
         candidates=sorted(fitted.candidates, key=lambda one: (one.beta, one.seed)),
     )
 
 
-def _strip(fitted: Fitted, axis: Axis) -> dict[str, Any]:
-    """A traversal of an axis, as a PNG file, between the 2 % and 98 % quantiles of its codes.
+def _strip(fitted: Fitted, data: ImageDataset, axis: Axis) -> dict[str, Any]:
+    """An axis as a PNG file: a traversal, and below it the real images nearest along it.
 
-    What lies outside was hardly seen. The other latents stay at the code nearest to the median.
+    It goes from the 2 % to the 98 % quantile of its codes: what lies outside was hardly seen. The
+    other latents stay at the code nearest to the median.
     """
     mean = fitted.codes.mean
     low, high = (float(mean[:, axis.latent].quantile(q)) for q in (0.02, 0.98))
     middle = mean[(mean - mean.median(0).values).square().sum(1).argmin()]
     values = torch.linspace(low, high, STEPS)
-    (images,) = decode_traversals(fitted.model.vae, middle, [axis.latent], values)
+    (decoded,) = decode_traversals(fitted.model.vae, middle, [axis.latent], values)
+    nearest = _nearest_images(fitted, axis, middle, values)
     return {
         "axis": axis,
+        "verdict": fitted.verdict(axis),
         "low": low,
         "high": high,
-        "png": _sheet(fitted.model.preprocessing, images, STEPS),
+        "png": _sheet(fitted.model.preprocessing, torch.cat([decoded, data.batch(nearest)]), STEPS),
     }
+
+
+# Weight of a squared distance along the other axes, against one along the axis itself.
+_BESIDE = 0.1
+
+
+def _nearest_images(fitted: Fitted, axis: Axis, middle: Tensor, values: Tensor) -> list[int]:
+    """For every value on an axis the image whose code is nearest to it and to the middle."""
+    used = [each.latent for each in fitted.axes]
+    codes = fitted.codes.mean[:, used] / fitted.codes.mean[:, used].std(0)
+    wanted = (middle[used] / fitted.codes.mean[:, used].std(0)).repeat(len(values), 1)
+    place = used.index(axis.latent)
+    wanted[:, place] = values / fitted.codes.mean[:, axis.latent].std()
+    weights = torch.full((len(used),), _BESIDE)
+    weights[place] = 1.0
+    distances = ((codes[None] - wanted[:, None]).square() * weights).sum(-1)
+    return distances.argmin(1).tolist()
 
 
 def _sheet(how: Preprocessing, images: Tensor, columns: int = COLUMNS) -> bytes:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import final
 
-from isavae.fit.axes import Axis
+from isavae.fit.axes import Axis, Verdict
+from isavae.fit.explained import Explained
 from isavae.fit.model_choice import Candidate
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
@@ -21,6 +22,7 @@ class Fitted:
         names: The names of all images.
         candidates: Every finished run whose β has a second one.
         chosen: The chosen candidate.
+        explained: The share of the variance between images that the model explains, beside PCA's.
         reasons: What was decided before training, one sentence each.
         left_out: Why an image could not be read, by name.
         unfinished: The number of runs that did not finish within the budget.
@@ -32,9 +34,22 @@ class Fitted:
     names: tuple[str, ...]
     candidates: list[Candidate]
     chosen: Candidate
+    explained: Explained
     reasons: tuple[str, ...]
     left_out: dict[str, str]
     unfinished: int
+
+    def verdict(self, axis: Axis) -> Verdict:
+        """That of the axis, if the model explains as much as PCA and uses more than one latent."""
+        return axis.verdict if self.is_telling else "not stable"
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether axes of this model are worth more than principal components.
+
+        The latent of a model that uses one agrees with its counterparts by itself.
+        """
+        return self.explained.is_enough and len(self.axes) > 1
 
     def sentences(self) -> list[str]:
         """The results in words."""
@@ -42,18 +57,39 @@ class Fitted:
         found = [
             f"The model with β = {self.chosen.beta:g}, seed {self.chosen.seed}, was chosen without "
             f"labels: its agreement with other seeds (UDR) is {self.chosen.udr:.2f}.",
-            f"It uses {used} of {self.model.vae.prior.n_latents} latents.",
+            f"It uses {used} of {self.model.vae.prior.n_latents} latents, which explain "
+            f"{self.explained.model:.0%} of the variance between images; as many principal "
+            f"components (PCA) explain {self.explained.linear:.0%}.",
+            *self._verdicts(),
         ]
+        if self.unfinished:
+            found.append(
+                f"{self.unfinished} runs did not finish within the budget: start again to go on."
+            )
+        return found
+
+    def _verdicts(self) -> list[str]:
+        if not self.is_telling:
+            why = (
+                "a linear model explains more than this one"
+                if not self.explained.is_enough
+                else "a single latent is in use, which seeds agree on by themselves"
+            )
+            return [
+                f"Nothing stable was found: {why}. Give more time (--budget), more images, or a "
+                "smaller --beta."
+            ]
+        found = []
         for verdict, meaning in (
             ("stable", "other seeds find the same axes"),
             ("partly stable", "other seeds find similar axes: check them before you rely on them"),
             ("not stable", "other seeds find other axes: do not interpret them one by one"),
         ):
-            named = [axis.name for axis in self.axes if axis.verdict == verdict]
+            named = [
+                f"{axis.name} ({axis.found_by} of {axis.seeds})"
+                for axis in self.axes
+                if axis.verdict == verdict
+            ]
             if named:
                 found.append(f"{verdict.capitalize()}: {', '.join(named)}; {meaning}.")
-        if self.unfinished:
-            found.append(
-                f"{self.unfinished} runs did not finish within the budget: start again to go on."
-            )
         return found

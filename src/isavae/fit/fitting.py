@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.fit.axes import axes_of
+from isavae.fit.explained import explained
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.output_folder import OutputFolder
@@ -105,13 +108,15 @@ def _conclude(
     chosen = choose(found)
     model = TrainedModel.from_run(chosen.run)
     model.facts["preprocessing"] = decided["preprocessing"]
+    axes = axes_of(chosen.codes, peers_of(chosen, found), model.vae.prior.subspaces)
     fitted = Fitted(
         model,
-        axes_of(chosen.codes, peers_of(chosen, found), model.vae.prior.subspaces),
+        axes,
         encode_all(model.vae, data),
         tuple(decided["names"]),
         found,
         chosen,
+        explained(model.vae, np.load(output.images, mmap_mode="r"), len(axes)),
         tuple(decided["reasons"]),
         decided["left_out"],
         progress.total - progress.done,

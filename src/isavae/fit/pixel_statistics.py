@@ -40,6 +40,15 @@ class PixelStatistics:
         held = np.cumsum(self.variances) / self.variances.sum()
         return int((held < share - 1e-9).sum()) + 1
 
+    def held_by(self, components: int) -> float:
+        """The share of the variance in so many principal components.
+
+        Examples:
+            >>> PixelStatistics(1.0, 0.0, 0.0, np.array([6.0, 3.0, 1.0])).held_by(2)
+            0.9
+        """
+        return float(self.variances[:components].sum() / self.variances.sum())
+
     def largest_beta(self, n_latents: int, sigma: float) -> float:
         """The largest β at which a linear VAE with normal pixels keeps `n_latents` latents.
 
@@ -58,13 +67,20 @@ class PixelStatistics:
         return float(kept) / sigma**2
 
 
+def measured_images(
+    images: UInt8[np.ndarray, "n channels height width"],
+) -> UInt8[np.ndarray, "measured channels height width"]:
+    """At most 1,000 of the images, evenly spaced: those that are measured."""
+    return images[:: -(-len(images) // MAX_IMAGES)]
+
+
 def measure_pixels(images: UInt8[np.ndarray, "n channels height width"]) -> PixelStatistics:
-    """Measure at most 1,000 of the images, evenly spaced.
+    """Measure images, see `measured_images`.
 
     The noise is that of the finest diagonal details, sums over 2 × 2 pixels with alternating sign,
     by the median of their absolute values (Donoho & Johnstone 1994), which edges hardly change.
     """
-    some = images[:: -(-len(images) // MAX_IMAGES)].astype(np.float32) / 255
+    some = measured_images(images).astype(np.float32) / 255
     rows = some.reshape(len(some), -1).astype(np.float64)
     rows -= rows.mean(0)
     gram = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows

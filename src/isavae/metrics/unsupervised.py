@@ -170,23 +170,42 @@ def agreement(codes: Codes, others: Sequence[Codes], threshold: float = MIN_INFO
         others: Codes of the same images by other runs.
         threshold: Least information I(x; z_j) of a latent, in nats.
     """
-    from scipy.optimize import linear_sum_assignment
     from scipy.stats import sem
 
     _check_same_images([codes, *others])
-    active = informative(codes, threshold)
+    used = int(informative(codes, threshold).sum())
     values = []
     for other in others:
-        theirs = informative(other, threshold)
-        similarity = spearman(codes.mean[:, active], other.mean[:, theirs]).numpy()
-        matched = similarity[linear_sum_assignment(similarity, maximize=True)].sum()
-        values.append(float(matched / max(1, *similarity.shape)))
+        most = max(1, used, int(informative(other, threshold).sum()))
+        values.append(float(partner_correlations(codes, other, threshold).sum() / most))
     return Score(
         value=float(np.mean(values)),
         standard_error=float(sem(values)) if len(values) > 1 else None,
         terms={f"run_{i}": value for i, value in enumerate(values)},
         parameters={"threshold": threshold, "runs": len(others) + 1},
     )
+
+
+def partner_correlations(
+    codes: Codes, other: Codes, threshold: float = MIN_INFORMATION
+) -> Float[np.ndarray, "latents"]:
+    """|Spearman correlation| of every latent with its partner in another run; 0 without one.
+
+    The latents in use in both are matched one to one so that the sum is largest.
+
+    Args:
+        codes: Codes of the run.
+        other: Codes of the same images by the other run.
+        threshold: Least information I(x; z_j) of a latent in use, in nats.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    mine, theirs = (informative(each, threshold).numpy() for each in (codes, other))
+    similarity = spearman(codes.mean[:, mine], other.mean[:, theirs]).numpy()
+    rows, columns = linear_sum_assignment(similarity, maximize=True)
+    found = np.zeros(len(mine))
+    found[np.flatnonzero(mine)[rows]] = similarity[rows, columns]
+    return found
 
 
 def informative(codes: Codes, threshold: float = MIN_INFORMATION) -> Bool[Tensor, "latents"]:
