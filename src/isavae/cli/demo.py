@@ -19,10 +19,10 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> int:
         out: The run directory to write.
         seed: Seed of weights, batches and noise.
     """
-    load("dsprites")  # all 737,280 images, drawn the first time
     run = demo_run(out, seed)
+    data = load(run.config.data)
     started = time.monotonic()
-    if code := train_with_progress(run, load(run.config.data)):
+    if code := train_with_progress(run, data):
         return code
     seconds = time.monotonic() - started
     with StageProgress() as progress:

@@ -17,6 +17,8 @@ from isavae.metrics import Codes, Information
 # Inches: height of a row, and the margins above, below and to the left of the rows.
 ROW, TOP, BOTTOM, LEFT = 0.78, 0.5, 0.62, 0.5
 
+# Values of a factor that are all named below a curve.
+MOST_NAMES = 4
 # One line of short entries.
 LEGEND = {
     "ncols": 4,
@@ -63,7 +65,7 @@ def latent_sheet(
         _name(axes[row, 0], latent, subspaces)
         for panel, surface, place in zip(drawn, surfaces, axes[row], strict=False):
             if len(panel.factors) == 2:
-                _map(place, surface[..., row], limit)
+                _map(place, surface[..., row], limit, panel)
             else:
                 _curve(place, surface[..., row], limit, panel, grid)
         _bars(axes[row, -1], nats[latent].tolist(), float(nats.max()) or 1.0)
@@ -118,8 +120,9 @@ def _name(axes: Axes, latent: int, subspaces: Sequence[slice]) -> None:
         figure.add_artist(Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5))
 
 
-def _map(axes: Axes, codes: np.ndarray, limit: float) -> None:
-    axes.imshow(codes.T, cmap=style.DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+def _map(axes: Axes, codes: np.ndarray, limit: float, panel: Panel) -> None:
+    aspect = "equal" if panel.factors == ("posX", "posY") else "auto"
+    axes.imshow(codes.T, cmap=style.DIVERGING, vmin=-limit, vmax=limit, aspect=aspect)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
@@ -179,8 +182,9 @@ def _explain(
         else:
             names = [style.literal(name) for name in grid.class_names(panel.factors[0])]
             last.set_xlabel(style.literal(panel.factors[0]))
+            ends = [0, len(names) - 1] if len(names) > MOST_NAMES else range(len(names))
             for place in axes[:, list(axes[0]).index(first)]:
-                place.set_xticks([0, len(names) - 1], [names[0], names[-1]])
+                place.set_xticks(ends, [names[k] for k in ends])
             if panel.lines is None:
                 first.set_title("mean code", fontsize=8, loc="left", color=style.MUTED)
             else:
