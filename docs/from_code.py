@@ -60,7 +60,7 @@ def public_names(module: ModuleType) -> str:
             kinds["Functions"].append(f".. autofunction:: {full}\n")
         else:
             text = "\n".join(f"   {line}" for line in comment_above(module, name))
-            kinds["Constants and types"].append(f".. py:data:: {full}\n\n{text}\n")
+            kinds["Constants and types"].append(f".. py:data:: {name}\n\n{text}\n")
             continue
         table.append(f"   {name}")
     parts = [(module.__doc__ or "").strip(), rst(f".. currentmodule:: {module.__name__}", *table)]
