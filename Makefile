@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test test-matrix test-slow test-versions check format campaign bench-peers clean
+.PHONY: setup demo docs test test-matrix test-slow test-versions check format campaign bench-peers clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -53,6 +53,9 @@ bench-peers: .venv-peers/.done  ## a training step against pythae's, in an envir
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable . pythae==0.1.2
 	@touch $@
+
+docs: $(VENV)/.dev           ## the documentation as a site: docs/_build/html/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
 
 format: $(VENV)/.dev         ## rewrite the code in the house style
 	$(BIN)/ruff format .

@@ -87,7 +87,10 @@ docstrings = Sybil(
     path="src",
     patterns=["**/*.py"],
 )
-pages = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"])
+pages = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
+)
 
 pytest_collect_file = (docstrings + pages).pytest()
 
