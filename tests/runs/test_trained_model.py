@@ -35,7 +35,7 @@ DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     config = RunConfig(data=DATA, prior="2.1[2.2*2, 3*3]", width=24, steps=5, batch_size=32)
-    run = Run.create(config, tmp_path_factory.mktemp("sharing") / "run")
+    run = Run.create(tmp_path_factory.mktemp("sharing") / "run", config)
     execute(run)
     run.write_scores(
         {"mig": {"value": 0.25}, "reconstruction": {"value": -9.5, "standard_error": 0.25}}

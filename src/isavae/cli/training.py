@@ -69,7 +69,7 @@ def train(
         images = load(parsed.data)
         check_batch(parsed.batch_size, len(training_images(parsed, images)))
         check_memory(parsed, images.shape)
-        run = Run.create(parsed, out)
+        run = Run.create(out, parsed)
     return train_with_progress(run, images, track == "tensorboard")
 
 
