@@ -316,9 +316,11 @@ def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
 
     pushed = say(["push", run.path, "someone/hearts"], **online)
     assert (pushed.returncode, sorted(files)) == (0, ["README.md", "model.safetensors"])
-    sampled = say(["sample", "someone/hearts", "--n", "4"], **online)
+    sampled = say(["sample", "hf://someone/hearts", "--n", "4"], **online)
     assert sampled.returncode == 0, sampled.stderr
-    cached = say(["export", "someone/hearts", "--out", "card", "--format", "folder"], **offline)
+    cached = say(
+        ["export", "hf://someone/hearts", "--out", "card", "--format", "folder"], **offline
+    )
     assert cached.returncode == 0, cached.stderr
     again = tmp_path / "again.safetensors"
     assert main(["export", str(tmp_path / "card"), "--out", str(again)]) == 0
