@@ -1,4 +1,4 @@
-"""What the command line says of itself: help, completion, progress; and where it looks for models."""
+"""What the command line says of itself, shows of progress, and takes for a model on the Hub."""
 
 import io
 import re
@@ -78,7 +78,7 @@ def test_progress_shows_the_time_left_in_80_columns(monkeypatch):
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=80, legacy_windows=False)
     monkeypatch.setattr(step_progress, "Console", lambda **_: terminal)
-    values = {name: 1234.5 for name in ("loss", "reconstruction", "mutual_information", "kl")}
+    values = dict.fromkeys(("loss", "reconstruction", "mutual_information", "kl"), 1234.5)
     with step_progress.StepProgress("training", units_per_step=2048) as progress:
         for step in range(1, 4):
             progress(step, 1000, values)

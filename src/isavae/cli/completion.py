@@ -42,10 +42,8 @@ def print_completion(shell: str, commands: dict[str, Callable[..., Any]]) -> Non
 
 def _group(commands: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     """A function whose one argument is a command of the group."""
-    parts = [
-        Annotated[Any, subcommand(name=name, constructor=function)]
-        for name, function in commands.items()
-    ]
+    marks = [subcommand(name=name, constructor=function) for name, function in commands.items()]
+    parts = [Annotated[Any, mark] for mark in marks]
 
     def group(command: Any) -> None: ...
 

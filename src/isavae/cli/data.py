@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from isavae.cli.flag_kinds import Optionally
 from isavae import data
+from isavae.cli.flag_kinds import Optionally
 from isavae.data import catalog, image_statistics
 from isavae.errors import printable
 

@@ -9,7 +9,6 @@ from isavae.data.tiles import write_tiles
 from isavae.fit.codes_table import encode_images, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
 
-
 # Begins the name of a model on the Hugging Face Hub.
 HUB = "hf://"
 
@@ -110,7 +109,7 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
 
     Args:
         model: A run, a model file, or a folder of `isavae fit`.
-        repo: "user/name".
+        repo: Its name there, user/name.
         private: Whether a new repository is private.
     """
     print(open_model(model).push_to_hub(repo, private=private))
