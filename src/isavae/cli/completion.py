@@ -1,7 +1,9 @@
 """`isavae --completion SHELL`: a script that completes commands and flags, made by tyro."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 from tyro.conf import DisallowNone, OmitSubcommandPrefixes, subcommand
 from tyro.extras import subcommand_cli_from_dict
@@ -47,5 +49,5 @@ def _group(commands: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
 
     def group(command: Any) -> None: ...
 
-    group.__annotations__["command"] = Union[tuple(parts)]  # noqa: UP007 - made at run time
+    group.__annotations__["command"] = reduce(or_, parts)
     return group
