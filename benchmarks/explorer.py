@@ -65,7 +65,7 @@ def untrained_run(data: str, folder: Path) -> Run:
     """
     config = RunConfig(data=data, steps=1)
     shape = load(data).shape
-    run = Run.create(config, folder / "run")
+    run = Run.create(folder / "run", config)
     model = build_model(config, shape)
     weight, bias = model.encoder.get_submodule("5").parameters()
     with torch.no_grad():

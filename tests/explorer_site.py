@@ -21,7 +21,7 @@ TOKEN = "a-token-for-tests"
 
 def train_small(path: Path, **settings) -> Run:
     """A scored run with several active latents, trained in a second or two."""
-    run = Run.create(RunConfig.parse(SETTINGS | settings), path)
+    run = Run.create(path, RunConfig.parse(SETTINGS | settings))
     images = load(run.config.data)
     execute(run, images)
     model = run.load_model()

@@ -13,7 +13,7 @@ LONG_AGO = 1_000_000_000
 def write_run(root: Path, name: str, scores: dict[str, Any] | None = None, **settings: Any) -> Path:
     """A run directory that claims to be trained and scored; without scores, only begun."""
     config = RunConfig.parse({"prior": "normal", "steps": 9} | settings)
-    run = Run.create(config, root / "runs" / name)
+    run = Run.create(root / "runs" / name, config)
     if scores is not None:
         run.write_scores(scores)
     settle(run.path)

@@ -144,7 +144,7 @@ def test_tables_of_codes_are_written_whole_or_not_at_all(tmp_path, suffix):
 def test_a_checkpoint_beyond_the_limit_leaves_a_run_that_goes_on(tmp_path):
     settings = {"data": "dsprites16[shape=heart, scale=0, orientation=0]", "prior": "normal"}
     settings |= {"n_latents": 2, "width": 32, "steps": 2, "batch_size": 8}
-    run = Run.create(RunConfig.parse(settings), tmp_path / "run")
+    run = Run.create(tmp_path / "run", RunConfig.parse(settings))
     with largest_file(20_000), pytest.raises(OSError, match=r"state\.pt does not: .*ulimit -f"):
         execute(run)
     assert not run.state_path.exists()

@@ -43,6 +43,9 @@ _OBJECTS = {
     "TrainedModel": "runs",
     "VAE": "models",
     "evaluate": "evaluation",
+    # Not `fit`, which is the package that holds it.
+    "fit_folder": "fit",
+    "load": "data",
 }
 
 __all__ = ["__version__", *_PACKAGES, *_OBJECTS]  # pyrefly: ignore[unsupported-dunder-all]

@@ -147,7 +147,11 @@ def evaluate(
         "mutual_information" (latents x factors, nats) where factors vary; "binned", the number of
         bins of each continuous factor; "exponents" of an Lp-nested prior; "skipped", the reasons
         for scores that the codes do not allow.
+
+    Raises:
+        TypeError: If the model is no `VAE`, or the data are no `ImageDataset`.
     """
+    _check_types(model, data)
     report = on_progress or (lambda stage, done, total: None)
     if codes is None:
         codes = encode_all(model, data, partial(report, "encoding"))
@@ -167,6 +171,20 @@ def evaluate(
     if isinstance(model.prior, LpNestedPrior):
         scores["exponents"] = model.prior.exponents.tolist()
     return scores | ({"skipped": dict(table.skipped)} if table.skipped else {})
+
+
+def _check_types(model: object, data: object) -> None:
+    """Name what to pass where a trained model, codes or an array is given."""
+    if not isinstance(model, VAE):
+        raise TypeError(
+            f"a model must be an isavae.VAE; got {type(model).__name__}: pass the .vae of a "
+            "TrainedModel; isavae.metrics.evaluate scores codes"
+        )
+    if not isinstance(data, ImageDataset):
+        raise TypeError(
+            f"data must be an ImageDataset; got {type(data).__name__}: use "
+            "ImageDataset.from_arrays(images, factors)"
+        )
 
 
 @torch.no_grad()

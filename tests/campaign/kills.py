@@ -73,7 +73,7 @@ def _checkpoints(out: Path) -> Callable[[], object]:
         made = out / "made"
         parsed = RunConfig.parse({"data": DATA, "prior": "2*2", "steps": 20, **SMALL})
         resumed = any(made.glob("[!.]*"))
-        trained = Run.open(made) if resumed else Run.create(parsed, made)
+        trained = Run.open(made) if resumed else Run.create(made, parsed)
         return 0 if execute(trained, checkpoint_seconds=0.0) else STOPPED
 
     return _or_sentence(work)

@@ -57,7 +57,7 @@ def _of_run(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     settings = {"data": DATA, "prior": "2[2*2]", "steps": 2, "batch_size": 8, "width": 4}
     study = StudyDirectory(folder / "study")
     study.initialise(Study.parse(STUDY))
-    run = Run.create(RunConfig.parse(settings), study.run_path("a"))
+    run = Run.create(study.run_path("a"), RunConfig.parse(settings))
     execute(run, load(DATA))
     run.write_scores({"mig": {"value": 0.5, "standard_error": 0.25}, "data": "some"})
     results(study.path)

@@ -10,7 +10,7 @@ import pytest
 
 from isavae.cli import main
 from isavae.models import OBJECTIVES
-from isavae.runs import Run, RunConfig
+from isavae.runs import Run, RunConfig, execute
 
 pytestmark = pytest.mark.system
 
@@ -61,6 +61,28 @@ def test_evaluate_with_any_metrics(trained, capsys):
     assert scores["udr"]["parameters"]["runs"] == 2
     assert (trained / "information.png").read_bytes().startswith(b"\x89PNG")
     assert "did you mean mig" in complaint(capsys, "evaluate", str(trained), "--metrics", "migg")
+
+
+def test_an_unfinished_run_is_scored_and_says_how_to_go_on(tmp_path, capsys):
+    config = RunConfig.parse(
+        {"data": DATA, "prior": "2*2", "batch_size": 32, "width": 8, "steps": 5}
+    )
+    run = Run.create(tmp_path / "run", config)
+    assert not execute(run, should_stop=lambda: True)
+    assert main(["evaluate", str(run.path), "--images", "all"]) == 0
+    printed = capsys.readouterr().out
+    assert "unfinished: step 1 of 5 is scored; continue with: isavae train --resume" in printed
+    assert "(all images)" in printed
+    assert execute(run)
+    assert main(["evaluate", str(run.path)]) == 0
+    assert "unfinished" not in capsys.readouterr().out
+
+
+def test_output_that_is_no_terminal_is_plain(trained, capsys):
+    for words in (["evaluate", str(trained), "--metrics", "information"], ["train", "--help"]):
+        assert main(words) == 0
+        captured = capsys.readouterr()
+        assert "\x1b" not in captured.out + captured.err
 
 
 def test_existing_runs_are_not_overwritten_but_resumed(trained, capsys):

@@ -39,6 +39,17 @@ def test_a_command_that_is_asked_to_stop_says_so_in_one_line(number, monkeypatch
     assert [signal.getsignal(each) for each in HANDLERS] == before
 
 
+def test_an_interrupted_fit_prints_the_command_that_goes_on(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("isavae.cli.fit.fit_folder", interrupted)
+    assert main(["fit", "my images", "--out", "found", "--budget", "2h"]) == 130
+    assert capsys.readouterr().out.splitlines() == [
+        "stopped; continue with: isavae fit 'my images' --out found --budget 2h"
+    ]
+
+
 @pytest.mark.parametrize("number", HANDLERS)
 def test_training_takes_its_last_step_first(number):
     with _stopped_in_order(), interruptible() as stopped:

@@ -97,7 +97,7 @@ def test_other_images_are_read_as_the_training_images(tmp_path):
         data=f"{tmp_path}/cells.npy[size=3x4, fit=stretch]", prior="normal", n_latents=2, width=8,
         steps=1, batch_size=4,
     )  # fmt: skip
-    run = Run.create(config, tmp_path / "run")
+    run = Run.create(tmp_path / "run", config)
     execute(run, load(config.data))
     own = images_of(run.path)
     np.save(tmp_path / "dim.npy", stored // 4)

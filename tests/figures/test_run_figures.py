@@ -14,7 +14,7 @@ from isavae.figures import (
     position_plane,
     reconstructions,
     save,
-    traversals,
+    traversal_tiles,
 )
 from isavae.figures.style import INK, SHAPES, colour
 from isavae.metrics import Codes, Information
@@ -158,7 +158,9 @@ def test_tiles_put_each_image_in_its_place():
 def test_traversal_tiles_lie_around_their_ticks():
     pixels = torch.randint(256, (2, 3, 3, 5, 5))
     images = pixels / 255
-    figure = traversals(images, torch.tensor([-2.0, 0.0, 2.0]), [7, 0], (slice(0, 4), slice(4, 8)))
+    figure = traversal_tiles(
+        images, torch.tensor([-2.0, 0.0, 2.0]), [7, 0], (slice(0, 4), slice(4, 8))
+    )
     axes = figure.axes[0]
     image = axes.images[0]
     left, right, bottom, top = image.get_extent()
@@ -176,7 +178,7 @@ def test_traversal_tiles_lie_around_their_ticks():
 
 def test_traversals_with_too_few_names_are_refused():
     with pytest.raises(ValueError, match="2 latents at 3 values"):
-        traversals(torch.rand(2, 3, 1, 5, 4), torch.tensor([-1.0, 1.0]))
+        traversal_tiles(torch.rand(2, 3, 1, 5, 4), torch.tensor([-1.0, 1.0]))
 
 
 def test_reconstructions_lie_below_their_images():

@@ -32,7 +32,7 @@ def draw(folder, n=12, channels=3):
 
 def trained(folder, options, out):
     run = Run.create(
-        RunConfig(data=f"{folder}[{options}]", steps=3, batch_size=4, prior="2*3", width=16), out
+        out, RunConfig(data=f"{folder}[{options}]", steps=3, batch_size=4, prior="2*3", width=16)
     )
     assert execute(run)
     return run
@@ -98,7 +98,7 @@ def test_a_model_of_other_data_crops(tmp_path, monkeypatch):
     images = load(f"{folder}[size=16, fit=crop]").stored
     np.save(tmp_path / "images.npy", images)
     config = RunConfig(data=f"{tmp_path}/images.npy[axes=chw]", steps=3, batch_size=4, width=16)
-    run = Run.create(config, tmp_path / "run")
+    run = Run.create(tmp_path / "run", config)
     assert execute(run)
     assert "preprocessing" not in run.metadata()
     codes = encode_all(run.load_model(), load(config.data))

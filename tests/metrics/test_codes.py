@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from isavae.data import FactorGrid
+from isavae.data.factor_columns import as_grid
 from isavae.metrics import Codes, evaluate, exact_information, mig
-from isavae.metrics.as_tables import as_grid
 from tests import hand_made
 
 

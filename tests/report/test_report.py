@@ -36,7 +36,7 @@ FLAGS = (
 def train(path, prior, beta, seed):
     settings = {"data": DATA, "prior": prior, "objective": {"name": "beta-vae", "beta": beta},
                 "width": 16, "steps": 4, "batch_size": 32, "seed": seed}  # fmt: skip
-    run = Run.create(RunConfig.parse(settings), path)
+    run = Run.create(path, RunConfig.parse(settings))
     execute(run)
     model, data = run.load_model(), run_data()
     run.write_scores(evaluate(model, data, encode_all(model, data), n_images=50))
@@ -57,7 +57,7 @@ def study(tmp_path_factory):
             for seed in (0, 1):
                 train(root / "runs" / f"{name}-{beta:g}-{seed}", prior, beta, seed)
     lost = root / "runs" / "lost"
-    Run.create(RunConfig.parse({"data": DATA, "steps": 3, "batch_size": 32}), lost)
+    Run.create(lost, RunConfig.parse({"data": DATA, "steps": 3, "batch_size": 32}))
     (lost / "work.json").write_text(json.dumps({"failed": True, "error": "the loss is <NaN>"}))
     return root
 

@@ -41,7 +41,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
-    run = Run.create(RunConfig.parse(CONFIG), tmp_path_factory.mktemp("damage") / "run")
+    run = Run.create(tmp_path_factory.mktemp("damage") / "run", RunConfig.parse(CONFIG))
     execute(run, data)
     run.write_scores({"mig": {"value": 0.123456}, "n_images": 1024})
     return run

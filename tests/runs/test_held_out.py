@@ -26,7 +26,7 @@ TRAINING, HELD = DATA.split_positions(3, 0.2)
 
 
 def trained(path, pixels=PIXELS):
-    run = Run.create(CONFIG, path)
+    run = Run.create(path, CONFIG)
     assert execute(run, ImageDataset.from_arrays(pixels, GRID))
     return run
 
@@ -61,7 +61,7 @@ def test_the_choice_is_a_function_of_the_seed_and_steps_count_training_images(ru
 
 
 def test_a_stopped_run_goes_on_with_the_same_images(run, tmp_path):
-    stopped = Run.create(CONFIG, tmp_path / "run")
+    stopped = Run.create(tmp_path / "run", CONFIG)
     answers = iter([False] * 4 + [True])
     assert not execute(stopped, DATA, should_stop=lambda: next(answers))
     assert execute(stopped, DATA)

@@ -55,7 +55,7 @@ def undisturbed(tmp_path_factory):
     runs = {}
     for kind, settings in KINDS.items():
         path = tmp_path_factory.mktemp("undisturbed") / "run"
-        runs[kind] = Run.create(RunConfig.parse(SETTINGS | settings), path)
+        runs[kind] = Run.create(path, RunConfig.parse(SETTINGS | settings))
         execute(runs[kind], log_every=1)
     return runs
 
@@ -74,7 +74,7 @@ def kill_during_training(run, step):
 @pytest.mark.parametrize("kind", KINDS)
 def test_sigkill_and_resume_give_the_same_bits(kind, round_, undisturbed, tmp_path):
     whole = undisturbed[kind]
-    run = Run.create(whole.config, tmp_path / "killed")
+    run = Run.create(tmp_path / "killed", whole.config)
     kill_during_training(run, step=random.randint(1, 15))
     assert execute(run, log_every=1)
     torch.testing.assert_close(contents(run), contents(whole), rtol=0, atol=0, equal_nan=True)

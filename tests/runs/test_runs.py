@@ -34,7 +34,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
-    run = Run.create(RunConfig.parse(TINY), tmp_path_factory.mktemp("runs") / "whole")
+    run = Run.create(tmp_path_factory.mktemp("runs") / "whole", RunConfig.parse(TINY))
     assert execute(run, data)
     return run
 
@@ -49,7 +49,7 @@ def assert_same_bits(a, b):
 
 
 def test_a_stop_between_the_two_files_of_a_checkpoint_is_repaired(undisturbed, data, tmp_path):
-    run = Run.create(undisturbed.config, tmp_path / "torn")
+    run = Run.create(tmp_path / "torn", undisturbed.config)
     execute(run, data)
     run.model_path.unlink()
     assert not run.finished()
@@ -58,7 +58,7 @@ def test_a_stop_between_the_two_files_of_a_checkpoint_is_repaired(undisturbed, d
 
 
 def test_stopping_and_going_on_gives_the_same_bits(undisturbed, data, tmp_path):
-    run = Run.create(undisturbed.config, tmp_path / "stopped")
+    run = Run.create(tmp_path / "stopped", undisturbed.config)
     answers = iter([False] * 4 + [True])
     assert not execute(run, data, should_stop=lambda: next(answers))
     assert run.metadata()["step"] == 5
@@ -76,7 +76,7 @@ def test_evaluating_between_steps_changes_nothing(undisturbed, data):
 
 
 def test_training_lowers_the_loss(data, tmp_path):
-    run = Run.create(RunConfig.parse(TINY | {"steps": 120}), tmp_path / "run")
+    run = Run.create(tmp_path / "run", RunConfig.parse(TINY | {"steps": 120}))
     execute(run, data, log_every=1)
     losses = [record["loss"] for record in run.log() if "loss" in record]
     assert len(losses) == 120
@@ -84,7 +84,7 @@ def test_training_lowers_the_loss(data, tmp_path):
 
 
 def test_a_longer_run_continues_the_shorter_one(undisturbed, data, tmp_path):
-    short = Run.create(RunConfig.parse(TINY | {"steps": 7}), tmp_path / "short")
+    short = Run.create(tmp_path / "short", RunConfig.parse(TINY | {"steps": 7}))
     execute(short, data)
     longer = short.extended(short.config.model_copy(update={"steps": 12}))
     execute(longer, data)
@@ -95,7 +95,7 @@ def test_a_longer_run_continues_the_shorter_one(undisturbed, data, tmp_path):
 
 def test_divergence_names_step_term_and_checkpoint(data, tmp_path):
     config = RunConfig.parse(TINY | {"learning_rate": 1e30, "steps": 50})
-    run = Run.create(config, tmp_path / "run")
+    run = Run.create(tmp_path / "run", config)
     with pytest.raises(
         NonFiniteLossError, match=r"(kl|reconstruction) is .* at step \d+.*checkpoint"
     ):
@@ -181,11 +181,11 @@ def test_bad_directories_get_a_sentence(undisturbed, data, tmp_path):
     with pytest.raises(ValueError, match=r"config\.json"):
         Run.open(tmp_path)
     with pytest.raises(ValueError, match="new or empty directory"):
-        Run.create(undisturbed.config, undisturbed.path)
+        Run.create(undisturbed.path, undisturbed.config)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="new or empty directory"):
-        Run.create(undisturbed.config, tmp_path / "file")
-    run = Run.create(undisturbed.config, tmp_path / "fresh")
+        Run.create(tmp_path / "file", undisturbed.config)
+    run = Run.create(tmp_path / "fresh", undisturbed.config)
     with pytest.raises(ValueError, match="train first"):
         run.load_model()
     run.state_path.write_bytes(undisturbed.state_path.read_bytes()[:1000])
@@ -199,7 +199,7 @@ def test_bad_directories_get_a_sentence(undisturbed, data, tmp_path):
 def test_batch_larger_than_the_data_set(data, tmp_path):
     config = RunConfig.parse(TINY | {"batch_size": 5000})
     with pytest.raises(ValueError, match="batch must fit the data set"):
-        execute(Run.create(config, tmp_path / "run"), data)
+        execute(Run.create(tmp_path / "run", config), data)
 
 
 def test_loaded_model_is_the_trained_one(undisturbed, data):
@@ -249,7 +249,7 @@ def test_the_config_of_a_run_is_a_configuration_file(undisturbed):
 
 def test_a_resumed_run_keeps_its_threads_and_precision(data, tmp_path, monkeypatch):
     config = RunConfig.parse(TINY | {"precision": "auto"})
-    run = Run.create(config, tmp_path / "run")
+    run = Run.create(tmp_path / "run", config)
     native(monkeypatch, False)
     before = torch.get_num_threads()
     with threads(before + 1):
@@ -263,7 +263,7 @@ def test_a_resumed_run_keeps_its_threads_and_precision(data, tmp_path, monkeypat
 
 
 def test_a_run_that_cannot_keep_its_precision_says_so(data, tmp_path, monkeypatch):
-    run = Run.create(RunConfig.parse(TINY | {"precision": "auto"}), tmp_path / "run")
+    run = Run.create(tmp_path / "run", RunConfig.parse(TINY | {"precision": "auto"}))
     native(monkeypatch, True)
     execute(run, data, should_stop=lambda: True)
     native(monkeypatch, False)
@@ -285,7 +285,7 @@ def threads(count):
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(data, tmp_path, capsys):
-    run = Run.create(RunConfig.parse(TINY), tmp_path / "run")
+    run = Run.create(tmp_path / "run", RunConfig.parse(TINY))
     refused = []
 
     def try_another(step, steps, values):
@@ -315,7 +315,7 @@ def test_a_kill_before_the_configuration_leaves_a_directory_that_can_be_started(
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_that_diverges_says_so(name, rate, data, tmp_path):
     settings = {"objective": {"name": name}, "learning_rate": rate, "steps": 40, "width": 8}
-    run = Run.create(RunConfig.parse(TINY | settings), tmp_path / "run")
+    run = Run.create(tmp_path / "run", RunConfig.parse(TINY | settings))
     with suppress(NonFiniteLossError):
         execute(run, data)
 
@@ -325,7 +325,7 @@ def test_a_diverged_total_correlation_is_a_non_finite_loss(between, data, tmp_pa
     objective = {"name": "beta-tcvae", "between": between}
     config = RunConfig.parse(TINY | {"objective": objective, "learning_rate": 1e20})
     with pytest.raises(NonFiniteLossError, match=r"is nan at step \d+: lower the learning rate"):
-        execute(Run.create(config, tmp_path / "run"), data)
+        execute(Run.create(tmp_path / "run", config), data)
 
 
 def test_a_batch_of_one_image_for_batch_normalisation_is_refused(tmp_path, capsys):

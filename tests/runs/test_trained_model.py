@@ -35,7 +35,7 @@ DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     config = RunConfig(data=DATA, prior="2.1[2.2*2, 3*3]", width=24, steps=5, batch_size=32)
-    run = Run.create(config, tmp_path_factory.mktemp("sharing") / "run")
+    run = Run.create(tmp_path_factory.mktemp("sharing") / "run", config)
     execute(run)
     run.write_scores(
         {"mig": {"value": 0.25}, "reconstruction": {"value": -9.5, "standard_error": 0.25}}
@@ -316,9 +316,11 @@ def test_the_command_line_pushes_pulls_and_works_offline(run, hub, tmp_path):
 
     pushed = say(["push", run.path, "someone/hearts"], **online)
     assert (pushed.returncode, sorted(files)) == (0, ["README.md", "model.safetensors"])
-    sampled = say(["sample", "someone/hearts", "--n", "4"], **online)
+    sampled = say(["sample", "hf://someone/hearts", "--n", "4"], **online)
     assert sampled.returncode == 0, sampled.stderr
-    cached = say(["export", "someone/hearts", "--out", "card", "--format", "folder"], **offline)
+    cached = say(
+        ["export", "hf://someone/hearts", "--out", "card", "--format", "folder"], **offline
+    )
     assert cached.returncode == 0, cached.stderr
     again = tmp_path / "again.safetensors"
     assert main(["export", str(tmp_path / "card"), "--out", str(again)]) == 0

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import cleandoc
 from io import TextIOWrapper
 from typing import Any, NamedTuple
 
@@ -26,7 +28,10 @@ class Verb(NamedTuple):
     def load(self) -> Callable[..., int | None]:
         """The function; its signature and docstring are the flags and their help."""
         module, name = self.function.split(":")
-        return getattr(import_module(f"isavae.cli.{module}"), name)
+        function = getattr(import_module(f"isavae.cli.{module}"), name)
+        # tyro would keep the line breaks within the description of an argument.
+        function.__doc__ = re.sub(r"\n {8,}(?=\S)", " ", cleandoc(function.__doc__ or ""))
+        return function
 
 
 VERBS = {
@@ -63,6 +68,13 @@ VERBS = {
 }
 
 
+EXIT_CODES = """exit codes:
+  0    done
+  1    runs of a study failed, or isavae itself did, with a traceback
+  2    bad input, a missing file or package, output without space or reader
+  130  stopped by Ctrl-C or a signal"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -70,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after `isavae`; by default those of the process.
 
     Returns:
-        The exit code: 0, or 2 for bad input, or 130 when interrupted.
+        The exit code, see `EXIT_CODES`.
     """
     _prepare_streams()
     _let_threads_sleep()
@@ -105,7 +117,8 @@ def _run(name: str | None, prog: str, words: list[str]) -> int:
             warnings.showwarning = lambda said, *_, **__: print(
                 f"{prog}: {printable(str(said))}", file=sys.stderr
             )
-            return tyro.cli(VERBS[name].load(), args=flags, prog=prog) or 0
+            form = (tyro.conf.PositionalMetavarFromFieldName,)
+            return tyro.cli(VERBS[name].load(), args=flags, prog=prog, config=form) or 0
     except SystemExit as end:  # tyro has printed its help or its error
         return int(end.code or 0)
 
@@ -189,6 +202,8 @@ def _overview(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):
         print(f"isavae {__version__}")
         return 0
+    if words[:1] == ["--completion"]:
+        return _print_completion(words[1:])
     asked = words[1:] if group else words
     if listed and set(asked) <= {"-h", "--help"}:
         print(_table(listed))
@@ -200,8 +215,20 @@ def _overview(words: list[str]) -> int:
     return 2
 
 
+def _print_completion(words: list[str]) -> int:
+    """Print the script that completes commands and flags in a shell."""
+    from isavae.cli.completion import print_completion
+
+    if len(words) != 1:
+        raise ValueError("--completion takes one shell: bash, zsh or fish")
+    print_completion(words[0], {name: verb.load() for name, verb in VERBS.items()})
+    return 0
+
+
 def _table(verbs: dict[str, Verb]) -> str:
     width = max(len(name) for name in verbs)
     lines = [f"  {name:<{width}}  {verb.summary}" for name, verb in verbs.items()]
     head = "usage: isavae COMMAND [FLAGS]\n\nLatent variables that mean something.\n\ncommands:"
-    return "\n".join([head, *lines, "", "isavae COMMAND --help explains a command's flags."])
+    more = "isavae COMMAND --help explains a command's flags."
+    completion = "isavae --completion SHELL completes them in bash, zsh or fish."
+    return "\n".join([head, *lines, "", more, completion, "", EXIT_CODES])

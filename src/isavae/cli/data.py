@@ -5,6 +5,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from isavae import data
+from isavae.cli.flag_kinds import Optionally
 from isavae.data import catalog, image_statistics
 from isavae.errors import printable
 
@@ -58,7 +59,7 @@ def verify(name: Positional[str], path: Positional[Path]) -> None:
     print(data.verify_dsprites(path))
 
 
-def inspect(path: Positional[Path], options: str = "", sheet: Path | None = None) -> int:
+def inspect(path: Positional[Path], options: str = "", sheet: Optionally[Path] = None) -> int:
     """Show statistics of a folder or file of your own images, and how they would be used.
 
     The exit code is 2 if they cannot be used, with the reason as the last line.

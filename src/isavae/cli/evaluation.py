@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StageProgress
 from isavae.data import load
 from isavae.errors import missing_package, printable
@@ -19,19 +20,19 @@ LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
 def evaluate(
     run: Positional[Path],
-    images: int | None = 10_000,
-    metrics: tuple[str, ...] = (),
-    compare: tuple[Path, ...] = (),
+    images: int | Literal["all"] = 10_000,
+    metrics: Several[str] = (),
+    compare: Several[Path] = (),
     seed: int = 0,
     bins: int = 20,
     device: str = "auto",
-    data: str | None = None,
+    data: Optionally[str] = None,
 ) -> None:
     """Score a trained run on its data set; print the scores and write scores.json.
 
     Args:
         run: A run directory.
-        images: Number of images for log p(x|z) and KL, a seeded random subset; "None" takes all.
+        images: Number of images for log p(x|z) and KL, a seeded random subset, or all.
         metrics: More scores: names, "information", "elbo", "supervised", "unsupervised" or "all".
             Also draws information.png, the mutual information of latents and factors, where
             isavae[report] is installed.
@@ -43,11 +44,17 @@ def evaluate(
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
     opened = Run.open(run)
+    facts = opened.metadata()
+    if facts["step"] < facts["steps"]:
+        print(
+            f"unfinished: step {facts['step']:,} of {facts['steps']:,} is scored; continue with: "
+            f"isavae train --resume --out {run}"
+        )
     with StageProgress() as progress:
         scores, codes = evaluate_run(
             opened,
             metrics,
-            n_images=images,
+            n_images=None if images == "all" else images,
             seed=seed,
             bins=bins,
             others=[Run.open(path) for path in compare],

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
+from isavae.cli.flag_kinds import Optionally
 from isavae.explorer import serve
 
 
@@ -12,7 +13,7 @@ def explore(
     path: Positional[Path],
     host: str = "127.0.0.1",
     port: int = 0,
-    data: str | None = None,
+    data: Optionally[str] = None,
     no_browser: Annotated[bool, FlagCreatePairsOff] = False,
 ) -> None:
     """Explore the latent space of a run, a model or a study in the browser.

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
 from isavae.data import load
 from isavae.figures import save
@@ -24,9 +25,9 @@ Format = Literal["png", "pdf", "svg"]
 
 def latents(
     run: Positional[Path],
-    out: Path | None = None,
+    out: Optionally[Path] = None,
     format: Format = "png",
-    data: str | None = None,
+    data: Optionally[str] = None,
 ) -> None:
     """Draw the mean of each latent of a run over the factors: Figs. 8-16 for any factor grid.
 
@@ -41,9 +42,9 @@ def latents(
 
 def traversals(
     run: Positional[Path],
-    out: Path | None = None,
+    out: Optionally[Path] = None,
     format: Format = "png",
-    data: str | None = None,
+    data: Optionally[str] = None,
 ) -> None:
     """Draw decoded traversals of each latent of a run, the most informative latents first.
 
@@ -58,9 +59,9 @@ def traversals(
 
 def reconstructions(
     run: Positional[Path],
-    out: Path | None = None,
+    out: Optionally[Path] = None,
     format: Format = "png",
-    data: str | None = None,
+    data: Optionally[str] = None,
 ) -> None:
     """Draw random images of the data set beside their reconstructions.
 
@@ -81,7 +82,7 @@ def _open(run: Path, data: str | None) -> RunFigures:
 
 def figure(
     number: Positional[str],
-    sources: Positional[tuple[Path, ...]] = (),
+    sources: Positional[Several[Path]] = (),
     out: Path = Path("figures"),
     format: Format = "png",
 ) -> None:
@@ -133,7 +134,7 @@ def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Forma
 
 def report(
     study: Positional[Path],
-    out: Path | None = None,
+    out: Optionally[Path] = None,
     figures: Literal["auto", "chosen", "all", "none"] = "auto",
 ) -> None:
     """Write a report on a study as one HTML page without external files.

@@ -1,15 +1,18 @@
 """`isavae fit`: from a folder of images to a chosen model and its report."""
 
 import re
+import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
+from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
 from isavae.data.own.preprocessing import parse_size
 from isavae.errors import printable
@@ -24,15 +27,15 @@ def fit(
     images: Positional[str],
     out: Path,
     budget: str = "15m",
-    size: str | None = None,
+    size: Optionally[str] = None,
     fit: Literal["crop", "pad", "stretch"] = "crop",
-    prior: str | None = None,
-    likelihood: str | None = None,
-    beta: tuple[float, ...] = (),
+    prior: Optionally[str] = None,
+    likelihood: Optionally[str] = None,
+    beta: Several[float] = (),
     seeds: int = SEEDS,
     learn_exponents: bool = False,
-    steps: int | None = None,
-    workers: int | None = None,
+    steps: Optionally[int] = None,
+    workers: Optionally[int] = None,
 ) -> None:
     """Find latent axes in images without labels, and tell which are reproducible.
 
@@ -54,7 +57,8 @@ def fit(
         steps: Optimiser steps per model; by default as many as the budget allows.
         workers: Models trained at a time; by default one per core.
     """
-    with StepProgress("training", "%") as bar:
+    again = ["isavae", "fit", images, "--out", str(out), "--budget", budget]
+    with _telling_how_to_continue(again), StepProgress("training", "%") as bar:
 
         def show(progress: StudyProgress) -> None:
             shares = sum(step / max(steps, 1) for step, steps in progress.running.values())
@@ -79,6 +83,16 @@ def fit(
     _print(fitted.sentences())
     print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
     print(f"model:  {out / 'model.safetensors'}", f"look:   isavae explore {out}", sep="\n")
+
+
+@contextmanager
+def _telling_how_to_continue(command: Sequence[str]) -> Iterator[None]:
+    """End with exit code 130 on an interrupt, and say which command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"stopped; continue with: {shlex.join(command)}")
+        raise SystemExit(130) from None
 
 
 def _print(sentences: Sequence[str]) -> None:

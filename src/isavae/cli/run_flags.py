@@ -63,7 +63,9 @@ def _parameters(objective: Any) -> Iterable[Field]:
 
 
 def _flag(name: str, kind: Any, text: str, hint: str = "") -> tuple[str, Any, None]:
-    described = arg(help=text, help_behavior_hint=hint, aliases=ALIASES.get(name, []))
+    shown = "{True,False}" if kind == bool | None else None
+    aliases = ALIASES.get(name, [])
+    described = arg(help=text, help_behavior_hint=hint, aliases=aliases, metavar=shown)
     return name, Annotated[kind, described], None
 
 

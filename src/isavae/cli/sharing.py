@@ -9,6 +9,25 @@ from isavae.data.tiles import write_tiles
 from isavae.fit.codes_table import encode_images, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
 
+# Begins the name of a model on the Hugging Face Hub.
+HUB = "hf://"
+
+
+def open_model(name: str) -> TrainedModel:
+    """A model on this machine, or, where the name begins with hf://, on the Hugging Face Hub.
+
+    Raises:
+        ValueError: If there is nothing of that name on this machine.
+    """
+    if name.startswith(HUB):
+        return TrainedModel.from_pretrained(name.removeprefix(HUB))
+    if not Path(name).exists():
+        raise ValueError(
+            "a model must be a run, a model file, a folder of `isavae fit`, or hf://user/name on "
+            f"the Hugging Face Hub; there is nothing at {name}"
+        )
+    return TrainedModel.from_pretrained(name)
+
 
 def encode(model: Positional[str], images: Positional[str], out: Path = Path("codes.csv")) -> None:
     """Write the codes of images: mean and standard deviation of every latent.
@@ -16,12 +35,12 @@ def encode(model: Positional[str], images: Positional[str], out: Path = Path("co
     Images are cropped, padded or stretched as those that the model was trained on.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        model: a run, a model file, a folder of `isavae fit`, or hf://user/name.
         images: a folder of images (those in folders below it count), an image, an array file, or
             the name of a data set.
         out: a .csv or .parquet file.
     """
-    opened = TrainedModel.from_pretrained(model)
+    opened = open_model(model)
     table, notes = encode_images(opened, images)
     for note in notes:
         print(note)
@@ -33,11 +52,11 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
     """Decode a table of codes, as `isavae encode` writes it, to images.
 
     Args:
-        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
         codes: A .csv or .parquet file with a column per latent, named as by `encode`.
         out: A folder; images are numbered by row, from 0.
     """
-    opened = TrainedModel.from_pretrained(model)
+    opened = open_model(model)
     images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.vae.prior)))
     for row, image in enumerate(images):
         write_tiles(out / f"{row:05d}.png", image[None])
@@ -50,12 +69,12 @@ def sample(
     """Decode draws from the prior, side by side in one image file.
 
     Args:
-        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
         out: The PNG file.
         n: Number of draws.
         seed: Seed of the draws.
     """
-    opened = TrainedModel.from_pretrained(model)
+    opened = open_model(model)
     images = opened.preprocessing.shown(opened.sample(n, seed))
     write_tiles(out, images, max(1, round(n**0.5)))
     print(out)
@@ -69,11 +88,11 @@ def export(
     """Write a model as one file, as a folder with its card, or as ONNX.
 
     Args:
-        model: A run, a model file, a folder of `isavae fit`, or "user/name" on the Hub.
+        model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
         out: The file, or for the other formats the folder.
         format: safetensors, folder (model file and card), or onnx (encoder and decoder).
     """
-    opened = TrainedModel.from_pretrained(model)
+    opened = open_model(model)
     if format == "safetensors":
         opened.save(out)
         print(out)
@@ -90,7 +109,7 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
 
     Args:
         model: A run, a model file, or a folder of `isavae fit`.
-        repo: "user/name".
+        repo: Its name there, user/name.
         private: Whether a new repository is private.
     """
-    print(TrainedModel.from_pretrained(model).push_to_hub(repo, private=private))
+    print(open_model(model).push_to_hub(repo, private=private))

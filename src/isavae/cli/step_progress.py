@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 # Seconds between two lines where there is no terminal.
 LINE_SECONDS = 10.0
+# Columns of the bar, and of the share, the time remaining and the spaces between them.
+BAR_WIDTH, OTHERS_WIDTH = 20, 17
 
 
 @final
@@ -29,10 +31,10 @@ class StepProgress:
         self._printed = 0.0
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=BAR_WIDTH),
             TaskProgressColumn(),
-            TextColumn("{task.fields[values]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
@@ -53,16 +55,24 @@ class StepProgress:
             self._first = (step, now)
         first_step, started = self._first
         rate = (step - first_step) * self._units_per_step / max(now - started, 1e-9)
-        shown = " ".join(f"{name} {value:.2f}" for name, value in (values or {}).items())
-        if step > first_step:
-            shown += f" {rate:,.0f} {self._unit}/s"
+        parts = [f"{rate:,.0f} {self._unit}/s"] if step > first_step else []
+        parts += [f"{name} {value:.2f}" for name, value in (values or {}).items()]
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=step, total=steps, values=shown.strip())
+            shown = self._fitting(parts)
+            self._bar.update(self._task, completed=step, total=steps, values=shown)
         elif step == steps or now - self._printed > LINE_SECONDS:
             self._printed = now
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""
-            print(f"{self._label}: {step}/{steps} {shown.strip()}{remaining}", file=sys.stderr)
+            said = f"{self._label}: {step}/{steps} {' '.join(parts)}".rstrip()
+            print(said + remaining, file=sys.stderr)
+
+    def _fitting(self, parts: list[str]) -> str:
+        """The first parts, as many as fit the terminal's width beside bar and time remaining."""
+        room = self._console.width - len(self._label) - BAR_WIDTH - OTHERS_WIDTH
+        while parts and len(" ".join(parts)) > room:
+            parts = parts[:-1]
+        return " ".join(parts)
 
 
 @final

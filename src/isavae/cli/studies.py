@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from isavae.cli.flag_kinds import Optionally
 from isavae.cli.study_progress import LiveProgress
 from isavae.cli.training import interruptible
 from isavae.files import atomic_write
@@ -28,10 +29,10 @@ from isavae.studies import select as choose
 def run(
     file: Positional[str],
     out: str,
-    data: str | None = None,
-    workers: int | None = None,
+    data: Optionally[str] = None,
+    workers: Optionally[int] = None,
     engine: Literal["local", "ray"] = "local",
-    address: str | None = None,
+    address: Optionally[str] = None,
     retry_failed: bool = False,
     track: Literal["none", "tensorboard"] = "none",
     checkpoint_seconds: float = 60.0,
@@ -117,9 +118,9 @@ def stop(directory: Positional[str], wait: bool = True) -> None:
 def show_results(
     directory: Positional[str],
     scores: tuple[str, ...] = ("mig", "reconstruction"),
-    csv: Path | None = None,
-    parquet: Path | None = None,
-    json: Path | None = None,
+    csv: Optionally[Path] = None,
+    parquet: Optionally[Path] = None,
+    json: Optionally[Path] = None,
 ) -> None:
     """Show a study's scores by model, β and other varying settings; write one row per run to files.
 
@@ -150,7 +151,7 @@ def show_results(
 
 
 def select(
-    directory: Positional[str], by: str = "representative", json: Path | None = None
+    directory: Positional[str], by: str = "representative", json: Optionally[Path] = None
 ) -> None:
     """Select one run per model and β.
 

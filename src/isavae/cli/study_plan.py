@@ -2,6 +2,7 @@
 
 from tyro.conf import Positional
 
+from isavae.cli.flag_kinds import Optionally
 from isavae.cli.step_progress import StepProgress
 from isavae.cli.study_progress import duration
 from isavae.studies import Study, plan, usual_workers
@@ -9,8 +10,8 @@ from isavae.studies import Study, plan, usual_workers
 
 def show_plan(
     file: Positional[str],
-    data: str | None = None,
-    workers: int | None = None,
+    data: Optionally[str] = None,
+    workers: Optionally[int] = None,
     seconds: float = 1.0,
 ) -> None:
     """Estimate time and disk space of a study by taking a few steps of every kind of run.

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tyro.conf import OmitArgPrefixes
 
+from isavae.cli.flag_kinds import Optionally
 from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
 from isavae.cli.step_progress import StepProgress
 from isavae.data import ImageDataset, load
@@ -33,8 +34,8 @@ NO_RUN_FLAGS, NO_OBJECTIVE_FLAGS = RunFlags(), ObjectiveFlags()
 
 def train(
     out: Path,
-    model: str | None = None,
-    config: Path | None = None,
+    model: Optionally[str] = None,
+    config: Optionally[Path] = None,
     resume: bool = False,
     track: Literal["none", "tensorboard"] = "none",
     settings: OmitArgPrefixes[RunFlags] = NO_RUN_FLAGS,  # pyrefly: ignore[not-a-type]
@@ -69,7 +70,7 @@ def train(
         images = load(parsed.data)
         check_batch(parsed.batch_size, len(training_images(parsed, images)))
         check_memory(parsed, images.shape)
-        run = Run.create(parsed, out)
+        run = Run.create(out, parsed)
     return train_with_progress(run, images, track == "tensorboard")
 
 

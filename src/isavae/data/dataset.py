@@ -2,17 +2,19 @@
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import SupportsIndex, TypeAlias, final
+from typing import Any, SupportsIndex, TypeAlias, final
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from isavae.data.classes import Choice
 from isavae.data.conversion import Collection, Items, as_images, pack, read_items, unpack
+from isavae.data.factor_columns import as_grid
 from isavae.data.factors import FactorGrid
 from isavae.data.memory import free_memory
 from isavae.data.minibatches import DeviceImages
@@ -83,13 +85,16 @@ class ImageDataset:
             )
         if self.grid is not None and len(self.grid) != len(self):
             raise ValueError(
-                f"The grid must have one row per image, but has {len(self.grid)} rows "
-                f"for {len(self)} images: give `labels` for a partial grid."
+                f"Factors must have one row per image, but have {len(self.grid)} rows for "
+                f"{len(self)} images: give a mapping from names to values, or a grid with `labels`."
             )
 
     @classmethod
     def from_arrays(
-        cls, images: Collection, grid: FactorGrid | None = None, name: str = "images"
+        cls,
+        images: Collection,
+        factors: FactorGrid | Mapping[str, Any] | ArrayLike | Tensor | None = None,
+        name: str = "images",
     ) -> "ImageDataset":
         """Make a data set from an array.
 
@@ -97,14 +102,19 @@ class ImageDataset:
             images: (n, h, w) or (n, channels, h, w), perhaps one by one in a list or generator, or
                 Pillow images: bool, uint8 (0..255, or binary if all are 0
                 or 1) or floats in [0, 1], which are rounded to 8 bits unless all are 0 or 1.
-            grid: The factors, one row per image.
+            factors: The factors, as for `isavae.Codes`: a grid, or a mapping, a DataFrame or an
+                Arrow table with one value per image for each factor's name.
             name: The name of the data set.
 
         Raises:
             ValueError: If the shape, type or range is none of these.
+
+        Examples:
+            >>> ImageDataset.from_arrays(np.zeros((3, 8, 8)), {"size": [1, 2, 1]}).grid.sizes
+            (2,)
         """
         stored, shape = pack(as_images(images))
-        return cls(name, stored, shape, grid)
+        return cls(name, stored, shape, as_grid(factors))
 
     @classmethod
     def from_torch(cls, dataset: Items, name: str = "images") -> "ImageDataset":

@@ -243,6 +243,12 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         self.likelihood_ = likelihood_of(self.likelihood, rows)
         self.tree_ = tree_of(self.latents, self.subspaces, self.p0, self.p)
         objective = objective_of(self.objective, self.beta)
+        if not isinstance(self.network, str):
+            raise ValueError(
+                "network must be a name, so that a saved model can be built again; got "
+                f"{type(self.network).__name__}: give your networks to isavae.VAE, and train it "
+                "with isavae.training.train"
+            )
         for name in ("max_iter", "batch_size"):
             if (given := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be 1 or more; got {given}")

@@ -2,7 +2,7 @@
 
 from isavae.figures.factor_panels import Panel, panels
 from isavae.figures.heatmap import information_matrix
-from isavae.figures.image_tiles import reconstructions, traversals
+from isavae.figures.image_tiles import reconstructions, traversal_tiles, traversals
 from isavae.figures.latents import latent_sheet
 from isavae.figures.position_planes import PositionPlane, orientation, position_plane
 from isavae.figures.style import encode, save
@@ -44,5 +44,6 @@ __all__ = [
     "save",
     "summary",
     "trade_off",
+    "traversal_tiles",
     "traversals",
 ]

@@ -1,6 +1,7 @@
 """Images as tiles: traversals of latents, and images beside their reconstructions."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from isavae.data.tiles import side_by_side, tile
+from isavae.evaluation import decode_traversals
 from isavae.figures import style
+from isavae.models import VAE
+from isavae.runs import TrainedModel
 
 
 def show_tiles(
@@ -29,15 +33,36 @@ def show_tiles(
     style.hide_axes(axes)
 
 
+def traversals(model: TrainedModel | VAE, steps: int = 11) -> Figure:
+    """Traversals of every latent of a model, through the middle of its prior.
+
+    Each latent moves over two standard deviations of the prior. `isavae.report.RunFigures` draws
+    the traversals of a run through the code of an image, the most informative latents first.
+
+    Args:
+        model: A trained model, or a VAE.
+        steps: Images in a row.
+    """
+    trained = isinstance(model, TrainedModel)
+    vae = model.vae if trained else model
+    with torch.no_grad():
+        reach = 2 * float(vae.prior().stddev.max())
+    values = torch.linspace(-1, 1, steps) * (reach if isfinite(reach) else 2.0)
+    latents = range(vae.prior.n_latents)
+    images = decode_traversals(vae, torch.zeros(len(latents)), latents, values)
+    shown = model.preprocessing.shown(images) if trained else images
+    return traversal_tiles(shown, values, latents, vae.prior.subspaces)
+
+
 @style.applied
-def traversals(
+def traversal_tiles(
     images: Float[Tensor, "latents steps channels height width"],
     values: Float[Tensor, "columns"],
     latents: Sequence[int] | None = None,
     subspaces: Sequence[slice] = (),
     width: float = style.PAGE,
 ) -> Figure:
-    """Latent traversals (Figs. 8-16, right): one row per latent, one column per value.
+    """Decoded traversals (Figs. 8-16, right): one row per latent, one column per value.
 
     Args:
         images: Decoded images in [0, 1], one row for each latent that is shown.

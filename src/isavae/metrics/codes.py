@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from isavae.data import FactorGrid
-from isavae.metrics.as_tables import as_floats, as_grid
+from isavae.data.factor_columns import as_grid
+from isavae.metrics.as_tables import as_floats
 from isavae.metrics.factor_classes import Factor
 
 # Images per value below which a factor of numbers counts as continuous: with fewer, the estimated

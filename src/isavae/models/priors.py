@@ -215,6 +215,31 @@ class LpNestedPrior(Prior):
         return bounded_values({"p": self._exponents, "prior_scale": self._scale})
 
 
+def as_prior(prior: Prior | LpNested) -> Prior:
+    """A prior as a module: a plain `LpNested` becomes one that learns nothing.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If the distribution is a batch, is to be learned, or has a radial distribution.
+    """
+    if isinstance(prior, Prior):
+        return prior
+    if not isinstance(prior, LpNested):
+        raise TypeError(
+            "a prior must be an isavae.models.Prior or an isavae.LpNested; got "
+            f"{type(prior).__name__}: write a Prior whose forward() returns the distribution, or "
+            "take build_prior() of its text"
+        )
+    learned = prior.exponents.requires_grad or prior.scale.requires_grad
+    if prior.batch_shape or prior.radial is not None or learned:
+        raise ValueError(
+            "a plain LpNested prior must be one distribution of Eq. 11 with fixed exponents; got "
+            f"{prior}: take LpNestedPrior, which learns them, or write a Prior"
+        )
+    tree = LpTree(tuple(prior.exponents.tolist()), prior.tree.arities)
+    return LpNestedPrior(tree, float(prior.scale))
+
+
 def build_prior(
     prior: str,
     n_latents: int | None = None,

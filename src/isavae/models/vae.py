@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from isavae.distributions import LpNested
 from isavae.models.likelihoods import Likelihood
-from isavae.models.priors import Prior
+from isavae.models.priors import Prior, as_prior
 
 # Below this std, 1e-7, noise added to a mean of float32 changes nothing. Log-densities divide by
 # the fourth power of the std, which underflows from 1e-11 on.
@@ -50,8 +51,9 @@ class VAE(nn.Module):
 
     Args:
         encoder: Network from images to (batch, 2 latents), the mean and log-std of q(z|x).
-        decoder: Network from latents to the likelihood's parameters.
-        prior: A module that returns p(z).
+        decoder: Network from latents to the likelihood's parameters, (batch, channels, height,
+            width) for the Bernoulli likelihood.
+        prior: A module that returns p(z), or an `LpNested`, which is not learned.
         likelihood: A module from the decoder's output to p(x|z).
 
     The networks run in `network_dtype` (bfloat16 by autocast where set); posterior, prior and
@@ -59,12 +61,21 @@ class VAE(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, prior: Prior, likelihood: Likelihood
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: Prior | LpNested,
+        likelihood: Likelihood,
     ):
         super().__init__()
+        if not isinstance(likelihood, Likelihood):
+            raise TypeError(
+                "a likelihood must be an isavae.models.Likelihood; got "
+                f"{likelihood!r}: take build_likelihood() of its name, such as 'bernoulli'"
+            )
         self.encoder = encoder
         self.decoder = decoder
-        self.prior = prior
+        self.prior = as_prior(prior)
         self.likelihood = likelihood
         self.network_dtype = torch.float32
 
@@ -79,7 +90,13 @@ class VAE(nn.Module):
 
         Below, its gradient stays that of the network's output, so that training leads back.
         """
-        mean, log_std = self._network(self.encoder, x).chunk(2, dim=-1)
+        moments = self._network(self.encoder, x)
+        if moments.shape[1:] != (2 * self.prior.n_latents,):
+            raise ValueError(
+                f"an encoder must give mean and log-std of {self.prior.n_latents} latents, (batch, "
+                f"{2 * self.prior.n_latents}); got {tuple(moments.shape)}: change its last layer"
+            )
+        mean, log_std = moments.chunk(2, dim=-1)
         return mean, log_std + (LEAST_LOG_STD - log_std).clamp(min=0).detach()
 
     def encode(self, x: Float[Tensor, "batch channels height width"]) -> Independent:

@@ -18,7 +18,7 @@ from isavae.figures import (
     position_plane,
     reconstructions,
     save,
-    traversals,
+    traversal_tiles,
 )
 from isavae.metrics import Codes, Information, exact_information, mig
 from isavae.models import VAE
@@ -115,7 +115,7 @@ class RunFigures:
         reach = max(round(2 * mean.std(0).max().item(), 1), 0.1)
         values = torch.linspace(-reach, reach, steps)
         images = self.data.shown(decode_traversals(self.model, mean[middle], order, values))
-        return traversals(images, values, order, self.model.prior.subspaces)
+        return traversal_tiles(images, values, order, self.model.prior.subspaces)
 
     def reconstructions(self, n: int = 16) -> Figure:
         """A seeded random sample of images, and their reconstructions below them."""

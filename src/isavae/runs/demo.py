@@ -27,4 +27,4 @@ def demo_run(path: Path, seed: int = 0) -> Run:
     """The run in a directory, or a new one on large shapes of dSprites with that seed."""
     if (path / "config.json").exists():
         return Run.open(path)
-    return Run.create(RunConfig.parse(SETTINGS | {"seed": seed}), path)
+    return Run.create(path, RunConfig.parse(SETTINGS | {"seed": seed}))

@@ -34,8 +34,8 @@ class Run:
     config: RunConfig
 
     @classmethod
-    def create(cls, config: RunConfig, path: str | os.PathLike[str]) -> "Run":
-        """Create a run directory.
+    def create(cls, path: str | os.PathLike[str], config: RunConfig) -> "Run":
+        """Create a run directory; `isavae.runs.execute` trains it.
 
         Raises:
             ValueError: If the directory holds something already, or cannot be written.

@@ -187,7 +187,7 @@ class TrainedModel:
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(
                 f"images must have the model's shape {self.shape}; got {tuple(images.shape[1:])}: "
-                "resize them"
+                "resize them, or give one image as images[None]"
             )
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images.float()
         return encode_blocks(self.vae, scaled.split(BATCH))
@@ -204,8 +204,9 @@ class TrainedModel:
         codes = _tensor(codes).float()
         n_latents = self.vae.prior.n_latents
         if codes.ndim != 2 or codes.shape[1] != n_latents:
+            found = codes.shape[1] if codes.ndim == 2 else f"shape {tuple(codes.shape)}"
             raise ValueError(
-                f"codes must have one column per latent, {n_latents}; got {codes.shape[-1]}: "
+                f"codes must have one column per latent, {n_latents}; got {found}: "
                 "pass what `encode` or `transform` gives"
             )
         return decode_means(self.vae, codes)

@@ -1,5 +1,6 @@
 """Drive a study: start missing runs, retry failed ones, record those that keep failing."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from isavae.studies.engines.engine import Ended, Engine, Job, Outcome, Progress
+from isavae.studies.engines.local import LocalEngine, usual_workers
 from isavae.studies.study import Study
 from isavae.studies.study_directory import StudyDirectory
 
@@ -64,8 +66,8 @@ class StudyProgress:
 
 def run_study(
     study: Study,
-    directory: StudyDirectory,
-    engine: Engine,
+    directory: StudyDirectory | str | os.PathLike[str],
+    engine: Engine | None = None,
     *,
     on_change: Callable[[StudyProgress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -77,8 +79,8 @@ def run_study(
 
     Args:
         study: The study.
-        directory: Its directory, created if necessary.
-        engine: Executes the runs.
+        directory: Its directory, its path, or its URL; created if necessary.
+        engine: Executes the runs; by default processes of this machine, as many as the cores allow.
         on_change: Called with the progress after every event, at least twice a second.
         should_stop: Polled twice a second; True makes all runs checkpoint and stop.
         retry_failed: Whether to retry runs that an earlier driver gave up.
@@ -92,6 +94,9 @@ def run_study(
         ValueError: If a run cannot be executed, or the directory belongs to another study.
         DiskFullError: If the disk is full; finished runs are kept.
     """
+    if not isinstance(directory, StudyDirectory):
+        directory = StudyDirectory.at(directory)
+    engine = engine or LocalEngine(usual_workers(study.resources.cpus))
     if not engine.is_remote:
         study.check_devices()
     study.check_data()

@@ -2,10 +2,11 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import yaml
 
@@ -45,11 +46,11 @@ class Study:
     source: str
 
     @classmethod
-    def parse(cls, text: str, source: str = "study") -> "Study":
-        """A study from its YAML text.
+    def parse(cls, text: str | Mapping[str, Any], source: str = "study") -> "Study":
+        """A study from its YAML text, or from the same as plain values.
 
         Raises:
-            ValueError: If the text is no valid study; gives the line of the first mistake.
+            ValueError: If it is no valid study; gives the line of the first mistake.
 
         >>> study = Study.parse('''
         ... name: two by two
@@ -60,6 +61,7 @@ class Study:
         >>> [(run.config.objective.beta, run.config.seed) for run in study.runs]
         [(1.0, 0), (1.0, 1), (4.0, 0), (4.0, 1)]
         """
+        text = text if isinstance(text, str) else yaml.safe_dump({**text}, sort_keys=False)
         located = LocatedYaml(text, source)
         file = read_study_file(located)
         check_known(located, file.settings, ("settings",))
@@ -103,7 +105,7 @@ class Study:
         """
         values = yaml.safe_load(self.text)
         values["settings"] = {**values.get("settings", {}), "data": name}
-        return Study.parse(yaml.safe_dump(values, sort_keys=False), self.source)
+        return Study.parse(values, self.source)
 
     def runs_by_seed(self) -> list[PlannedRun]:
         """Its runs seed by seed, so that every setting has results early."""

@@ -106,7 +106,7 @@ def test_who_finds_a_run_held_or_done_leaves_it_alone(quick):
 def test_the_run_of_another_is_set_aside_and_torn_writes_go(quick):
     directory = quick.directory
     path = directory.run_path(quick.run)
-    Run.create(quick.config.model_copy(update={"steps": 3}), path)
+    Run.create(path, quick.config.model_copy(update={"steps": 3}))
     assert run_job(quick, None, stop_after(2)).kind == "stopped"
     assert Run.open(path).config.steps == 5
     assert len(list(directory.path.glob("corrupt/*/config.json"))) == 1

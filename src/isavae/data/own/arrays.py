@@ -131,7 +131,10 @@ def _opener(source: Path | np.ndarray, key: str, several: Several) -> Opener:
         return partial(_in_memory, source, several)
     openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
     if source.suffix.lower() not in openers:
-        raise ValueError(f"{source} must be a folder or an {', '.join(openers)} or image file.")
+        hint = ": isavae.TrainedModel.load opens models" if source.suffix == ".safetensors" else ""
+        raise ValueError(
+            f"{source} must be a folder or an {', '.join(openers)} or image file{hint}."
+        )
     return partial(openers[source.suffix.lower()], source, key, several)
 
 

@@ -100,7 +100,7 @@ def _open_run(job: Job) -> Run:
             remove_leftovers(path)
             return run.extended(job.config)
         job.directory.quarantine(job.run)
-    return Run.create(job.config, path)
+    return Run.create(path, job.config)
 
 
 def _existing_run(path: Path) -> Run | None:
