@@ -3,35 +3,44 @@
 import time
 from pathlib import Path
 
+from isavae.cli.continuing import telling_how_to_continue
 from isavae.cli.evaluation import show
-from isavae.cli.step_progress import StageProgress
-from isavae.cli.training import train_with_progress
+from isavae.cli.step_progress import StageProgress, StepProgress
 from isavae.data import load
 from isavae.figures import save
 from isavae.report import RunFigures
-from isavae.runs import demo_run, evaluate_run
+from isavae.runs import evaluate_run
+from isavae.studies import LocalEngine, StudyDirectory, available_cores, run_study
+from isavae.studies.demo import STARTS, demo_study, keep_best
 
 
-def demo(out: Path = Path("demo"), seed: int = 0) -> int:
-    """Train an ISA-VAE on large shapes of dSprites, evaluate it, draw figures; or resume.
+def demo(out: Path = Path("demo"), seed: int = 0) -> None:
+    """Train two ISA-VAEs on large shapes of dSprites, keep the better one, draw it; or resume.
+
+    The better one has the lower loss, which takes no labels.
 
     Args:
-        out: The run directory to write.
+        out: The run directory to write; both runs are below it, in starts.
         seed: Seed of weights, batches and noise.
     """
-    run = demo_run(out, seed)
-    data = load(run.config.data)
-    started = time.monotonic()
-    if code := train_with_progress(run, data):
-        return code
+    study, directory = demo_study(seed), StudyDirectory(out / "starts")
+    load(study.runs[0].config.data)
+    started, engine = time.monotonic(), LocalEngine(min(STARTS, available_cores()))
+    again = ["isavae", "demo", "--out", str(out), "--seed", str(seed)]
+    with telling_how_to_continue(again), StepProgress("training", "%") as bar:
+        run_study(
+            study, directory, engine,
+            on_change=lambda progress: bar(round(100 * progress.share), 100),
+        )  # fmt: skip
     seconds = time.monotonic() - started
+    run = keep_best(directory, out)
     with StageProgress() as progress:
         scores, _ = evaluate_run(run, on_progress=progress)
     print()
     show(scores)
-    rate = run.metadata()["steps"] * run.config.batch_size / seconds
-    print(f"\ntrained in {seconds:.0f} s, {rate:,.0f} images/s")
+    print(
+        f"\ntrained {STARTS} models in {seconds:.0f} s; seed {run.config.seed} has the lower loss"
+    )
     for name, figure in RunFigures.open(out).all():
         print(save(figure, out / f"{name}.png"))
     print(f"explore it: isavae explore {out}")
-    return 0

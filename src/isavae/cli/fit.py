@@ -1,24 +1,22 @@
 """`isavae fit`: from a folder of images to a chosen model and its report."""
 
 import re
-import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
+from isavae.cli.continuing import telling_how_to_continue
 from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
 from isavae.data.own.preprocessing import parse_size
 from isavae.errors import printable
 from isavae.fit import fit_folder
 from isavae.fit.proposal import SEEDS
-from isavae.studies import StudyProgress
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -58,12 +56,7 @@ def fit(
         workers: Models trained at a time; by default one per core.
     """
     again = ["isavae", "fit", images, "--out", str(out), "--budget", budget]
-    with _telling_how_to_continue(again), StepProgress("training", "%") as bar:
-
-        def show(progress: StudyProgress) -> None:
-            shares = sum(step / max(steps, 1) for step, steps in progress.running.values())
-            bar(round(100 * (progress.done + shares) / progress.total), 100)
-
+    with telling_how_to_continue(again), StepProgress("training", "%") as bar:
         fitted = fit_folder(
             images,
             out,
@@ -72,7 +65,7 @@ def fit(
             size=None if size is None else parse_size(size),
             fit=fit,
             on_reasons=_print,
-            on_change=show,
+            on_change=lambda progress: bar(round(100 * progress.share), 100),
             steps=steps,
             prior=prior,
             likelihood=likelihood,
@@ -83,16 +76,6 @@ def fit(
     _print(fitted.sentences())
     print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
     print(f"model:  {out / 'model.safetensors'}", f"look:   isavae explore {out}", sep="\n")
-
-
-@contextmanager
-def _telling_how_to_continue(command: Sequence[str]) -> Iterator[None]:
-    """End with exit code 130 on an interrupt, and say which command goes on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"stopped; continue with: {shlex.join(command)}")
-        raise SystemExit(130) from None
 
 
 def _print(sentences: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from isavae.runs.config import (
     preset,
     read_settings,
 )
-from isavae.runs.demo import demo_run
 from isavae.runs.directory import Run
 from isavae.runs.execution import NonFiniteLossError, execute
 from isavae.runs.held_out import HELD_OUT, training_images
@@ -36,7 +35,6 @@ __all__ = [
     "check_format",
     "check_memory",
     "check_trainable",
-    "demo_run",
     "evaluate_run",
     "execute",
     "export_onnx",

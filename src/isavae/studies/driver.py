@@ -52,6 +52,12 @@ class StudyProgress:
         """Runs that are not done, failed or in progress here."""
         return self.total - self.done - len(self.failed) - len(self.running)
 
+    @property
+    def share(self) -> float:
+        """The share of the study that is done; a run in progress counts by its share of steps."""
+        shares = sum(step / max(steps, 1) for step, steps in self.running.values())
+        return (self.done + shares) / self.total
+
     def rate(self) -> float:
         """Runs per second of this driver; a run in progress counts by its share of steps."""
         shares = sum(step / max(steps, 1) for step, steps in self.running.values())
