@@ -113,12 +113,6 @@ def test_a_file_system_of_fsspec_names_its_extra(monkeypatch, capsys):
     assert "pip install 'isavae[remote]'" in capsys.readouterr().err
 
 
-def test_the_readme_has_no_links_that_an_index_does_not_follow():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)]*)\)", text)
-    assert not [link for link in links if not link.startswith("https://")]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("extra", COMMANDS)
 def test_each_extra_is_enough_alone(extra, tmp_path):

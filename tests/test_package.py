@@ -1,5 +1,6 @@
 """What a stranger gets: the wheel is whole, and says what it needs."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -47,3 +48,16 @@ def test_wheel_requires_the_base_dependencies_only(wheel):
         "torch",
         "tyro",
     }
+
+
+def test_the_description_has_no_images_and_links_that_an_index_does_not_follow(wheel):
+    name = next(n for n in wheel.namelist() if n.endswith("METADATA"))
+    metadata = Parser().parsestr(wheel.read(name).decode())
+    described = metadata.get_payload()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    links = re.findall(r"\]\(([^)]*)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [link for link in links if not link.startswith("https://")]
+    assert all(link.startswith("https://") for link in re.findall(r"\]\(([^)]*)\)", described))
+    assert "![" not in described
+    assert "[results over seeds" not in described
+    assert "results over seeds and CPUs" in described

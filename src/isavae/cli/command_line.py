@@ -2,6 +2,7 @@
 
 import errno
 import os
+import inspect
 import re
 import signal
 import sys
@@ -11,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from inspect import cleandoc
 from io import TextIOWrapper
 from typing import Any, NamedTuple
 
@@ -29,8 +29,10 @@ class Verb(NamedTuple):
         """The function; its signature and docstring are the flags and their help."""
         module, name = self.function.split(":")
         function = getattr(import_module(f"isavae.cli.{module}"), name)
-        # tyro would keep the line breaks within the description of an argument.
-        function.__doc__ = re.sub(r"\n {8,}(?=\S)", " ", cleandoc(function.__doc__ or ""))
+        # tyro would keep the line breaks within the description of an argument. Where functions are
+        # wrapped, as type checks do in tests, it reads the docstring of what is wrapped.
+        written = inspect.unwrap(function)
+        written.__doc__ = re.sub(r"\n {8,}(?=\S)", " ", inspect.cleandoc(written.__doc__ or ""))
         return function
 
 
