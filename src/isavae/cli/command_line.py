@@ -1,8 +1,8 @@
 """Find the command, import it, parse its flags; report bad input in one line with exit code 2."""
 
 import errno
-import os
 import inspect
+import os
 import re
 import signal
 import sys
