@@ -15,6 +15,8 @@ from isavae.models import BernoulliLikelihood, LpNestedPrior
 from isavae.runs import RunConfig, build_model
 from isavae.studies import Study
 
+pytestmark = pytest.mark.system
+
 IMAGES = np.eye(8, dtype=np.uint8)[None].repeat(6, 0)
 
 

@@ -27,6 +27,8 @@ from isavae.models import (
 )
 from isavae.training import TrainState, train
 
+pytestmark = pytest.mark.system
+
 SHAPE, BATCH = (1, 8, 8), 32
 COPIES = {"_to_copy", "copy_", "clone", "cat", "stack"}
 # name -> (objective, prior, most operations, copies and allocations of a step)

@@ -23,6 +23,8 @@ from isavae.models import VAE, AnyObjective, BernoulliLikelihood, Likelihood, Pr
 from isavae.training import StepReport, TrainState, train
 from tests.instances import LIKELIHOODS, OBJECTIVES, PRIORS
 
+pytestmark = pytest.mark.system
+
 META, SHAPE, BATCH = torch.device("meta"), (1, 8, 8), 16
 
 

@@ -8,6 +8,8 @@ from PIL import Image
 
 from isavae.cli import main
 
+pytestmark = pytest.mark.system
+
 NAME = "\x1b[31mred\x1b]0;title\x07\u202e[/b]"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from isavae.cli import studies
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize(("failed", "code"), [((), 0), (("a-run",), 1)])
 def test_a_study_with_failed_runs_exits_non_zero(tmp_path, monkeypatch, failed, code):

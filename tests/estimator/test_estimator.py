@@ -55,6 +55,7 @@ assert len(results) > 40
 """
 
 
+@pytest.mark.system
 def test_scikit_learns_own_checks():
     """In a process of its own: they pass odd types on purpose, which tests refuse at the door."""
     subprocess.run([sys.executable, "-c", SKLEARN_CHECKS], check=True)
@@ -297,6 +298,7 @@ def test_names_and_containers(images, fitted):
     assert table.shape == (400, 4)
 
 
+@pytest.mark.system
 def test_pipeline_and_grid_search():
     X, y = load_digits(return_X_y=True)
     X, y = X[:300], y[:300]
