@@ -10,9 +10,16 @@ import pytest
 pytestmark = pytest.mark.system
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+SLOW = {"faces"}
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else [], id=path.stem)
+        for path in EXAMPLES
+    ],
+)
 def test_example(path):
     ran = subprocess.run([sys.executable, "-W", "error", str(path)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

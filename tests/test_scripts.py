@@ -68,16 +68,19 @@ def test_a_script_runs_a_study_and_only_once(tmp_path, text):
     assert run(tmp_path, "script.py") == ["begun", "4 done, 0 failed"]
 
 
+@pytest.mark.slow
 def test_a_module_without_a_guard_runs_a_study(tmp_path):
     (tmp_path / "script.py").write_text(STUDY)
     assert run(tmp_path, "-m", "script") == ["begun", "4 done, 0 failed"]
 
 
+@pytest.mark.slow
 def test_a_study_runs_from_standard_input_and_from_the_command_line(tmp_path):
     assert run(tmp_path, "-", input=STUDY) == ["begun", "4 done, 0 failed"]
     assert run(tmp_path, "-c", STUDY) == ["begun", "4 done, 0 failed"]
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_fits_a_folder(tmp_path):
     (tmp_path / "script.py").write_text(FIT)
     assert run(tmp_path, "script.py") == ["begun", "2 candidates"]

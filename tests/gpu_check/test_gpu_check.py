@@ -134,6 +134,7 @@ def test_the_tests_of_the_package_are_found():
     assert sum(found.get(kind, 0) for kind in ("passed", "skipped")) >= 20
 
 
+@pytest.mark.slow
 def test_a_command_that_is_stopped_leaves_what_is_finished(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "isavae", "gpu-check", "--device", "cpu", "--out", str(out)]
