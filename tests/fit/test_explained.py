@@ -79,3 +79,13 @@ def test_of_three_latents_that_say_the_same_other_seeds_find_one():
     axes = axes_of(mine, [other, other], [slice(0, 3)])
     assert sorted(axis.verdict for axis in axes) == ["not stable", "not stable", "stable"]
     assert sorted(axis.found_by for axis in axes) == [0, 0, 2]
+
+
+def test_an_axis_that_half_of_two_seeds_find_is_not_stable():
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 1000, 1, generator=generator)
+    mine, same, stranger = (
+        Codes(mean, torch.full_like(mean, -3.0)) for mean in (x, x, x + 1.2 * noise)
+    )
+    (axis,) = axes_of(mine, [same, stranger], [slice(0, 1)])
+    assert (axis.found_by, axis.verdict) == (1, "partly stable")

@@ -22,7 +22,8 @@ class Axis:
         subspace: The index of its subspace.
         information: I(x; z_j), the information about the image, in nats.
         agreement: |Rank correlation| with the latent of another seed that it is matched with, one
-            to one, as the median over the other seeds; 1 if every seed finds this axis, 0 if none.
+            to one, as the (lower) median over the other seeds; 1 if every seed finds this axis, 0
+            if none.
         found_by: In how many other seeds that correlation is that of a stable axis.
         seeds: The number of other seeds.
     """
@@ -57,7 +58,9 @@ def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -
     """
     nats = latent_information(codes).tolist()
     matched = np.array([partner_correlations(codes, other) for other in others])
-    agreement, found_by = np.median(matched, axis=0), (matched.round(2) >= STABLE).sum(0)
+    # The lower one of two middle values, so that a stable axis is found by most of the seeds.
+    agreement = np.quantile(matched, 0.5, axis=0, method="lower")
+    found_by = (matched.round(2) >= STABLE).sum(0)
     found = [
         [
             Axis(j, k, nats[j], float(agreement[j]), int(found_by[j]), len(others))
