@@ -41,9 +41,10 @@ PRIORS = {
 def keep_codes(study: Path, out: Path) -> None:
     """The mean and log-std of q(z|x) of 5,000 images, the same for all finished runs."""
     kept: dict[str, np.ndarray] = {}
-    for path in results(study).filter(pl.col("status") == "done")["path"]:
-        run = Run.open(path)
-        codes = encode_all(run.load_model(), load(run.config.data).sample(IMAGES, SEED))
+    runs = [Run.open(path) for path in results(study).filter(pl.col("status") == "done")["path"]]
+    images = load(runs[0].config.data).sample(IMAGES, SEED)  # a study has one data set
+    for run in runs:
+        codes = encode_all(run.load_model(), images)
         kept[f"{run.path.name}/mean"] = codes.mean.half().numpy()
         kept[f"{run.path.name}/log_std"] = codes.log_std.half().numpy()
     np.savez_compressed(out, **kept)

@@ -6,7 +6,7 @@ import pytest
 
 from isavae.cli import demo as demo_command
 from isavae.cli import main
-from isavae.runs import Run
+from isavae.runs import Run, RunConfig
 from isavae.studies import StudyDirectory
 from isavae.studies.demo import STARTS, demo_study, loss
 
@@ -32,6 +32,15 @@ def test_the_demo_keeps_the_run_with_the_lower_loss_and_draws_it(tmp_path, monke
         assert (out / f"{name}.png").stat().st_size > 1000
     assert main(["demo", "--out", str(out), "--seed", "3"]) == 0  # again: nothing is trained
     assert kept.model_path.read_bytes() == better.model_path.read_bytes()
+
+
+def test_another_run_is_not_overwritten(tmp_path, capsys):
+    Run.create(tmp_path / "mine", RunConfig())
+    before = (tmp_path / "mine" / "config.json").read_bytes()
+    assert main(["demo", "--out", str(tmp_path / "mine")]) == 2
+    assert "holds another run: choose another --out" in capsys.readouterr().err
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["config.json"]
+    assert (tmp_path / "mine" / "config.json").read_bytes() == before
 
 
 def test_seeds_of_demos_do_not_overlap():

@@ -10,8 +10,8 @@ from isavae.data import load
 from isavae.figures import save
 from isavae.report import RunFigures
 from isavae.runs import evaluate_run
-from isavae.studies import LocalEngine, StudyDirectory, available_cores, run_study
-from isavae.studies.demo import STARTS, demo_study, keep_best
+from isavae.studies import LocalEngine, available_cores, run_study
+from isavae.studies.demo import STARTS, demo_directory, demo_study, keep_best
 
 
 def demo(out: Path = Path("demo"), seed: int = 0) -> None:
@@ -23,19 +23,21 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
         out: The run directory to write; both runs are below it, in starts.
         seed: Seed of weights, batches and noise.
     """
-    study, directory = demo_study(seed), StudyDirectory(out / "starts")
+    study, directory = demo_study(seed), demo_directory(out)
     load(study.runs[0].config.data)
     started, engine = time.monotonic(), LocalEngine(min(STARTS, available_cores()))
     again = ["isavae", "demo", "--out", str(out), "--seed", str(seed)]
     with telling_how_to_continue(again), StepProgress("training", "%") as bar:
-        run_study(
+        progress = run_study(
             study, directory, engine,
             on_change=lambda progress: bar(round(100 * progress.share), 100),
         )  # fmt: skip
     seconds = time.monotonic() - started
+    for failed, error in progress.failed.items():
+        print(f"{failed} failed: {error}")
     run = keep_best(directory, out)
-    with StageProgress() as progress:
-        scores, _ = evaluate_run(run, on_progress=progress)
+    with StageProgress() as stages:
+        scores, _ = evaluate_run(run, on_progress=stages)
     print()
     show(scores)
     print(

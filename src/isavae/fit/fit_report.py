@@ -74,13 +74,12 @@ _BESIDE = 0.1
 def _nearest_images(fitted: Fitted, axis: Axis, middle: Tensor, values: Tensor) -> list[int]:
     """For every value on an axis the image whose code is nearest to it and to the middle."""
     used = [each.latent for each in fitted.axes]
-    codes = fitted.codes.mean[:, used] / fitted.codes.mean[:, used].std(0)
-    wanted = (middle[used] / fitted.codes.mean[:, used].std(0)).repeat(len(values), 1)
-    place = used.index(axis.latent)
-    wanted[:, place] = values / fitted.codes.mean[:, axis.latent].std()
-    weights = torch.full((len(used),), _BESIDE)
-    weights[place] = 1.0
-    distances = ((codes[None] - wanted[:, None]).square() * weights).sum(-1)
+    codes, place = fitted.codes.mean[:, used], used.index(axis.latent)
+    wanted = middle[used].repeat(len(values), 1)
+    wanted[:, place] = values
+    weights = codes.var(0).reciprocal() * _BESIDE
+    weights[place] /= _BESIDE
+    distances = ((codes - wanted[:, None]).square() * weights).sum(-1)
     return distances.argmin(1).tolist()
 
 

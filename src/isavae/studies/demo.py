@@ -1,9 +1,9 @@
 """The study of `isavae demo`: two ISA-VAEs, of which the one with the lower loss is kept."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+from isavae.files import atomic_write
 from isavae.runs import Run
 from isavae.studies.study import Study
 from isavae.studies.study_directory import StudyDirectory
@@ -33,6 +33,21 @@ def demo_study(seed: int = 0, steps: int = SETTINGS["steps"]) -> Study:
     return Study.parse({"name": "demo", "seeds": seeds, "runs": [settings]})
 
 
+def demo_directory(out: Path) -> StudyDirectory:
+    """The study directory below the folder of a demo.
+
+    Raises:
+        ValueError: If the folder holds a run that is not of a demo, which would be overwritten.
+    """
+    directory = StudyDirectory(out / "starts")
+    if (out / "config.json").exists() and not directory.path.is_dir():
+        raise ValueError(
+            f"a demo must be written to a new folder or that of an earlier demo; {out} holds "
+            "another run: choose another --out"
+        )
+    return directory
+
+
 def keep_best(directory: StudyDirectory, out: Path) -> Run:
     """Copy the finished run with the lowest loss to a folder.
 
@@ -45,7 +60,8 @@ def keep_best(directory: StudyDirectory, out: Path) -> Run:
         raise ValueError(f"a run of {directory.path} must be finished, but none is: start again")
     best = min(finished, key=loss)
     for file in (best.model_path, best.path / "log.jsonl", best.path / "config.json"):
-        shutil.copy2(file, out / file.name)
+        with atomic_write(out / file.name) as copy:
+            copy.write(file.read_bytes())
     return Run.open(out)
 
 

@@ -55,19 +55,21 @@ class StudyProgress:
     @property
     def share(self) -> float:
         """The share of the study that is done; a run in progress counts by its share of steps."""
-        shares = sum(step / max(steps, 1) for step, steps in self.running.values())
-        return (self.done + shares) / self.total
+        return (self.done + self._begun) / self.total
+
+    @property
+    def _begun(self) -> float:
+        """The runs in progress, each as its share of steps."""
+        return sum((step / max(steps, 1) for step, steps in self.running.values()), 0.0)
 
     def rate(self) -> float:
         """Runs per second of this driver; a run in progress counts by its share of steps."""
-        shares = sum(step / max(steps, 1) for step, steps in self.running.values())
-        return (self.finished_here + shares) / max(time.monotonic() - self.started, 1e-9)
+        return (self.finished_here + self._begun) / max(time.monotonic() - self.started, 1e-9)
 
     def seconds_left(self) -> float | None:
         """Seconds until the study is done at the current rate; None before there is one."""
-        shares = sum(1 - step / max(steps, 1) for step, steps in self.running.values())
         rate = self.rate()
-        return (self.left + shares) / rate if rate else None
+        return (self.left + len(self.running) - self._begun) / rate if rate else None
 
 
 def run_study(
