@@ -82,8 +82,8 @@ open(sys.argv[1], "w").write(f"{here} {there} {sys.stdin and sys.stdout and sys.
 
 def test_closed_streams_are_open_here_and_in_processes_that_are_started(tmp_path):
     (tmp_path / "closed.py").write_text(CLOSED)
-    words = f"{sys.executable} {tmp_path}/closed.py {tmp_path}/said <&- >&- 2>&-"
-    subprocess.run(["sh", "-c", words], check=True, env=os.environ)
+    command = [sys.executable, tmp_path / "closed.py", tmp_path / "said"]
+    subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], check=True, env=os.environ)
     assert (tmp_path / "said").read_text() == "True 0 all"
 
 
