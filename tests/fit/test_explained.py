@@ -54,7 +54,7 @@ def fitted(axes: list[Axis], shares: Explained, folder: Path) -> Fitted:
     config = RunConfig(seed=1, objective=BetaVAE(2.0))
     model = TrainedModel(linear_vae(4), config, (1, 4, 5))
     codes = Codes(torch.zeros(1, 4), torch.zeros(1, 4))
-    chosen = Candidate(Run(folder, config), codes, len(axes), -1.0, 1.0, udr=0.9)
+    chosen = Candidate(Run(folder, config), codes, len(axes), -1.0, 1.0)
     return Fitted(model, axes, codes, ("a",), [chosen], chosen, shares, (), {}, 0)
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import polars
@@ -32,7 +31,7 @@ from isavae.fit import (
     read_training_images,
 )
 from isavae.fit.model_choice import Candidate, candidates, peers_of
-from isavae.metrics import Codes, latent_information, mig, udr
+from isavae.metrics import Codes, latent_information, mig, partner_correlations
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
 from isavae.studies import StudyDirectory, run_id
@@ -329,42 +328,38 @@ def test_information_of_a_normal_channel():
     assert axis.agreement == pytest.approx(1.0)
 
 
-def candidate(seed, udr, reconstruction, used, tmp_path):
-    run = Run(tmp_path, RunConfig(seed=seed))
-    return Candidate(run, codes_of(torch.zeros(1, 1)), used, reconstruction, 1.0, udr)
+def seeds_of(beta, stable, agreement, tmp_path, used=4):
+    """Candidates of one β, with the number of stable axes and the agreement of each seed."""
+    return [
+        Candidate(
+            Run(tmp_path, RunConfig(seed=seed, objective=BetaVAE(beta))),
+            codes_of(torch.zeros(1, 1)), used, -1.0, 1.0, n, share,
+        )
+        for seed, (n, share) in enumerate(zip(stable, agreement, strict=True))
+    ]  # fmt: skip
 
 
-def test_the_choice_is_agreement_then_reconstruction(tmp_path):
-    low = candidate(0, 0.50, -1.0, 4, tmp_path)
-    high = candidate(1, 0.70, -9.0, 4, tmp_path)
-    tied = candidate(2, 0.699, -5.0, 4, tmp_path)
-    close = candidate(4, 0.69, -1.0, 4, tmp_path)
-    lonely = candidate(3, 1.00, -20.0, 1, tmp_path)
-    two = candidate(5, 0.80, -20.0, 2, tmp_path)
-    assert choose([low, high]) is high
-    assert choose([low, high, close]) is high
-    assert choose([low, high, close, tied]) is tied
-    assert choose([low, high, tied, lonely]) is tied
-    assert choose([lonely]) is lonely
-    assert choose([low, two, lonely]) is two
+def test_the_choice_is_the_beta_and_then_the_seed_that_share_the_most_axes(tmp_path):
+    few = seeds_of(1.0, (2, 2, 2, 6), (0.9, 0.9, 0.9, 0.9), tmp_path)
+    many = seeds_of(4.0, (3, 4, 4, 0), (0.9, 0.7, 0.8, 0.9), tmp_path)
+    same = seeds_of(8.0, (4, 3, 3, 4), (0.8, 0.9, 0.9, 0.95), tmp_path)
+    lonely = seeds_of(16.0, (9, 9), (1.0, 0.9), tmp_path, used=1)
+    assert choose([*few, *many]) is many[2]
+    assert choose([*many, *few, *same]) is same[3]
+    assert choose([*few, *lonely]) is few[3]
+    assert choose(lonely) is lonely[0]
     with pytest.raises(ValueError, match="learned anything"):
-        choose([candidate(0, 0.9, 0.0, 0, tmp_path)])
+        choose(seeds_of(32.0, (0, 0), (0.0, 0.0), tmp_path, used=0))
 
 
 def test_peers_share_beta_and_are_others(tmp_path):
-    weak, strong = [
-        [
-            replace(one, run=Run(tmp_path, RunConfig(seed=one.seed, objective=BetaVAE(beta))))
-            for one in (candidate(seed, 0.5, 0.0, 2, tmp_path) for seed in range(2))
-        ]
-        for beta in (1.0, 4.0)
-    ]
+    weak, strong = (seeds_of(beta, (1, 1), (0.5, 0.5), tmp_path) for beta in (1.0, 4.0))
     (peer,) = peers_of(weak[0], [*weak, *strong])
     assert peer is weak[1].codes
 
 
 def test_agreement_is_among_seeds_of_one_beta(tmp_path):
-    """Per β the UDR with every other seed; a β with a single finished seed tells nothing."""
+    """With every other seed of one β; a β with a single finished seed tells nothing."""
     draw(tmp_path / "images", 24)
     given = {"prior": "2.1[6*2]", "beta": (1.0, 4.0), "seeds": 2, "size": 16, "steps": 100}
     out = tmp_path / "out"
@@ -372,8 +367,9 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     for pair in (found[:2], found[2:]):
         for one, other in (pair, pair[::-1]):
-            settings = {"rule": "spearman", "threshold": 0.05}
-            assert one.udr == udr(one.codes, [other.codes], **settings).value
+            matched = partner_correlations(one.codes, other.codes)
+            assert one.stable == (matched.round(2) >= 0.8).sum()
+            assert one.agreement == pytest.approx(matched.sum() / max(1, one.used))
     shutil.rmtree(found[0].run.path)
     left = candidates(StudyDirectory(out / "study"), load(f"{out / 'images.npy'}[axes=chw]"))
     assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]

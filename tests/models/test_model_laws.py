@@ -82,7 +82,7 @@ def test_likelihoods_are_distributions_of_images(name, channels):
 @each_likelihood
 def test_pixels_have_a_density_that_integrates_to_one(name):
     """Over two grey levels for Bernoulli pixels, by trapezoids else."""
-    likelihood = LIKELIHOODS[name]()
+    likelihood = LIKELIHOODS[name]().eval()
     for value in (-1.5, 0.3):
         decoded = torch.full((1, likelihood.parameters_per_pixel, 1, 1), value, dtype=torch.float64)
         if name == "bernoulli":

@@ -116,6 +116,41 @@ def test_a_learned_spread_stays_above_a_quarter_of_a_grey_level():
     assert likelihood(torch.zeros(1, 1, 2, 2)).stddev.unique().tolist() == [pytest.approx(1e-3)]
 
 
+def test_a_calibrated_variance_is_the_mean_squared_error_of_the_batch():
+    """Of all variances it makes the batch the most likely; gradients are those of log(error)."""
+    likelihood = build_likelihood("gaussian-calibrated")
+    decoded = torch.randn(5, 1, 3, 4, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(5, 1, 3, 4, dtype=torch.float64)
+    found = likelihood(decoded).log_prob(x)
+    error = (x - decoded).square().mean()
+    normal = torch.distributions.Normal(decoded, error.sqrt())
+    torch.testing.assert_close(found, normal.log_prob(x).sum((1, 2, 3)))
+    (slope,) = torch.autograd.grad(found.mean(), decoded)
+    (expected,) = torch.autograd.grad(-6 * error.log(), decoded)
+    torch.testing.assert_close(slope, expected)
+    for other in (0.9, 1.1):
+        normal = torch.distributions.Normal(decoded, (other * error).sqrt())
+        assert normal.log_prob(x).sum() < found.sum()
+
+
+def test_after_training_a_calibrated_variance_is_the_mean_over_the_last_batches():
+    likelihood = build_likelihood("gaussian-calibrated")
+    decoded = torch.zeros(2, 1, 2, 2)
+    for size in (3.0, 1.0, 2.0):
+        likelihood(decoded).log_prob(torch.full_like(decoded, size))
+    kept = build_likelihood("gaussian-calibrated").eval()
+    kept.load_state_dict(likelihood.state_dict())
+    distribution = kept(decoded)
+    assert distribution.variance.unique().tolist() == [pytest.approx((9 + 1 + 4) / 3)]
+    normal = torch.distributions.Normal(0.0, (14 / 3) ** 0.5)
+    x = torch.rand_like(decoded)
+    torch.testing.assert_close(distribution.log_prob(x), normal.log_prob(x).sum((1, 2, 3)))
+    assert kept.variance == likelihood.variance
+    for _ in range(2000):
+        likelihood(decoded).log_prob(torch.full_like(decoded, 0.5))
+    assert likelihood.variance.item() == pytest.approx(0.25, rel=1e-3)
+
+
 def test_bernoulli_and_its_slopes_are_those_of_torch_and_of_finite_differences():
     logits = torch.tensor([-200.0, -3, 0, 1e-3, 4, 200], dtype=torch.float64).view(1, 1, 2, 3)
     distribution = build_likelihood("bernoulli")(logits)

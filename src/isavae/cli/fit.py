@@ -16,7 +16,6 @@ from isavae.cli.step_progress import StepProgress
 from isavae.data.own.preprocessing import parse_size
 from isavae.errors import printable
 from isavae.fit import fit_folder
-from isavae.fit.proposal import SEEDS
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -30,15 +29,15 @@ def fit(
     prior: Optionally[str] = None,
     likelihood: Optionally[str] = None,
     beta: Several[float] = (),
-    seeds: int = SEEDS,
+    seeds: Optionally[int] = None,
     learn_exponents: bool = False,
     steps: Optionally[int] = None,
     workers: Optionally[int] = None,
 ) -> None:
     """Find latent axes in images without labels, and tell which are reproducible.
 
-    Trains several seeds for a few values of beta, chooses the model on which the seeds agree, and
-    writes it with a report and the codes of all images. The same command again resumes.
+    Trains several seeds for a few values of beta, chooses a model of the beta whose seeds share the
+    most axes, and writes it with a report and all codes. The same command again resumes.
 
     Args:
         images: A folder of images (those in folders below it count) or an array file, with options
@@ -50,7 +49,7 @@ def fit(
         prior: The prior, such as "2.1[6*2, 6*2]"; proposed if left out.
         likelihood: Of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
         beta: One or several values of beta; proposed if left out.
-        seeds: Models per beta, at least 2.
+        seeds: Models per beta, at least 2; 4 if left out, fewer if the budget is short.
         learn_exponents: Learn the exponents of the prior within subspaces; the report shows them.
         steps: Optimiser steps per model; by default as many as the budget allows.
         workers: Models trained at a time; by default one per core.

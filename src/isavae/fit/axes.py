@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from isavae.metrics import MIN_INFORMATION, Codes, latent_information, partner_correlations
 
@@ -48,6 +49,24 @@ class Axis:
         return "partly stable" if shown >= PARTLY else "not stable"
 
 
+def agreements(
+    matched: Float[np.ndarray, "others latents"],
+) -> Float[np.ndarray, "latents"]:
+    """The correlation of each latent with its partner that most of the other seeds reach.
+
+    That is the median over them, the lower one of two middle values.
+
+    Args:
+        matched: `partner_correlations` with each of the other seeds.
+    """
+    return np.quantile(matched, 0.5, axis=0, method="lower")
+
+
+def is_stable(correlation: Float[np.ndarray, "*any"]) -> Bool[np.ndarray, "*any"]:
+    """Whether a correlation, as it is printed, is that of a stable axis."""
+    return correlation.round(2) >= STABLE
+
+
 def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -> list[Axis]:
     """The latents in use, by subspace; the most informative subspaces and latents come first.
 
@@ -58,9 +77,8 @@ def axes_of(codes: Codes, others: Sequence[Codes], subspaces: Sequence[slice]) -
     """
     nats = latent_information(codes).tolist()
     matched = np.array([partner_correlations(codes, other) for other in others])
-    # The lower one of two middle values, so that a stable axis is found by most of the seeds.
-    agreement = np.quantile(matched, 0.5, axis=0, method="lower")
-    found_by = (matched.round(2) >= STABLE).sum(0)
+    agreement = agreements(matched)
+    found_by = is_stable(matched).sum(0)
     found = [
         [
             Axis(j, k, nats[j], float(agreement[j]), int(found_by[j]), len(others))

@@ -15,7 +15,7 @@ from isavae.fit.explained import explained
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.output_folder import OutputFolder
-from isavae.fit.proposal import SEEDS, Budget, propose
+from isavae.fit.proposal import Budget, propose
 from isavae.fit.training_images import Source, open_collection, read_training_images
 from isavae.runs import TrainedModel
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
@@ -31,7 +31,7 @@ def fit_folder(
     prior: str | None = None,
     likelihood: str | None = None,
     beta: Sequence[float] = (),
-    seeds: int = SEEDS,
+    seeds: int | None = None,
     learn_exponents: bool = False,
     steps: int | None = None,
     workers: int | None = None,
@@ -53,7 +53,7 @@ def fit_folder(
         prior: The prior; proposed if left out, as are `likelihood` and `beta` (see `propose`).
         likelihood: p(x|z).
         beta: The values of β.
-        seeds: Runs per β, at least 2.
+        seeds: Runs per β, at least 2; 4 if left out, or 2 if the budget is short.
         learn_exponents: Whether the exponents within subspaces are learned.
         steps: Optimiser steps per run; by default as many as the budget allows.
         workers: Runs at a time; by default one per core.

@@ -1,15 +1,19 @@
-"""Choose a model without labels: by agreement across seeds (UDR), then by reconstruction."""
+"""Choose a model without labels: by the axes that seeds share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from statistics import median
 from typing import final
+
+import numpy as np
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
-from isavae.metrics import Codes, informative, udr_ranking
+from isavae.fit.axes import agreements, is_stable
+from isavae.metrics import Codes, informative, partner_correlations
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
 
@@ -27,7 +31,8 @@ class Candidate:
         used: The number of latents in use.
         reconstruction: E_q log p(x|z), nats.
         kl: KL(q(z|x) || p(z)), nats.
-        udr: Agreement with the other seeds of the same β, 0 to 1.
+        stable: The number of latents that most of the other seeds of the same β find.
+        agreement: |Rank correlation| with those of other seeds, the mean over the latents in use.
     """
 
     run: Run
@@ -35,11 +40,14 @@ class Candidate:
     used: int
     reconstruction: float
     kl: float
-    udr: float = 0.0
+    stable: int = 0
+    agreement: float = 0.0
 
     @property
     def beta(self) -> float:
-        return self.run.config.settings()["objective"]["beta"]
+        """The weight of the KL, see `Proposal.study`."""
+        objective = self.run.config.settings()["objective"]
+        return objective.get("gamma", objective["beta"])
 
     @property
     def seed(self) -> int:
@@ -55,13 +63,8 @@ def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]
     done = [run.id for run in directory.study().runs if directory.is_done(run.id)]
     found = [_candidate(directory.run_path(run), some) for run in done]
     found.sort(key=attrgetter("beta"))
-    ranked: list[Candidate] = []
-    for _, group in groupby(found, attrgetter("beta")):
-        peers = [*group]
-        if len(peers) > 1:
-            scores = udr_ranking([peer.codes for peer in peers], rule="spearman")
-            ranked += [replace(p, udr=s.value) for p, s in zip(peers, scores, strict=True)]
-    return ranked
+    groups = [[*group] for _, group in groupby(found, attrgetter("beta"))]
+    return [_compared(one, group) for group in groups if len(group) > 1 for one in group]
 
 
 def _candidate(path: Path, data: ImageDataset) -> Candidate:
@@ -77,13 +80,24 @@ def _candidate(path: Path, data: ImageDataset) -> Candidate:
     )
 
 
-def choose(found: Sequence[Candidate]) -> Candidate:
-    """The candidate with the highest UDR, and among equals the best reconstruction.
+def _compared(one: Candidate, group: Sequence[Candidate]) -> Candidate:
+    """The candidate with its agreement with the other seeds of its β."""
+    others = [other.codes for other in group if other is not one]
+    matched = np.array([partner_correlations(one.codes, other) for other in others])
+    agreement = agreements(matched)
+    return replace(
+        one,
+        stable=int(is_stable(agreement).sum()),
+        agreement=float(agreement.sum() / max(1, one.used)),
+    )
 
-    UDR is compared to two decimals; with a coarser comparison, reconstruction decides more often,
-    and it prefers models with many entangled latents (docs/practitioner.md). Models with a single
-    latent in use are passed over if others use more: one latent agrees with its counterpart by
-    itself.
+
+def choose(found: Sequence[Candidate]) -> Candidate:
+    """The seed that shares the most axes with the others, at the β where seeds share the most.
+
+    That is the median of `stable` over seeds; equals are compared by `agreement`. Models with a
+    single latent in use are passed over if others use more: one latent agrees with its counterpart
+    by itself.
 
     Raises:
         ValueError: If there is no candidate, or none has a latent in use.
@@ -95,7 +109,13 @@ def choose(found: Sequence[Candidate]) -> Candidate:
             "--budget or a smaller --beta."
         )
     usable = [candidate for candidate in found if candidate.used >= min(2, most)]
-    return max(usable, key=lambda candidate: (round(candidate.udr, 2), candidate.reconstruction))
+    usable.sort(key=attrgetter("beta"))
+    groups = [[*group] for _, group in groupby(usable, attrgetter("beta"))]
+    best = max(
+        groups,
+        key=lambda group: (median(c.stable for c in group), median(c.agreement for c in group)),
+    )
+    return max(best, key=attrgetter("stable", "agreement"))
 
 
 def peers_of(chosen: Candidate, found: Sequence[Candidate]) -> list[Codes]:

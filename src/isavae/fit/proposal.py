@@ -1,7 +1,7 @@
 """What to train on a folder of images, and for how long: from their pixels and measured steps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -10,9 +10,9 @@ import yaml
 from isavae.data.own.folder import list_left_out
 from isavae.fit.pixel_statistics import PixelStatistics, measure_pixels
 from isavae.fit.training_images import TrainingImages
-from isavae.models import GaussianLikelihood, build_likelihood, build_prior
+from isavae.models import build_prior
 from isavae.runs import RunConfig
-from isavae.studies import Study, plan
+from isavae.studies import Study, StudyEstimate, plan
 
 # docs/practitioner.md has the measurements behind these choices.
 # Exponents between and within subspaces.
@@ -20,11 +20,17 @@ P0, P = 6, 6
 SUBSPACE, MIN_SUBSPACES, MAX_SUBSPACES = 2, 2, 5
 # The share of the variance that as many directions as there are latents should hold.
 SHARE = 0.9
-SEEDS = 4
-# Where pixels have no fixed σ.
+SEEDS, MIN_SEEDS = 4, 2
+LIKELIHOOD = ("gaussian-calibrated", "normal with the variance of the error of reconstructions")
+# Standard deviation of the first blur, as a share of the longer side.
+BLUR = 1 / 8
+# Calibrated pixels: nats of the KL per pixel and channel that one nat of a pixel is worth. From
+# many latents with fine details to few that all seeds share.
+BETA_PER_VALUE = (1 / 256, 1 / 64, 1 / 32)
+# Other pixels.
 DEFAULT_BETA = (1.0, 4.0)
-# About one step of 255.
-MIN_SIGMA = 0.005
+# The total correlation counts so many times as much as the rest of the KL.
+TOTAL_CORRELATION = 5
 
 
 @final
@@ -33,29 +39,49 @@ class Proposal:
     """What will be trained, and why.
 
     Attributes:
-        config: The fields of `RunConfig` that all runs share: all but data, β and seed.
-        beta: The values of β.
+        config: The fields of `RunConfig` that all runs share: all but data, objective and seed.
+        beta: The values of β, the weight of the KL.
         seeds: Runs per β.
         reasons: One sentence per decision.
+        given: What of "beta" and "seeds" was given, and is kept however short the time is.
     """
 
     config: dict[str, Any]
     beta: tuple[float, ...]
     seeds: int
     reasons: tuple[str, ...]
+    given: frozenset[str] = frozenset()
 
     def study(self, data: str) -> str:
-        """The study file of these runs on the data set of that name."""
+        """The study file of these runs on the data set of that name.
+
+        The objective is that of a β-TCVAE: β (mutual information + 5 total correlation + KL of the
+        marginals), see `BetaTCVAE`.
+        """
+        objectives = [
+            {"name": "beta-tcvae", "alpha": b, "beta": TOTAL_CORRELATION * b, "gamma": b}
+            for b in self.beta
+        ]
         return yaml.safe_dump(
             {
                 "name": "fit",
                 "about": "Candidate models for a folder of images.",
                 "seeds": self.seeds,
                 "settings": self.config | {"data": data},
-                "runs": [{"beta": [*self.beta]}],
+                "runs": [{"objective": objective} for objective in objectives],
             },
             sort_keys=False,
         )
+
+    def smaller(self) -> Iterator["Proposal"]:
+        """This proposal, then those with one β, and two seeds, of what was not given."""
+        beta = self.beta if "beta" in self.given else (self.beta[len(self.beta) // 2],)
+        seeds = self.seeds if "seeds" in self.given else MIN_SEEDS
+        yield self
+        for count in sorted({self.seeds, seeds}, reverse=True):
+            if (beta, count) != (self.beta, self.seeds):
+                said = f"The budget is short: only β = {_listed(beta)}, {count} seeds each."
+                yield replace(self, beta=beta, seeds=count, reasons=(*self.reasons, said))
 
     def with_steps(self, steps: int, reason: str) -> "Proposal":
         """The same proposal with a number of steps per run."""
@@ -69,7 +95,7 @@ def propose(
     prior: str | None = None,
     likelihood: str | None = None,
     beta: Sequence[float] = (),
-    seeds: int = SEEDS,
+    seeds: int | None = None,
     learn_exponents: bool = False,
 ) -> Proposal:
     """Decide from the images what to train; arguments that are given are kept.
@@ -79,17 +105,20 @@ def propose(
         prior: The prior, as `build_prior` reads it.
         likelihood: p(x|z), as `build_likelihood` reads it.
         beta: The values of β.
-        seeds: Runs per β, at least 2: agreement takes two.
+        seeds: Runs per β, at least 2: agreement takes two; 4 if left out.
         learn_exponents: Whether the exponents within subspaces are learned.
 
     Raises:
         ValueError: If there are fewer than two seeds, or an argument is not valid.
     """
-    if seeds < 2:
+    names = {"beta": bool(beta), "seeds": seeds is not None}
+    given = frozenset(name for name, is_given in names.items() if is_given)
+    seeds = SEEDS if seeds is None else seeds
+    if seeds < MIN_SEEDS:
         raise ValueError(f"There must be at least two seeds to compare, but seeds is {seeds}.")
     statistics = measure_pixels(found.images)
     reasons = _describe_images(found)
-    likelihood, reason = (likelihood, "as given") if likelihood else _likelihood(statistics)
+    likelihood, reason = (likelihood, "as given") if likelihood else LIKELIHOOD
     reasons.append(f"Pixels: {likelihood}, {reason}.")
     prior, reason = (prior, "as given") if prior else _prior(statistics)
     reasons.append(f"Prior: {prior}, {reason}.")
@@ -100,16 +129,22 @@ def propose(
         "prior_scale": "standardised",
         "learn_exponents": learn_exponents,
         "likelihood": likelihood,
-        "network": "mlp",
-        "width": 256 if math.prod(found.images.shape[2:]) <= 32 * 32 else 512,
+        "network": "mlp-silu",
+        "width": 256,
         "batch_size": min(64, len(found.images)),
+        "blur": max(found.images.shape[2:]) * BLUR,
+        "learning_rate_end": 0.05,
     }
     RunConfig.parse(config)
-    n_latents = build_prior(prior, learn_exponents=learn_exponents).n_latents
-    values, reason = (beta, "as given") if beta else _beta(statistics, likelihood, n_latents)
-    shown = " and ".join(f"{beta:g}" for beta in values)
-    reasons.append(f"β: {shown}, {reason}; {seeds} seeds each.")
-    return Proposal(config, tuple(values), seeds, tuple(reasons))
+    build_prior(prior, learn_exponents=learn_exponents)
+    values, reason = (beta, "as given") if beta else _beta(likelihood, found.images.shape[1:])
+    reasons.append(f"β: {_listed(values)}, {reason}; {seeds} seeds each.")
+    return Proposal(config, tuple(values), seeds, tuple(reasons), given)
+
+
+def _listed(values: Sequence[float]) -> str:
+    *first, last = (f"{value:g}" for value in values)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _describe_images(found: TrainingImages) -> list[str]:
@@ -133,22 +168,6 @@ def _range(sizes: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _likelihood(statistics: PixelStatistics) -> tuple[str, str]:
-    """Normal pixels with a fixed σ: half the contrast, or the noise where that is more."""
-    half = statistics.contrast / 2
-    sigma = max(half, statistics.noise, MIN_SIGMA)
-    reason = (
-        "half the standard deviation of a pixel between images"
-        if sigma == half
-        else "the noise of a pixel"
-        if sigma == statistics.noise
-        else "the smallest that is proposed"
-    )
-    if statistics.binary > 0.95:
-        reason += "; black and white, but Bernoulli pixels take many times more steps"
-    return f"gaussian({sigma:.2g})", reason
-
-
 def _prior(statistics: PixelStatistics) -> tuple[str, str]:
     """As many subspaces as the directions with most of the variance take, up to five."""
     directions = statistics.directions(SHARE)
@@ -161,26 +180,19 @@ def _prior(statistics: PixelStatistics) -> tuple[str, str]:
     return prior, reason
 
 
-def _beta(
-    statistics: PixelStatistics, likelihood: str, n_latents: int
-) -> tuple[Sequence[float], str]:
-    """The β at which a linear model keeps twice as many directions as latents, and as many.
-
-    A nonlinear model needs fewer latents than directions: one can follow a curve through several.
-    """
-    pixels = build_likelihood(likelihood)
-    if not isinstance(pixels, GaussianLikelihood) or not isinstance(pixels.spread, float):
-        return DEFAULT_BETA, "as no σ of normal pixels is given"
-    kept = (2 * n_latents, n_latents)
-    values = {_rounded(statistics.largest_beta(k, pixels.spread)) for k in kept}
-    return sorted(values), f"where a linear model would keep {kept[0]} and {kept[1]} directions"
+def _beta(likelihood: str, shape: Sequence[int]) -> tuple[Sequence[float], str]:
+    """What a latent must be worth grows with the number of values that it helps to predict."""
+    if likelihood != LIKELIHOOD[0]:
+        return DEFAULT_BETA, "the weight of the KL"
+    values = math.prod(shape)
+    return (
+        [float(f"{share * values:.2g}") for share in BETA_PER_VALUE],
+        f"the weight of the KL, for {values:,} values in an image",
+    )
 
 
-def _rounded(beta: float) -> float:
-    return max(1.0, float(f"{beta:.2g}"))
-
-
-MIN_STEPS, MAX_STEPS = 300, 20_000
+# In fewer steps than the first of these, axes are hardly ever shared.
+MIN_STEPS, MAX_STEPS = 1_000, 20_000
 # The share of the budget for reading, scoring and the report.
 OVERHEAD = 0.15
 
@@ -193,7 +205,7 @@ class Budget:
     Attributes:
         seconds: Time for everything.
         workers: Runs at a time.
-        steps: Steps per run; None for as many as the budget allows, 300 to 20,000.
+        steps: Steps per run; None for as many as the budget allows, 1,000 to 20,000.
     """
 
     seconds: float
@@ -202,23 +214,30 @@ class Budget:
 
 
 def schedule(proposal: Proposal, data: str, budget: Budget) -> Proposal:
-    """The proposal with a number of steps per run.
+    """The proposal with a number of steps per run, or a smaller one if the budget is short.
 
     Args:
         proposal: What is trained.
         data: The name of the data set.
         budget: The time for everything.
     """
-    study = Study.parse(replace(proposal, config=proposal.config | {"steps": 1}).study(data))
-    configs = [run.config for run in study.runs]
-    foreseen = plan(configs, workers=budget.workers, images=study.images)
-    affordable = foreseen.steps_within((1 - OVERHEAD) * budget.seconds, most=MAX_STEPS)
+    wanted = budget.steps or MIN_STEPS
+    for smaller in proposal.smaller():
+        foreseen = _foreseen(smaller, data, budget.workers)
+        affordable = foreseen.steps_within((1 - OVERHEAD) * budget.seconds, most=MAX_STEPS)
+        if affordable >= wanted:
+            break
     steps = budget.steps or max(MIN_STEPS, affordable)
     minutes = foreseen.with_steps(steps).seconds / 60
     step = 1000 * foreseen.runs[0].step_seconds
     at_a_time = f"{foreseen.workers} at a time, " if foreseen.workers > 1 else ""
-    return proposal.with_steps(
+    return smaller.with_steps(
         steps,
-        f"{len(configs)} runs of {steps:,} steps: about {minutes:.1f} minutes, {at_a_time}"
+        f"{len(foreseen.runs)} runs of {steps:,} steps: about {minutes:.1f} minutes, {at_a_time}"
         f"as a step takes {step:.1f} ms here.",
     )
+
+
+def _foreseen(proposal: Proposal, data: str, workers: int) -> StudyEstimate:
+    study = Study.parse(replace(proposal, config=proposal.config | {"steps": 1}).study(data))
+    return plan([run.config for run in study.runs], workers=workers, images=study.images)

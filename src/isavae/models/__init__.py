@@ -5,6 +5,7 @@ from isavae.models.factor_vae import DensityRatio, FactorVAE
 from isavae.models.likelihoods import (
     LIKELIHOODS,
     BernoulliLikelihood,
+    CalibratedGaussianLikelihood,
     ContinuousBernoulliLikelihood,
     GaussianLikelihood,
     LaplaceLikelihood,
@@ -53,6 +54,7 @@ __all__ = [
     "BernoulliLikelihood",
     "BetaTCVAE",
     "BetaVAE",
+    "CalibratedGaussianLikelihood",
     "ContinuousBernoulliLikelihood",
     "ConvDecoder",
     "ConvEncoder",

@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from math import inf, nan
+from math import inf, nan, pi
 from typing import Any, final
 
 import torch
@@ -136,6 +136,54 @@ class GaussianLikelihood(LocationScaleLikelihood):
 
 
 @final
+class CalibratedGaussianLikelihood(Likelihood):
+    """Normal pixels whose variance is the mean squared error (Rybkin et al. 2021).
+
+    In training it is that of the batch, under which the batch is most likely: no σ has to be
+    chosen, or learned in thousands of steps. Afterwards it is a mean over the last 100 batches.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("variance", torch.ones(()))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
+        return _CalibratedImages(self, decoded)
+
+    def variance_of(self, error: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The variance for a batch with that mean squared error."""
+        if not self.training:
+            return self.variance
+        error = error.clamp(min=SMALLEST_SPREAD**2)
+        self.batches += 1
+        self.variance.lerp_(
+            error.to(self.variance), self.batches.reciprocal().clamp(min=1 / _AVERAGED)
+        )
+        return error
+
+
+# Batches over which a calibrated variance is averaged.
+_AVERAGED = 100
+
+
+@final
+class _CalibratedImages(Independent):
+    """Images of normal pixels, whose variance may follow those that are asked about."""
+
+    def __init__(self, likelihood: CalibratedGaussianLikelihood, loc: Tensor):
+        spread = likelihood.variance.sqrt().expand_as(loc)
+        super().__init__(Normal(loc, spread, validate_args=False), 3)
+        self._likelihood = likelihood
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        squares = (value - self.base_dist.loc).square().flatten(-3)  # pyrefly: ignore
+        variance = self._likelihood.variance_of(squares.detach().mean())
+        pixels = squares.shape[-1]
+        return -0.5 * (squares.sum(-1) / variance + pixels * (2 * pi * variance).log())
+
+
+@final
 class LaplaceLikelihood(LocationScaleLikelihood):
     """Laplace pixels; the spread is the mean absolute deviation."""
 
@@ -147,6 +195,7 @@ LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
     "bernoulli": BernoulliLikelihood,
     "continuous-bernoulli": ContinuousBernoulliLikelihood,
     "gaussian": GaussianLikelihood,
+    "gaussian-calibrated": CalibratedGaussianLikelihood,
     "gaussian-pixelwise": lambda: GaussianLikelihood("pixelwise"),
     "laplace": LaplaceLikelihood,
     "laplace-pixelwise": lambda: LaplaceLikelihood("pixelwise"),

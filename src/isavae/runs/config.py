@@ -85,7 +85,8 @@ class RunConfig(BaseModel):
     likelihood: str = Field(
         "bernoulli",
         description="Distribution of pixels: bernoulli, continuous-bernoulli, gaussian or laplace "
-        "(learned spread), gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.",
+        "(learned spread), gaussian-calibrated (spread from the error of reconstructions), "
+        "gaussian(0.1), laplace(0.1), gaussian-pixelwise, laplace-pixelwise.",
     )
     network: str = Field(
         "mlp", description=f"Architecture of encoder and decoder: {', '.join(NETWORKS)}."

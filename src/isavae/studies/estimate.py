@@ -14,6 +14,7 @@ from typing import Any, final
 
 import torch
 
+from isavae.blur import Blur
 from isavae.data import ImageDataset
 from isavae.distributions import LpTree
 from isavae.evaluation import BATCH, encode_all, likelihood_terms
@@ -24,7 +25,9 @@ from isavae.studies.forking import results_of
 from isavae.studies.shared_data import open_shared
 from isavae.training import StepReport, TrainState, train
 
-COSTLESS = {"seed", "steps", "epochs", "learning_rate", "prior_learning_rate"}
+COSTLESS = {
+    "seed", "steps", "epochs", "learning_rate", "learning_rate_end", "prior_learning_rate"
+}  # fmt: skip
 # Bytes of settings, scores, record and directory, one disk block each, and of the lock.
 SMALL_FILES = 5 * 4096
 # Bytes per line of log.jsonl, and steps between two lines.
@@ -159,7 +162,7 @@ def _cost(config: RunConfig, threads: int, images: int | None, seconds: float) -
     while taken < FEWEST or time.monotonic() - ready < seconds:
         next(steps).to_floats()
         taken += 1
-    step_seconds = (time.monotonic() - ready) / taken
+    step_seconds = (time.monotonic() - ready) / taken + _blur_seconds(config, data)
     return RunEstimate(
         steps=config.total_steps(len(data)),
         step_seconds=step_seconds,
@@ -183,6 +186,15 @@ def warmed_up(
     for _ in range(first):
         next(steps).to_floats()
     return data, state, steps
+
+
+def _blur_seconds(config: RunConfig, data: ImageDataset) -> float:
+    """Time that blurring takes per step of the run, a part of which is blurred."""
+    images = data.minibatch(config.seed, 0, config.batch_size)
+    begun = time.monotonic()
+    for _ in range(FEWEST):
+        Blur(config.blur)(images, 0.0)
+    return config.blur_until * (time.monotonic() - begun) / FEWEST
 
 
 def _scoring_seconds(model: VAE, data: ImageDataset, images: int | None) -> float:
