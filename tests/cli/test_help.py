@@ -90,6 +90,13 @@ def test_progress_shows_the_time_left_in_80_columns(monkeypatch):
     assert "…" not in last
 
 
+def test_without_a_terminal_the_last_step_is_one_line_and_percents_have_no_rate(capsys):
+    with step_progress.StepProgress("training", None) as progress:
+        for step in (0, 40, 100, 100, 100):
+            progress(step, 100)
+    assert capsys.readouterr().err.splitlines() == ["training: 0/100", "training: 100/100"]
+
+
 def test_a_mistyped_path_is_never_looked_up_on_the_hub(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     asked = []

@@ -55,7 +55,7 @@ def fit(
         workers: Models trained at a time; by default one per core.
     """
     again = ["isavae", "fit", images, "--out", str(out), "--budget", budget]
-    with telling_how_to_continue(again), StepProgress("training", "%") as bar:
+    with telling_how_to_continue(again), StepProgress("training", None) as bar:
         fitted = fit_folder(
             images,
             out,

@@ -20,15 +20,15 @@ class StepProgress:
 
     Args:
         label: Name of the activity.
-        unit: Unit of the rate, e.g. "images".
+        unit: Unit of the rate, e.g. "images"; None for steps that have no unit, such as percents.
         units_per_step: Units per step.
     """
 
-    def __init__(self, label: str, unit: str = "images", units_per_step: int = 1):
+    def __init__(self, label: str, unit: str | None = "images", units_per_step: int = 1):
         self._label, self._unit, self._units_per_step = label, unit, units_per_step
         self._console = Console(file=sys.stderr)
         self._first: tuple[int, float] | None = None
-        self._printed = 0.0
+        self._printed, self._last = 0.0, -1
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=BAR_WIDTH),
@@ -55,13 +55,13 @@ class StepProgress:
             self._first = (step, now)
         first_step, started = self._first
         rate = (step - first_step) * self._units_per_step / max(now - started, 1e-9)
-        parts = [f"{rate:,.0f} {self._unit}/s"] if step > first_step else []
+        parts = [f"{rate:,.0f} {self._unit}/s"] if self._unit and step > first_step else []
         parts += [f"{name} {value:.2f}" for name, value in (values or {}).items()]
         if self._console.is_terminal:
             shown = self._fitting(parts)
             self._bar.update(self._task, completed=step, total=steps, values=shown)
-        elif step == steps or now - self._printed > LINE_SECONDS:
-            self._printed = now
+        elif step != self._last and (step == steps or now - self._printed > LINE_SECONDS):
+            self._printed, self._last = now, step
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""
             said = f"{self._label}: {step}/{steps} {' '.join(parts)}".rstrip()
