@@ -68,9 +68,11 @@ export function moveLatent(latent, value) {
 // Latents are counted from 1 where people read them, as in the paper.
 export const nameOf = (latent) => `z${latent + 1}`;
 
-// Sliders, pads and strips reach from -span to span.
+// Sliders, pads and strips reach from -span to span: as far as the codes of the images, and at least
+// to one standard deviation of the prior; to three of them where there are no images.
 export function span() {
-  return Math.max(state.model.range, state.summary?.range ?? 0);
+  const { model, summary } = state;
+  return summary ? Math.max(summary.range, model.range / 3) : model.range;
 }
 
 // The code to which everything returns: the image's posterior mean, or the centre of the prior.
