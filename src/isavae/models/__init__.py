@@ -27,6 +27,7 @@ from isavae.models.objectives import (
     AnyObjective,
     BetaTCVAE,
     BetaVAE,
+    steady_from,
 )
 from isavae.models.priors import (
     FAMILIES,
@@ -75,4 +76,5 @@ __all__ = [
     "build_prior",
     "estimate_kl",
     "noise_generator",
+    "steady_from",
 ]
