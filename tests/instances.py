@@ -1,6 +1,7 @@
 """Every law-abiding object, by name: `test_*_laws.py` run over these. A new one costs a line."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -89,4 +90,11 @@ OBJECTIVES: dict[str, AnyObjective] = {
     "dip-vae-i": DIPVAEI(warmup=10),
     "dip-vae-ii": DIPVAEII(kl_estimator="entropy"),
     "annealed-vae": AnnealedVAE(capacity_steps=10),
+}
+
+# Those without an adversary, with a loss that is the same function of the output at every step.
+STEADY: dict[str, AnyObjective] = {
+    name: replace(objective, **{"capacity_steps" if name == "annealed-vae" else "warmup": 0})
+    for name, objective in OBJECTIVES.items()
+    if name != "factor-vae"
 }

@@ -6,7 +6,7 @@ the same bit for bit, whatever the caller does between two steps.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import cos, pi
+from math import cos, inf, pi
 from typing import Any, Protocol, final, runtime_checkable
 
 import torch
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.blur import Blur
-from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generator
+from isavae.graphed_step import GraphedStep, can_be_graphed
+from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generator, steady_from
 
 # Added to the run's seed for second batches.
 _SECOND_BATCH = 1 << 31
@@ -75,25 +76,39 @@ class TrainState:
             fused=device.type in ("cpu", "cuda"),
             capturable=device.type == "cuda",
         )
+        if device.type == "cuda":  # where a recorded step finds its learning rates
+            for group in self.optimizer.param_groups:
+                group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
 
     def scale_learning_rates(self, share: float) -> None:
         """Set the learning rates of the next step to a share of what they were given as."""
         rates = (self.learning_rate, self.prior_learning_rate)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
-            group["lr"] = rate * share
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate * share)
+            else:
+                group["lr"] = rate * share
 
     def state_dict(self) -> dict[str, Any]:
         """The state as tensors and numbers, which load with `weights_only=True`."""
+        optimizer = self.optimizer.state_dict()
+        for group in optimizer["param_groups"]:
+            group["lr"] = float(group["lr"])
         return {
             "step": self.step,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "adversary": {} if self.adversary is None else self.adversary.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        # How Adam runs is a matter of this device, not of the one that the state comes from.
+        names = ("lr", "fused", "capturable")
+        own = [{name: group[name] for name in names} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, kept in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(kept)
         if self.adversary is not None:
             self.adversary.load_state_dict(state["adversary"])
         self.step = state["step"]
@@ -149,40 +164,86 @@ def train(
         ValueError: If the batch is larger than the data set.
     """
     check_batch(batch_size, len(data))
-    model, optimizer, adversary = state.model, state.optimizer, state.adversary
-    device = model.device
-    model.train()
+    step = _Step(state, data, objective, steps, batch_size, seed, blur)
+    yield from _take_steps(step, learning_rate_end)
 
-    def images(seed: int, count: int) -> Tensor:
-        x = data.minibatch(seed, state.step, count, device=device)
-        return blur(x, state.step / steps)
 
-    @torch.no_grad()
-    def fresh(count: int) -> Tensor:
-        """Posterior samples of a second batch, which leaves the run's own batches unchanged."""
-        posterior = model.encode(images(seed + _SECOND_BATCH, count)).base_dist
-        generator = noise_generator(seed, state.step, device, NoiseStream.SECOND_BATCH)
-        noise = torch.randn(posterior.loc.shape, generator=generator, device=device)
-        return posterior.loc + posterior.scale * noise
+@final
+@dataclass(frozen=True)
+class _Step:
+    """One step of a training: a function of its images and noise, which changes the state."""
 
-    while state.step < steps:
-        output = model(images(seed, batch_size), noise_generator(seed, state.step, device))
-        value = objective(output, step=state.step, n_data=len(data), adversary=adversary)
+    state: TrainState
+    data: Minibatches
+    objective: Objective
+    steps: int
+    batch_size: int
+    seed: int
+    blur: Blur
+
+    def images(self) -> Tensor:
+        return self._minibatch(self.seed, self.batch_size)
+
+    def generator(self, stream: NoiseStream = NoiseStream.POSTERIOR) -> torch.Generator:
+        return noise_generator(self.seed, self.state.step, self.state.model.device, stream)
+
+    def __call__(self, x: Tensor, noise: Tensor | torch.Generator) -> dict[str, Tensor]:
+        """Take the step; return its loss and terms."""
+        model, optimizer, adversary = self.state.model, self.state.optimizer, self.state.adversary
+        output = model(x, noise)
+        value = self.objective(
+            output, step=self.state.step, n_data=len(self.data), adversary=adversary
+        )
         learned_values = model.prior.learned_values()
-        state.scale_learning_rates(learning_rate_share(state.step / steps, learning_rate_end))
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
-        if state.step % _CLEAR_EVERY == 0:
-            clear_tiny_moments(optimizer)
         terms = {name: term.detach() for name, term in value.terms.items()}
         if adversary is not None:
-            generator = noise_generator(seed, state.step, device, NoiseStream.ADVERSARY)
-            terms |= adversary.learn(output.z.detach(), fresh, state.step, generator)
+            generator = self.generator(NoiseStream.ADVERSARY)
+            terms |= adversary.learn(output.z.detach(), self._fresh, self.state.step, generator)
+        return {"loss": value.loss.detach()} | terms | learned_values
+
+    @torch.no_grad()
+    def _fresh(self, count: int) -> Tensor:
+        """Posterior samples of a second batch, which leaves the run's own batches unchanged."""
+        model, images = self.state.model, self._minibatch(self.seed + _SECOND_BATCH, count)
+        posterior = model.encode(images).base_dist
+        generator = self.generator(NoiseStream.SECOND_BATCH)
+        noise = torch.randn(posterior.loc.shape, generator=generator, device=model.device)
+        return posterior.loc + posterior.scale * noise
+
+    def _minibatch(self, seed: int, count: int) -> Tensor:
+        state = self.state
+        x = self.data.minibatch(seed, state.step, count, device=state.model.device)
+        return self.blur(x, state.step / self.steps)
+
+
+def _take_steps(
+    step: _Step, learning_rate_end: float, *, graphs: bool = True
+) -> Iterator[StepReport]:
+    """Take the remaining steps; with `graphs`, replay a recorded one where that is possible."""
+    state, model, optimizer = step.state, step.state.model, step.state.optimizer
+    first = _first_to_graph(step) if graphs else inf
+    graphed = GraphedStep(step, model, optimizer) if first < inf else step
+    model.train()
+    while state.step < step.steps:
+        state.scale_learning_rates(learning_rate_share(state.step / step.steps, learning_rate_end))
+        take = graphed if state.step >= first else step
+        values = take(step.images(), step.generator())
+        if state.step % _CLEAR_EVERY == 0:
+            clear_tiny_moments(optimizer)
         state.step += 1
-        yield StepReport(state.step, {"loss": value.loss.detach()} | terms | learned_values)
+        yield StepReport(state.step, values)
         if not model.training:
             model.train()
+
+
+def _first_to_graph(step: _Step) -> float:
+    """The first step that may be part of a CUDA graph; infinity if none may."""
+    steady = steady_from(step.objective)
+    alone = step.state.adversary is None and can_be_graphed(step.state.model, step.objective)
+    return float(steady) if alone and steady is not None else inf
 
 
 def learning_rate_share(done: float, end: float) -> float:

@@ -10,7 +10,7 @@ from isavae.studies.estimate import warmed_up
 from isavae.studies.forking import results_of
 
 # Steps before the timing starts, and between two times that a value is read, as in a run.
-WARM_UP, LOG_EVERY = 5, 10
+WARM_UP, LOG_EVERY = 8, 10
 # Seconds after which a process no longer waits for the others to be ready.
 PATIENCE = 120.0
 

@@ -28,6 +28,7 @@ from isavae.models.objectives import (
     AnyObjective,
     BetaTCVAE,
     BetaVAE,
+    steady_from,
 )
 from isavae.models.priors import (
     FAMILIES,
@@ -77,4 +78,5 @@ __all__ = [
     "build_prior",
     "estimate_kl",
     "noise_generator",
+    "steady_from",
 ]

@@ -249,3 +249,18 @@ OBJECTIVES: dict[str, type[AnyObjective]] = {
     "dip-vae-ii": DIPVAEII,
     "annealed-vae": AnnealedVAE,
 }
+
+
+def steady_from(objective: Objective) -> int | None:
+    """The first step from which an objective is the same function of the output at every step.
+
+    None for an objective of your own, whose code may do something else at any step.
+
+    Examples:
+        >>> steady_from(BetaVAE()), steady_from(BetaVAE(warmup=100)), steady_from(AnnealedVAE())
+        (0, 100, 5000)
+    """
+    if type(objective) not in OBJECTIVES.values():
+        return None
+    name = "capacity_steps" if isinstance(objective, AnnealedVAE) else "warmup"
+    return getattr(objective, name, None)

@@ -205,9 +205,11 @@ class LpNestedPrior(Prior):
         exponents, scale = self.exponents, self._scale()
         if self._standardised:
             return LpNested.standardised(self.tree, exponents, validate_args=False)
-        # Learned values are new tensors at each call.
         if self._built is None or self._built[0] is not exponents or self._built[1] is not scale:
             prior = LpNested(self.tree, scale[0], exponents, validate_args=False)
+            # Learned values are new tensors at each call, and would keep the call's graph alive.
+            if exponents.requires_grad or scale.requires_grad:
+                return prior
             self._built = exponents, scale, prior
         return self._built[2]
 

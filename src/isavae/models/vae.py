@@ -111,21 +111,29 @@ class VAE(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch channels height width"],
-        generator: torch.Generator | None = None,
+        noise: Float[Tensor, "batch latents"] | torch.Generator | None = None,
     ) -> VAEOutput:
-        """Encode, draw one reparameterised sample with `generator`, decode."""
+        """Encode, take one reparameterised sample, decode.
+
+        Args:
+            x: Images.
+            noise: Standard normal noise of the sample, or the generator that draws it; by default
+                torch's own.
+        """
         posterior = self.encode(x)
         normal = posterior.base_dist
-        noise = torch.randn(
-            normal.loc.shape, generator=generator, device=x.device, dtype=normal.loc.dtype
-        )
+        if not isinstance(noise, Tensor):
+            noise = torch.randn(
+                normal.loc.shape, generator=noise, device=x.device, dtype=normal.loc.dtype
+            )
         z = normal.loc + normal.scale * noise
         return VAEOutput(x, z, posterior, self.prior(), self.decode(z))
 
     def _network(self, network: nn.Module, inputs: Tensor) -> Tensor:
         if self.network_dtype == torch.float32:
             return network(inputs)
-        with torch.autocast(inputs.device.type, dtype=self.network_dtype):
+        # Without a cache: every cast is part of a step that is recorded as a CUDA graph.
+        with torch.autocast(inputs.device.type, dtype=self.network_dtype, cache_enabled=False):
             outputs = network(inputs)
         return outputs.float()
 
