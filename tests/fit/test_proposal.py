@@ -71,11 +71,11 @@ def test_subspaces_follow_the_directions_in_which_images_differ():
     assert "at most 10 latents" in said
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_beta_grows_with_the_values_of_an_image(channels):
-    settings, said = of(drawn(channels=channels))
-    assert settings["beta"] == (channels, 4 * channels, 8 * channels)
-    assert f"for {256 * channels} values in an image" in said
+@pytest.mark.parametrize("size", [16, 32])
+def test_beta_grows_with_the_pixels_of_an_image(size):
+    settings, said = of(drawn(size=size, channels=3))
+    assert settings["beta"] == tuple(size**2 / share for share in (256, 64, 32))
+    assert f"for {size**2:,} pixels" in said
 
 
 def test_the_total_correlation_counts_five_times_as_much():
@@ -115,17 +115,17 @@ def test_the_length_is_what_the_budget_allows(monkeypatch):
     """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
     monkeypatch.setattr("isavae.fit.proposal.plan", foreseen)
     proposal = propose(training_images(drawn()), beta=(1.0, 4.0))
-    scheduled = schedule(proposal, "images.npy", Budget(100.0, 2))
-    assert scheduled.config["steps"] == int((85 - 4 * 3) / 4 / 0.01)
-    assert "8 runs of 1,825 steps: about 1.4 minutes, 2 at a time" in scheduled.reasons[-1]
+    scheduled = schedule(proposal, "images.npy", Budget(200.0, 2))
+    assert scheduled.config["steps"] == int((170 - 4 * 3) / 4 / 0.01)
+    assert "8 runs of 3,950 steps: about 2.8 minutes, 2 at a time" in scheduled.reasons[-1]
     assert "10.0 ms" in scheduled.reasons[-1]
-    assert schedule(proposal, "x.npy", Budget(1.0, 2)).config["steps"] == 1000
+    assert schedule(proposal, "x.npy", Budget(1.0, 2)).config["steps"] == 2000
     assert schedule(proposal, "x.npy", Budget(1e6, 2)).config["steps"] == 20_000
     assert schedule(proposal, "x.npy", Budget(1.0, 2, 7)).config["steps"] == 7
 
 
 def test_a_short_budget_takes_one_beta_then_two_seeds_of_what_was_not_given(monkeypatch):
-    """Twelve runs of 1,000 steps take 78 s, four 26 s, two 13 s; 85 % of a budget is theirs."""
+    """Twelve runs of 2,000 steps take 138 s, four 46 s, two 23 s; 85 % of a budget is theirs."""
     monkeypatch.setattr("isavae.fit.proposal.plan", foreseen)
     proposal = propose(training_images(drawn()))
 
@@ -133,13 +133,13 @@ def test_a_short_budget_takes_one_beta_then_two_seeds_of_what_was_not_given(monk
         found = schedule(proposal, "x.npy", Budget(seconds, 2, steps))
         return len(found.beta) * found.seeds, " ".join(found.reasons)
 
-    assert within(79 / 0.85)[0] == 12
-    assert within(77 / 0.85)[0] == 4
-    assert within(27 / 0.85)[0] == 4
-    runs, said = within(25 / 0.85)
+    assert within(139 / 0.85)[0] == 12
+    assert within(137 / 0.85)[0] == 4
+    assert within(47 / 0.85)[0] == 4
+    runs, said = within(45 / 0.85)
     assert runs == 2
     assert "The budget is short: only β = 4, 2 seeds each." in said
-    assert within(77 / 0.85, steps=100)[0] == 12
+    assert within(137 / 0.85, steps=100)[0] == 12
     both = propose(training_images(drawn()), beta=(1.0, 4.0), seeds=3)
     assert within(1.0, both)[0] == 6
     assert "short" not in within(1.0, both)[1]

@@ -24,9 +24,9 @@ SEEDS, MIN_SEEDS = 4, 2
 LIKELIHOOD = ("gaussian-calibrated", "normal with the variance of the error of reconstructions")
 # Standard deviation of the first blur, as a share of the longer side.
 BLUR = 1 / 8
-# Calibrated pixels: nats of the KL per pixel and channel that one nat of a pixel is worth. From
-# many latents with fine details to few that all seeds share.
-BETA_PER_VALUE = (1 / 256, 1 / 64, 1 / 32)
+# β per pixel of an image, where pixels are calibrated: from many latents with fine details to few
+# that all seeds share.
+BETA_PER_PIXEL = (1 / 256, 1 / 64, 1 / 32)
 # Other pixels.
 DEFAULT_BETA = (1.0, 4.0)
 # The total correlation counts so many times as much as the rest of the KL.
@@ -137,7 +137,7 @@ def propose(
     }
     RunConfig.parse(config)
     build_prior(prior, learn_exponents=learn_exponents)
-    values, reason = (beta, "as given") if beta else _beta(likelihood, found.images.shape[1:])
+    values, reason = (beta, "as given") if beta else _beta(likelihood, found.images.shape[2:])
     reasons.append(f"β: {_listed(values)}, {reason}; {seeds} seeds each.")
     return Proposal(config, tuple(values), seeds, tuple(reasons), given)
 
@@ -181,18 +181,18 @@ def _prior(statistics: PixelStatistics) -> tuple[str, str]:
 
 
 def _beta(likelihood: str, shape: Sequence[int]) -> tuple[Sequence[float], str]:
-    """What a latent must be worth grows with the number of values that it helps to predict."""
+    """What a latent must be worth grows with the number of pixels that it helps to predict."""
     if likelihood != LIKELIHOOD[0]:
         return DEFAULT_BETA, "the weight of the KL"
-    values = math.prod(shape)
+    pixels = math.prod(shape)
     return (
-        [float(f"{share * values:.2g}") for share in BETA_PER_VALUE],
-        f"the weight of the KL, for {values:,} values in an image",
+        [float(f"{share * pixels:.2g}") for share in BETA_PER_PIXEL],
+        f"the weight of the KL, for {pixels:,} pixels",
     )
 
 
 # In fewer steps than the first of these, axes are hardly ever shared.
-MIN_STEPS, MAX_STEPS = 1_000, 20_000
+MIN_STEPS, MAX_STEPS = 2_000, 20_000
 # The share of the budget for reading, scoring and the report.
 OVERHEAD = 0.15
 
@@ -205,7 +205,7 @@ class Budget:
     Attributes:
         seconds: Time for everything.
         workers: Runs at a time.
-        steps: Steps per run; None for as many as the budget allows, 1,000 to 20,000.
+        steps: Steps per run; None for as many as the budget allows, 2,000 to 20,000.
     """
 
     seconds: float
