@@ -9,7 +9,14 @@ from isavae import training
 from isavae.blur import Blur
 from isavae.data import ImageDataset
 from isavae.graphed_step import WARM_UP, can_be_graphed
-from isavae.models import VAE, BernoulliLikelihood, BetaVAE, build_networks, build_prior
+from isavae.models import (
+    VAE,
+    BernoulliLikelihood,
+    BetaVAE,
+    build_networks,
+    build_prior,
+    steady_from,
+)
 from isavae.training import TrainState
 from tests.graph_emulator import count_replays, emulate_graphs, tensor_learning_rates
 from tests.instances import OBJECTIVES, PRIORS, STEADY
@@ -53,6 +60,27 @@ def assert_alike(objective, prior, replays, replayed, **settings) -> None:
     for part in (lambda s: s["model"], lambda s: s["optimizer"]["state"]):
         both = part(graphed.state_dict()), part(one_by_one.state_dict())
         torch.testing.assert_close(*both, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_loss_is_the_same_from_the_step_that_it_is_steady_from(name):
+    objective, x = OBJECTIVES[name], images().minibatch(0, 0, BATCH)
+    state = fresh_state(objective, PRIORS["isa"]())
+    output, first = state.model(x, torch.Generator().manual_seed(0)), steady_from(objective)
+
+    def loss(step: int) -> float:
+        return float(objective(output, step=step, n_data=100, adversary=state.adversary).loss)
+
+    assert first == (10 if getattr(objective, "warmup", 10) else 0)
+    assert loss(first) == loss(first + 1) == loss(1000)
+    assert first == 0 or loss(first - 1) != loss(first)
+
+
+def test_the_loss_of_an_objective_of_your_own_is_never_known_to_be_steady():
+    class Own(BetaVAE):
+        pass
+
+    assert steady_from(Own()) is None
 
 
 @pytest.mark.parametrize("prior", PRIORS)
