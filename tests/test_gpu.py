@@ -44,7 +44,7 @@ def steps_of(state: TrainState, objective: Objective, steps: int):
 
 
 def assert_no_step_waits(objective: Objective, prior: str) -> None:
-    steps = steps_of(fresh_state(objective, prior), objective, 14)
+    steps = steps_of(fresh_state(objective, prior), objective, 13)
     for _ in range(WARM_UP + 2):  # the last of them records a step, which waits
         next(steps)
     try:  # with a schedule of 10 steps, none of the others is recorded
@@ -54,7 +54,7 @@ def assert_no_step_waits(objective: Objective, prior: str) -> None:
         reports = list(steps)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len(reports) == 14 - WARM_UP - 2
+    assert len(reports) == 13 - WARM_UP - 2
     assert all(np.isfinite(list(report.to_floats().values())).all() for report in reports)
 
 
@@ -68,7 +68,7 @@ def test_no_step_of_an_objective_waits(objective):
 def test_no_replayed_step_of_an_objective_waits(objective, monkeypatch):
     replays = count_replays(monkeypatch)
     assert_no_step_waits(STEADY[objective], "learned exponents, standardised")
-    assert len(replays) == 14 - WARM_UP - 1
+    assert len(replays) == 13 - WARM_UP - 1
 
 
 @pytest.mark.parametrize("prior", PRIORS)
@@ -134,7 +134,7 @@ def test_bfloat16_and_a_frozen_prior_are_replayed(monkeypatch):
 
 def assert_resumes(objective: Objective, prior: str, **tolerance) -> None:
     whole = fresh_state(objective, prior)
-    expected = [report.to_floats() for report in steps_of(whole, objective, 14)]
+    expected = [report.to_floats() for report in steps_of(whole, objective, 13)]
     first = fresh_state(objective, prior)
     found = [report.to_floats() for report in steps_of(first, objective, 7)]
     kept = io.BytesIO()
@@ -142,7 +142,7 @@ def assert_resumes(objective: Objective, prior: str, **tolerance) -> None:
     kept.seek(0)
     second = fresh_state(objective, prior)
     second.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
-    found += [report.to_floats() for report in steps_of(second, objective, 14)]
+    found += [report.to_floats() for report in steps_of(second, objective, 13)]
     torch.testing.assert_close(found, expected, **tolerance)
 
 
@@ -156,7 +156,7 @@ def test_a_resumed_run_is_the_same_bit_for_bit(objective):
 def test_a_resumed_run_with_replays_is_the_whole_one(objective, monkeypatch):
     replays = count_replays(monkeypatch)
     assert_resumes(STEADY[objective], "learned exponents", rtol=1e-5, atol=1e-5)
-    assert len(replays) == (14 - WARM_UP - 1) + (7 - WARM_UP - 1) + (7 - WARM_UP)
+    assert len(replays) == (13 - WARM_UP - 1) + (7 - WARM_UP - 1) + (6 - WARM_UP)
 
 
 def test_a_state_of_a_cpu_goes_on_with_replays(monkeypatch):

@@ -69,7 +69,8 @@ def test_a_loss_is_the_same_from_the_step_that_it_is_steady_from(name):
     output, first = state.model(x, torch.Generator().manual_seed(0)), steady_from(objective)
 
     def loss(step: int) -> float:
-        return float(objective(output, step=step, n_data=100, adversary=state.adversary).loss)
+        value = objective(output, step=step, n_data=100, adversary=state.adversary)
+        return float(value.loss.detach())
 
     assert first == (10 if getattr(objective, "warmup", 10) else 0)
     assert loss(first) == loss(first + 1) == loss(1000)
