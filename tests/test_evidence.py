@@ -1,4 +1,4 @@
-"""The page of evidence is what its table says."""
+"""The pages of evidence are what their tables say."""
 
 import re
 import runpy
@@ -20,6 +20,17 @@ def test_the_page_is_that_of_the_table(tmp_path):
     kept, made = (
         (p / n).read_text() for p, n in ((ROOT / "docs", "evidence.md"), (tmp_path, "page.md"))
     )
+    assert _without_intervals(made) == _without_intervals(kept)
+
+
+@pytest.mark.system
+def test_the_page_of_fronts_is_that_of_its_tables(tmp_path):
+    write_page = runpy.run_path(str(ROOT / "tools/fronts.py"))["write_page"]
+    write_page.__globals__.update(
+        DRAWS=200, PAGE=tmp_path / "page.md", FIGURE=tmp_path / "figure.png"
+    )
+    write_page()
+    kept, made = (ROOT / "docs/fronts.md").read_text(), (tmp_path / "page.md").read_text()
     assert _without_intervals(made) == _without_intervals(kept)
 
 

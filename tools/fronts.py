@@ -1,0 +1,207 @@
+"""Fronts of MIG against reconstruction: `docs/fronts.md` and its figure from `results/`.
+
+    python tools/fronts.py
+
+From `results/evidence-mid.csv` (runs of the study `evidence-mid`) and `results/priors.csv`
+(`benchmarks/priors.py`). Intervals are percentile bootstrap intervals of medians. The page's words
+are `tools/fronts.md`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from isavae.figures import style
+
+ROOT = Path(__file__).parents[1]
+RUNS, PRIORS = ROOT / "results/evidence-mid.csv", ROOT / "results/priors.csv"
+PAGE, FIGURE = ROOT / "docs/fronts.md", ROOT / "docs/images/fronts.png"
+DRAWS = 20_000
+NETWORKS = {"mlp": "the paper's networks", "mlp-silu": "SiLU, blur, falling learning rate"}
+
+# Priors of the study: name on the page -> prior, scale, whether exponents are learned.
+STUDY = {
+    "N(0, 1)": ("normal", "1.0", False),
+    "N(0, ½)": ("normal", "0.70711", False),
+    "ISA 2.1/2.2, as published": ("isa", "1.0", False),
+    "ISA 2.1/2.2, unit variance": ("isa", "standardised", False),
+    "ISA, exponents learned": ("isa", "1.0", True),
+    "gennorm(4), unit variance": ("gennorm(4)", "standardised", False),
+    "gennorm(6), unit variance": ("gennorm(6)", "standardised", False),
+    "6[6*4, …], unit variance": ("6[6*4, 6*4, 6*4, 6*4, 6*4]", "standardised", False),
+}
+# Exponents of the benchmark: between subspaces, within.
+EXPONENTS = {
+    "N(0, 1)": (2.0, 2.0),
+    "2.1[2.2*2, …]": (2.1, 2.2),
+    "3[3*2, …]": (3.0, 3.0),
+    "4[4*2, …]": (4.0, 4.0),
+    "6[6*2, …]": (6.0, 6.0),
+    "10[10*2, …]": (10.0, 10.0),
+    "10[2*2, …]": (10.0, 2.0),
+}
+
+
+def write_page() -> None:
+    """The page and its figure."""
+    runs = pl.read_csv(RUNS, schema_overrides={"prior_scale": pl.String})
+    priors = pl.read_csv(PRIORS)
+    style.save(draw(runs, priors), FIGURE)
+    page = (ROOT / "tools/fronts.md").read_text()
+    values = {
+        "runs": f"{len(runs)}",
+        "study": study_table(runs),
+        "networks": networks_table(runs),
+        "priors": priors_table(priors),
+        "differences": differences_table(priors),
+    }
+    for name, value in values.items():
+        page = page.replace("{{" + name + "}}", value)
+    PAGE.write_text(page)
+
+
+def runs_of(runs: pl.DataFrame, name: str, network: str) -> pl.DataFrame:
+    """The runs of a prior with β times the whole KL, sorted by β."""
+    prior, scale, learned = STUDY[name]
+    here = (pl.col("prior") == prior) & (pl.col("prior_scale") == scale)
+    how = (pl.col("learn_exponents") == learned) & (pl.col("network") == network)
+    return runs.filter(here & how & pl.col("model").str.ends_with("beta-vae")).sort("beta")
+
+
+def seeds_of(priors: pl.DataFrame, name: str, beta: float) -> pl.DataFrame:
+    p0, p = EXPONENTS[name]
+    return priors.filter((pl.col("p0") == p0) & (pl.col("p") == p) & (pl.col("beta") == beta))
+
+
+def study_table(runs: pl.DataFrame) -> str:
+    """Per network, prior and β: every MIG, and the medians of reconstruction and KL."""
+    lines = [
+        "| networks | prior | β | MIG of every seed | log p(x given z) | KL |",
+        "|---" * 6 + "|",
+    ]
+    for network, words in NETWORKS.items():
+        for name in STUDY:
+            for (beta,), some in runs_of(runs, name, network).group_by("beta", maintain_order=True):
+                every = " ".join(f"{mig:.2f}" for mig in some.sort("seed")["mig"])
+                lines.append(
+                    f"| {words} | {name} | {beta:g} | {every} "
+                    f"| {some['reconstruction'].median():.1f} | {some['kl'].median():.1f} |"
+                )
+    return "\n".join(lines)
+
+
+def networks_table(runs: pl.DataFrame) -> str:
+    """MIG with either kind of networks over the four priors that both have, per β."""
+    lines = [
+        "| β | " + " | ".join(NETWORKS.values()) + " | difference [95 %] | p |",
+        "|---" * 5 + "|",
+    ]
+    for beta in (0.5, 1.0, 2.0, 4.0):
+        old, new = (
+            pl.concat([runs_of(runs, name, network) for name in [*STUDY][:4]]).filter(
+                pl.col("beta") == beta
+            )
+            for network in NETWORKS
+        )
+        said = [
+            f"{some['mig'].median():.2f} at {some['reconstruction'].median():.1f}, {len(some)} runs"
+            for some in (old, new)
+        ]
+        text, p = difference(new["mig"].to_numpy(), old["mig"].to_numpy())
+        lines.append(f"| {beta:g} | {' | '.join(said)} | {text} | {p:.1g} |")
+    return "\n".join(lines)
+
+
+def priors_table(priors: pl.DataFrame) -> str:
+    """Per exponents and β: MIG with its interval, R², latents in use."""
+    betas = sorted(priors["beta"].unique())
+    lines = ["| prior | " + " | ".join(f"β = {b:g}" for b in betas) + " |"]
+    lines.append("|---" * (len(betas) + 1) + "|")
+    for name in EXPONENTS:
+        cells = []
+        for beta in betas:
+            some = seeds_of(priors, name, beta)
+            cells.append(
+                f"{median(some['mig'].to_numpy())}, R² {some['r2'].median():.2f}, "
+                f"{some['latents'].median():g}"
+            )
+        lines.append(f"| `{name}` | {' | '.join(cells)} |".replace("`N(0, 1)`", "N(0, 1)"))
+    return "\n".join(lines)
+
+
+def differences_table(priors: pl.DataFrame) -> str:
+    """Differences from the normal prior at the same β, with the p of Mann-Whitney tests."""
+    lines = ["| prior - N(0, 1) | β = 8 | β = 16 | β = 32 |", "|---" * 4 + "|"]
+    for name in [*EXPONENTS][1:]:
+        cells = []
+        for beta in (8.0, 16.0, 32.0):
+            ours, normal = (
+                seeds_of(priors, each, beta)["mig"].to_numpy() for each in (name, "N(0, 1)")
+            )
+            text, p = difference(ours, normal)
+            cells.append(f"{text}, p = {p:.1g}")
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def resampled(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.median(rng.choice(values, (DRAWS, len(values))), axis=1)
+
+
+def median(values: np.ndarray) -> str:
+    low, high = np.quantile(resampled(values, np.random.default_rng(0)), [0.025, 0.975])
+    return f"{np.median(values):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> tuple[str, float]:
+    """The difference of medians with its 95 % interval, and the p of a Mann-Whitney test."""
+    rng = np.random.default_rng(0)
+    low, high = np.quantile(resampled(a, rng) - resampled(b, rng), [0.025, 0.975])
+    text = f"{np.median(a) - np.median(b):+.2f} [{low:+.2f}, {high:+.2f}]"
+    return text, stats.mannwhitneyu(a, b).pvalue
+
+
+@style.applied
+def draw(runs: pl.DataFrame, priors: pl.DataFrame) -> Figure:
+    """Left: runs of the study, by networks and prior. Right: medians of the benchmark."""
+    figure = style.new_figure(style.PAGE, 3.2)
+    left, right = figure.subplots(1, 2)
+    for network, fill in (("mlp", "none"), ("mlp-silu", "full")):
+        for k, name in enumerate(STUDY):
+            some = runs_of(runs, name, network)
+            label = name if (network == "mlp-silu") == (k in (0, 1, 2, 3, 7)) else None
+            _plot(left, some["reconstruction"], some["mig"], k, label, fill)
+    left.set_xlim(-70, -18)
+    left.set_xlabel("log p(x given z), nats")
+    left.set_title("open: the paper's networks; filled: SiLU, blur", fontsize=7.5)
+    for k, name in enumerate(EXPONENTS):
+        some = priors.filter(pl.col("p0") == EXPONENTS[name][0], pl.col("p") == EXPONENTS[name][1])
+        medians = (
+            some.group_by("beta")
+            .agg(pl.col("r2", "mig").median())
+            .sort("beta")
+            .filter(pl.col("r2") > 0.7)
+        )
+        _plot(right, medians["r2"], medians["mig"], k, name, "full", "-")
+    right.set_xlabel("R² of held-out images (β = 64 at the left to 4)")
+    right.set_title("medians of ten seeds, total correlation five times", fontsize=7.5)
+    for axes in (left, right):
+        axes.set_ylim(0, 0.55)
+        axes.set_ylabel("MIG")
+        axes.legend(fontsize=5.5)
+    return figure
+
+
+def _plot(
+    axes: Axes, x: pl.Series, y: pl.Series, k: int, label: str | None, fill: str, line: str = "none"
+) -> None:
+    look = {"color": style.colour(k), "marker": style.MARKERS[k], "linestyle": line}
+    axes.plot(x, y, ms=3.5, alpha=0.8, label=label, fillstyle=fill, **look)
+
+
+if __name__ == "__main__":
+    write_page()
