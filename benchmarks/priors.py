@@ -8,7 +8,8 @@ models of a set are trained together, as one model whose weights have one more d
 seed of a model decides its weights, batches and noise only along with all others: another selection
 gives other models of the same distribution. `--total-correlation 1` leaves the KL as it is.
 
-One line per model: R² of held-out images, latents in use, MIG of binned means.
+One line per model: R² of held-out images, latents in use, MIG of binned means; nothing of these for
+a model that has diverged.
 """
 
 import argparse
@@ -157,9 +158,11 @@ def measured(model: Stacked, images: Images, kinds: list[Kind]) -> list[dict[str
         error += (model.decode(model.encode(block)[0]) - block).square().sum((1, 2))
 
     def row(number: int) -> dict[str, object]:
+        found: dict[str, object] = {**vars(kinds[number])}
+        if not mean[number].isfinite().all():  # it has diverged
+            return found | {"r2": None, "latents": None, "mig": None}
         codes = Codes(mean[number], log_std[number], images.grid)
-        return {
-            **vars(kinds[number]),
+        return found | {
             "r2": round(1 - error[number].item() / spread, 4),
             "latents": int(informative(codes).sum()),
             "mig": round(binned_mig(codes).value, 4),
