@@ -31,7 +31,7 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old CPU computes, a short campaign
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python tests/matrix.py oldest
-	$(BIN)/python -m tests.campaign --seconds 30
+	$(BIN)/python -m tests.campaign --seconds 15
 
 test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread count and precision
 	$(BIN)/python tests/matrix.py

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.system
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
-SLOW = {"faces"}
+SLOW = {"digits", "faces"}
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,7 @@ def visitor(script, home, **environment):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_push_pull_and_offline(model, images, hub, tmp_path):
     address, files, visibility = hub
