@@ -48,6 +48,7 @@ class Api:
             "/image": ("GET", self._image, slow),
             "/gallery": ("GET", self._gallery, slow),
             "/summary": ("GET", self._summary, slow),
+            "/scatter": ("GET", self._scatter, slow),
             "/curves": ("GET", self._curves, slow),
             "/contours": ("GET", self._contours, quick),
             "/sample": ("GET", self._sample, quick),
@@ -101,13 +102,15 @@ class Api:
         return describe.describe_images(self._library.images(shown))
 
     def _image(self, shown: ServedModel, request: Request, body: bytes) -> Any:
-        """One image: `index=N`, or the one `near=2,0,1` that shows these classes best."""
+        """The image `index=N`, the one `near=2,0,1` of these classes, or else a typical one."""
         images = self._library.images(shown)
         if "near" in request.query_params:
             wanted = _integers(request, "near")
             index = nearest_row(_known(images.grid), wanted)
-        else:
+        elif "index" in request.query_params:
             index = _integer(request, "index", len(images))
+        else:
+            index = self._library.opening_image(shown)
         classes = None if images.grid is None else images.grid.values(index)
         return describe.describe_posterior(
             shown, images.batch([index]), index=index, classes=classes
@@ -123,6 +126,14 @@ class Api:
 
     def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         return describe.describe_summary(self._library.summary(shown))
+
+    def _scatter(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        """A sample of the codes; with `by=FACTOR` it holds every class of that factor."""
+        summary = self._library.summary(shown)
+        factor = request.query_params.get("by")
+        if factor is not None and factor not in _known(summary.codes.grid).names:
+            raise ValueError(f"there is no factor {factor[:40]!r} here")
+        return describe.describe_scatter(summary, factor)
 
     def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""

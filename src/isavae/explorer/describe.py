@@ -64,9 +64,6 @@ def _metric_definition(name: str) -> tuple[str, str, str]:
     return title, unit, f"{metric.range}{better}. {metric.source}; {metric.caveat}."
 
 
-POINTS = 1_500
-
-
 def describe_model(shown: ServedModel) -> dict[str, Any]:
     """Everything about a model that does not depend on images."""
     trained = shown.trained
@@ -158,7 +155,7 @@ def _describe_factors(grid: FactorGrid) -> list[dict[str, Any]]:
 
 
 def describe_summary(summary: LatentSummary) -> dict[str, Any]:
-    """Activity of the latents, mutual information, and a scatter of codes."""
+    """Activity of the latents and mutual information."""
     codes, about = summary.codes, summary.about_factors
     return {
         "sample": len(codes),
@@ -169,10 +166,17 @@ def describe_summary(summary: LatentSummary) -> dict[str, Any]:
         "factors": [] if about is None else list(about.factors),
         "mutual": [] if about is None else about.mutual.tolist(),
         "normalised": [] if about is None else about.normalized.tolist(),
-        "points": pack(codes.mean[:POINTS].float().numpy()),
-        "classes": []
-        if codes.grid is None
-        else [codes.grid.column(name)[:POINTS].tolist() for name in codes.grid.names],
+    }
+
+
+def describe_scatter(summary: LatentSummary, factor: str | None) -> dict[str, Any]:
+    """Some of the codes, with their classes of a factor and the number of images of each class."""
+    rows, grid = summary.scatter(factor), summary.codes.grid
+    column = None if grid is None or factor is None else grid.column(factor)
+    return {
+        "points": pack(summary.codes.mean[rows].float().numpy()),
+        "classes": [] if column is None else column[rows].tolist(),
+        "counts": [] if column is None else np.bincount(column[column >= 0]).tolist(),
     }
 
 

@@ -50,10 +50,11 @@ export const contours = (run, x, y) => ask(of(run, "/contours"), { x, y });
 export const sample = async (run, seed) => (await ask(of(run, "/sample"), { seed })).code;
 export const gallery = (run, seed) => ask(of(run, "/gallery"), { seed });
 
-export async function summary(run) {
-  const answer = await ask(of(run, "/summary"));
-  const bytes = unpack(answer.points);
-  return { ...answer, points: new Float32Array(bytes.buffer) };
+export const summary = (run) => ask(of(run, "/summary"));
+
+export async function scatter(run, by) {
+  const answer = await ask(of(run, "/scatter"), by ? { by } : {});
+  return { ...answer, points: new Float32Array(unpack(answer.points).buffer) };
 }
 
 const withPixels = (answer) => ({ ...answer, pixels: unpack(answer.pixels) });

@@ -109,7 +109,7 @@ export function startCards() {
     byId("cards").replaceChildren(...[...used, ...silent].map((each) => each.node));
     follow();
   });
-  on(["code", "latent", "image", "colourBy"], followSoon);
+  on(["code", "latent", "image", "scatter"], followSoon);
   on(["images", "colourBy"], showColourChoice);
 }
 

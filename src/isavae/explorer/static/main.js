@@ -11,6 +11,8 @@ import { startKeys } from "./keys.js";
 import { keepLink, readLink } from "./permalink.js";
 import { openRun } from "./opening.js";
 import { startPicker } from "./picker.js";
+import { seedRandom } from "./random.js";
+import { startScatter } from "./scatter.js";
 import { startScores } from "./scores.js";
 import { startSheet } from "./sheet.js";
 import { startStage } from "./stage.js";
@@ -70,7 +72,7 @@ function isDark() {
 }
 
 const PARTS = [
-  startDecoder, startStage, startCards, startStrip, startHeatmap, startSheet, startScores, startPicker,
+  startDecoder, startStage, startCards, startScatter, startStrip, startHeatmap, startSheet, startScores, startPicker,
   startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes,
 ];
 
@@ -78,6 +80,7 @@ async function start() {
   for (const begin of PARTS) begin();
   on(["model"], describeRun);
   const link = readLink();
+  seedRandom(link.seed);
   const overview = await api.overview();
   set({ overview, colourBy: link.colourBy });
   if (!link.run || !(await openRun(link.run, link))) await openRun(overview.first, link);

@@ -3,15 +3,20 @@
 import * as api from "./api.js";
 import { byId, notice } from "./dom.js";
 import { paint, paintDifference } from "./pixels.js";
+import { randomBelow } from "./random.js";
 import { canUndo, edit, home, on, state, undo } from "./state.js";
 
+// Back to the image; from there to the one that the page opened on.
 export function reset() {
-  edit({ code: home(), mix: 0 });
+  const { opened, code } = state;
+  const away = home().some((value, k) => value !== code[k]);
+  if (away || !opened) edit({ code: home(), mix: 0 });
+  else edit({ image: opened, code: opened.mean, mix: 0 });
 }
 
 export async function samplePrior() {
   const { run } = state;
-  const seed = Math.floor(Math.random() * 2 ** 31);
+  const seed = randomBelow(2 ** 31);
   try {
     const code = await api.sample(run, seed);
     if (run === state.run) edit({ code });
@@ -28,7 +33,8 @@ export async function showImage(params, gesture = null) {
 
 export function nextImage() {
   if (!state.images?.count) return;
-  const index = ((state.image?.index ?? -1) + 1) % state.images.count;
+  const { count } = state.images;
+  const index = ((state.image?.index ?? 0) + 1 + randomBelow(count - 1)) % count; // another one
   showImage({ index }).catch((error) => notice(error.message));
 }
 
