@@ -613,3 +613,46 @@ def test_ticks_of_an_axis_differ(browser, study_site):
         )
         assert len(texts) > 2
         assert len(set(texts)) == len(texts)
+
+
+def test_real_images_stand_under_the_traversal(browser, site):
+    with visit(browser, site) as page:
+        for latent in (0, 1):
+            page.click(f".cell[data-latent='{latent}'] >> nth=0")
+            page.wait_for_selector(f"#nearest-title:has-text('z{latent + 1}')")
+            page.wait_for_selector("#nearest-part:not(.stale)")
+            wanted = np.array(state(page)["traversal"]["values"])
+            labels = [
+                tile.get_attribute("aria-label") for tile in page.locator("#nearest .tile").all()
+            ]
+            found = [
+                site.json(f"/api/runs/run/image?index={label.split()[1]}")["mean"][latent]
+                for label in labels
+            ]
+            assert len(found) == 9
+            inside = np.abs(wanted) < 0.6 * wanted.max()
+            np.testing.assert_allclose(
+                np.array(found)[inside], wanted[inside], atol=0.25 * wanted.max()
+            )
+        page.click("#nearest .tile >> nth=8")
+        until(page, lambda: str(state(page)["image"]["index"]) == labels[8].split()[1])
+
+
+def test_two_latents_of_a_subspace_are_a_sheet(browser, site):
+    with visit(browser, site) as page:
+        page.click(".cell[data-latent='0'] >> nth=0")
+        until(page, lambda: page.inner_text("#together-title") in ("z1 and z2 together",) * 2)
+        until(page, lambda: pixels(page, "#together").size == 49 * 16 * 16)
+        page.wait_for_timeout(600)
+        span = page.evaluate("import('./state.js').then((m) => m.span())")
+        code = state(page)["code"]
+        corner = np.array([span, span, *code[2:]], "<f4").tobytes()
+        _, expected = site.ask("POST", "/api/runs/run/decode", corner)
+        sheet = pixels(page, "#together").reshape(7 * 16, 7 * 16)
+        shown = sheet[:16, -16:].ravel()
+        assert np.abs(shown - np.frombuffer(expected, np.uint8)).max() <= 1
+        page.click("#together", position={"x": 2, "y": 2})
+        assert settle(page, site)[:2] == pytest.approx([-span, span])
+        assert page.evaluate("document.getElementById('together-mark').style.cssText") == (
+            "--column: 0; --row: 0; --side: 7;"
+        )

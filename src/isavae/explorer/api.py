@@ -22,6 +22,7 @@ from isavae.explorer.contour_lines import DROPS, iso_contours
 from isavae.explorer.library import GoneError, ServedModel
 from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
+from isavae.metrics import nearest_along
 
 Handler = Callable[[ServedModel, Request, bytes], Any]
 
@@ -53,6 +54,8 @@ class Api:
             "/contours": ("GET", self._contours, quick),
             "/sample": ("GET", self._sample, quick),
             "/decode": ("POST", self._decode, quick),
+            "/nearest": ("POST", self._nearest, slow),
+            "/sheet": ("POST", self._decode, slow),
             "/encode": ("POST", self._encode, slow),
             "/gif": ("POST", self._gif, slow),
         }
@@ -121,8 +124,15 @@ class Api:
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
-        pixels = describe.pack(to_uint8(shown.trained.preprocessing.shown(images.batch(rows))))
-        return {"indices": rows.tolist(), "pixels": pixels}
+        return describe.describe_tiles(shown, images, rows)
+
+    def _nearest(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        """For every code of a traversal of `latent`, the nearest of the summary's images."""
+        summary, codes = self._library.summary(shown), torch.tensor(_read_codes(shown, body))
+        latent = _integer(request, "latent", summary.codes.latents)
+        used = [z for z, active in enumerate(summary.active) if active or z == latent]
+        found = nearest_along(summary.codes.mean, latent, codes[0], codes[:, latent], used)
+        return describe.describe_tiles(shown, self._library.images(shown), summary.rows[found])
 
     def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         return describe.describe_summary(self._library.summary(shown))
@@ -174,7 +184,13 @@ class Api:
 
 @torch.no_grad()
 def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
-    """Mean images of the codes in a body of little-endian float32, all in one pass."""
+    """Mean images of the codes in a body, all in one pass."""
+    images = shown.trained.vae.decode(torch.tensor(_read_codes(shown, body))).mean
+    return to_uint8(shown.trained.preprocessing.shown(images))
+
+
+def _read_codes(shown: ServedModel, body: bytes) -> np.ndarray:
+    """The codes in a body of little-endian float32, one a row."""
     model, (channels, height, width) = shown.trained.vae, shown.trained.shape
     latents = model.prior.n_latents
     most = min(MOST_CODES, MOST_PIXELS // (channels * height * width))
@@ -186,8 +202,7 @@ def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     codes = np.frombuffer(body, dtype="<f4").reshape(count, latents)
     if not np.isfinite(codes).all():
         raise ValueError("codes must be finite numbers; some of these are not")
-    images = model.decode(torch.tensor(codes)).mean
-    return to_uint8(shown.trained.preprocessing.shown(images))
+    return codes
 
 
 def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:

@@ -180,6 +180,12 @@ def describe_scatter(summary: LatentSummary, factor: str | None) -> dict[str, An
     }
 
 
+def describe_tiles(shown: ServedModel, images: ImageDataset, rows: np.ndarray) -> dict[str, Any]:
+    """Some of the images, with their numbers."""
+    pixels = pack(to_uint8(shown.trained.preprocessing.shown(images.batch(rows))))
+    return {"indices": rows.tolist(), "pixels": pixels}
+
+
 def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) -> dict[str, Any]:
     with torch.no_grad():
         mean, log_std = shown.trained.vae.moments(image)

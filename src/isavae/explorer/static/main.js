@@ -10,6 +10,7 @@ import { startHeatmap } from "./heatmap.js";
 import { startKeys } from "./keys.js";
 import { keepLink, readLink } from "./permalink.js";
 import { openRun } from "./opening.js";
+import { startNearest } from "./nearest.js";
 import { startPicker } from "./picker.js";
 import { seedRandom } from "./random.js";
 import { startScatter } from "./scatter.js";
@@ -19,6 +20,7 @@ import { startStage } from "./stage.js";
 import { on, set, state } from "./state.js";
 import { startStrip } from "./strip.js";
 import { startStudy } from "./study.js";
+import { startTogether } from "./together.js";
 
 const many = (steps) => `${steps.toLocaleString("en")} steps`;
 
@@ -72,7 +74,7 @@ function isDark() {
 }
 
 const PARTS = [
-  startDecoder, startStage, startCards, startScatter, startStrip, startHeatmap, startSheet, startScores, startPicker,
+  startDecoder, startStage, startCards, startScatter, startStrip, startNearest, startTogether, startHeatmap, startSheet, startScores, startPicker,
   startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes,
 ];
 

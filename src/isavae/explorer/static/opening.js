@@ -20,7 +20,7 @@ export async function openRun(run, link = {}) {
   forgetPast();
   set({
     run, model, code, latent, image: null, opened: null, other: null, mix: 0,
-    images: null, summary: null, scatter: null, decoded: null,
+    images: null, summary: null, scatter: null, pads: {}, decoded: null,
   });
   openImages(run, { ...link, code: asked, image: kept });
   return true;

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el, notice, number } from "./dom.js";
 import { palette } from "./scatter.js";
-import { edit, nameOf, span, state } from "./state.js";
+import { edit, nameOf, set, span, state } from "./state.js";
 
 const STEP = 0.05;
 
@@ -28,6 +28,7 @@ export function buildPad(title, latents, hue) {
     across.value = x;
     up.value = y;
     const wanted = [x, y];
+    set({ pads: { ...state.pads, [latents[0]]: wanted } });
     contours = null;
     api.contours(state.run, x, y).then((answer) => {
       if (wanted[0] !== x || wanted[1] !== y) return;

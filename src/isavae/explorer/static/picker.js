@@ -3,9 +3,8 @@
 import * as api from "./api.js";
 import { latestWins } from "./decoder.js";
 import { byId, el, notice } from "./dom.js";
-import { paint, unpack } from "./pixels.js";
 import { randomBelow } from "./random.js";
-import { showImage } from "./stage.js";
+import { showImage, tile } from "./stage.js";
 import { edit, on, state } from "./state.js";
 
 const LARGEST_FILE = 16 << 20; // what the server accepts
@@ -60,15 +59,8 @@ async function showNumber(input, count) {
 function gallery() {
   const grid = el("div", { class: "gallery" });
   const load = async () => {
-    const { indices, pixels } = await api.gallery(state.run, randomBelow(2 ** 31));
-    const bytes = unpack(pixels);
-    const size = bytes.length / indices.length;
-    grid.replaceChildren(...indices.map((index, k) => {
-      const canvas = el("canvas");
-      paint(canvas, bytes.subarray(k * size, (k + 1) * size), state.model.shape);
-      const choose = () => showImage({ index }).catch((error) => notice(error.message));
-      return el("button", { class: "tile", "aria-label": `Image ${index}`, onclick: choose }, canvas);
-    }));
+    const found = await api.gallery(state.run, randomBelow(2 ** 31));
+    grid.replaceChildren(...found.map((image) => tile(image)));
   };
   const again = el("button", { onclick: () => load().catch((e) => notice(e.message)) }, "Others");
   const box = el("details", {}, el("summary", {}, "Choose from images"), grid, again);

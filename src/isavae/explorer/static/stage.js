@@ -1,7 +1,7 @@
 // The decoded image, the chosen one, and the three buttons below.
 
 import * as api from "./api.js";
-import { byId, notice } from "./dom.js";
+import { byId, el, notice } from "./dom.js";
 import { paint, paintDifference } from "./pixels.js";
 import { randomBelow } from "./random.js";
 import { canUndo, edit, home, on, state, undo } from "./state.js";
@@ -29,6 +29,14 @@ export async function showImage(params, gesture = null) {
   const { run } = state;
   const image = await api.image(run, params);
   if (run === state.run) edit({ image, code: image.mean, mix: 0 }, gesture);
+}
+
+// A small image that opens itself.
+export function tile({ index, pixels }) {
+  const canvas = el("canvas");
+  paint(canvas, pixels, state.model.shape);
+  const choose = () => showImage({ index }).catch((error) => notice(error.message));
+  return el("button", { class: "tile", "aria-label": `Image ${index}`, title: `Open image ${index}`, onclick: choose }, canvas);
 }
 
 export function nextImage() {

@@ -14,6 +14,7 @@ export const state = {
   latent: 0, // the selected latent
   colourBy: "", // factor that colours the scattered codes
   scatter: null, // codes for the pads: { points, classes, counts, factor }
+  pads: {}, // the two latents of each pad, by the first active latent of its subspace
   decoded: null, // { image, reconstruction, strip }
 };
 
