@@ -504,7 +504,7 @@ def test_the_file_that_is_opened_leads_to_the_page(browser, site, monkeypatch):
 def test_the_page_opens_on_a_real_image_and_reset_comes_back_to_it(browser, site):
     typical = opening_image(site)
     means = np.array(
-        [site.json(f"/api/runs/run/image?index={k}")["mean"] for k in range(0, 768, 16)]
+        [site.json(f"/api/runs/run/image?index={k}")["mean"] for k in range(0, 768, 17)]
     )
     away = np.square(means - np.median(means, 0)).sum(1)
     assert np.square(typical["mean"] - np.median(means, 0)).sum() < np.median(away) / 2
@@ -536,7 +536,8 @@ def test_codes_are_coloured_by_a_legend_that_names_every_class(browser, site):
     with visit(browser, site) as page:
         page.select_option("#colour-by select", "scale")
         page.wait_for_selector("#codes-legend i")
-        assert page.inner_text("#codes-legend") == "768 codes scale: 0 (256) 1 (256) 2 (256)"
+        words = page.inner_text("#codes-legend").split()
+        assert " ".join(words) == "768 codes scale: 0 (256) 1 (256) 2 (256)"
         page.select_option("#colour-by select", "posX")
         page.wait_for_selector("#codes-legend:has-text('posX')")
         assert page.locator("#codes-legend span").count() == 8
@@ -656,3 +657,40 @@ def test_two_latents_of_a_subspace_are_a_sheet(browser, site):
         assert page.evaluate("document.getElementById('together-mark').style.cssText") == (
             "--column: 0; --row: 0; --side: 7;"
         )
+        page.evaluate(
+            """async () => {
+              const { set, state } = await import("./state.js");
+              set({ summary: { ...state.summary, active: state.summary.active.with(1, false) } });
+            }"""
+        )
+        assert not page.is_visible("#together-panel")
+
+
+def test_axes_that_other_seeds_find_are_marked(browser, runs, tmp_path):
+    model = TrainedModel.from_run(runs[0])
+    model.facts["axes"] = [
+        {"latent": 0, "verdict": "stable", "found_by": 3, "seeds": 3},
+        {"latent": 2, "verdict": "partly stable", "found_by": 1, "seeds": 3},
+    ]
+    model.save(tmp_path / "model.safetensors")
+    with serving(tmp_path / "model.safetensors") as site, visit(browser, site) as page:
+        marks = page.locator(".slider .stability")
+        assert marks.all_inner_texts() == ["stable, 3 of 3 seeds", "partly stable, 1 of 3 seeds"]
+        rows = page.locator(".slider:has(.stability)").all()
+        assert [row.get_attribute("data-latent") for row in rows] == ["0", "2"]
+
+
+def test_terms_are_defined_on_hover_and_on_tap(browser, site):
+    with visit(browser, site) as page:
+        for name in ("nats", "p", "contours", "MIG"):
+            page.hover(f"button[data-term='{name}'] >> nth=0")
+            assert page.inner_text("#tip").startswith(name[0].upper() if name != "p" else "p:")
+            page.mouse.move(1, 1)
+            assert not page.is_visible("#tip")
+        page.click("button[data-term=contours] >> nth=0")
+        assert "prior density" in page.inner_text("#tip")
+        box = page.locator("#tip").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 1280
+        page.keyboard.press("Escape")
+        assert not page.is_visible("#tip")

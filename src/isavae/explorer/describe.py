@@ -86,6 +86,7 @@ def describe_model(shown: ServedModel) -> dict[str, Any]:
         "exponents": describe_exponents(prior),
         "range": _round_up(3 * std),
         "scores": score_lines(trained.scores),
+        "axes": trained.facts.get("axes", []),
     }
 
 

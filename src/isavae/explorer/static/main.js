@@ -20,6 +20,7 @@ import { startStage } from "./stage.js";
 import { on, set, state } from "./state.js";
 import { startStrip } from "./strip.js";
 import { startStudy } from "./study.js";
+import { startTerms } from "./terms.js";
 import { startTogether } from "./together.js";
 
 const many = (steps) => `${steps.toLocaleString("en")} steps`;
@@ -76,6 +77,7 @@ function isDark() {
 const PARTS = [
   startDecoder, startStage, startCards, startScatter, startStrip, startNearest, startTogether, startHeatmap, startSheet, startScores, startPicker,
   startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes,
+  startTerms,
 ];
 
 async function start() {

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { el, notice, number } from "./dom.js";
 import { palette } from "./scatter.js";
 import { edit, nameOf, set, span, state } from "./state.js";
+import { term } from "./terms.js";
 
 const STEP = 0.05;
 
@@ -62,7 +63,7 @@ export function buildPad(title, latents, hue) {
   new ResizeObserver(follow).observe(canvas);
   choose();
   const node = el("div", { class: "plane" }, canvas,
-    el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up)));
+    el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up), term("contours", "contours")));
   return { node, follow };
 }
 

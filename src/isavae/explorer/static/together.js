@@ -13,7 +13,8 @@ let drawn = null; // what the sheet shows
 // The latents of the pad of the selected latent's subspace; null where it has none.
 function plane() {
   const group = state.model.groups.find(({ latents }) => latents.includes(state.latent));
-  return state.pads[group.latents.find(isActive)] ?? null;
+  const pair = state.pads[group.latents.find(isActive)];
+  return pair?.every(isActive) ? pair : null; // before the summary all latents have a pad
 }
 
 function sideOf([channels, height, width]) {
