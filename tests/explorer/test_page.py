@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from isavae.explorer.server import opened
+from isavae.files import read_json, write_json
+from isavae.runs import TrainedModel
 from tests.explorer_site import TOKEN, serving, train_small
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -101,6 +103,11 @@ def pixels(page, canvas="#decoded"):
     return np.array(page.eval_on_selector(canvas, script))
 
 
+def opening_image(site):
+    """The image that a page opens on, by the server."""
+    return site.json("/api/runs/run/image")
+
+
 def settle(page, site):
     """Wait until the decoded image is that of the code, by the server; return the code."""
     for _ in range(100):
@@ -172,9 +179,8 @@ def test_an_uploaded_image_is_encoded_reconstructed_and_swapped(browser, site, w
 
     with visit(browser, site, width=width) as page:
         page.set_input_files("#upload", upload(2))
-        page.wait_for_selector("#thumbs:not([hidden])")
+        until(page, lambda: state(page)["image"]["index"] is None)
         first = state(page)["image"]
-        assert first["index"] is None
         assert settle(page, site) == first["mean"]
         assert np.abs(pixels(page, "#reconstruction") - pixels(page)).max() <= 1
         assert pixels(page, "#original").reshape(16, 16)[8, 1:6].min() > 200
@@ -220,8 +226,9 @@ def test_the_heat_map_selects_the_latent_of_strip_and_curves(browser, site, widt
 
 def test_a_permalink_survives_a_reload(browser, site):
     with visit(browser, site) as page:
+        opened = state(page)["image"]["index"]
         page.locator(".factor input[type=range] >> nth=3").fill("6")
-        page.wait_for_selector("#thumbs:not([hidden])")
+        until(page, lambda: state(page)["image"]["index"] != opened)
         page.click("#keep")
         page.keyboard.press("n")
         page.keyboard.press("s")
@@ -245,7 +252,7 @@ def test_a_permalink_survives_a_reload(browser, site):
 @pytest.mark.parametrize("fragment", ["#z=1,2", "#z=a,b,c,d,e,f", "#image=99999", "#%%%"])
 def test_a_damaged_permalink_still_opens_the_page(browser, site, fragment):
     with visit(browser, site, fragment) as page:
-        assert settle(page, site) == [0] * 6
+        assert settle(page, site) == opening_image(site)["mean"]
 
 
 def test_a_link_to_a_run_that_is_not_there_opens_another_one_and_says_so(browser, site):
@@ -256,27 +263,28 @@ def test_a_link_to_a_run_that_is_not_there_opens_another_one_and_says_so(browser
 
 def test_the_keyboard_does_everything(browser, site):
     with visit(browser, site) as page:
-        zeros = settle(page, site)
+        opened = settle(page, site)
+        index = state(page)["image"]["index"]
         selected = state(page)["traversal"]["latent"]
         page.keyboard.press("ArrowRight")
         moved = settle(page, site)
-        assert moved[selected] > 0
+        assert moved[selected] > opened[selected]
         page.keyboard.press("ArrowDown")
         assert state(page)["traversal"]["latent"] != selected
         page.keyboard.press("r")
-        assert settle(page, site) == zeros
+        assert settle(page, site) == opened
         page.keyboard.press("s")
-        until(page, lambda: 0 not in state(page)["code"])
+        until(page, lambda: state(page)["code"] != opened)
         settle(page, site)
         page.keyboard.press("Control+z")
-        assert settle(page, site) == zeros
+        assert settle(page, site) == opened
         page.keyboard.press("n")
-        page.wait_for_selector("#thumbs:not([hidden])")
-        assert state(page)["image"]["index"] == 0
+        until(page, lambda: state(page)["image"]["index"] != index)
+        second = state(page)["image"]["index"]
         page.keyboard.press("n")
-        until(page, lambda: state(page)["image"]["index"] == 1)
+        until(page, lambda: state(page)["image"]["index"] != second)
         page.keyboard.press("u")
-        assert state(page)["image"]["index"] == 0
+        assert state(page)["image"]["index"] == second
 
         before = settle(page, site)
         page.focus("canvas.pad")
@@ -311,10 +319,8 @@ def test_everything_that_can_be_operated_has_a_name(browser, site):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(browser, site, scheme):
     """WCAG AA: contrast of at least 4.5 for every text that can be seen."""
-    with visit(browser, site, scheme=scheme) as page:
-        page.keyboard.press("n")
-        page.wait_for_selector("#thumbs:not([hidden])")
-        page.wait_for_timeout(200)
+    with visit(browser, site, "#colour=posX", scheme=scheme) as page:
+        page.wait_for_selector("#codes-legend i")
         faint = page.evaluate(CONTRAST)
         assert faint == []
 
@@ -348,8 +354,6 @@ CONTRAST = """() => {
 
 def test_exports(browser, site):
     with visit(browser, site) as page:
-        page.keyboard.press("n")
-        page.wait_for_selector("#thumbs:not([hidden])")
         code = settle(page, site)
 
         def export(label):
@@ -495,3 +499,198 @@ def test_the_file_that_is_opened_leads_to_the_page(browser, site, monkeypatch):
         page.wait_for_selector(".cell")
         assert page.url.startswith(f"http://127.0.0.1:{site.port}/#")
         page.close()
+
+
+def test_the_page_opens_on_a_real_image_and_reset_comes_back_to_it(browser, site):
+    typical = opening_image(site)
+    means = np.array(
+        [site.json(f"/api/runs/run/image?index={k}")["mean"] for k in range(0, 768, 17)]
+    )
+    away = np.square(means - np.median(means, 0)).sum(1)
+    assert np.square(typical["mean"] - np.median(means, 0)).sum() < np.median(away) / 2
+    drawn = []
+    for _ in range(2):
+        with visit(browser, site, "#seed=7") as page:
+            assert settle(page, site) == typical["mean"]
+            assert page.is_visible("#reconstruction")
+            assert page.is_disabled("#undo")
+            seen = [typical["index"]]
+            for _ in range(3):
+                page.keyboard.press("n")
+                until(page, lambda: state(page)["image"]["index"] != seen[-1])
+                seen.append(state(page)["image"]["index"])
+            drawn.append(seen)
+            page.keyboard.press("s")
+            until(page, lambda: state(page)["code"] != state(page)["image"]["mean"])
+            page.keyboard.press("r")
+            assert settle(page, site) == state(page)["image"]["mean"]
+            assert state(page)["image"]["index"] == seen[-1]
+            page.keyboard.press("r")
+            assert settle(page, site) == typical["mean"]
+            assert state(page)["image"]["index"] == typical["index"]
+    assert drawn[0] == drawn[1]
+    assert np.abs(np.diff(drawn[0])).max() > 1
+
+
+def test_codes_are_coloured_by_a_legend_that_names_every_class(browser, site):
+    with visit(browser, site) as page:
+        page.select_option("#colour-by select", "scale")
+        page.wait_for_selector("#codes-legend i")
+        words = page.inner_text("#codes-legend").split()
+        assert " ".join(words) == "768 codes scale: 0 (256) 1 (256) 2 (256)"
+        page.select_option("#colour-by select", "posX")
+        page.wait_for_selector("#codes-legend:has-text('posX')")
+        assert page.locator("#codes-legend span").count() == 8
+        page.select_option("#colour-by select", "hidden")
+        page.wait_for_selector("#codes-legend", state="hidden")
+
+
+def test_a_number_that_is_none_of_an_image_is_refused_by_its_name(browser, site):
+    with visit(browser, site) as page:
+        shown = page.input_value("input[type=number]")
+        for wrong in ("768", "1.5", "-1"):
+            page.fill("input[type=number]", wrong)
+            page.press("input[type=number]", "Enter")
+            expected = "number of an image must be a whole number from 0 to 767"
+            until(page, lambda text=expected: text in page.inner_text("#notice"))
+            assert page.input_value("input[type=number]") == shown
+
+
+def test_what_is_unknown_or_unused_is_said_or_left_out(browser, site):
+    unused = [not each for each in site.json("/api/runs/run/summary")["active"]]
+    groups = site.json("/api/runs/run")["groups"]
+    used = [g["title"] for g in groups if not all(unused[z] for z in g["latents"])]
+    file = io.BytesIO()
+    Image.new("L", (16, 16)).save(file, format="PNG")
+    upload = {"name": "own.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    with visit(browser, site) as page:
+        assert "not known" not in page.inner_text("#picker")
+        page.click("#keep")
+        assert page.locator(".swap").all_inner_texts() == used
+        page.evaluate(
+            """async () => {
+              const { set, state } = await import("./state.js");
+              const active = state.summary.active.map((_, z) => z < 2);
+              set({ summary: { ...state.summary, active } });
+            }"""
+        )
+        assert page.locator(".swap").all_inner_texts() == ["Subspace 1"]
+        page.set_input_files("#upload", upload)
+        until(page, lambda: state(page)["image"]["index"] is None)
+        assert "factors of your own image are not known" in page.inner_text("#picker")
+        page.wait_for_timeout(400)
+        page.reload()
+        page.wait_for_selector("#blend .pair")
+
+
+def test_a_study_without_factors_shows_kl_and_the_run_that_fit_chose(browser, runs, tmp_path):
+    folder = tmp_path / "fitted"
+    shutil.copytree(runs[0].path.parent.parent, folder / "study")
+    for path in (folder / "study" / "runs").iterdir():
+        scores = read_json(path / "scores.json")
+        write_json(path / "scores.json", {k: v for k, v in scores.items() if k != "mig"})
+    chosen = runs[1]
+    TrainedModel.from_run(chosen).save(folder / "model.safetensors")
+    (folder / "fit.json").touch()
+    (folder / "images.npy").touch()
+    with serving(folder / "study") as site, visit(browser, site, ready=".point") as page:
+        assert state(page)["run"] == chosen.path.name
+        assert page.get_attribute(".point.chosen", "data-run") == chosen.path.name
+        assert "KL" in page.inner_text("#tradeoff svg")
+        assert "chosen by isavae fit" in page.inner_text("#tradeoff")
+
+
+def test_ticks_of_an_axis_differ(browser, study_site):
+    with visit(browser, study_site, ready=".point") as page:
+        texts = page.evaluate(
+            """async () => {
+              const { tradeoff } = await import("./tradeoff.js");
+              const rows = [0.0011, 0.0016, 0.0034].map((mig, k) => ({
+                id: `${k}`, series: "x", mig, kl: 1, reconstruction: k, trained: true }));
+              const [, chart] = tradeoff(rows);
+              return [...chart.querySelectorAll("text[text-anchor=end]:not(.label)")]
+                .map((text) => text.textContent);
+            }"""
+        )
+        assert len(texts) > 2
+        assert len(set(texts)) == len(texts)
+
+
+def test_real_images_stand_under_the_traversal(browser, site):
+    with visit(browser, site) as page:
+        for latent in (0, 1):
+            page.click(f".cell[data-latent='{latent}'] >> nth=0")
+            page.wait_for_selector(f"#nearest-title:has-text('z{latent + 1}')")
+            page.wait_for_selector("#nearest-part:not(.stale)")
+            wanted = np.array(state(page)["traversal"]["values"])
+            labels = [
+                tile.get_attribute("aria-label") for tile in page.locator("#nearest .tile").all()
+            ]
+            found = [
+                site.json(f"/api/runs/run/image?index={label.split()[1]}")["mean"][latent]
+                for label in labels
+            ]
+            assert len(found) == 9
+            inside = np.abs(wanted) < 0.6 * wanted.max()
+            np.testing.assert_allclose(
+                np.array(found)[inside], wanted[inside], atol=0.25 * wanted.max()
+            )
+        page.click("#nearest .tile >> nth=8")
+        until(page, lambda: str(state(page)["image"]["index"]) == labels[8].split()[1])
+
+
+def test_two_latents_of_a_subspace_are_a_sheet(browser, site):
+    with visit(browser, site) as page:
+        page.click(".cell[data-latent='0'] >> nth=0")
+        until(page, lambda: page.inner_text("#together-title") in ("z1 and z2 together",) * 2)
+        until(page, lambda: pixels(page, "#together").size == 49 * 16 * 16)
+        page.wait_for_timeout(600)
+        span = page.evaluate("import('./state.js').then((m) => m.span())")
+        code = state(page)["code"]
+        corner = np.array([span, span, *code[2:]], "<f4").tobytes()
+        _, expected = site.ask("POST", "/api/runs/run/decode", corner)
+        sheet = pixels(page, "#together").reshape(7 * 16, 7 * 16)
+        shown = sheet[:16, -16:].ravel()
+        assert np.abs(shown - np.frombuffer(expected, np.uint8)).max() <= 1
+        page.click("#together", position={"x": 2, "y": 2})
+        assert settle(page, site)[:2] == pytest.approx([-span, span])
+        assert page.evaluate("document.getElementById('together-mark').style.cssText") == (
+            "--column: 0; --row: 0; --side: 7;"
+        )
+        page.evaluate(
+            """async () => {
+              const { set, state } = await import("./state.js");
+              set({ summary: { ...state.summary, active: state.summary.active.with(1, false) } });
+            }"""
+        )
+        assert not page.is_visible("#together-panel")
+
+
+def test_axes_that_other_seeds_find_are_marked(browser, runs, tmp_path):
+    model = TrainedModel.from_run(runs[0])
+    model.facts["axes"] = [
+        {"latent": 0, "verdict": "stable", "found_by": 3, "seeds": 3},
+        {"latent": 2, "verdict": "partly stable", "found_by": 1, "seeds": 3},
+    ]
+    model.save(tmp_path / "model.safetensors")
+    with serving(tmp_path / "model.safetensors") as site, visit(browser, site) as page:
+        marks = page.locator(".slider .stability")
+        assert marks.all_inner_texts() == ["stable, 3 of 3 seeds", "partly stable, 1 of 3 seeds"]
+        rows = page.locator(".slider:has(.stability)").all()
+        assert [row.get_attribute("data-latent") for row in rows] == ["0", "2"]
+
+
+def test_terms_are_defined_on_hover_and_on_tap(browser, site):
+    with visit(browser, site) as page:
+        for name in ("nats", "p", "contours", "MIG"):
+            page.hover(f"button[data-term='{name}'] >> nth=0")
+            assert page.inner_text("#tip").startswith(name[0].upper() if name != "p" else "p:")
+            page.mouse.move(1, 1)
+            assert not page.is_visible("#tip")
+        page.click("button[data-term=contours] >> nth=0")
+        assert "prior density" in page.inner_text("#tip")
+        box = page.locator("#tip").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 1280
+        page.keyboard.press("Escape")
+        assert not page.is_visible("#tip")

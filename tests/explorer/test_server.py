@@ -35,7 +35,7 @@ from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.latent_summary import LatentSummary
 from isavae.explorer.server import opened
 from isavae.explorer.uploads import read_upload, to_gif
-from isavae.metrics import METRICS
+from isavae.metrics import METRICS, Codes
 from isavae.models import build_prior
 from isavae.runs import Run, TrainedModel, save_model
 from tests.explorer_site import DATA, TOKEN, serving, train_small
@@ -674,3 +674,16 @@ def test_a_score_that_is_not_a_number_is_null(run, tmp_path):
     (path / "scores.json").write_text('{"mig": {"value": NaN}}')
     with serving(path) as site:
         assert site.json("/api/runs/run")["scores"][0]["value"] is None
+
+
+def test_a_scatter_holds_every_class_in_proportion():
+    classes = np.repeat([0, 1, 2], [9_000, 3, 997])[:, None]
+    grid = FactorGrid(("shape",), (3,), labels=classes)
+    codes = Codes(torch.zeros(10_000, 2), torch.zeros(10_000, 2), grid)
+    summary = LatentSummary(codes, np.arange(10_000), 10_000, torch.zeros(2), None)
+    rows = summary.scatter("shape", 1_000)
+    counts = np.bincount(classes[rows, 0])
+    np.testing.assert_allclose(counts, [900, 1, 99], atol=2)
+    assert counts[1] > 0
+    assert len(np.unique(summary.scatter(None, 1_000))) == 1_000
+    assert (np.diff(summary.scatter(None, 1_000)) < 0).any()

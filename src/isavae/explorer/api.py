@@ -22,6 +22,7 @@ from isavae.explorer.contour_lines import DROPS, iso_contours
 from isavae.explorer.library import GoneError, ServedModel
 from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
+from isavae.metrics import nearest_along
 
 Handler = Callable[[ServedModel, Request, bytes], Any]
 
@@ -48,10 +49,13 @@ class Api:
             "/image": ("GET", self._image, slow),
             "/gallery": ("GET", self._gallery, slow),
             "/summary": ("GET", self._summary, slow),
+            "/scatter": ("GET", self._scatter, slow),
             "/curves": ("GET", self._curves, slow),
             "/contours": ("GET", self._contours, quick),
             "/sample": ("GET", self._sample, quick),
             "/decode": ("POST", self._decode, quick),
+            "/nearest": ("POST", self._nearest, slow),
+            "/sheet": ("POST", self._decode, slow),
             "/encode": ("POST", self._encode, slow),
             "/gif": ("POST", self._gif, slow),
         }
@@ -101,13 +105,15 @@ class Api:
         return describe.describe_images(self._library.images(shown))
 
     def _image(self, shown: ServedModel, request: Request, body: bytes) -> Any:
-        """One image: `index=N`, or the one `near=2,0,1` that shows these classes best."""
+        """The image `index=N`, the one `near=2,0,1` of these classes, or else a typical one."""
         images = self._library.images(shown)
         if "near" in request.query_params:
             wanted = _integers(request, "near")
             index = nearest_row(_known(images.grid), wanted)
-        else:
+        elif "index" in request.query_params:
             index = _integer(request, "index", len(images))
+        else:
+            index = self._library.opening_image(shown)
         classes = None if images.grid is None else images.grid.values(index)
         return describe.describe_posterior(
             shown, images.batch([index]), index=index, classes=classes
@@ -118,11 +124,26 @@ class Api:
         images = self._library.images(shown)
         draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
-        pixels = describe.pack(to_uint8(shown.trained.preprocessing.shown(images.batch(rows))))
-        return {"indices": rows.tolist(), "pixels": pixels}
+        return describe.describe_tiles(shown, images, rows)
+
+    def _nearest(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        """For every code of a traversal of `latent`, the nearest of the summary's images."""
+        summary, codes = self._library.summary(shown), torch.tensor(_read_codes(shown, body))
+        latent = _integer(request, "latent", summary.codes.latents)
+        used = [z for z, active in enumerate(summary.active) if active or z == latent]
+        found = nearest_along(summary.codes.mean, latent, codes[0], codes[:, latent], used)
+        return describe.describe_tiles(shown, self._library.images(shown), summary.rows[found])
 
     def _summary(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         return describe.describe_summary(self._library.summary(shown))
+
+    def _scatter(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        """A sample of the codes; with `by=FACTOR` it holds every class of that factor."""
+        summary = self._library.summary(shown)
+        factor = request.query_params.get("by")
+        if factor is not None and factor not in _known(summary.codes.grid).names:
+            raise ValueError(f"there is no factor {factor[:40]!r} here")
+        return describe.describe_scatter(summary, factor)
 
     def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
@@ -163,7 +184,13 @@ class Api:
 
 @torch.no_grad()
 def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
-    """Mean images of the codes in a body of little-endian float32, all in one pass."""
+    """Mean images of the codes in a body, all in one pass."""
+    images = shown.trained.vae.decode(torch.tensor(_read_codes(shown, body))).mean
+    return to_uint8(shown.trained.preprocessing.shown(images))
+
+
+def _read_codes(shown: ServedModel, body: bytes) -> np.ndarray:
+    """The codes in a body of little-endian float32, one a row."""
     model, (channels, height, width) = shown.trained.vae, shown.trained.shape
     latents = model.prior.n_latents
     most = min(MOST_CODES, MOST_PIXELS // (channels * height * width))
@@ -175,8 +202,7 @@ def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     codes = np.frombuffer(body, dtype="<f4").reshape(count, latents)
     if not np.isfinite(codes).all():
         raise ValueError("codes must be finite numbers; some of these are not")
-    images = model.decode(torch.tensor(codes)).mean
-    return to_uint8(shown.trained.preprocessing.shown(images))
+    return codes
 
 
 def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:

@@ -64,9 +64,6 @@ def _metric_definition(name: str) -> tuple[str, str, str]:
     return title, unit, f"{metric.range}{better}. {metric.source}; {metric.caveat}."
 
 
-POINTS = 1_500
-
-
 def describe_model(shown: ServedModel) -> dict[str, Any]:
     """Everything about a model that does not depend on images."""
     trained = shown.trained
@@ -89,6 +86,7 @@ def describe_model(shown: ServedModel) -> dict[str, Any]:
         "exponents": describe_exponents(prior),
         "range": _round_up(3 * std),
         "scores": score_lines(trained.scores),
+        "axes": trained.facts.get("axes", []),
     }
 
 
@@ -158,7 +156,7 @@ def _describe_factors(grid: FactorGrid) -> list[dict[str, Any]]:
 
 
 def describe_summary(summary: LatentSummary) -> dict[str, Any]:
-    """Activity of the latents, mutual information, and a scatter of codes."""
+    """Activity of the latents and mutual information."""
     codes, about = summary.codes, summary.about_factors
     return {
         "sample": len(codes),
@@ -169,11 +167,24 @@ def describe_summary(summary: LatentSummary) -> dict[str, Any]:
         "factors": [] if about is None else list(about.factors),
         "mutual": [] if about is None else about.mutual.tolist(),
         "normalised": [] if about is None else about.normalized.tolist(),
-        "points": pack(codes.mean[:POINTS].float().numpy()),
-        "classes": []
-        if codes.grid is None
-        else [codes.grid.column(name)[:POINTS].tolist() for name in codes.grid.names],
     }
+
+
+def describe_scatter(summary: LatentSummary, factor: str | None) -> dict[str, Any]:
+    """Some of the codes, with their classes of a factor and the number of images of each class."""
+    rows, grid = summary.scatter(factor), summary.codes.grid
+    column = None if grid is None or factor is None else grid.column(factor)
+    return {
+        "points": pack(summary.codes.mean[rows].float().numpy()),
+        "classes": [] if column is None else column[rows].tolist(),
+        "counts": [] if column is None else np.bincount(column[column >= 0]).tolist(),
+    }
+
+
+def describe_tiles(shown: ServedModel, images: ImageDataset, rows: np.ndarray) -> dict[str, Any]:
+    """Some of the images, with their numbers."""
+    pixels = pack(to_uint8(shown.trained.preprocessing.shown(images.batch(rows))))
+    return {"indices": rows.tolist(), "pixels": pixels}
 
 
 def describe_posterior(shown: ServedModel, image: torch.Tensor, **known: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from isavae.data import DATASETS, ImageDataset, Preprocessing, load
 from isavae.data.catalog import check_images_are_there, split_path
 from isavae.data.own.open import images_like, open_path
-from isavae.explorer.latent_summary import LatentSummary
+from isavae.explorer.latent_summary import LatentSummary, opening_image
 from isavae.runs import Run, TrainedModel
 from isavae.runs.moved_images import FIT_IMAGES, is_fitted
 
@@ -181,6 +181,7 @@ class Library:
         self._files: LRUCache[ModelFile] = LRUCache(KEPT_MODELS)
         self._data: LRUCache[ImageDataset] = LRUCache(KEPT_DATA)
         self._summaries: LRUCache[LatentSummary] = LRUCache(KEPT_MODELS)
+        self._opening: LRUCache[int] = LRUCache(KEPT_MODELS)
 
     def path(self, id: str) -> Path:
         """Where a model is.
@@ -217,6 +218,11 @@ class Library:
                 f"have {images.shape}: choose others with --data"
             )
         return images
+
+    def opening_image(self, shown: ServedModel) -> int:
+        """The number of the image that a page opens on."""
+        key = f"{shown.id} {shown.version}"
+        return self._opening.get(key, lambda: opening_image(shown.trained.vae, self.images(shown)))
 
     def summary(self, shown: ServedModel) -> LatentSummary:
         """What the model's latents do on a sample of its images."""

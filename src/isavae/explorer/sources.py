@@ -1,11 +1,13 @@
 """The source of the explorer: one run, one model file, or a study."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from isavae.explorer.library import Images, Library
+from isavae.runs import TrainedModel
 from isavae.runs.hub import MODEL_FILE
 from isavae.runs.moved_images import is_fitted
 
@@ -60,17 +62,38 @@ def _one_model(path: Path, data: Images | None, named: Path | None = None) -> So
 def _study(path: Path, data: Images | None) -> Source:
     from isavae.studies import results  # polars is loaded only for studies
 
+    chosen = _choice_of_fit(path)
+
     def rows() -> list[dict[str, Any]]:
         table = results(path).iter_rows(named=True)
-        return [_row(row) for row in table if row["status"] != "corrupt"]
+        return [
+            _row(row) | {"chosen": (row["objective"], row["beta"], row["seed"]) == chosen}
+            for row in table
+            if row["status"] != "corrupt"
+        ]
 
     trained = [row for row in rows() if row["trained"]]
     if not trained:
         raise ValueError(f"a study needs a trained run to be explored; {path} has none yet")
-    best = max(trained, key=lambda row: -1.0 if row["mig"] is None else row["mig"])
-    overview = {"kind": "study", "title": path.absolute().name, "first": best["id"]}
+    first = next((row for row in trained if row["chosen"]), None) or max(trained, key=_merit)
+    overview = {"kind": "study", "title": path.absolute().name, "first": first["id"]}
     library = Library(lambda: ((run.name, run) for run in _run_paths(path)), data)
     return Source(library, overview, rows)
+
+
+def _choice_of_fit(study: Path) -> tuple[str, float | None, int] | None:
+    """Objective, β and seed of the model that `isavae fit` chose, where the study is its own."""
+    folder = study.absolute().parent
+    if not is_fitted(folder) or not (folder / MODEL_FILE).is_file():
+        return None
+    config = TrainedModel.load(folder / MODEL_FILE).config
+    return config.objective.name, getattr(config.objective, "beta", None), config.seed
+
+
+def _merit(row: dict[str, Any]) -> tuple[float, float]:
+    """By MIG; without factors, by reconstruction."""
+    mig, reconstruction = (row[name] for name in ("mig", "reconstruction"))
+    return (-1.0 if mig is None else mig, -math.inf if reconstruction is None else reconstruction)
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +104,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         # Models that the paper has no name for differ by their priors.
         "series": model.replace("own prior", str(prior)),
         "trained": (Path(row["path"]) / MODEL_FILE).is_file(),
-        **{name: row[name] for name in ("beta", "seed", "mig", "reconstruction", "status")},
+        **{name: row[name] for name in ("beta", "seed", "mig", "reconstruction", "kl", "status")},
     }
 
 

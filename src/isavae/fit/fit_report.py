@@ -12,6 +12,7 @@ from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
 from isavae.fit.axes import Axis
 from isavae.fit.fitted import Fitted
+from isavae.metrics import median_row, nearest_along
 from isavae.pages import render_page
 
 STEPS = 9
@@ -54,10 +55,11 @@ def _strip(fitted: Fitted, data: ImageDataset, axis: Axis) -> dict[str, Any]:
     """
     mean = fitted.codes.mean
     low, high = (float(mean[:, axis.latent].quantile(q)) for q in (0.02, 0.98))
-    middle = mean[(mean - mean.median(0).values).square().sum(1).argmin()]
+    middle = mean[median_row(mean)]
     values = torch.linspace(low, high, STEPS)
     (decoded,) = decode_traversals(fitted.model.vae, middle, [axis.latent], values)
-    nearest = _nearest_images(fitted, axis, middle, values)
+    used = [each.latent for each in fitted.axes]
+    nearest = nearest_along(mean, axis.latent, middle, values, used)
     return {
         "axis": axis,
         "verdict": fitted.verdict(axis),
@@ -65,22 +67,6 @@ def _strip(fitted: Fitted, data: ImageDataset, axis: Axis) -> dict[str, Any]:
         "high": high,
         "png": _sheet(fitted.model.preprocessing, torch.cat([decoded, data.batch(nearest)]), STEPS),
     }
-
-
-# Weight of a squared distance along the other axes, against one along the axis itself.
-_BESIDE = 0.1
-
-
-def _nearest_images(fitted: Fitted, axis: Axis, middle: Tensor, values: Tensor) -> list[int]:
-    """For every value on an axis the image whose code is nearest to it and to the middle."""
-    used = [each.latent for each in fitted.axes]
-    codes, place = fitted.codes.mean[:, used], used.index(axis.latent)
-    wanted = middle[used].repeat(len(values), 1)
-    wanted[:, place] = values
-    weights = codes.var(0).reciprocal() * _BESIDE
-    weights[place] /= _BESIDE
-    distances = ((codes - wanted[:, None]).square() * weights).sum(-1)
-    return distances.argmin(1).tolist()
 
 
 def _sheet(how: Preprocessing, images: Tensor, columns: int = COLUMNS) -> bytes:

@@ -1,7 +1,7 @@
 """`Fitted`: the result of `fit_folder`."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from isavae.fit.axes import Axis, Verdict
 from isavae.fit.explained import Explained
@@ -42,6 +42,18 @@ class Fitted:
     def verdict(self, axis: Axis) -> Verdict:
         """That of the axis, if the model explains as much as PCA and uses more than one latent."""
         return axis.verdict if self.is_telling else "not stable"
+
+    def shared_axes(self) -> list[dict[str, Any]]:
+        """The axes as the model's file keeps them, for the explorer."""
+        return [
+            {
+                "latent": axis.latent,
+                "verdict": self.verdict(axis),
+                "found_by": axis.found_by,
+                "seeds": axis.seeds,
+            }
+            for axis in self.axes
+        ]
 
     @property
     def is_telling(self) -> bool:

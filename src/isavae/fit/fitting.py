@@ -121,5 +121,6 @@ def _conclude(
         decided["left_out"],
         progress.total - progress.done,
     )
+    model.facts["axes"] = fitted.shared_axes()
     output.write_results(fitted, data)
     return fitted

@@ -16,6 +16,7 @@ from isavae.metrics.mutual_information import (
     exact_information,
     latent_information,
 )
+from isavae.metrics.nearest_codes import median_row, nearest_along
 from isavae.metrics.score import Score
 from isavae.metrics.score_table import ScoreRow, ScoreTable
 from isavae.metrics.subspaces import subspace_information, subspace_mig
@@ -72,9 +73,11 @@ __all__ = [
     "latent_mutual_information",
     "listed_scores",
     "med",
+    "median_row",
     "mig",
     "mig_sup",
     "modularity",
+    "nearest_along",
     "partner_correlations",
     "quantised_information",
     "relative_strength",

@@ -66,6 +66,16 @@ class ReadImages(BaseModel):
 
 
 @final
+class SharedAxis(BaseModel):
+    """Whether other seeds find a latent of a model that `isavae fit` chose."""
+
+    latent: Count
+    verdict: Literal["stable", "partly stable", "not stable"]
+    found_by: Count
+    seeds: Count
+
+
+@final
 class Metadata(BaseModel):
     """What a model file says besides its weights; other facts are kept as they are."""
 
@@ -77,6 +87,7 @@ class Metadata(BaseModel):
     steps: Count = 0
     preprocessing: ReadImages | None = None
     scores: dict[str, Any] = {}
+    axes: list[SharedAxis] = []
 
     @field_validator("preprocessing")
     @classmethod

@@ -48,17 +48,34 @@ export const images = (run) => ask(of(run, "/images"));
 export const curves = (run, params) => ask(of(run, "/curves"), params);
 export const contours = (run, x, y) => ask(of(run, "/contours"), { x, y });
 export const sample = async (run, seed) => (await ask(of(run, "/sample"), { seed })).code;
-export const gallery = (run, seed) => ask(of(run, "/gallery"), { seed });
+export const gallery = async (run, seed) => tiles(await ask(of(run, "/gallery"), { seed }));
 
-export async function summary(run) {
-  const answer = await ask(of(run, "/summary"));
-  const bytes = unpack(answer.points);
-  return { ...answer, points: new Float32Array(bytes.buffer) };
+export const summary = (run) => ask(of(run, "/summary"));
+
+export async function scatter(run, by) {
+  const answer = await ask(of(run, "/scatter"), by ? { by } : {});
+  return { ...answer, points: new Float32Array(unpack(answer.points).buffer) };
 }
 
 const withPixels = (answer) => ({ ...answer, pixels: unpack(answer.pixels) });
 
 export const image = async (run, params) => withPixels(await ask(of(run, "/image"), params));
+
+// The real images nearest to the codes of a traversal of a latent.
+export async function nearest(run, latent, codes) {
+  const path = of(run, `/nearest?latent=${latent}`);
+  return tiles(await (await request(path, { method: "POST", body: packed(codes) })).json());
+}
+
+// Images with their numbers: [{ index, pixels }].
+function tiles({ indices, pixels }) {
+  return split(unpack(pixels), indices.length).map((each, k) => ({ index: indices[k], pixels: each }));
+}
+
+function split(bytes, count) {
+  const size = bytes.length / count;
+  return Array.from({ length: count }, (_, k) => bytes.subarray(k * size, (k + 1) * size));
+}
 
 export async function encode(run, file) {
   const response = await request(of(run, "/encode"), { method: "POST", body: file });
@@ -66,12 +83,13 @@ export async function encode(run, file) {
 }
 
 // Images of codes, all in one call: an array of pixel arrays.
-export async function decode(run, codes) {
-  const response = await request(of(run, "/decode"), { method: "POST", body: packed(codes) });
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  const size = bytes.length / codes.length;
-  return codes.map((_, k) => bytes.subarray(k * size, (k + 1) * size));
+export async function decode(run, codes, what = "decode") {
+  const response = await request(of(run, `/${what}`), { method: "POST", body: packed(codes) });
+  return split(new Uint8Array(await response.arrayBuffer()), codes.length);
 }
+
+// The same for many codes that may take longer: a dragged slider does not wait for them.
+export const decodeSheet = (run, codes) => decode(run, codes, "sheet");
 
 export async function gif(run, codes) {
   const response = await request(of(run, "/gif"), { method: "POST", body: packed(codes) });

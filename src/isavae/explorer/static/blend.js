@@ -3,7 +3,7 @@
 import { byId, el } from "./dom.js";
 import { groupColour } from "./colours.js";
 import { paint } from "./pixels.js";
-import { edit, on, state } from "./state.js";
+import { edit, isActive, on, state } from "./state.js";
 
 function keep() {
   edit({ other: state.image });
@@ -35,9 +35,9 @@ function controls() {
     type: "range", min: 0, max: 1, step: 0.01, value: state.mix, "aria-label": "From the first image to the second",
     oninput: () => mixTo(Number(slider.value)),
   });
-  const swaps = state.model.groups.map((group, k) => el("button", {
+  const swaps = state.model.groups.map((group, k) => group.latents.some(isActive) && el("button", {
     class: "swap", style: { "--hue": groupColour(k) }, onclick: () => takeOver(group),
-  }, group.title));
+  }, group.title)).filter(Boolean);
   return [
     el("div", { class: "pair" }, thumb(state.image, "first"), slider, thumb(state.other, "second")),
     el("p", { class: "quiet" }, "Take from the second image:"),
@@ -50,14 +50,14 @@ function controls() {
 
 export function startBlend() {
   let shown = [null, null];
-  on(["image", "other", "model"], ({ image, other }) => {
+  on(["image", "other", "model", "summary"], ({ image, other }) => {
     byId("second").hidden = !image;
+    shown = [image, other];
     if (!image) return;
     if (other) byId("blend").replaceChildren(...controls());
     else byId("blend").replaceChildren(
       el("p", { class: "quiet" }, "Keep this image, choose another one, then blend the two or take over a subspace."),
       el("button", { id: "keep", onclick: keep }, "Keep as second image"));
-    shown = [image, other];
   });
   on(["mix"], ({ mix, image, other }) => {
     const slider = byId("blend").querySelector("input[type=range]");

@@ -3,6 +3,7 @@
 import { groupColour } from "./colours.js";
 import { byId, el, number } from "./dom.js";
 import { buildPad } from "./pad.js";
+import { term } from "./terms.js";
 import { HIDDEN, isActive, moveLatent, nameOf, on, set, span, state } from "./state.js";
 
 const FEW = 0.1; // share of a factor's entropy below which a card does not mention it
@@ -17,7 +18,7 @@ function slider(latent) {
   const band = el("span", { class: "band", "aria-hidden": "true" });
   const row = el("div", { class: "slider", "data-latent": latent },
     el("label", { for: `z${latent}` }, nameOf(latent)),
-    el("div", { class: "track" }, band, input), output);
+    el("div", { class: "track" }, band, input), output, stability(latent));
   const follow = () => {
     const value = state.code[latent];
     input.min = -span();
@@ -28,6 +29,15 @@ function slider(latent) {
     showUncertainty(band, input, latent);
   };
   return { row, follow };
+}
+
+// Of a model that `isavae fit` chose: whether other seeds find this latent.
+function stability(latent) {
+  const axis = state.model.axes.find((each) => each.latent === latent);
+  if (!axis) return null;
+  return el("small", { class: "stability", "data-verdict": axis.verdict,
+    title: `${axis.found_by} of ${axis.seeds} other seeds find this axis (rank correlation of at least 0.8)` },
+    `${axis.verdict}, ${axis.found_by} of ${axis.seeds} seeds`);
 }
 
 // Two posterior standard deviations to each side of the posterior mean.
@@ -54,8 +64,8 @@ function bestFactors(group) {
   });
 }
 
-function explained(value, title, show) {
-  return value === null ? [] : [el("abbr", { title }, show(value))];
+function explained(value, name, show) {
+  return value === null ? [] : [term(name, show(value))];
 }
 
 function heading(group) {
@@ -65,8 +75,8 @@ function heading(group) {
     const { summary } = state;
     const nats = summary && group.latents.reduce((sum, z) => sum + summary.information[z], 0);
     facts.replaceChildren(
-      ...explained(group.exponent, "exponent of the subspace", (p) => `p = ${Number(p.toFixed(3))}`),
-      ...explained(nats, "sum of I(x; z) over its latents", (sum) => `${number(sum, 1)} nats`));
+      ...explained(group.exponent, "p", (p) => `p = ${Number(p.toFixed(3))}`),
+      ...explained(nats, "nats", (sum) => `${number(sum, 1)} nats`));
     chips.replaceChildren(...(summary ? bestFactors(group).map((factor) => el("span", { class: "chip" }, factor)) : []));
   };
   return { node: el("header", {}, el("h3", {}, group.title), facts, chips), follow };
@@ -83,7 +93,7 @@ function card(group, k) {
     head.node,
     el("div", { class: "body" }, pad?.node, el("div", { class: "sliders" }, rows(used),
       unused.length ? el("details", { class: "folded" },
-        el("summary", {}, `${unused.length} unused latent${unused.length > 1 ? "s" : ""}`), rows(unused)) : null)));
+        el("summary", {}, `${unused.length} `, term("unused", "unused", "span"), unused.length > 1 ? " latents" : " latent"), rows(unused)) : null)));
   node.classList.toggle("silent", used.length === 0);
   const follow = () => {
     for (const each of sliders.values()) each.follow();
@@ -109,7 +119,7 @@ export function startCards() {
     byId("cards").replaceChildren(...[...used, ...silent].map((each) => each.node));
     follow();
   });
-  on(["code", "latent", "image", "colourBy"], followSoon);
+  on(["code", "latent", "image", "scatter"], followSoon);
   on(["images", "colourBy"], showColourChoice);
 }
 

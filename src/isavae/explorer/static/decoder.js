@@ -31,6 +31,16 @@ export function latestWins(work) {
   };
 }
 
+// Runs `work` once its calls have paused, so that it never delays a dragged slider.
+export function afterPause(work, milliseconds = 250) {
+  const run = latestWins(work);
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(run, milliseconds);
+  };
+}
+
 async function decodeAll() {
   const { run, image } = state;
   const codes = [state.code, image?.mean ?? state.code, ...stripCodes()];

@@ -2,6 +2,7 @@
 
 import { groupColour } from "./colours.js";
 import { byId, el, number } from "./dom.js";
+import { term } from "./terms.js";
 import { activeLatents, nameOf, on, set, state } from "./state.js";
 
 function cell(latent, share, nats, factor) {
@@ -35,7 +36,7 @@ function row(latent, summary, colour) {
 function table(summary) {
   const colourOf = (latent) => groupColour(state.model.groups.findIndex((group) => group.latents.includes(latent)));
   return el("table", { class: "heat" },
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "latent"), el("th", { scope: "col" }, "image, nats"),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "latent"), el("th", { scope: "col" }, "image, ", term("nats", "nats")),
       summary.factors.map((factor) => el("th", { scope: "col" }, factor)))),
     el("tbody", {}, activeLatents().map((latent) => row(latent, summary, colourOf(latent)))));
 }

@@ -10,13 +10,18 @@ import { startHeatmap } from "./heatmap.js";
 import { startKeys } from "./keys.js";
 import { keepLink, readLink } from "./permalink.js";
 import { openRun } from "./opening.js";
+import { startNearest } from "./nearest.js";
 import { startPicker } from "./picker.js";
+import { seedRandom } from "./random.js";
+import { startScatter } from "./scatter.js";
 import { startScores } from "./scores.js";
 import { startSheet } from "./sheet.js";
 import { startStage } from "./stage.js";
 import { on, set, state } from "./state.js";
 import { startStrip } from "./strip.js";
 import { startStudy } from "./study.js";
+import { startTerms } from "./terms.js";
+import { startTogether } from "./together.js";
 
 const many = (steps) => `${steps.toLocaleString("en")} steps`;
 
@@ -70,14 +75,16 @@ function isDark() {
 }
 
 const PARTS = [
-  startDecoder, startStage, startCards, startStrip, startHeatmap, startSheet, startScores, startPicker,
+  startDecoder, startStage, startCards, startScatter, startStrip, startNearest, startTogether, startHeatmap, startSheet, startScores, startPicker,
   startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes,
+  startTerms,
 ];
 
 async function start() {
   for (const begin of PARTS) begin();
   on(["model"], describeRun);
   const link = readLink();
+  seedRandom(link.seed);
   const overview = await api.overview();
   set({ overview, colourBy: link.colourBy });
   if (!link.run || !(await openRun(link.run, link))) await openRun(overview.first, link);

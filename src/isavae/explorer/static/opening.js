@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { notice } from "./dom.js";
-import { forgetPast, set, state } from "./state.js";
+import { canUndo, forgetPast, set, state } from "./state.js";
 
 // Show a run, as far as possible in the state of a link; false if there is none.
 export async function openRun(run, link = {}) {
@@ -14,11 +14,15 @@ export async function openRun(run, link = {}) {
     notice(error.message, { stays: true });
     return false;
   }
-  const code = link.code?.length === model.latents ? link.code : new Array(model.latents).fill(0);
+  const asked = link.code?.length === model.latents ? link.code : null;
+  const code = asked ?? new Array(model.latents).fill(0);
   const latent = link.latent < model.latents ? (link.latent ?? 0) : 0;
   forgetPast();
-  set({ run, model, code, latent, image: null, other: null, mix: 0, images: null, summary: null, decoded: null });
-  openImages(run, { ...link, image: kept });
+  set({
+    run, model, code, latent, image: null, opened: null, other: null, mix: 0,
+    images: null, summary: null, scatter: null, pads: {}, decoded: null,
+  });
+  openImages(run, { ...link, code: asked, image: kept });
   return true;
 }
 
@@ -28,10 +32,14 @@ async function openImages(run, link) {
     const images = await api.images(run);
     if (run !== state.run) return;
     set({ images });
-    const wanted = [link.image, link.other].map((index) => (known(index, images) ? api.image(run, { index }) : null));
-    const [image, other] = await Promise.all(wanted);
+    const [image, other] = await Promise.all([
+      api.image(run, known(link.image, images) ? { index: link.image } : {}), // else a typical one
+      known(link.other, images) ? api.image(run, { index: link.other }) : null,
+    ]);
     if (run !== state.run) return;
-    if (image && !state.image) set({ image, other, code: link.code ? state.code : image.mean });
+    if (!state.image) set({ image, code: link.code || canUndo() ? state.code : image.mean });
+    set({ opened: image });
+    if (other && !state.other) set({ other });
     const summary = await api.summary(run);
     if (run !== state.run) return;
     set({ summary });

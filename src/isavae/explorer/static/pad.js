@@ -1,9 +1,10 @@
 // Two latents of a subspace as a plane: drag the point; beneath it the prior's contours and codes.
 
 import * as api from "./api.js";
-import { classColour } from "./colours.js";
 import { el, notice, number } from "./dom.js";
-import { edit, HIDDEN, nameOf, span, state } from "./state.js";
+import { palette } from "./scatter.js";
+import { edit, nameOf, set, span, state } from "./state.js";
+import { term } from "./terms.js";
 
 const STEP = 0.05;
 
@@ -28,6 +29,7 @@ export function buildPad(title, latents, hue) {
     across.value = x;
     up.value = y;
     const wanted = [x, y];
+    set({ pads: { ...state.pads, [latents[0]]: wanted } });
     contours = null;
     api.contours(state.run, x, y).then((answer) => {
       if (wanted[0] !== x || wanted[1] !== y) return;
@@ -61,7 +63,7 @@ export function buildPad(title, latents, hue) {
   new ResizeObserver(follow).observe(canvas);
   choose();
   const node = el("div", { class: "plane" }, canvas,
-    el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up)));
+    el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up), term("contours", "contours")));
   return { node, follow };
 }
 
@@ -104,8 +106,7 @@ function drawPad(canvas, drawBackdrop, { x, y, contours, hue }) {
   const names = ["--ink", "--line", "--panel", hue.slice(4, -1)];
   const [ink, line, panel, colour] = names.map((name) => style.getPropertyValue(name));
   const density = window.devicePixelRatio || 1;
-  const { summary, images, colourBy } = state;
-  const depends = [span(), summary, images, colourBy]; // what the drawing reads from the state
+  const depends = [span(), state.scatter]; // what the drawing reads from the state
   const backdrop = drawBackdrop(side, density, x, y, contours, ink, line, colour, ...depends);
   canvas.width = canvas.height = backdrop.width;
   const context = canvas.getContext("2d");
@@ -146,18 +147,15 @@ function drawAxes(context, side, colour) {
 }
 
 function drawCodes(context, x, y, toX, toY, ink) {
-  const { summary, images, model, colourBy } = state;
-  if (!summary || colourBy === HIDDEN) return;
-  const k = images?.factors?.findIndex((factor) => factor.name === colourBy) ?? -1;
-  const factor = k >= 0 ? images.factors[k] : null;
-  const palette = factor && factor.classes.map((_, c) => classColour(c, factor.size, factor.ordered));
-  const count = summary.points.length / model.latents;
+  if (!state.scatter) return;
+  const { points, classes, factor } = state.scatter;
+  const { latents } = state.model;
+  const colours = factor && palette(factor);
   context.globalAlpha = factor ? 0.75 : 0.22;
   context.fillStyle = ink;
-  for (let n = 0; n < count; n++) {
-    if (factor) context.fillStyle = palette[summary.classes[k][n]] ?? ink;
-    const at = n * model.latents;
-    context.fillRect(toX(summary.points[at + x]) - 0.8, toY(summary.points[at + y]) - 0.8, 1.8, 1.8);
+  for (let n = 0, at = 0; at < points.length; n++, at += latents) {
+    if (factor) context.fillStyle = colours[classes[n]] ?? ink;
+    context.fillRect(toX(points[at + x]) - 0.8, toY(points[at + y]) - 0.8, 1.8, 1.8);
   }
   context.globalAlpha = 1;
 }

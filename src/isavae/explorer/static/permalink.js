@@ -12,6 +12,7 @@ export function readLink() {
     image: whole("image"),
     other: whole("other"),
     latent: whole("latent"),
+    seed: whole("seed"),
     colourBy: link.get("colour") ?? "",
   };
 }

@@ -3,49 +3,64 @@
 import * as api from "./api.js";
 import { latestWins } from "./decoder.js";
 import { byId, el, notice } from "./dom.js";
-import { paint, unpack } from "./pixels.js";
-import { showImage } from "./stage.js";
+import { randomBelow } from "./random.js";
+import { showImage, tile } from "./stage.js";
 import { edit, on, state } from "./state.js";
 
 const LARGEST_FILE = 16 << 20; // what the server accepts
+
+// Why a factor's value is not shown.
+function missing(factors) {
+  const { image } = state;
+  const known = factors.every((factor, k) => factor.size === 1 || image?.classes?.[k] >= 0);
+  if (!factors.length || known) return "";
+  if (!image) return "No image is open: move a factor to open the one that shows it.";
+  if (image.index === null) return "–: the factors of your own image are not known.";
+  return "–: the table of factors does not give this value of this image.";
+}
 
 function factorControls(factors) {
   const inputs = [];
   const show = latestWins(() => showImage({ near: inputs.map((input) => input.value).join(",") }, "factors"));
   const rows = factors.map((factor) => {
-    const output = el("output", {}, "–");
+    const output = el("output", {});
     const input = el("input", {
       type: "range", min: 0, max: factor.size - 1, step: 1, value: 0, "aria-label": factor.name,
       disabled: factor.size === 1, oninput: show,
     });
+    const title = factor.size === 1 ? "All of these images have this value." : null;
     inputs.push(input);
-    return el("label", { class: "factor" }, el("span", {}, factor.name), input, output);
+    return el("label", { class: "factor", title }, el("span", {}, factor.name), input, output);
   });
+  const reason = el("p", { class: "quiet" });
   const follow = () => {
+    reason.textContent = missing(factors);
+    reason.hidden = !reason.textContent;
     factors.forEach((factor, k) => {
-      const known = state.image?.classes?.[k] ?? -1;
-      const name = known < 0 ? "–" : factor.classes[known];
+      const known = factor.size === 1 ? 0 : (state.image?.classes?.[k] ?? -1);
+      const unnamed = factor.size === 1 && factor.classes[0] === "0";
+      const name = known < 0 ? "–" : unnamed ? "one value" : factor.classes[known];
       if (known >= 0) inputs[k].value = known;
       inputs[k].setAttribute("aria-valuetext", name);
       rows[k].querySelector("output").textContent = name;
     });
   };
   follow();
-  return { rows, follow };
+  return { rows: [...rows, reason], follow };
+}
+
+async function showNumber(input, count) {
+  const index = input.valueAsNumber;
+  if (Number.isInteger(index) && index >= 0 && index < count) return showImage({ index });
+  notice(`The number of an image must be a whole number from 0 to ${(count - 1).toLocaleString("en")}.`);
+  input.value = state.image?.index ?? "";
 }
 
 function gallery() {
   const grid = el("div", { class: "gallery" });
   const load = async () => {
-    const { indices, pixels } = await api.gallery(state.run, Math.floor(Math.random() * 2 ** 31));
-    const bytes = unpack(pixels);
-    const size = bytes.length / indices.length;
-    grid.replaceChildren(...indices.map((index, k) => {
-      const canvas = el("canvas");
-      paint(canvas, bytes.subarray(k * size, (k + 1) * size), state.model.shape);
-      const choose = () => showImage({ index }).catch((error) => notice(error.message));
-      return el("button", { class: "tile", "aria-label": `Image ${index}`, onclick: choose }, canvas);
-    }));
+    const found = await api.gallery(state.run, randomBelow(2 ** 31));
+    grid.replaceChildren(...found.map((image) => tile(image)));
   };
   const again = el("button", { onclick: () => load().catch((e) => notice(e.message)) }, "Others");
   const box = el("details", {}, el("summary", {}, "Choose from images"), grid, again);
@@ -105,7 +120,7 @@ export function startPicker() {
     const controls = factorControls(images.factors);
     const number = el("input", {
       type: "number", min: 0, max: images.count - 1, step: 1, "aria-label": "Number of the image",
-      onchange: () => showImage({ index: number.value }).catch((error) => notice(error.message)),
+      onchange: () => showNumber(number, images.count).catch((error) => notice(error.message)),
     });
     follow = () => {
       controls.follow();

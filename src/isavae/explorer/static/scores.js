@@ -2,10 +2,11 @@
 
 import { byId, el, number, svg } from "./dom.js";
 import { on } from "./state.js";
+import { term } from "./terms.js";
 
 function score(line) {
   const error = line.error ? el("small", {}, ` ± ${number(line.error)}`) : null;
-  return el("div", { class: "score" }, el("dt", {}, line.title),
+  return el("div", { class: "score" }, el("dt", {}, line.title === "MIG" ? term("MIG", "MIG") : line.title),
     el("dd", {}, el("strong", {}, number(line.value, line.unit ? 2 : 3)), error, line.unit ? ` ${line.unit}` : "",
       el("p", { class: "quiet" }, line.meaning)));
 }

@@ -1,17 +1,22 @@
 // The decoded image, the chosen one, and the three buttons below.
 
 import * as api from "./api.js";
-import { byId, notice } from "./dom.js";
+import { byId, el, notice } from "./dom.js";
 import { paint, paintDifference } from "./pixels.js";
+import { randomBelow } from "./random.js";
 import { canUndo, edit, home, on, state, undo } from "./state.js";
 
+// Back to the image; from there to the one that the page opened on.
 export function reset() {
-  edit({ code: home(), mix: 0 });
+  const { opened, code } = state;
+  const away = home().some((value, k) => value !== code[k]);
+  if (away || !opened) edit({ code: home(), mix: 0 });
+  else edit({ image: opened, code: opened.mean, mix: 0 });
 }
 
 export async function samplePrior() {
   const { run } = state;
-  const seed = Math.floor(Math.random() * 2 ** 31);
+  const seed = randomBelow(2 ** 31);
   try {
     const code = await api.sample(run, seed);
     if (run === state.run) edit({ code });
@@ -26,9 +31,18 @@ export async function showImage(params, gesture = null) {
   if (run === state.run) edit({ image, code: image.mean, mix: 0 }, gesture);
 }
 
+// A small image that opens itself.
+export function tile({ index, pixels }) {
+  const canvas = el("canvas");
+  paint(canvas, pixels, state.model.shape);
+  const choose = () => showImage({ index }).catch((error) => notice(error.message));
+  return el("button", { class: "tile", "aria-label": `Image ${index}`, title: `Open image ${index}`, onclick: choose }, canvas);
+}
+
 export function nextImage() {
   if (!state.images?.count) return;
-  const index = ((state.image?.index ?? -1) + 1) % state.images.count;
+  const { count } = state.images;
+  const index = ((state.image?.index ?? 0) + 1 + randomBelow(count - 1)) % count; // another one
   showImage({ index }).catch((error) => notice(error.message));
 }
 

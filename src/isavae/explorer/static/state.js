@@ -8,10 +8,13 @@ export const state = {
   summary: null, // what its latents do on a sample of images
   code: [], // the latents' values
   image: null, // the chosen image with its posterior
+  opened: null, // the image that the page opened on
   other: null, // a second one
   mix: 0, // 0 is the first, 1 the second
   latent: 0, // the selected latent
   colourBy: "", // factor that colours the scattered codes
+  scatter: null, // codes for the pads: { points, classes, counts, factor }
+  pads: {}, // the two latents of each pad, by the first active latent of its subspace
   decoded: null, // { image, reconstruction, strip }
 };
 
