@@ -12,7 +12,7 @@ from isavae.data.own.value_range import ValueRange
 from isavae.explorer.sources import open_source
 from isavae.explorer.uploads import read_upload
 from isavae.fit import fit_folder
-from isavae.runs import Run, RunConfig, execute
+from isavae.runs import Run, RunConfig, TrainedModel, execute
 from tests.explorer_site import serving
 
 RNG = np.random.default_rng(0)
@@ -127,7 +127,7 @@ def test_other_images_are_read_as_the_training_images(tmp_path):
 def test_a_fitted_folder_is_explored_with_its_images(tmp_path):
     shades = RNG.integers(0, 200, (20, 1, 1))
     stored = (shades + RNG.integers(0, 40, (20, 8, 8))).astype(np.uint8)
-    fit_folder(
+    fitted = fit_folder(
         stored, tmp_path / "out", steps=20, seeds=2, beta=(1.0,), prior="2.1[6*2]", workers=1
     )
     moved = (tmp_path / "out").rename(tmp_path / "renamed")
@@ -135,3 +135,8 @@ def test_a_fitted_folder_is_explored_with_its_images(tmp_path):
     np.testing.assert_allclose(found.batch(range(20))[:, 0], stored / 255, atol=1e-6)
     assert images_of(moved / "model.safetensors", str(moved)).shape == (1, 8, 8)
     assert open_source(moved).overview["title"] == "renamed"
+    kept = TrainedModel.load(moved / "model.safetensors").facts["axes"]
+    assert kept == [
+        {"latent": a.latent, "verdict": fitted.verdict(a), "found_by": a.found_by, "seeds": 1}
+        for a in fitted.axes
+    ]

@@ -321,6 +321,14 @@ def test_text_stands_out_from_its_ground(browser, site, scheme):
     """WCAG AA: contrast of at least 4.5 for every text that can be seen."""
     with visit(browser, site, "#colour=posX", scheme=scheme) as page:
         page.wait_for_selector("#codes-legend i")
+        page.evaluate(
+            """async () => {
+              const { set, state } = await import("./state.js");
+              const active = state.summary.active.map((_, z) => z > 1);
+              set({ summary: { ...state.summary, active } });
+            }"""
+        )
+        page.wait_for_selector(".card.silent")
         faint = page.evaluate(CONTRAST)
         assert faint == []
 
@@ -341,12 +349,14 @@ CONTRAST = """() => {
     const words = [...node.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
     if (!words.length || !node.checkVisibility()) continue;
     if (node.closest('svg, :disabled, .skip, option')) continue;
-    const layers = [];
-    for (let e = node; e; e = e.parentElement) layers.unshift(getComputedStyle(e).backgroundColor);
+    const layered = [];
+    for (let e = node; e; e = e.parentElement) layered.unshift(e);
+    const layers = layered.map((e) => getComputedStyle(e).backgroundColor);
     const [ground, text] = [layers, [...layers, getComputedStyle(node).color]]
       .map((all) => luminance(over(all)));
     const ratio = (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
-    if (ratio < 4.5) found.push(`${node.textContent.trim()} ${ratio.toFixed(2)}`);
+    const through = layered.some((e) => getComputedStyle(e).opacity < 1);
+    if (ratio < 4.5 || through) found.push(`${node.textContent.trim()} ${ratio.toFixed(2)}`);
   }
   return found;
 }"""
@@ -589,14 +599,15 @@ def test_a_study_without_factors_shows_kl_and_the_run_that_fit_chose(browser, ru
     for path in (folder / "study" / "runs").iterdir():
         scores = read_json(path / "scores.json")
         write_json(path / "scores.json", {k: v for k, v in scores.items() if k != "mig"})
-    chosen = runs[1]
+    # Not the run that a study without factors opens otherwise.
+    chosen = min(runs, key=lambda run: run.scores()["reconstruction"]["value"])
     TrainedModel.from_run(chosen).save(folder / "model.safetensors")
     (folder / "fit.json").touch()
     (folder / "images.npy").touch()
     with serving(folder / "study") as site, visit(browser, site, ready=".point") as page:
         assert state(page)["run"] == chosen.path.name
         assert page.get_attribute(".point.chosen", "data-run") == chosen.path.name
-        assert "KL" in page.inner_text("#tradeoff svg")
+        assert "KL, nats" in page.text_content("#tradeoff svg")
         assert "chosen by isavae fit" in page.inner_text("#tradeoff")
 
 
@@ -622,7 +633,6 @@ def test_real_images_stand_under_the_traversal(browser, site):
             page.click(f".cell[data-latent='{latent}'] >> nth=0")
             page.wait_for_selector(f"#nearest-title:has-text('z{latent + 1}')")
             page.wait_for_selector("#nearest-part:not(.stale)")
-            wanted = np.array(state(page)["traversal"]["values"])
             labels = [
                 tile.get_attribute("aria-label") for tile in page.locator("#nearest .tile").all()
             ]
@@ -631,10 +641,8 @@ def test_real_images_stand_under_the_traversal(browser, site):
                 for label in labels
             ]
             assert len(found) == 9
-            inside = np.abs(wanted) < 0.6 * wanted.max()
-            np.testing.assert_allclose(
-                np.array(found)[inside], wanted[inside], atol=0.25 * wanted.max()
-            )
+            assert found == sorted(found)
+            assert found[-1] - found[0] > 1
         page.click("#nearest .tile >> nth=8")
         until(page, lambda: str(state(page)["image"]["index"]) == labels[8].split()[1])
 
@@ -683,11 +691,17 @@ def test_axes_that_other_seeds_find_are_marked(browser, runs, tmp_path):
 def test_terms_are_defined_on_hover_and_on_tap(browser, site):
     with visit(browser, site) as page:
         for name in ("nats", "p", "contours", "MIG"):
-            page.hover(f"button[data-term='{name}'] >> nth=0")
+            word = page.locator(f"button[data-term='{name}'] >> nth=0")
+            word.scroll_into_view_if_needed()
+            page.wait_for_timeout(200)
+            word.hover()
             assert page.inner_text("#tip").startswith(name[0].upper() if name != "p" else "p:")
             page.mouse.move(1, 1)
             assert not page.is_visible("#tip")
-        page.click("button[data-term=contours] >> nth=0")
+        word = page.locator("button[data-term=contours] >> nth=0")
+        word.scroll_into_view_if_needed()
+        page.wait_for_timeout(200)
+        word.click()
         assert "prior density" in page.inner_text("#tip")
         box = page.locator("#tip").bounding_box()
         assert box["x"] >= 0

@@ -15,7 +15,7 @@ function score(line) {
 function exponentPlot(exponents) {
   const values = exponents.flatMap((exponent) => [exponent.value, exponent.start]);
   const [low, high] = [Math.min(1.8, ...values) - 0.05, Math.max(2.4, ...values) + 0.05];
-  const at = (p) => 60 + ((p - low) / (high - low)) * 230;
+  const at = (p) => 60 + ((p - low) / (high - low)) * 215;
   const height = 22 * exponents.length + 20;
   return svg("svg", { viewBox: `0 0 340 ${height}`, class: "exponents", role: "img",
     "aria-label": exponents.map((exponent) => `${exponent.name} ${number(exponent.value)}`).join(", ") },
