@@ -27,6 +27,7 @@ from isavae.cli import main
 from isavae.data import FactorGrid, Preprocessing, load
 from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
+from isavae.evaluation import encode_all
 from isavae.explorer import connection
 from isavae.explorer.api import nearest_row
 from isavae.explorer.contour_lines import iso_contours
@@ -214,7 +215,6 @@ def test_malformed_images_are_refused_with_a_sentence(site, body):
         "image?index=768",
         "image?index=-1",
         "image?index=1e3",
-        "image",
         "image?near=0,0",
         "image?near=0,0,0,0,99",
         "contours?x=0&y=0",
@@ -231,6 +231,16 @@ def test_questions_out_of_range_are_refused_with_a_sentence(site, query):
 
 
 # What it answers
+
+
+def test_without_a_question_the_image_is_a_typical_one(site, run):
+    """Of 500 of 768 images the nearest to their median code: within the nearest tenth of all."""
+    response, content = site.ask("GET", "/api/runs/run/image")
+    assert response.status == 200
+    means = encode_all(run.load_model(), load(run.config.data)).mean
+    distances = (means - means.median(0).values).square().sum(1)
+    nearer = (distances < distances[json.loads(content)["index"]]).sum()
+    assert nearer < len(means) / 10
 
 
 def test_decoding_is_the_models_own(site, run):

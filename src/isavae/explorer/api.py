@@ -1,6 +1,5 @@
 """The HTTP API of the page. A request names a run by its id, never by a path."""
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
@@ -115,9 +114,8 @@ class Api:
         else:
             index = self._library.opening_image(shown)
         classes = None if images.grid is None else images.grid.values(index)
-        return describe.describe_posterior(
-            shown, images.batch([index]), index=index, classes=classes
-        )
+        shown_images = images.batch([index])
+        return describe.describe_posterior(shown, shown_images, index=index, classes=classes)
 
     def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A few images at random, to choose from."""
@@ -234,7 +232,7 @@ def _known(grid: FactorGrid | None) -> FactorGrid:
 def _integers(request: Request, name: str) -> list[int]:
     text = request.query_params.get(name, "")
     try:
-        return [int(word) for word in itertools.islice(text.split(","), 100)]
+        return [int(word) for word in text.split(",")[:100]]
     except ValueError:
         raise ValueError(f"{name} must be whole numbers; got {text[:40]!r}") from None
 
