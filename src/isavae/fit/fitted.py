@@ -68,7 +68,7 @@ class Fitted:
         used = len(self.axes)
         found = [
             f"The model with β = {self.chosen.beta:g}, seed {self.chosen.seed}, was chosen without "
-            "labels: the seeds of this β share the most axes, and this one the most of them.",
+            "labels: seeds of this β share the most axes, and this seed shares the most of them.",
             f"It uses {used} of {self.model.vae.prior.n_latents} latents, which explain "
             f"{self.explained.model:.0%} of the variance between images; as many principal "
             f"components (PCA) explain {self.explained.linear:.0%}.",

@@ -169,7 +169,7 @@ _AVERAGED = 100
 
 @final
 class _CalibratedImages(Independent):
-    """Images of normal pixels, whose variance may follow those that are asked about."""
+    """Images of normal pixels; in training the variance is that of the images in `log_prob`."""
 
     def __init__(self, likelihood: CalibratedGaussianLikelihood, loc: Tensor):
         spread = likelihood.variance.sqrt().expand_as(loc)
