@@ -92,6 +92,10 @@ def state(page):
     return json.loads(text)
 
 
+ADDRESS_IS_WRITTEN = """Promise.all([import('./permalink.js'), import('./state.js')])
+    .then(([{ linkOf }, { state }]) => location.hash === linkOf(state))"""
+
+
 def pixels(page, canvas="#decoded"):
     """The red channel of a canvas."""
     script = """(c) => {
@@ -230,12 +234,14 @@ def test_a_permalink_survives_a_reload(browser, site):
         page.locator(".factor input[type=range] >> nth=3").fill("6")
         until(page, lambda: state(page)["image"]["index"] != opened)
         page.click("#keep")
+        kept = state(page)["image"]["index"]
         page.keyboard.press("n")
+        until(page, lambda: state(page)["image"]["index"] != kept)
         page.keyboard.press("s")
-        page.wait_for_timeout(300)
+        until(page, lambda: state(page)["code"] != state(page)["image"]["mean"])
         page.click(".cell[data-latent='1'] >> nth=0")
         page.select_option("#colour-by select", "posX")
-        page.wait_for_timeout(400)
+        until(page, lambda: page.evaluate(ADDRESS_IS_WRITTEN))
         before = state(page)
         page.reload()
         page.wait_for_selector(".cell")
@@ -247,6 +253,24 @@ def test_a_permalink_survives_a_reload(browser, site):
         assert page.input_value("#colour-by select") == "posX"
         assert page.locator("#blend .pair").count() == 1
         settle(page, site)
+
+
+def test_an_answer_that_comes_late_does_not_replace_a_later_one(browser, site):
+    with visit(browser, site) as page:
+        opened = state(page)["image"]
+        held = []
+        page.route("**/api/runs/run/image?*", lambda route: held.append(route))
+        page.keyboard.press("n")
+        until(page, lambda: held)
+        page.keyboard.press("s")
+        until(page, lambda: state(page)["code"] != opened["mean"])
+        sampled = state(page)["code"]
+        with page.expect_response("**/api/runs/run/image?*") as late:
+            held[0].continue_()
+        late.value.finished()
+        page.wait_for_timeout(100)
+        assert state(page)["code"] == sampled
+        assert state(page)["image"]["index"] == opened["index"]
 
 
 @pytest.mark.parametrize("fragment", ["#z=1,2", "#z=a,b,c,d,e,f", "#image=99999", "#%%%"])
@@ -588,7 +612,7 @@ def test_what_is_unknown_or_unused_is_said_or_left_out(browser, site):
         page.set_input_files("#upload", upload)
         until(page, lambda: state(page)["image"]["index"] is None)
         assert "factors of your own image are not known" in page.inner_text("#picker")
-        page.wait_for_timeout(400)
+        until(page, lambda: page.evaluate(ADDRESS_IS_WRITTEN))
         page.reload()
         page.wait_for_selector("#blend .pair")
 
@@ -651,15 +675,19 @@ def test_two_latents_of_a_subspace_are_a_sheet(browser, site):
     with visit(browser, site) as page:
         page.click(".cell[data-latent='0'] >> nth=0")
         until(page, lambda: page.inner_text("#together-title") in ("z1 and z2 together",) * 2)
-        until(page, lambda: pixels(page, "#together").size == 49 * 16 * 16)
-        page.wait_for_timeout(600)
         span = page.evaluate("import('./state.js').then((m) => m.span())")
         code = state(page)["code"]
         corner = np.array([span, span, *code[2:]], "<f4").tobytes()
         _, expected = site.ask("POST", "/api/runs/run/decode", corner)
-        sheet = pixels(page, "#together").reshape(7 * 16, 7 * 16)
-        shown = sheet[:16, -16:].ravel()
-        assert np.abs(shown - np.frombuffer(expected, np.uint8)).max() <= 1
+        expected = np.frombuffer(expected, np.uint8).reshape(16, 16)
+
+        def corner_shows_it():
+            sheet = pixels(page, "#together")
+            if sheet.size != 49 * 16 * 16:
+                return False
+            return np.abs(sheet.reshape(7 * 16, 7 * 16)[:16, -16:] - expected).max() <= 1
+
+        until(page, corner_shows_it)
         page.click("#together", position={"x": 2, "y": 2})
         assert settle(page, site)[:2] == pytest.approx([-span, span])
         assert page.evaluate("document.getElementById('together-mark').style.cssText") == (

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { latestWins } from "./decoder.js";
 import { byId, el, notice } from "./dom.js";
 import { randomBelow } from "./random.js";
-import { showImage, tile } from "./stage.js";
+import { showImage, tile, unlessOvertaken } from "./stage.js";
 import { edit, on, state } from "./state.js";
 
 const LARGEST_FILE = 16 << 20; // what the server accepts
@@ -74,7 +74,8 @@ async function upload(file) {
     return;
   }
   try {
-    const image = await api.encode(state.run, file);
+    const image = await unlessOvertaken(api.encode(state.run, file));
+    if (!image) return;
     edit({ image, code: image.mean, mix: 0 });
     const size = state.model.shape.slice(1).join(" × ");
     notice(`${file.name || "Your image"}: encoded at ${size} pixels. ${image.note}`);

@@ -14,21 +14,28 @@ export function reset() {
   else edit({ image: opened, code: opened.mean, mix: 0 });
 }
 
-export async function samplePrior() {
+// The answer of `question`, or null where another run or a later question is open by then: answers
+// may come in another order than their questions.
+let asked = 0;
+export async function unlessOvertaken(question) {
   const { run } = state;
-  const seed = randomBelow(2 ** 31);
+  const mine = ++asked;
+  const answer = await question;
+  return run === state.run && mine === asked ? answer : null;
+}
+
+export async function samplePrior() {
   try {
-    const code = await api.sample(run, seed);
-    if (run === state.run) edit({ code });
+    const code = await unlessOvertaken(api.sample(state.run, randomBelow(2 ** 31)));
+    if (code) edit({ code });
   } catch (error) {
     notice(error.message);
   }
 }
 
 export async function showImage(params, gesture = null) {
-  const { run } = state;
-  const image = await api.image(run, params);
-  if (run === state.run) edit({ image, code: image.mean, mix: 0 }, gesture);
+  const image = await unlessOvertaken(api.image(state.run, params));
+  if (image) edit({ image, code: image.mean, mix: 0 }, gesture);
 }
 
 // A small image that opens itself.
