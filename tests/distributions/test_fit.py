@@ -115,6 +115,16 @@ def test_a_sample_at_zero_does_not_stop_the_search():
     assert (exponents / torch.tensor(PLANTED.exponents) - 1).abs().max() < 0.4
 
 
+@pytest.mark.parametrize("tree", ["2*4", "2[2*2, 2*2]"])
+def test_many_exact_zeros_leave_the_likelihood_without_a_maximum(tree):
+    torch.manual_seed(0)
+    z = torch.randn(1_000, 4, dtype=torch.float64)
+    z[torch.rand_like(z) < 0.3] = 0
+    zeros = int((z == 0).any(1).sum())
+    with pytest.raises(ValueError, match=f"which {zeros} of 1000 samples hold"):
+        fit_lp_nested(z, tree)
+
+
 def test_errors_follow_the_scale_of_the_samples():
     """s grows with the p0-th power of the unit; the exponents' errors do not depend on it."""
     torch.manual_seed(4)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from torch.distributions import Normal
@@ -107,7 +108,7 @@ def test_repeats_give_a_standard_error_to_what_has_none():
     table = evaluate(hand_made.overlapping(), ["dci", "mig"], repeats=3)
     assert table["dci"].standard_error > 0
     assert table["dci"].parameters["repeats"] == 3
-    assert table["mig"].standard_error is None
+    assert table["modularity"].standard_error is None
 
 
 def test_the_table_is_plain_json_with_every_definition(whole):
@@ -204,6 +205,17 @@ def test_the_table_as_frames_and_as_html(whole):
     assert page.count("<tr>") == len(table) + 1
     assert "<td>mig</td>" in page
     assert "H(z|v)" in page
+
+
+def test_a_column_of_none_keeps_its_type():
+    """Predictor-free scores have no standard error; the column is one of numbers all the same."""
+    table = evaluate(hand_made.perfect(), ["modularity"])
+    assert table["modularity"].standard_error is None
+    frame = table.to_polars()
+    assert dict(zip(frame.columns, frame.dtypes, strict=True)) == {
+        name: pl.Float64 if name in ("value", "standard_error", "seconds") else pl.String
+        for name in frame.columns
+    }
 
 
 def test_html_is_escaped():

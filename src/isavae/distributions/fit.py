@@ -13,6 +13,11 @@ from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.tree import LpTree
 
 
+# Where the search for an exponent ends. Exact zeros draw exponents below it: with a share q of
+# zeros the likelihood of a generalised normal grows like exp(-log(1 - q)/p) as p goes to 0.
+_SMALLEST_EXPONENT = 0.01
+
+
 @final
 @dataclass(frozen=True)
 class Fit:
@@ -78,8 +83,9 @@ def fit_lp_nested(
         steps: Maximum number of L-BFGS steps.
 
     Raises:
-        ValueError: If the samples do not fit the tree, are not finite, hold a constant column, or
-            are not more than the parameters.
+        ValueError: If the samples do not fit the tree, are not finite, hold a constant column, are
+            not more than the parameters, or hold so many exact zeros that the likelihood has no
+            maximum.
 
     Examples:
         >>> _ = torch.manual_seed(0)
@@ -100,7 +106,7 @@ def fit_lp_nested(
 
     def loss() -> Tensor:
         search.zero_grad()
-        exponents = start.masked_scatter(free, logs.exp())
+        exponents = start.masked_scatter(free, logs.exp().clamp_min(_SMALLEST_EXPONENT))
         value = -_distribution(tree, exponents, _best_scale(z, tree, exponents)).log_prob(z).mean()
         value.backward()
         return value
@@ -113,6 +119,13 @@ def fit_lp_nested(
             "where it diverged: start from 2."
         )
     exponents = start.masked_scatter(free, logs.detach().exp())
+    if bool((exponents[free] < _SMALLEST_EXPONENT).any()):
+        zeros = int((z == 0).any(1).sum())
+        raise ValueError(
+            "The likelihood must have a maximum, but it grows as an exponent goes to 0, as exact "
+            f"zeros make it, which {zeros} of {len(z)} samples hold: leave those samples out, or "
+            "add noise to the zeros."
+        )
     scale = _best_scale(z, tree, exponents)
     errors = _standard_errors(z, tree, exponents, scale, free)
     distribution = LpNested(tree, scale, exponents)
