@@ -153,7 +153,7 @@ def _planes(
     page: int | str,
     channels: int,
     values: ValueRange,
-) -> tuple[list["Image"], bool]:
+) -> "tuple[list[Image], bool]":
     """The stored channels as grey images, and whether values lay outside the range."""
     stored = read_channels(source, page)
     _check_number(stored.shape[2], channels)
@@ -178,7 +178,7 @@ def _converted(
     mode: str,
     size: tuple[int, int] | None,
     values: ValueRange,
-) -> tuple["Image", bool]:
+) -> "tuple[Image, bool]":
     """An image in a mode of 8 bits, and whether values lay outside the range."""
     if size and not isinstance(image, TiffPage) and image.format == "JPEG":
         image.draft(None, (2 * size[1], 2 * size[0]))  # a fraction, never below twice the target
@@ -198,7 +198,7 @@ def _converted(
 
 def _in_bytes(
     image: "Image | TiffPage", source: str | bytes, page: int, values: ValueRange
-) -> tuple["Image", bool]:
+) -> "tuple[Image, bool]":
     """An image with 8 bits per channel by the range, and whether it clips some values."""
     stored = deep_values(image, source, page)
     if stored is None:
