@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo docs test test-matrix test-slow test-versions check format campaign bench-peers dist clean
+.PHONY: setup demo docs test test-matrix test-slow test-versions check format campaign bench-peers notebooks dist clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -56,6 +56,9 @@ bench-peers: .venv-peers/.done  ## a training step against pythae's, in an envir
 
 docs: $(VENV)/.dev           ## the documentation as a site: docs/_build/html/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
+notebooks: $(VENV)/.dev      ## the tutorials as notebooks, without outputs, in docs/_build/notebooks/
+	$(BIN)/python docs/notebooks.py
 
 dist: $(VENV)/.dev           ## the wheel and the source archive of a release in dist/, checked; the same bytes for the same commit
 	rm -rf dist
