@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo docs test test-matrix test-slow test-versions check format campaign bench-peers clean
+.PHONY: setup demo docs test test-matrix test-slow test-versions check format campaign bench-peers notebooks dist clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv
 
@@ -33,8 +33,8 @@ test: check                  ## the checks above, every test but the slow ones, 
 	$(BIN)/python tests/matrix.py oldest
 	$(BIN)/python -m tests.campaign --seconds 15
 
-test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread count and precision
-	$(BIN)/python tests/matrix.py
+test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread count and precision, or only COMBINATIONS=native
+	$(BIN)/python tests/matrix.py $(COMBINATIONS)
 
 test-slow: $(VENV)/.dev      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -56,6 +56,15 @@ bench-peers: .venv-peers/.done  ## a training step against pythae's, in an envir
 
 docs: $(VENV)/.dev           ## the documentation as a site: docs/_build/html/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
+notebooks: $(VENV)/.dev      ## the tutorials as notebooks, without outputs, in docs/_build/notebooks/
+	$(BIN)/python docs/notebooks.py
+
+dist: $(VENV)/.dev           ## the wheel and the source archive of a release in dist/, checked; the same bytes for the same commit
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -d dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 format: $(VENV)/.dev         ## rewrite the code in the house style
 	$(BIN)/ruff format .

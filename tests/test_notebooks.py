@@ -1,0 +1,59 @@
+"""The tutorials as notebooks: each runs from its first cell to its last, and shows its figures."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+from notebooks import TUTORIALS, notebook  # noqa: E402
+
+pytestmark = pytest.mark.system
+
+PAGES = sorted(TUTORIALS.glob("*.md"))
+
+
+def sources(made: nbformat.NotebookNode) -> str:
+    return "\n".join(cell.source for cell in made.cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_notebook_has_every_command_of_its_page_and_no_link_of_the_site(page):
+    made = notebook(page)
+    nbformat.validate(made)
+    text = page.read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:\$ )?(isavae (?!explore).*)", text, re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)\n```", text, re.MULTILINE | re.DOTALL)
+    assert commands or blocks
+    assert not {part for part in commands + blocks if part not in sources(made)}
+    assert not re.search(r"\]\((?!https:)", "".join(c.source for c in made.cells[::2]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_notebook_runs(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    made = notebook(page)
+    client = NotebookClient(made, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    assert all(cell.execution_count for cell in made.cells if cell.cell_type == "code")
+
+
+@pytest.mark.slow
+def test_figures_and_scores_show_themselves(tmp_path):
+    code = [
+        "from isavae import LpTree, figures\nfigures.draw_tree(LpTree.parse('2.1[2.2*4, 2.2*4]'))",
+        "import torch\nfrom isavae.metrics import Codes, evaluate\n"
+        "evaluate(Codes(torch.randn(99, 2)), 'active_units')",
+    ]
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in code])
+    NotebookClient(made, timeout=120, kernel_name="python3").execute()
+    figure, table = (cell.outputs[-1]["data"] for cell in made.cells)
+    assert "image/png" in figure
+    assert "<td>active_units</td>" in table["text/html"]
