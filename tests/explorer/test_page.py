@@ -1,10 +1,8 @@
 """The explorer's page in a real browser: every gesture, three widths, not one stray request."""
 
 import io
-import json
 import shutil
 import webbrowser
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,17 +11,23 @@ from PIL import Image
 from isavae.explorer.server import opened
 from isavae.files import read_json, write_json
 from isavae.runs import TrainedModel
+from tests.explorer_page import (
+    ADDRESS_IS_WRITTEN,
+    CHROMIUM,
+    CONTRAST,
+    drag,
+    pixels,
+    settle,
+    state,
+    until,
+    visit,
+)
 from tests.explorer_site import TOKEN, serving, train_small
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 WIDTHS = (360, 768, 1280)
 
 
@@ -45,107 +49,9 @@ def study_site(runs):
         yield site
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def visit(browser, site, fragment="", width=1280, scheme="light", ready=".cell", refusals=False):
-    """A fresh visitor's page; afterwards, nothing must have gone wrong or anywhere else.
-
-    Where the server refuses something (`refusals`), the browser notes that on the console.
-    """
-    size = {"width": width, "height": 740 if width < 500 else 900}
-    context = browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    complaints, elsewhere = [], []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console", lambda line: line.type in ("error", "warning") and complaints.append(line.text)
-    )
-    page.on(
-        "request",
-        lambda request: (
-            request.url.startswith((f"http://127.0.0.1:{site.port}/", "blob:", "data:"))
-            or elsewhere.append(request.url)
-        ),
-    )
-    page.goto(site.url + fragment)
-    page.wait_for_selector(ready)
-    yield page
-    context.close()
-    assert refusals or complaints == []
-    assert elsewhere == []
-
-
-def state(page):
-    """The page's state, as its own JSON export tells it."""
-    text = page.evaluate("import('./exporting.js').then((m) => JSON.stringify(m.codeAsJson()))")
-    return json.loads(text)
-
-
-ADDRESS_IS_WRITTEN = """Promise.all([import('./permalink.js'), import('./state.js')])
-    .then(([{ linkOf }, { state }]) => location.hash === linkOf(state))"""
-
-
-def pixels(page, canvas="#decoded"):
-    """The red channel of a canvas."""
-    script = """(c) => {
-      const copy = new OffscreenCanvas(c.width, c.height)
-        .getContext('2d', { willReadFrequently: true });
-      copy.drawImage(c, 0, 0);
-      return [...copy.getImageData(0, 0, c.width, c.height).data].filter((_, k) => k % 4 === 0);
-    }"""
-    return np.array(page.eval_on_selector(canvas, script))
-
-
 def opening_image(site):
     """The image that a page opens on, by the server."""
     return site.json("/api/runs/run/image")
-
-
-def settle(page, site):
-    """Wait until the decoded image is that of the code, by the server; return the code."""
-    for _ in range(100):
-        code = state(page)["code"]
-        body = np.array(code, "<f4").tobytes()
-        _, content = site.ask("POST", f"/api/runs/{state(page)['run']}/decode", body)
-        shown = pixels(page)
-        expected = np.frombuffer(content, np.uint8)
-        if shown.shape == expected.shape and np.abs(shown - expected).max() <= 1:
-            return code
-        page.wait_for_timeout(30)
-    raise AssertionError("the decoded image never became that of the code")
-
-
-def until(page, condition):
-    """Wait until a condition holds."""
-    for _ in range(600):
-        if condition():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("it never came to that")
-
-
-def drag(page, selector, start, end, steps=8):
-    """Drag across an element, from one point of it to another, in shares of its size."""
-    page.locator(selector).first.scroll_into_view_if_needed()
-    box = page.locator(selector).first.bounding_box()
-    place = [
-        (box["x"] + fx * box["width"], box["y"] + fy * box["height"]) for fx, fy in (start, end)
-    ]
-    page.mouse.move(*place[0])
-    page.mouse.down()
-    page.mouse.move(*place[1], steps=steps)
-    page.mouse.up()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -355,35 +261,6 @@ def test_text_stands_out_from_its_ground(browser, site, scheme):
         page.wait_for_selector(".card.silent")
         faint = page.evaluate(CONTRAST)
         assert faint == []
-
-
-CONTRAST = """() => {
-  const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  const over = (layers) => {
-    context.clearRect(0, 0, 1, 1);
-    for (const layer of layers) { context.fillStyle = layer; context.fillRect(0, 0, 1, 1); }
-    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const luminance = (rgb) => rgb.map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-  const found = [];
-  for (const node of document.querySelectorAll('body *')) {
-    const words = [...node.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!words.length || !node.checkVisibility()) continue;
-    if (node.closest('svg, :disabled, .skip, option')) continue;
-    const layered = [];
-    for (let e = node; e; e = e.parentElement) layered.unshift(e);
-    const layers = layered.map((e) => getComputedStyle(e).backgroundColor);
-    const [ground, text] = [layers, [...layers, getComputedStyle(node).color]]
-      .map((all) => luminance(over(all)));
-    const ratio = (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
-    const through = layered.some((e) => getComputedStyle(e).opacity < 1);
-    if (ratio < 4.5 || through) found.push(`${node.textContent.trim()} ${ratio.toFixed(2)}`);
-  }
-  return found;
-}"""
 
 
 def test_exports(browser, site):
@@ -642,7 +519,7 @@ def test_ticks_of_an_axis_differ(browser, study_site):
               const { tradeoff } = await import("./tradeoff.js");
               const rows = [0.0011, 0.0016, 0.0034].map((mig, k) => ({
                 id: `${k}`, series: "x", mig, kl: 1, reconstruction: k, trained: true }));
-              const [, chart] = tradeoff(rows);
+              const chart = tradeoff(rows, { series: ["x"] });
               return [...chart.querySelectorAll("text[text-anchor=end]:not(.label)")]
                 .map((text) => text.textContent);
             }"""

@@ -29,11 +29,11 @@ from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.evaluation import encode_all
 from isavae.explorer import connection
-from isavae.explorer.api import nearest_row
 from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.describe import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
 from isavae.explorer.latent_summary import LatentSummary
+from isavae.explorer.request_values import nearest_row
 from isavae.explorer.server import opened
 from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import METRICS, Codes

@@ -13,20 +13,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from isavae.data import FactorGrid
 from isavae.data.tiles import to_uint8
 from isavae.evaluation import sample_prior
 from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
 from isavae.explorer.library import GoneError, ServedModel
+from isavae.explorer.request_values import integer, integers, known_factors, nearest_row, read_codes
 from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import nearest_along
 
 Handler = Callable[[ServedModel, Request, bytes], Any]
 
-MOST_CODES = 256
-MOST_PIXELS = 1 << 24
 GALLERY = 24
 
 
@@ -64,7 +62,7 @@ class Api:
         ]
         return [
             Route("/api/overview", self._answer(lambda *_: self._source.overview, quick)),
-            Route("/api/study", self._answer(lambda *_: {"rows": self._source.rows()}, slow)),
+            Route("/api/study", self._answer(lambda *_: self._source.table(), slow)),
             *runs,
         ]
 
@@ -107,10 +105,10 @@ class Api:
         """The image `index=N`, the one `near=2,0,1` of these classes, or else a typical one."""
         images = self._library.images(shown)
         if "near" in request.query_params:
-            wanted = _integers(request, "near")
-            index = nearest_row(_known(images.grid), wanted)
+            wanted = integers(request, "near")
+            index = nearest_row(known_factors(images.grid), wanted)
         elif "index" in request.query_params:
-            index = _integer(request, "index", len(images))
+            index = integer(request, "index", len(images))
         else:
             index = self._library.opening_image(shown)
         classes = None if images.grid is None else images.grid.values(index)
@@ -120,14 +118,14 @@ class Api:
     def _gallery(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A few images at random, to choose from."""
         images = self._library.images(shown)
-        draw = np.random.default_rng(_integer(request, "seed", 1 << 31))
+        draw = np.random.default_rng(integer(request, "seed", 1 << 31))
         rows = draw.choice(len(images), min(GALLERY, len(images)), replace=False)
         return describe.describe_tiles(shown, images, rows)
 
     def _nearest(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """For every code of a traversal of `latent`, the nearest of the summary's images."""
-        summary, codes = self._library.summary(shown), torch.tensor(_read_codes(shown, body))
-        latent = _integer(request, "latent", summary.codes.latents)
+        summary, codes = self._library.summary(shown), torch.tensor(read_codes(shown, body))
+        latent = integer(request, "latent", summary.codes.latents)
         used = [z for z, active in enumerate(summary.active) if active or z == latent]
         found = nearest_along(summary.codes.mean, latent, codes[0], codes[:, latent], used)
         return describe.describe_tiles(shown, self._library.images(shown), summary.rows[found])
@@ -139,22 +137,22 @@ class Api:
         """A sample of the codes; with `by=FACTOR` it holds every class of that factor."""
         summary = self._library.summary(shown)
         factor = request.query_params.get("by")
-        if factor is not None and factor not in _known(summary.codes.grid).names:
+        if factor is not None and factor not in known_factors(summary.codes.grid).names:
             raise ValueError(f"there is no factor {factor[:40]!r} here")
         return describe.describe_scatter(summary, factor)
 
     def _curves(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """A latent's codes against every factor, and over the plane of factors `x` and `y`."""
         summary = self._library.summary(shown)
-        _known(summary.codes.grid)
-        latent = _integer(request, "latent", summary.codes.latents)
+        known_factors(summary.codes.grid)
+        latent = integer(request, "latent", summary.codes.latents)
         x, y = request.query_params.get("x"), request.query_params.get("y")
         plane = summary.plane(latent, x, y) if x and y else None
         return {"curves": summary.curves(latent), "plane": plane}
 
     def _contours(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         prior = shown.trained.vae.prior
-        x, y = (_integer(request, name, prior.n_latents) for name in ("x", "y"))
+        x, y = (integer(request, name, prior.n_latents) for name in ("x", "y"))
         if x == y:
             raise ValueError(f"a plane needs two latents; both are {x}")
         with torch.no_grad():
@@ -163,7 +161,7 @@ class Api:
 
     def _sample(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         """One draw from the prior: the same for the same seed."""
-        seed = _integer(request, "seed", 1 << 31)
+        seed = integer(request, "seed", 1 << 31)
         with self._sampling:
             (code,) = sample_prior(shown.trained.vae, 1, seed)
         return {"code": code.tolist()}
@@ -183,65 +181,8 @@ class Api:
 @torch.no_grad()
 def _decoded(shown: ServedModel, body: bytes) -> np.ndarray:
     """Mean images of the codes in a body, all in one pass."""
-    images = shown.trained.vae.decode(torch.tensor(_read_codes(shown, body))).mean
+    images = shown.trained.vae.decode(torch.tensor(read_codes(shown, body))).mean
     return to_uint8(shown.trained.preprocessing.shown(images))
-
-
-def _read_codes(shown: ServedModel, body: bytes) -> np.ndarray:
-    """The codes in a body of little-endian float32, one a row."""
-    model, (channels, height, width) = shown.trained.vae, shown.trained.shape
-    latents = model.prior.n_latents
-    most = min(MOST_CODES, MOST_PIXELS // (channels * height * width))
-    count, rest = divmod(len(body), 4 * latents)
-    if rest or not 1 <= count <= most:
-        raise ValueError(
-            f"codes must be 1 to {most} rows of {latents} float32; these are {len(body)} bytes"
-        )
-    codes = np.frombuffer(body, dtype="<f4").reshape(count, latents)
-    if not np.isfinite(codes).all():
-        raise ValueError("codes must be finite numbers; some of these are not")
-    return codes
-
-
-def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:
-    """The row that shows the wanted classes, else most of them and the nearest others.
-
-    Args:
-        grid: The factors of some images.
-        wanted: A class of every factor.
-
-    >>> nearest_row(FactorGrid(("x", "y"), (4, 4), labels=np.array([[0, 3], [2, 3]])), [3, 3])
-    1
-    """
-    if len(wanted) != len(grid.sizes):
-        raise ValueError(f"a class of each of {grid.names} is needed; {len(wanted)} are given")
-    if any(not 0 <= c < size for c, size in zip(wanted, grid.sizes, strict=True)):
-        raise ValueError(f"classes of {grid.names} must lie within {grid.sizes}; got {wanted}")
-    if grid.is_complete:
-        return grid.index(wanted)
-    off = np.abs(grid.labels_array() - np.array(wanted)) / np.array(grid.sizes)
-    return int((off + (off > 0)).sum(axis=1).argmin())
-
-
-def _known(grid: FactorGrid | None) -> FactorGrid:
-    if grid is None:
-        raise ValueError("the factors of these images are not known: choose images by their number")
-    return grid
-
-
-def _integers(request: Request, name: str) -> list[int]:
-    text = request.query_params.get(name, "")
-    try:
-        return [int(word) for word in text.split(",")[:100]]
-    except ValueError:
-        raise ValueError(f"{name} must be whole numbers; got {text[:40]!r}") from None
-
-
-def _integer(request: Request, name: str, below: int) -> int:
-    values = _integers(request, name)
-    if len(values) != 1 or not 0 <= values[0] < below:
-        raise ValueError(f"{name} must be one whole number in 0..{below - 1}")
-    return values[0]
 
 
 def _response(answer: Any) -> Response:

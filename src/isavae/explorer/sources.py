@@ -1,13 +1,13 @@
 """The source of the explorer: one run, one model file, or a study."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 from isavae.explorer.library import Images, Library
-from isavae.runs import TrainedModel
+from isavae.explorer.study_rows import merit, study_table
 from isavae.runs.hub import MODEL_FILE
 from isavae.runs.moved_images import is_fitted
 
@@ -20,12 +20,12 @@ class Source:
     Attributes:
         library: The models that may be requested.
         overview: Title and kind, and the model to begin with.
-        rows: The results table of a study, one dict per run; empty for anything else.
+        table: The runs of a study, see `study_table`; no rows for anything else.
     """
 
     library: Library
     overview: dict[str, Any]
-    rows: Callable[[], list[dict[str, Any]]] = list
+    table: Callable[[], dict[str, Any]] = lambda: {"rows": [], "printed": []}
 
 
 def open_source(path: Path, data: Images | None = None) -> Source:
@@ -60,52 +60,13 @@ def _one_model(path: Path, data: Images | None, named: Path | None = None) -> So
 
 
 def _study(path: Path, data: Images | None) -> Source:
-    from isavae.studies import results  # polars is loaded only for studies
-
-    chosen = _choice_of_fit(path)
-
-    def rows() -> list[dict[str, Any]]:
-        table = results(path).iter_rows(named=True)
-        return [
-            _row(row) | {"chosen": (row["objective"], row["beta"], row["seed"]) == chosen}
-            for row in table
-            if row["status"] != "corrupt"
-        ]
-
-    trained = [row for row in rows() if row["trained"]]
+    trained = [row for row in study_table(path)["rows"] if row["trained"]]
     if not trained:
         raise ValueError(f"a study needs a trained run to be explored; {path} has none yet")
-    first = next((row for row in trained if row["chosen"]), None) or max(trained, key=_merit)
+    first = next((row for row in trained if row["chosen"]), None) or max(trained, key=merit)
     overview = {"kind": "study", "title": path.absolute().name, "first": first["id"]}
     library = Library(lambda: ((run.name, run) for run in _run_paths(path)), data)
-    return Source(library, overview, rows)
-
-
-def _choice_of_fit(study: Path) -> tuple[str, float | None, int] | None:
-    """Objective, β and seed of the model that `isavae fit` chose, where the study is its own."""
-    folder = study.absolute().parent
-    if not is_fitted(folder) or not (folder / MODEL_FILE).is_file():
-        return None
-    config = TrainedModel.load(folder / MODEL_FILE).config
-    return config.objective.name, getattr(config.objective, "beta", None), config.seed
-
-
-def _merit(row: dict[str, Any]) -> tuple[float, float]:
-    """By MIG; without factors, by reconstruction."""
-    mig, reconstruction = (row[name] for name in ("mig", "reconstruction"))
-    return (-1.0 if mig is None else mig, -math.inf if reconstruction is None else reconstruction)
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """What the page needs of a run's row in the results table."""
-    model, prior = row["model"] or "unknown", row["prior"]
-    return {
-        "id": row["run"],
-        # Models that the paper has no name for differ by their priors.
-        "series": model.replace("own prior", str(prior)),
-        "trained": (Path(row["path"]) / MODEL_FILE).is_file(),
-        **{name: row[name] for name in ("beta", "seed", "mig", "reconstruction", "kl", "status")},
-    }
+    return Source(library, overview, partial(study_table, path))
 
 
 def _run_paths(path: Path) -> Iterator[Path]:

@@ -42,7 +42,7 @@ async function ask(path, params = {}) {
 const of = (run, what = "") => `runs/${encodeURIComponent(run)}${what}`;
 
 export const overview = () => ask("overview");
-export const studyRows = async () => (await ask("study")).rows;
+export const study = () => ask("study");
 export const model = (run) => ask(of(run));
 export const images = (run) => ask(of(run, "/images"));
 export const curves = (run, params) => ask(of(run, "/curves"), params);

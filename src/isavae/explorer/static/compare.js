@@ -54,18 +54,21 @@ function column(row, { model, image, latents, reconstruction, frames }) {
     latents.map((latent, k) => strip(latent, frames.slice(k * STEPS, (k + 1) * STEPS), shape)));
 }
 
+// The panel, and a function that chooses its second run.
 export function comparison(rows) {
   const columns = el("div", { class: "columns" });
-  const select = el("select", { id: "compare-with", onchange: () => show() },
-    el("option", { value: "" }, "choose a run"),
+  const choice = (id, label, none) => el("select", { id, "aria-label": label, onchange: () => show() }, el("option", { value: "" }, none),
     rows.filter((row) => row.trained).map((row) => el("option", { value: row.id }, `${row.id} · ${settingsOf(row)}`)));
+  const first = choice("compare-first", "First run to compare", "the open run");
+  const second = choice("compare-with", "Second run to compare", "choose a run");
+  const chosen = () => [first.value || state.run, second.value];
   const show = async () => {
-    if (!select.value || !state.images?.count) return columns.replaceChildren();
-    const both = [state.run, select.value];
+    if (!second.value || !state.images?.count) return columns.replaceChildren();
+    const both = chosen();
     const index = state.image?.index ?? 0;
     try {
       const views = await Promise.all(both.map((run) => view(run, index)));
-      if (state.run !== both[0] || select.value !== both[1]) return;
+      if (chosen().some((run, k) => run !== both[k])) return;
       const found = both.map((run) => rows.find((row) => row.id === run));
       columns.replaceChildren(...found.map((row, k) => column(row, views[k])));
     } catch (error) {
@@ -73,5 +76,10 @@ export function comparison(rows) {
     }
   };
   on(["images", "image"], show);
-  return [el("label", {}, "Compare the open run with ", select), columns];
+  const compareWith = (run) => {
+    second.value = run;
+    show();
+    second.scrollIntoView({ block: "nearest" });
+  };
+  return { panel: [el("p", { class: "compare-choice" }, "Compare ", first, " with ", second), columns], compareWith };
 }
