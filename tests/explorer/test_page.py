@@ -1,5 +1,6 @@
 """The explorer's page in a real browser: every gesture, three widths, not one stray request."""
 
+import json
 import io
 import shutil
 import webbrowser
