@@ -1,7 +1,7 @@
 """The explorer's page in a real browser: every gesture, three widths, not one stray request."""
 
-import json
 import io
+import json
 import shutil
 import webbrowser
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from isavae.distributions.lp_nested import LpNested
 from isavae.distributions.tree import LpTree
 
-
 # Where the search for an exponent ends. Exact zeros draw exponents below it: with a share q of
 # zeros the likelihood of a generalised normal grows like exp(-log(1 - q)/p) as p goes to 0.
 _SMALLEST_EXPONENT = 0.01
