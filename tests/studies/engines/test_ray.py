@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,8 +52,11 @@ def node(tmp_path_factory, cache, drawings):
             "include_dashboard": False,
             "node_ip_address": "127.0.0.2",
         }
-        nodes = Cluster(initialize_head=True, head_node_args=head)
-        ray.init(nodes.address, log_to_driver=False)
+        with warnings.catch_warnings():
+            # Older releases of Ray (2.51 still) leave files of their own open here.
+            warnings.simplefilter("ignore", ResourceWarning)
+            nodes = Cluster(initialize_head=True, head_node_args=head)
+            ray.init(nodes.address, log_to_driver=False)
         yield nodes.address
         ray.shutdown()
         nodes.shutdown()
