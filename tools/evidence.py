@@ -1,10 +1,10 @@
 """Evidence for the paper's claims: a study's codes, its table in `results/`, `docs/evidence.md`.
 
-    python tools/evidence.py codes STUDY CODES.npz            # needs the weights of the runs
-    python tools/evidence.py table STUDY TABLE.csv --codes CODES.npz... [--machine TEXT]
-    python tools/evidence.py page                             # from results/evidence-full.csv
+    python -m tools.evidence codes STUDY CODES.npz            # needs the weights of the runs
+    python -m tools.evidence table STUDY TABLE.csv --codes CODES.npz... [--machine TEXT]
+    python -m tools.evidence page                             # from results/
 
-Intervals are percentile bootstrap intervals. The page's words are `tools/evidence.md`.
+The page's words are `tools/evidence.md`.
 """
 
 import argparse
@@ -22,19 +22,21 @@ from isavae.figures import style
 from isavae.metrics import Codes, udr_ranking
 from isavae.runs import Run
 from isavae.studies import results, select
+from tools import angles
+from tools.intervals import difference, median, stratified
 
 ROOT = Path(__file__).parents[1]
 TABLE, PAGE = ROOT / "results/evidence-full.csv", ROOT / "docs/evidence.md"
 FIGURE = ROOT / "docs/images/evidence-full.png"
-IMAGES, SEED, DRAWS = 5000, 0, 20_000
+IMAGES, SEED = 5000, 0
 KEPT = "model prior prior_scale beta seed steps batch_size mig reconstruction kl seconds".split()
 
-# Names of the priors on the page, with whether they have subspaces and the published ISA scale.
+# Names of the priors on the page.
 PRIORS = {
-    ("normal", "1.0"): ("N(0, 1)", False, False),
-    ("normal", "0.70711"): ("N(0, ½)", False, True),
-    ("isa", "1.0"): ("ISA 2.1/2.2, as published", True, True),
-    ("isa", "standardised"): ("ISA 2.1/2.2, unit variance", True, False),
+    ("normal", "1.0"): "N(0, 1)",
+    ("normal", "0.70711"): "N(0, ½)",
+    ("isa", "1.0"): "ISA 2.1/2.2, as published",
+    ("isa", "standardised"): "ISA 2.1/2.2, unit variance",
 }
 
 
@@ -103,6 +105,7 @@ def write_page() -> None:
     """The page and its figure."""
     runs = pl.read_csv(TABLE, schema_overrides={"prior_scale": pl.String})
     style.save(_figure(runs), FIGURE)
+    style.save(angles.draw(), FIGURE.with_name("angles.png"))
     template = (ROOT / "tools/evidence.md").read_text()
     values = {
         "groups": _groups(runs),
@@ -111,6 +114,8 @@ def write_page() -> None:
         "needed": _needed(runs),
         "runs": f"{len(runs)}",
         "seconds": f"{runs['seconds'].median():.0f}",
+        "angles": angles.angles_table(),
+        "exponents": angles.exponents_table(),
     }
     for name, value in values.items():
         template = template.replace("{{" + name + "}}", value)
@@ -127,19 +132,10 @@ def _cells(runs: pl.DataFrame):
     """Every group: its name, prior, β and runs."""
     for objective, suffix in (("vae", ""), ("tc", ", TC")):
         for beta in (1, 2):
-            for prior, (name, *_) in PRIORS.items():
+            for prior, name in PRIORS.items():
                 found = _of(runs, prior, beta, objective)
                 if len(found):
                     yield name + suffix, prior, beta, found
-
-
-def _median(values: np.ndarray) -> str:
-    low, high = np.quantile(_resampled_medians(values, np.random.default_rng(0)), [0.025, 0.975])
-    return f"{np.median(values):.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _resampled_medians(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.median(rng.choice(values, (DRAWS, len(values))), axis=1)
 
 
 def _groups(runs: pl.DataFrame) -> str:
@@ -155,21 +151,12 @@ def _groups(runs: pl.DataFrame) -> str:
             )
         ).row(0, named=True)
         lines.append(
-            f"| {name} | {beta} | {len(found)} | {_median(found['mig'].to_numpy())} "
+            f"| {name} | {beta} | {len(found)} | {median(found['mig'], 3)} "
             f"| {found['reconstruction'].median():.1f} | {found['kl'].median():.1f} "
             f"| {found['angle'].median():.0f}° | {found['udr'].median():.2f} "
             f"| {chosen['mig']:.2f}, {chosen['reconstruction']:.1f} |"
         )
     return "\n".join(lines)
-
-
-def _difference(a: np.ndarray, b: np.ndarray) -> tuple[str, float]:
-    """The difference of medians with its 95 % interval, and the p of a Mann-Whitney test."""
-    rng = np.random.default_rng(0)
-    differences = _resampled_medians(a, rng) - _resampled_medians(b, rng)
-    low, high = np.quantile(differences, [0.025, 0.975])
-    value = np.median(a) - np.median(b)
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]", stats.mannwhitneyu(a, b).pvalue
 
 
 def _comparisons(runs: pl.DataFrame) -> str:
@@ -184,59 +171,27 @@ def _comparisons(runs: pl.DataFrame) -> str:
     for name, a, b in wanted:
         for beta in (1, 2):
             first, second = (_of(runs, prior, beta, "vae")["mig"].to_numpy() for prior in (a, b))
-            text, p = _difference(first, second)
+            text, p = difference(first, second, 3)
             lines.append(f"| {name} | {beta} | {text} | {p:.3f} |")
     first, second = (_of(runs, prior, 2, "tc")["mig"].to_numpy() for prior in (isa, normal))
-    text, p = _difference(first, second)
+    text, p = difference(first, second, 3)
     lines.append(f"| ISA-TCVAE - β-TCVAE, {len(first)} seeds each | 2 | {text} | {p:.3f} |")
     return "\n".join(lines)
 
 
 def _effects(runs: pl.DataFrame) -> str:
-    """Main effects of shape and scale over both β, by permutation within the other two."""
-    values, shape, scale, beta = [], [], [], []
-    for _, prior, b, found in _cells(runs.filter(~pl.col("model").str.ends_with("tcvae"))):
-        values += found["mig"].to_list()
-        shape += [PRIORS[prior][1]] * len(found)
-        scale += [PRIORS[prior][2]] * len(found)
-        beta += [b] * len(found)
-    x, of = np.array(values), {"shape": np.array(shape), "scale": np.array(scale)}
-    names = {
-        "shape": "subspaces instead of a normal prior (at equal scale)",
-        "scale": "variance ½ instead of 1 (at equal shape)",
+    """Effects of scale and shape on the mean MIG, within each β and each level of the other."""
+    normal, half, isa, unit = PRIORS
+    wanted = {
+        "variance ½ instead of 1 (at equal shape)": ((half, normal), (isa, unit)),
+        "subspaces instead of a normal prior (at equal scale)": ((isa, half), (unit, normal)),
     }
     lines = ["| effect on the mean MIG | difference | p |", "|---|---|---|"]
-    for factor, other in (("scale", "shape"), ("shape", "scale")):
-        strata = np.array(beta) * 2 + of[other]
-        text, p = _stratified(x, of[factor], strata)
-        lines.append(f"| {names[factor]} | {text} | {p} |")
+    for words, pairs in wanted.items():
+        strata = [[_of(runs, p, b, "vae")["mig"] for p in pair] for pair in pairs for b in (1, 2)]
+        text, p = stratified([(first.to_numpy(), second.to_numpy()) for first, second in strata])
+        lines.append(f"| {words} | {text} | {p:.4f} |")
     return "\n".join(lines)
-
-
-def _stratified(values: np.ndarray, treated: np.ndarray, strata: np.ndarray) -> tuple[str, str]:
-    """The mean of the differences within strata, its bootstrap interval, and a permutation p."""
-    rng = np.random.default_rng(0)
-    pairs = [
-        (values[here & treated], values[here & ~treated])
-        for here in (strata == stratum for stratum in np.unique(strata))
-    ]
-
-    def mean_difference(pairs) -> float:
-        return float(np.mean([a.mean() - b.mean() for a, b in pairs]))
-
-    def resampled(a, b):
-        return rng.choice(a, len(a)), rng.choice(b, len(b))
-
-    def permuted(a, b):
-        both = rng.permutation(np.concatenate([a, b]))
-        return both[: len(a)], both[len(a) :]
-
-    value, draws = mean_difference(pairs), range(DRAWS // 4)
-    spread = [mean_difference([resampled(*pair) for pair in pairs]) for _ in draws]
-    chance = [mean_difference([permuted(*pair) for pair in pairs]) for _ in draws]
-    low, high = np.quantile(spread, [0.025, 0.975])
-    p = (1 + np.sum(np.abs(chance) >= abs(value))) / (1 + len(chance))
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]", f"{p:.4f}"
 
 
 def _needed(runs: pl.DataFrame) -> str:

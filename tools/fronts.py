@@ -1,26 +1,24 @@
 """Fronts of MIG against reconstruction: `docs/fronts.md` and its figure from `results/`.
 
-    python tools/fronts.py
+    python -m tools.fronts
 
 From `results/evidence-mid.csv` (runs of the study `evidence-mid`) and `results/priors.csv`
-(`benchmarks/priors.py`). Intervals are percentile bootstrap intervals of medians. The page's words
-are `tools/fronts.md`.
+(`benchmarks/priors.py`). The page's words are `tools/fronts.md`.
 """
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from isavae.figures import style
+from tools.intervals import difference, median, stratified
 
 ROOT = Path(__file__).parents[1]
 RUNS, PRIORS = ROOT / "results/evidence-mid.csv", ROOT / "results/priors.csv"
 PAGE, FIGURE = ROOT / "docs/fronts.md", ROOT / "docs/images/fronts.png"
-DRAWS = 20_000
+BETAS = (0.5, 1.0, 2.0, 4.0)
 NETWORKS = {"mlp": "the paper's networks", "mlp-silu": "SiLU, blur, falling learning rate"}
 
 # Priors of the study: name on the page -> prior, scale, whether exponents are learned.
@@ -50,14 +48,19 @@ def write_page() -> None:
     """The page and its figure."""
     runs = pl.read_csv(RUNS, schema_overrides={"prior_scale": pl.String})
     priors = pl.read_csv(PRIORS)
-    style.save(draw(runs, priors), FIGURE)
+    sprites = priors.filter(pl.col("set") == "sprites-32")
+    style.save(draw(runs, sprites), FIGURE)
     page = (ROOT / "tools/fronts.md").read_text()
     values = {
         "runs": f"{len(runs)}",
-        "study": study_table(runs),
+        "published": study_table(runs, "mlp"),
+        "fast": study_table(runs, "mlp-silu"),
+        "correlation": correlation_table(runs),
+        "effects": effects_table(runs),
         "networks": networks_table(runs),
-        "priors": priors_table(priors),
-        "differences": differences_table(priors),
+        "priors": priors_table(sprites),
+        "differences": differences_table(sprites),
+        "sets": sets_table(priors),
     }
     for name, value in values.items():
         page = page.replace("{{" + name + "}}", value)
@@ -77,20 +80,70 @@ def seeds_of(priors: pl.DataFrame, name: str, beta: float) -> pl.DataFrame:
     return priors.filter((pl.col("p0") == p0) & (pl.col("p") == p) & (pl.col("beta") == beta))
 
 
-def study_table(runs: pl.DataFrame) -> str:
-    """Per network, prior and β: every MIG, and the medians of reconstruction and KL."""
+def study_table(runs: pl.DataFrame, network: str) -> str:
+    """Per prior and β: the median MIG with its interval, and of log p(x given z)."""
+    lines = ["| prior | " + " | ".join(f"β = {b:g}" for b in BETAS) + " |", "|---" * 5 + "|"]
+    for name in STUDY:
+        found = runs_of(runs, name, network)
+        if len(found):
+            cells = [
+                f"{median(some['mig'])} at {some['reconstruction'].median():.1f}"
+                for some in (found.filter(pl.col("beta") == b) for b in BETAS)
+            ]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def correlation_table(runs: pl.DataFrame) -> str:
+    """The models with a total correlation of a weight of its own."""
     lines = [
-        "| networks | prior | β | MIG of every seed | log p(x given z) | KL |",
-        "|---" * 6 + "|",
+        "| networks | prior | KL, total correlation | MIG | log p(x given z) |",
+        "|---" * 5 + "|",
     ]
-    for network, words in NETWORKS.items():
-        for name in STUDY:
-            for (beta,), some in runs_of(runs, name, network).group_by("beta", maintain_order=True):
-                every = " ".join(f"{mig:.2f}" for mig in some.sort("seed")["mig"])
-                lines.append(
-                    f"| {words} | {name} | {beta:g} | {every} "
-                    f"| {some['reconstruction'].median():.1f} | {some['kl'].median():.1f} |"
-                )
+    names = {(prior, scale): name for name, (prior, scale, learned) in STUDY.items() if not learned}
+    with_weight = pl.col("model").is_in(["beta-tcvae", "factor-vae"])
+    groups = runs.filter(with_weight).sort("network", "model", "prior", "beta")
+    of = ("network", "model", "prior", "prior_scale", "alpha", "beta")
+    for (network, model, prior, scale, alpha, beta), some in groups.group_by(
+        of, maintain_order=True
+    ):
+        name = names[str(prior), str(scale)]
+        weights = f"× {alpha:g}, × {beta:g}" if model == "beta-tcvae" else "FactorVAE, γ = 6"
+        lines.append(
+            f"| {NETWORKS[str(network)]} | {name} | {weights} | {median(some['mig'])} "
+            f"| {some['reconstruction'].median():.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def effects_table(runs: pl.DataFrame) -> str:
+    """Effects of a prior on the mean MIG, averaged over the four β."""
+    normal, half, isa, unit, learned, four, six, cube = STUDY
+    wanted = {
+        "the paper's claim: ISA as published - N(0, 1)": [(isa, normal)],
+        "variance ½ - variance 1, at equal shape": [(half, normal), (isa, unit)],
+        "ISA - normal, at equal scale": [(isa, half), (unit, normal)],
+        "ISA, exponents learned - N(0, 1)": [(learned, normal)],
+        "gennorm(4) - N(0, 1)": [(four, normal)],
+        "gennorm(6) - N(0, 1)": [(six, normal)],
+        "`6[6*4, …]` - N(0, 1)": [(cube, normal)],
+    }
+    lines = ["| effect | " + " | ".join(NETWORKS.values()) + " |", "|---" * 3 + "|"]
+    for words, pairs in wanted.items():
+        cells = []
+        for network in NETWORKS:
+            some = [[runs_of(runs, name, network) for name in pair] for pair in pairs]
+            if any(not len(found) for pair in some for found in pair):
+                cells.append("not run")
+                continue
+            strata = [
+                tuple(found.filter(pl.col("beta") == b)["mig"].to_numpy() for found in pair)
+                for pair in some
+                for b in BETAS
+            ]
+            text, p = stratified(strata)
+            cells.append(f"{text}, p = {p:.1g}")
+        lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -100,7 +153,7 @@ def networks_table(runs: pl.DataFrame) -> str:
         "| β | " + " | ".join(NETWORKS.values()) + " | difference [95 %] | p |",
         "|---" * 5 + "|",
     ]
-    for beta in (0.5, 1.0, 2.0, 4.0):
+    for beta in BETAS:
         old, new = (
             pl.concat([runs_of(runs, name, network) for name in [*STUDY][:4]]).filter(
                 pl.col("beta") == beta
@@ -126,10 +179,21 @@ def priors_table(priors: pl.DataFrame) -> str:
         for beta in betas:
             some = seeds_of(priors, name, beta)
             cells.append(
-                f"{median(some['mig'].to_numpy())}, R² {some['r2'].median():.2f}, "
-                f"{some['latents'].median():g}"
+                f"{median(some['mig'])}, R² {some['r2'].median():.2f}, {some['latents'].median():g}"
             )
         lines.append(f"| `{name}` | {' | '.join(cells)} |".replace("`N(0, 1)`", "N(0, 1)"))
+    return "\n".join(lines)
+
+
+def sets_table(priors: pl.DataFrame) -> str:
+    """The MIG of every prior on each set of images, and the median R² of all."""
+    names = " | ".join(name if name == "N(0, 1)" else f"`{name}`" for name in EXPONENTS)
+    lines = [f"| images | β | R² | {names} |", "|---" * (len(EXPONENTS) + 3) + "|"]
+    for (images,), here in priors.group_by("set", maintain_order=True):
+        for beta in (8.0, 16.0, 32.0):
+            cells = [median(seeds_of(here, name, beta)["mig"].drop_nulls()) for name in EXPONENTS]
+            r2 = here.filter(pl.col("beta") == beta)["r2"].median()
+            lines.append(f"| {images} | {beta:g} | {r2:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -148,36 +212,39 @@ def differences_table(priors: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def resampled(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.median(rng.choice(values, (DRAWS, len(values))), axis=1)
-
-
-def median(values: np.ndarray) -> str:
-    low, high = np.quantile(resampled(values, np.random.default_rng(0)), [0.025, 0.975])
-    return f"{np.median(values):.2f} [{low:.2f}, {high:.2f}]"
-
-
-def difference(a: np.ndarray, b: np.ndarray) -> tuple[str, float]:
-    """The difference of medians with its 95 % interval, and the p of a Mann-Whitney test."""
-    rng = np.random.default_rng(0)
-    low, high = np.quantile(resampled(a, rng) - resampled(b, rng), [0.025, 0.975])
-    text = f"{np.median(a) - np.median(b):+.2f} [{low:+.2f}, {high:+.2f}]"
-    return text, stats.mannwhitneyu(a, b).pvalue
-
-
 @style.applied
 def draw(runs: pl.DataFrame, priors: pl.DataFrame) -> Figure:
-    """Left: runs of the study, by networks and prior. Right: medians of the benchmark."""
+    """Left: the study, by networks and prior. Right: the benchmark."""
     figure = style.new_figure(style.PAGE, 3.2)
     left, right = figure.subplots(1, 2)
     for network, fill in (("mlp", "none"), ("mlp-silu", "full")):
         for k, name in enumerate(STUDY):
-            some = runs_of(runs, name, network)
+            some = (
+                runs_of(runs, name, network)
+                .group_by("beta")
+                .agg(
+                    pl.col("reconstruction", "mig").median(),
+                    pl.col("mig").quantile(0.25).alias("low"),
+                    pl.col("mig").quantile(0.75).alias("high"),
+                )
+            )
+            some = some.sort("beta")
             label = name if (network == "mlp-silu") == (k in (0, 1, 2, 3, 7)) else None
-            _plot(left, some["reconstruction"], some["mig"], k, label, fill)
+            _plot(left, some["reconstruction"], some["mig"], k, label, fill, "-")
+            left.vlines(
+                some["reconstruction"],
+                some["low"],
+                some["high"],
+                style.colour(k),
+                lw=0.7,
+                alpha=0.6,
+            )
     left.set_xlim(-70, -18)
     left.set_xlabel("log p(x given z), nats")
-    left.set_title("open: the paper's networks; filled: SiLU, blur", fontsize=7.5)
+    left.set_title(
+        "medians and quartiles of ten seeds; open: the paper's networks; filled: SiLU, blur",
+        fontsize=6.5,
+    )
     for k, name in enumerate(EXPONENTS):
         some = priors.filter(pl.col("p0") == EXPONENTS[name][0], pl.col("p") == EXPONENTS[name][1])
         medians = (
@@ -188,7 +255,7 @@ def draw(runs: pl.DataFrame, priors: pl.DataFrame) -> Figure:
         )
         _plot(right, medians["r2"], medians["mig"], k, name, "full", "-")
     right.set_xlabel("R² of held-out images (β = 64 at the left to 4)")
-    right.set_title("medians of ten seeds, total correlation five times", fontsize=7.5)
+    right.set_title("medians of ten seeds, total correlation five times", fontsize=6.5)
     for axes in (left, right):
         axes.set_ylim(0, 0.55)
         axes.set_ylabel("MIG")
@@ -200,7 +267,7 @@ def _plot(
     axes: Axes, x: pl.Series, y: pl.Series, k: int, label: str | None, fill: str, line: str = "none"
 ) -> None:
     look = {"color": style.colour(k), "marker": style.MARKERS[k], "linestyle": line}
-    axes.plot(x, y, ms=3.5, alpha=0.8, label=label, fillstyle=fill, **look)
+    axes.plot(x, y, ms=3.5, lw=0.9, alpha=0.8, label=label, fillstyle=fill, **look)
 
 
 if __name__ == "__main__":
