@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
+from scipy import stats
 
 from isavae.figures import style
+from tools.runs import PRIORS, medians, read_runs
 
 ROOT = Path(__file__).parents[1]
 ANGLES, EXPONENTS = ROOT / "results/angles.csv", ROOT / "results/exponents.csv"
@@ -21,22 +23,14 @@ PARTS = {
     ("evidence-mid", "mlp-silu"): "SiLU, blur, falling learning rate, 32 x 32",
 }
 STEPS = (300, 1000, 2800, 7200)
-PRIORS = {
-    ("normal", "1.0"): "N(0, 1)",
-    ("normal", "0.70711"): "N(0, ½)",
-    ("isa", "1.0"): "ISA 2.1/2.2, as published",
-    ("isa", "standardised"): "ISA 2.1/2.2, unit variance",
-    ("gennorm(6)", "standardised"): "gennorm(6), unit variance",
-    ("6[6*4, 6*4, 6*4, 6*4, 6*4]", "standardised"): "6[6*4, …], unit variance",
-}
 
 
 def angles_table() -> str:
-    """The median angle at some steps, and how many latents keep the angle of step 300."""
+    """The median angle at some steps, and the rank correlation of an early one with the last."""
     head = " | ".join(f"step {step:,}" for step in STEPS)
     lines = [f"| networks | prior | β | seeds | {head} | early against final |"]
     lines.append("|---" * (5 + len(STEPS)) + "|")
-    table = pl.read_csv(ANGLES, schema_overrides={"prior_scale": pl.String})
+    table = read_runs(ANGLES)
     for (study, network), words in PARTS.items():
         for (prior, scale), name in PRIORS.items():
             for beta in (1.0, 4.0):
@@ -74,14 +68,13 @@ def _at(some: pl.DataFrame, step: int) -> pl.Series:
 
 def _kept(some: pl.DataFrame) -> float:
     """The rank correlation over seeds of the angles at step 1,000 and at the end."""
-    early, final = (_at(some, step).rank().to_numpy() for step in (1000, 7200))
-    return float(np.corrcoef(early, final)[0, 1])
+    return float(stats.spearmanr(_at(some, 1000), _at(some, 7200)).statistic)
 
 
 @style.applied
 def draw() -> Figure:
     """Medians and quartiles of the angle over training at β = 1."""
-    table = pl.read_csv(ANGLES, schema_overrides={"prior_scale": pl.String})
+    table = read_runs(ANGLES)
     figure = style.new_figure(style.PAGE, 2.9)
     panels = figure.subplots(1, 2, sharey=True)
     parts = [("evidence-full", "mlp"), ("evidence-mid", "mlp-silu")]
@@ -89,12 +82,7 @@ def draw() -> Figure:
         for k, ((prior, scale), name) in enumerate(PRIORS.items()):
             some = _of(table, *part, prior, scale).filter(pl.col("beta") == 1, pl.col("step") > 0)
             if len(some):
-                by_step = some.group_by("step").agg(
-                    pl.col("angle").median(),
-                    pl.col("angle").quantile(0.25).alias("low"),
-                    pl.col("angle").quantile(0.75).alias("high"),
-                )
-                by_step = by_step.sort("step")
+                by_step = medians(some, "step", "angle", spread="angle")
                 axes.fill_between(
                     by_step["step"], by_step["low"], by_step["high"],
                     color=style.colour(k), alpha=0.12, linewidth=0,

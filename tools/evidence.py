@@ -24,20 +24,13 @@ from isavae.runs import Run
 from isavae.studies import results, select
 from tools import angles
 from tools.intervals import difference, median, stratified
+from tools.runs import FOUR, PRIORS, read_runs
 
 ROOT = Path(__file__).parents[1]
 TABLE, PAGE = ROOT / "results/evidence-full.csv", ROOT / "docs/evidence.md"
 FIGURE = ROOT / "docs/images/evidence-full.png"
 IMAGES, SEED = 5000, 0
 KEPT = "model prior prior_scale beta seed steps batch_size mig reconstruction kl seconds".split()
-
-# Names of the priors on the page.
-PRIORS = {
-    ("normal", "1.0"): "N(0, 1)",
-    ("normal", "0.70711"): "N(0, ½)",
-    ("isa", "1.0"): "ISA 2.1/2.2, as published",
-    ("isa", "standardised"): "ISA 2.1/2.2, unit variance",
-}
 
 
 def keep_codes(study: Path, out: Path) -> None:
@@ -103,7 +96,7 @@ def _axes(mean: np.ndarray, grid) -> dict[str, float]:
 
 def write_page() -> None:
     """The page and its figure."""
-    runs = pl.read_csv(TABLE, schema_overrides={"prior_scale": pl.String})
+    runs = read_runs(TABLE)
     style.save(_figure(runs), FIGURE)
     style.save(angles.draw(), FIGURE.with_name("angles.png"))
     template = (ROOT / "tools/evidence.md").read_text()
@@ -132,10 +125,10 @@ def _cells(runs: pl.DataFrame):
     """Every group: its name, prior, β and runs."""
     for objective, suffix in (("vae", ""), ("tc", ", TC")):
         for beta in (1, 2):
-            for prior, name in PRIORS.items():
+            for prior in FOUR:
                 found = _of(runs, prior, beta, objective)
                 if len(found):
-                    yield name + suffix, prior, beta, found
+                    yield PRIORS[prior] + suffix, prior, beta, found
 
 
 def _groups(runs: pl.DataFrame) -> str:
@@ -160,7 +153,7 @@ def _groups(runs: pl.DataFrame) -> str:
 
 
 def _comparisons(runs: pl.DataFrame) -> str:
-    normal, half, isa, unit = PRIORS
+    normal, half, isa, unit = FOUR
     wanted = [
         ("the paper's claim: ISA as published - N(0, 1)", isa, normal),
         ("at equal scale: ISA as published - N(0, ½)", isa, half),
@@ -181,7 +174,7 @@ def _comparisons(runs: pl.DataFrame) -> str:
 
 def _effects(runs: pl.DataFrame) -> str:
     """Effects of scale and shape on the mean MIG, within each β and each level of the other."""
-    normal, half, isa, unit = PRIORS
+    normal, half, isa, unit = FOUR
     wanted = {
         "variance ½ instead of 1 (at equal shape)": ((half, normal), (isa, unit)),
         "subspaces instead of a normal prior (at equal scale)": ((isa, half), (unit, normal)),
@@ -196,7 +189,7 @@ def _effects(runs: pl.DataFrame) -> str:
 
 def _needed(runs: pl.DataFrame) -> str:
     """Seeds per group that would show the difference of two groups in 4 of 5 experiments."""
-    rng, (normal, half, isa, _) = np.random.default_rng(0), PRIORS
+    rng, (normal, half, isa, _) = np.random.default_rng(0), FOUR
     found = []
     for a, b, name in ((isa, normal, "ISA as published against N(0, 1)"),
                        (isa, half, "ISA as published against N(0, ½)")):  # fmt: skip
@@ -220,7 +213,7 @@ def _figure(runs: pl.DataFrame):
     rng = np.random.default_rng(0)
     names = []
     for place, (name, prior, beta, found) in enumerate(_cells(runs)):
-        mig, k = found["mig"].to_numpy(), list(PRIORS).index(prior)
+        mig, k = found["mig"].to_numpy(), FOUR.index(prior)
         look = {"color": style.colour(k), "marker": style.MARKERS[k], "linestyle": "none"}
         seeds.plot(place + rng.uniform(-0.18, 0.18, len(mig)), mig, alpha=0.6, ms=3.5, **look)
         seeds.plot([place - 0.32, place + 0.32], [np.median(mig)] * 2, color=style.INK, lw=1.4)

@@ -14,24 +14,17 @@ from matplotlib.figure import Figure
 
 from isavae.figures import style
 from tools.intervals import difference, median, stratified
+from tools.runs import FOUR, PRIORS, medians, read_runs
 
 ROOT = Path(__file__).parents[1]
-RUNS, PRIORS = ROOT / "results/evidence-mid.csv", ROOT / "results/priors.csv"
+RUNS, BENCHMARK = ROOT / "results/evidence-mid.csv", ROOT / "results/priors.csv"
 PAGE, FIGURE = ROOT / "docs/fronts.md", ROOT / "docs/images/fronts.png"
 BETAS = (0.5, 1.0, 2.0, 4.0)
 NETWORKS = {"mlp": "the paper's networks", "mlp-silu": "SiLU, blur, falling learning rate"}
 
 # Priors of the study: name on the page -> prior, scale, whether exponents are learned.
-STUDY = {
-    "N(0, 1)": ("normal", "1.0", False),
-    "N(0, ½)": ("normal", "0.70711", False),
-    "ISA 2.1/2.2, as published": ("isa", "1.0", False),
-    "ISA 2.1/2.2, unit variance": ("isa", "standardised", False),
-    "ISA, exponents learned": ("isa", "1.0", True),
-    "gennorm(4), unit variance": ("gennorm(4)", "standardised", False),
-    "gennorm(6), unit variance": ("gennorm(6)", "standardised", False),
-    "6[6*4, …], unit variance": ("6[6*4, 6*4, 6*4, 6*4, 6*4]", "standardised", False),
-}
+STUDY = {name: (*prior, False) for prior, name in PRIORS.items()}
+STUDY["ISA, exponents learned"] = ("isa", "1.0", True)
 # Exponents of the benchmark: between subspaces, within.
 EXPONENTS = {
     "N(0, 1)": (2.0, 2.0),
@@ -46,8 +39,8 @@ EXPONENTS = {
 
 def write_page() -> None:
     """The page and its figure."""
-    runs = pl.read_csv(RUNS, schema_overrides={"prior_scale": pl.String})
-    priors = pl.read_csv(PRIORS)
+    runs = read_runs(RUNS)
+    priors = pl.read_csv(BENCHMARK)
     sprites = priors.filter(pl.col("set") == "sprites-32")
     style.save(draw(runs, sprites), FIGURE)
     page = (ROOT / "tools/fronts.md").read_text()
@@ -100,15 +93,16 @@ def correlation_table(runs: pl.DataFrame) -> str:
         "| networks | prior | KL, total correlation | MIG | log p(x given z) |",
         "|---" * 5 + "|",
     ]
-    names = {(prior, scale): name for name, (prior, scale, learned) in STUDY.items() if not learned}
     with_weight = pl.col("model").is_in(["beta-tcvae", "factor-vae"])
     groups = runs.filter(with_weight).sort("network", "model", "prior", "beta")
-    of = ("network", "model", "prior", "prior_scale", "alpha", "beta")
-    for (network, model, prior, scale, alpha, beta), some in groups.group_by(
+    of = ("network", "model", "prior", "prior_scale", "alpha", "beta", "gamma")
+    for (network, model, prior, scale, alpha, beta, gamma), some in groups.group_by(
         of, maintain_order=True
     ):
-        name = names[str(prior), str(scale)]
-        weights = f"× {alpha:g}, × {beta:g}" if model == "beta-tcvae" else "FactorVAE, γ = 6"
+        name = PRIORS[str(prior), str(scale)]
+        weights = (
+            f"× {alpha:g}, × {beta:g}" if model == "beta-tcvae" else f"FactorVAE, γ = {gamma:g}"
+        )
         lines.append(
             f"| {NETWORKS[str(network)]} | {name} | {weights} | {median(some['mig'])} "
             f"| {some['reconstruction'].median():.1f} |"
@@ -118,15 +112,17 @@ def correlation_table(runs: pl.DataFrame) -> str:
 
 def effects_table(runs: pl.DataFrame) -> str:
     """Effects of a prior on the mean MIG, averaged over the four β."""
-    normal, half, isa, unit, learned, four, six, cube = STUDY
+    normal, half, isa, unit, four, six, cube, learned = STUDY
     wanted = {
         "the paper's claim: ISA as published - N(0, 1)": [(isa, normal)],
         "variance ½ - variance 1, at equal shape": [(half, normal), (isa, unit)],
         "ISA - normal, at equal scale": [(isa, half), (unit, normal)],
+        "ISA of unit variance - N(0, 1)": [(unit, normal)],
         "ISA, exponents learned - N(0, 1)": [(learned, normal)],
         "gennorm(4) - N(0, 1)": [(four, normal)],
         "gennorm(6) - N(0, 1)": [(six, normal)],
         "`6[6*4, …]` - N(0, 1)": [(cube, normal)],
+        "`6[6*4, …]` - ISA of unit variance": [(cube, unit)],
     }
     lines = ["| effect | " + " | ".join(NETWORKS.values()) + " |", "|---" * 3 + "|"]
     for words, pairs in wanted.items():
@@ -142,7 +138,7 @@ def effects_table(runs: pl.DataFrame) -> str:
                 for b in BETAS
             ]
             text, p = stratified(strata)
-            cells.append(f"{text}, p = {p:.1g}")
+            cells.append(f"{text}, p ≈ {p:.1g}")
         lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -155,7 +151,7 @@ def networks_table(runs: pl.DataFrame) -> str:
     ]
     for beta in BETAS:
         old, new = (
-            pl.concat([runs_of(runs, name, network) for name in [*STUDY][:4]]).filter(
+            pl.concat([runs_of(runs, name, network) for name in map(PRIORS.get, FOUR)]).filter(
                 pl.col("beta") == beta
             )
             for network in NETWORKS
@@ -219,17 +215,10 @@ def draw(runs: pl.DataFrame, priors: pl.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     for network, fill in (("mlp", "none"), ("mlp-silu", "full")):
         for k, name in enumerate(STUDY):
-            some = (
-                runs_of(runs, name, network)
-                .group_by("beta")
-                .agg(
-                    pl.col("reconstruction", "mig").median(),
-                    pl.col("mig").quantile(0.25).alias("low"),
-                    pl.col("mig").quantile(0.75).alias("high"),
-                )
+            some = medians(
+                runs_of(runs, name, network), "beta", "reconstruction", "mig", spread="mig"
             )
-            some = some.sort("beta")
-            label = name if (network == "mlp-silu") == (k in (0, 1, 2, 3, 7)) else None
+            label = name if (network == "mlp-silu") == (k in (0, 1, 2, 3, 6)) else None
             _plot(left, some["reconstruction"], some["mig"], k, label, fill, "-")
             left.vlines(
                 some["reconstruction"],
@@ -247,13 +236,8 @@ def draw(runs: pl.DataFrame, priors: pl.DataFrame) -> Figure:
     )
     for k, name in enumerate(EXPONENTS):
         some = priors.filter(pl.col("p0") == EXPONENTS[name][0], pl.col("p") == EXPONENTS[name][1])
-        medians = (
-            some.group_by("beta")
-            .agg(pl.col("r2", "mig").median())
-            .sort("beta")
-            .filter(pl.col("r2") > 0.7)
-        )
-        _plot(right, medians["r2"], medians["mig"], k, name, "full", "-")
+        line = medians(some, "beta", "r2", "mig", spread="mig").filter(pl.col("r2") > 0.7)
+        _plot(right, line["r2"], line["mig"], k, name, "full", "-")
     right.set_xlabel("R² of held-out images (β = 64 at the left to 4)")
     right.set_title("medians of ten seeds, total correlation five times", fontsize=6.5)
     for axes in (left, right):
