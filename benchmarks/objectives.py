@@ -46,7 +46,7 @@ def stepper(
     torch.manual_seed(0)
     prior = build_prior(layout, LATENT, **learned)
     model = VAE(*build_networks("mlp", SHAPE, LATENT), prior, BernoulliLikelihood())
-    model.network_dtype = resolve_precision(precision, torch.device("cpu"))
+    model.network_dtype = resolve_precision(precision, torch.device("cpu"), batch)
     state = TrainState(model, adversary=objective.adversary(LATENT))
     steps = train(state, Noise(batch), objective, steps=10**9, batch_size=batch, seed=0)
     return lambda: next(steps)

@@ -134,7 +134,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Precision of the networks; auto is bfloat16 where the hardware computes it "
-        "natively.",
+        "natively and batches are large enough for it to be faster.",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
 

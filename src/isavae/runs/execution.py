@@ -26,7 +26,7 @@ from isavae.training import (
     StepReport,
     TrainState,
     floats_of,
-    resolve_precision,
+    multiplies_bfloat16,
     train,
 )
 
@@ -146,10 +146,10 @@ def _state(run: Run, saved: dict[str, Any] | None, shape: tuple[int, int, int]) 
     state = fresh_state(run.config, shape)
     if saved is None:
         return state
-    began, device = saved["precision"], state.model.device
-    native = run.config.precision != "auto" or resolve_precision("auto", device)
-    lacking = native is torch.float32 and began != "float32"
-    if device.type != saved["device"] or lacking:
+    began = saved["precision"]
+    chosen = run.config.precision != "auto" or multiplies_bfloat16(state.model.device)
+    lacking = began == "bfloat16" and not chosen
+    if state.model.device.type != saved["device"] or lacking:
         warnings.warn(
             f"{run.path} began on another device ({saved['device']}, {began}): it goes on, but not "
             "bit for bit as it would have there",
