@@ -12,7 +12,7 @@ from isavae.runs.config import (
     read_settings,
 )
 from isavae.runs.directory import Run
-from isavae.runs.execution import NonFiniteLossError, execute
+from isavae.runs.execution import NonFiniteLossError, execute, take_steps
 from isavae.runs.held_out import HELD_OUT, training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.moved_images import run_images
@@ -44,5 +44,6 @@ __all__ = [
     "read_settings",
     "run_images",
     "save_model",
+    "take_steps",
     "training_images",
 ]

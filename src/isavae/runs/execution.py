@@ -18,6 +18,7 @@ from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
 from isavae.files import atomic_write
 from isavae.runs.build import fresh_state
+from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run
 from isavae.runs.held_out import training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
@@ -97,22 +98,36 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> bool:
     """Take the remaining steps; return whether the run is finished."""
-    config, steps = run.config, recorder.steps
-    for report in train(
+    steps = recorder.steps
+    for report in take_steps(run.config, state, data, steps):
+        stop = should_stop()
+        recorder.take(report, last=stop or report.step == steps)
+        if stop:
+            break
+    return state.step >= steps
+
+
+def take_steps(
+    config: RunConfig, state: TrainState, images: ImageDataset, steps: int
+) -> Iterator[StepReport]:
+    """The steps of a run from its state on, without its directory.
+
+    Args:
+        config: The run's configuration.
+        state: Its state, such as `fresh_state(config, images.shape)`; changed in place.
+        images: What it is trained on, `training_images(config, data)`.
+        steps: Total number of steps, `config.total_steps(len(data))`.
+    """
+    return train(
         state,
-        data,
+        images,
         config.objective,
         steps=steps,
         batch_size=config.batch_size,
         seed=config.seed,
         blur=Blur(config.blur, config.blur_until),
         learning_rate_end=config.learning_rate_end,
-    ):
-        stop = should_stop()
-        recorder.take(report, last=stop or report.step == steps)
-        if stop:
-            break
-    return state.step >= steps
+    )
 
 
 def _check_same_images(run: Run, data: ImageDataset) -> None:
