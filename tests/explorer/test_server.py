@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import http.client
 import io
 import json
@@ -38,7 +39,7 @@ from isavae.explorer.server import opened
 from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import METRICS, Codes
 from isavae.models import build_prior
-from isavae.runs import Run, TrainedModel, save_model
+from isavae.runs import Run, TrainedModel, names_of, save_model
 from tests.explorer_site import DATA, TOKEN, serving, train_small
 
 pytestmark = pytest.mark.system
@@ -304,6 +305,7 @@ def test_description_names_every_subspace_with_its_exponent(site):
     assert [group["latents"] for group in answer["groups"]] == [[0, 1], [2, 3], [4, 5]]
     assert [group["exponent"] for group in answer["groups"]] == pytest.approx([2.2, 3, 2.2])
     assert [e["value"] for e in answer["exponents"]] == pytest.approx([2.1, 2.2, 3, 2.2])
+    assert answer["weights"] == "KL × 0.02"
     titles = [line["title"] for line in answer["scores"]]
     assert titles == ["Reconstruction", "KL", "MIG"]
     assert all(line["meaning"] for line in answer["scores"])
@@ -332,6 +334,42 @@ def test_scores_of_any_metric_come_with_their_definition():
 def test_prior_samples_depend_on_the_seed_only(site):
     a, b, c = (site.json(f"/api/runs/run/sample?seed={seed}")["code"] for seed in (7, 7, 8))
     assert a == b != c
+
+
+def test_names_are_kept_beside_the_model(run, tmp_path, monkeypatch):
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    with serving(copied) as site:
+        post = functools.partial(site.ask, "POST", "/api/runs/run/names")
+        before = site.json("/api/runs/run")
+        assert (before["names"], before["may_name"]) == ([f"z{k}" for k in range(1, 7)], True)
+        response, content = post(json.dumps({"z2": "slant"}))
+        assert response.status == 200
+        assert json.loads(content)["names"][1] == "slant"
+        after = site.json("/api/runs/run")
+        assert after["names"][1] == "slant"
+        assert after["version"] == before["version"]  # it is the same model
+        assert names_of(copied)[1] == "slant"
+        assert post('{"z2": "x"}', Origin="http://elsewhere.example")[0].status == 403
+        assert post('{"z2": "x"}', token=None)[0].status == 403
+        for body in ("", "[]", '{"z2": 1}', '{"z9": "x"}', '{"z2": "z1"}'):
+            response, content = post(body)
+            assert response.status == 400
+            assert "must" in json.loads(content)["error"]
+        refuse = PermissionError(13, "Permission denied", str(copied))
+        monkeypatch.setattr("isavae.runs.names_file.write_json", fails_with(refuse))
+        response, content = post('{"z2": "x"}')
+        assert response.status == 400
+        said = json.loads(content)["error"]
+        assert "cannot be written (Permission denied)" in said
+        assert str(tmp_path) not in said
+        assert names_of(copied)[1] == "slant"
+
+
+def fails_with(error):
+    def fail(*_):
+        raise error
+
+    return fail
 
 
 def test_gif_goes_there_and_back(site):
