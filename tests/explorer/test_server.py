@@ -30,6 +30,7 @@ from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.evaluation import encode_all
 from isavae.explorer import connection
+from isavae.explorer.behind import Behind
 from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.describe import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
@@ -82,10 +83,10 @@ def test_without_the_token_nothing_is_told(site, token, path):
 
 
 def test_the_printed_address_gives_a_cookie_of_this_site_only(site):
-    response, _ = site.ask("GET", f"/?token={TOKEN}", token=None)
+    response, _ = site.ask("GET", f"/?isavae-token={TOKEN}", token=None)
     cookie = response.headers["Set-Cookie"]
     assert response.status == 303
-    assert response.headers["Location"] == "/"
+    assert response.headers["Location"] == "./"
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     response, content = site.ask("GET", "/", token=None, Cookie=cookie.split(";")[0])
@@ -116,6 +117,40 @@ def test_another_origin_is_refused(site, origin):
     ours = f"http://127.0.0.1:{site.port}"
     response, _ = site.ask("POST", "/api/runs/run/decode", codes_body([[0] * 6]), Origin=ours)
     assert response.status == 200
+
+
+def test_behind_a_proxy_its_host_is_accepted_below_its_path(run):
+    behind = Behind.parse("/user/me/proxy/8000/", ["Hub.example", "localhost:9000"])
+    with serving(run.path, behind=behind) as site:
+        for host, origin, status in (
+            ("hub.example", "https://hub.example", 200),
+            ("hub.example", "http://hub.example", 200),
+            ("LOCALHOST:9000", None, 200),
+            ("hub.example", "https://elsewhere.example", 403),
+            ("hub.example:8443", None, 421),
+            ("localhost:9001", None, 421),
+        ):
+            for base in ("", "/user/me/proxy/8000"):  # proxies take it away, or not
+                headers = {"Host": host} | ({"Origin": origin} if origin else {})
+                assert site.ask("GET", f"{base}/api/overview", **headers)[0].status == status
+        own = f"127.0.0.1:{site.port}"  # a proxy that does not encrypt is not ours
+        refused = site.ask("GET", "/api/overview", Host=own, Origin=f"https://{own}")[0]
+        assert refused.status == 403
+        path = f"/user/me/proxy/8000/?isavae-token={TOKEN}"
+        response, _ = site.ask("GET", path, token=None, Host="hub.example")
+        assert response.headers["Location"] == "./"
+        assert "Path=/user/me/proxy/8000/;" in response.headers["Set-Cookie"]
+        assert site.ask("GET", "/user/me/proxy/80001/api/overview")[0].status == 404
+
+
+@pytest.mark.parametrize(
+    ("base", "hosts"),
+    [("proxy", []), ("/a b", []), ("/a/../b", []), ("/a;b", []), ("//evil.example", []),
+     ("/a", ["https://hub.example"]), ("", ["a/b"]), ("", [""]), ("", ["a:b"]), ("", ["a b"])],
+)  # fmt: skip
+def test_a_base_path_or_host_that_is_none_is_refused(base, hosts):
+    with pytest.raises(ValueError, match="must be"):
+        Behind.parse(base, hosts)
 
 
 @pytest.mark.parametrize(
@@ -599,8 +634,8 @@ def test_bad_input_is_one_line_and_exit_code_two(run, words, sentence, capsys):
 
 
 def test_a_redirection_leads_nowhere_else(site):
-    response, _ = site.ask("GET", f"//evil.example/?token={TOKEN}", token=None)
-    assert response.headers["Location"] == "/"
+    response, _ = site.ask("GET", f"//evil.example/?isavae-token={TOKEN}", token=None)
+    assert response.headers["Location"] == "../../"
 
 
 def test_a_client_that_sends_too_much_reads_why(site):
@@ -695,7 +730,7 @@ def test_an_interrupt_ends_it_without_a_traceback_while_it_is_asked(run):
 def test_the_token_reaches_the_browser_in_a_file_that_others_cannot_read(run, monkeypatch):
     seen = []
     monkeypatch.setattr(webbrowser, "open", seen.append)
-    with opened("http://127.0.0.1:1/?token=secret"):
+    with opened("http://127.0.0.1:1/?isavae-token=secret"):
         (address,) = seen
         assert "secret" not in address
         page = Path(address.removeprefix("file://"))

@@ -28,6 +28,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# The parameter of the token: proxies such as Jupyter's read `token` as their own.
+PARAMETER = "isavae-token"
 # The parameter of the address that is opened from a file.
 OPENED = "opened"
 # A page that leads to another one.
@@ -43,8 +45,8 @@ class Guard:
     """Middleware around the whole application.
 
     A request must name a host that we are (against DNS rebinding); if it names an origin, the
-    page's own (against other sites); and hold the token: as `?token=` once, which becomes a cookie
-    of this site only, or as `Authorization: Bearer`. Its body is bounded in size and time.
+    page's own (against other sites); and hold the token: as `?isavae-token=` once, which becomes a
+    cookie of this site only, or as `Authorization: Bearer`. Its body is bounded in size and time.
 
     Args:
         app: The application to protect.
@@ -88,10 +90,14 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if not self._is_us(host):
-            return _refuse(421, "the Host must be the address that was printed; it is another")
+            return _refuse(
+                421,
+                "the Host must be the address that was printed; it is another: open that one, "
+                "or name yours with --allow-host",
+            )
         if origin is not None and origin not in self._origins(host):
             return _refuse(403, "a request must come from the page itself; it came from elsewhere")
-        given = request.query_params.get("token")
+        given = request.query_params.get(PARAMETER)
         if given is not None and request.method == "GET" and self._matches(given):
             return self._welcome(request)
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -107,11 +113,12 @@ class Guard:
         A browser sends the cookie to the page only if a page of ours leads there: a redirection
         from a file, such as `serve` opens, would not do.
         """
-        home = f"{self._behind.base}/"
+        home = "../" * (request.url.path.count("/") - 1) or "./"  # proxies rewrite other addresses
         response: Response = RedirectResponse(home, 303)
         if OPENED in request.query_params:
             response = HTMLResponse(FORWARD.format(url=home))
-        response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path=home)
+        path = f"{self._behind.base}/"
+        response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path=path)
         return response
 
     def _matches(self, given: str) -> bool:

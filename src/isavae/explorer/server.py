@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Lifespan
 from isavae.explorer.api import Api
 from isavae.explorer.behind import NOTHING_BETWEEN, Behind
 from isavae.explorer.connection import AcceptErrors, BoundedConnection
-from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, Guard
+from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, PARAMETER, Guard
 from isavae.explorer.library import Images
 from isavae.explorer.sources import open_source
 
@@ -108,7 +108,7 @@ def serve(
     token = secrets.token_urlsafe(24)
     with listener:
         name = f"[{host}]" if ":" in host else host
-        here = f"{behind.base}/?token={token}"
+        here = f"{behind.base}/?{PARAMETER}={token}"
         url = f"http://{name}:{port}{here}"
         if host not in LOOPBACK:
             print(
