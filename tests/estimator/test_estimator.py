@@ -289,7 +289,7 @@ def test_fewer_samples_than_a_batch(images):
 
 def test_names_and_containers(images, fitted):
     flat = images.reshape(len(images), -1)
-    assert list(fitted.get_feature_names_out()) == ["s1_z1", "s1_z2", "s2_z3", "s2_z4"]
+    assert list(fitted.get_feature_names_out()) == ["z1", "z2", "z3", "z4"]
     estimator = clone(fitted).fit(flat)
     frame = estimator.set_output(transform="pandas").transform(flat)
     assert list(frame.columns) == list(fitted.get_feature_names_out())

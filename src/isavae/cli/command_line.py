@@ -60,6 +60,7 @@ VERBS = {
     "data verify": Verb("data:verify", "compare published dSprites with the drawn images"),
     "data inspect": Verb("data:inspect", "describe a folder or file of your own images"),
     "fit": Verb("fit:fit", "find latent axes in a folder of your images"),
+    "name-axes": Verb("naming:name_axes", "give names to latents, or show them"),
     "encode": Verb("sharing:encode", "encode a folder of images"),
     "decode": Verb("sharing:decode", "decode codes to images"),
     "sample": Verb("sharing:sample", "decode samples of the prior to images"),

@@ -1,6 +1,6 @@
 """`isavae evaluate`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StageProgress
 from isavae.data import load
 from isavae.errors import missing_package, printable
-from isavae.runs import HELD_OUT, Run, evaluate_run
+from isavae.runs import HELD_OUT, Run, evaluate_run, names_of
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
@@ -62,7 +62,7 @@ def evaluate(
             data=None if data is None else load(data),
             on_progress=progress,
         )
-    show(scores)
+    show(scores, names_of(run))
     if metrics and codes.has_factors():
         missing = [package for package in ("matplotlib", "polars") if not find_spec(package)]
         if missing:
@@ -73,23 +73,28 @@ def evaluate(
         print(save_information(opened, codes))
 
 
-def show(scores: Mapping[str, Any]) -> None:
-    """Print the contents of a `scores.json`, one part of the images after the other."""
+def show(scores: Mapping[str, Any], latents: Sequence[str] = ()) -> None:
+    """Print the contents of a `scores.json`, one part of the images after the other.
+
+    Args:
+        scores: The contents.
+        latents: The names of the latents; by number if left out.
+    """
     held_out = {
         name.removeprefix(HELD_OUT): value
         for name, value in scores.items()
         if name.startswith(HELD_OUT)
     }
     if not held_out:
-        _show_part(scores)
+        _show_part(scores, latents)
         return
     print(f"{scores['n_images']:,} images of training")
-    _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)})
+    _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)}, latents)
     print(f"{held_out['n_images']:,} images held out")
-    _show_part(held_out)
+    _show_part(held_out, latents)
 
 
-def _show_part(scores: Mapping[str, Any]) -> None:
+def _show_part(scores: Mapping[str, Any], latents: Sequence[str]) -> None:
     console = Console()
     for name, label in LIKELIHOOD_TERMS.items():
         term = scores[name]
@@ -100,7 +105,7 @@ def _show_part(scores: Mapping[str, Any]) -> None:
         console.print(f"{label:<12}{term['value']:>9.2f} {shown} ({images})", highlight=False)
     if "mig" in scores:
         console.print(f"{'MIG':<12}{scores['mig']['value']:>9.3f}", highlight=False)
-        console.print(_information_table(scores), markup=False)
+        console.print(_information_table(scores, latents), markup=False)
     if any(name not in ("mig", *LIKELIHOOD_TERMS) for name in _score_names(scores)):
         console.print(_score_table(scores), markup=False)
     for factor, bins in scores.get("binned", {}).items():
@@ -110,7 +115,7 @@ def _show_part(scores: Mapping[str, Any]) -> None:
         console.print(f"skipped: {reason}", markup=False, highlight=False)
 
 
-def _information_table(scores: Mapping[str, Any]) -> Table:
+def _information_table(scores: Mapping[str, Any], latents: Sequence[str]) -> Table:
     """For every factor the two latents that carry most information about it, and its gap."""
     table = Table(title="mutual information (nats)", title_justify="left", box=None)
     table.add_column("factor")
@@ -119,7 +124,8 @@ def _information_table(scores: Mapping[str, Any]) -> Table:
     columns = zip(*scores["mutual_information"], strict=True)
     for factor, column in zip(scores["factors"], columns, strict=True):
         ranked = sorted(((value, latent) for latent, value in enumerate(column)), reverse=True)
-        best = [f"z{latent + 1}: {value:.2f}" for value, latent in ranked[:2]]
+        named = [(latents[z] if latents else f"z{z + 1}", value) for value, z in ranked[:2]]
+        best = [f"{name}: {value:.2f}" for name, value in named]
         table.add_row(printable(factor), *best, f"{scores['mig']['per_factor'][factor]:.3f}")
     return table
 

@@ -57,7 +57,7 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
         out: A folder; images are numbered by row, from 0.
     """
     opened = open_model(model)
-    images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.vae.prior)))
+    images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.names)))
     for row, image in enumerate(images):
         write_tiles(out / f"{row:05d}.png", image[None])
     print(f"{out}: {len(images):,} images")

@@ -97,7 +97,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         >>> estimator.transform(images).shape, estimator.sample(3).shape
         ((1797, 4), (3, 8, 8))
         >>> list(estimator.get_feature_names_out())
-        ['s1_z1', 's1_z2', 's2_z3', 's2_z4']
+        ['z1', 'z2', 'z3', 'z4']
     """
 
     def __init__(
@@ -202,9 +202,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         return self._samples(self.trained_.sample(n_samples, self._draw_seed()))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the latents with their subspaces, both counted from 1: "s2_z5"."""
+        """Names of the latents: "z5", or what the user called them."""
         check_is_fitted(self)
-        return np.array(self.model_.prior.latent_names, dtype=object)
+        return np.array(self.trained_.names, dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]

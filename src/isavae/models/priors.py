@@ -48,12 +48,6 @@ class Prior(nn.Module, ABC):
     def forward(self) -> Distribution:
         """The prior p(z), with event shape (n_latents,)."""
 
-    @property
-    def latent_names(self) -> list[str]:
-        """Names of the latents in tables, with their subspaces, both counted from 1: "s2_z5"."""
-        parts = enumerate(self.subspaces, 1)
-        return [f"s{k}_z{j + 1}" for k, part in parts for j in range(part.start, part.stop)]
-
     def learned_values(self) -> dict[str, Float[Tensor, ""]]:
         """The learned values by name, for the log."""
         return {}

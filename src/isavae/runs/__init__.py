@@ -16,6 +16,7 @@ from isavae.runs.execution import NonFiniteLossError, execute, take_steps
 from isavae.runs.held_out import HELD_OUT, training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.moved_images import run_images
+from isavae.runs.names_file import name_latents, names_of
 from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.scoring import evaluate_run
 from isavae.runs.trained_model import TrainedModel
@@ -40,6 +41,8 @@ __all__ = [
     "export_onnx",
     "fresh_state",
     "merge_settings",
+    "name_latents",
+    "names_of",
     "preset",
     "read_settings",
     "run_images",

@@ -24,6 +24,7 @@ from isavae.files import BLANK, CHECKSUM, DamagedFileError, atomic_write, is_sea
 from isavae.models import VAE
 from isavae.runs.build import build_model
 from isavae.runs.config import FORMAT, RunConfig, check_format
+from isavae.runs.latent_names import check_names
 
 
 @final
@@ -88,6 +89,7 @@ class Metadata(BaseModel):
     preprocessing: ReadImages | None = None
     scores: dict[str, Any] = {}
     axes: list[SharedAxis] = []
+    names: dict[str, str] = {}
 
     @field_validator("preprocessing")
     @classmethod
@@ -191,9 +193,10 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
         size = path.stat().st_size
         model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], size)
         model.load_state_dict(safetensors.torch.load_file(path))
+        check_names(metadata.get("names", {}), model.prior.n_latents)
     except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise CorruptCheckpointError(
-            f"the weights in {path} must fit the configuration in it: "
+            f"the weights and names in {path} must fit the configuration in it: "
             f"{' '.join(str(error).split())[:200]}"
         ) from None
     return model.eval(), metadata
