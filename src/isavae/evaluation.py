@@ -88,7 +88,7 @@ def likelihood_terms(
         model: A VAE; left in evaluation mode.
         data: The data set.
         n_images: Number of images, a seeded random subset without replacement; None takes all.
-        seed: Of the subset and of the posterior samples.
+        seed: Seed of the subset and of the posterior samples.
         on_progress: Called with (images done, images in all) after every batch.
 
     Returns:
@@ -136,7 +136,7 @@ def evaluate(
         metrics: Scores besides "reconstruction", "kl" and, where factors vary, "mig": names,
             families, "all" or functions of codes, as in `isavae.metrics.evaluate`.
         n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
-        seed: Of the subset and of everything else that is random.
+        seed: Seed of the subset, and of all else that is random.
         others: Codes of the same images by other models, for scores that compare models.
         bins: In how many quantile bins continuous factors are scored, as in `Codes`.
         on_progress: Called with (stage, steps done, steps in all).

@@ -39,32 +39,32 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("training:train", "train a VAE on a data set, or resume"),
     "evaluate": Verb("evaluation:evaluate", "score a trained run"),
-    "figure latents": Verb("figures:latents", "the mean of each latent over the factors"),
-    "figure traversals": Verb("figures:traversals", "decoded traversals of each latent"),
-    "figure reconstructions": Verb("figures:reconstructions", "images and their reconstructions"),
-    "figure": Verb("figures:figure", "a figure of the paper by its number, or all"),
-    "toy fa": Verb("figures:fa", "factor analysis of Appendix B, exactly"),
-    "toy ica": Verb("figures:ica", "over-complete ICA of Appendix B, and Fig. 1"),
+    "figure latents": Verb("figures:latents", "draw the mean of each latent over the factors"),
+    "figure traversals": Verb("figures:traversals", "draw decoded traversals of each latent"),
+    "figure reconstructions": Verb("figures:reconstructions", "draw images and reconstructions"),
+    "figure": Verb("figures:figure", "draw a figure of the paper by its number, or all"),
+    "toy fa": Verb("figures:fa", "draw the factor analysis of Appendix B"),
+    "toy ica": Verb("figures:ica", "draw the over-complete ICA of Appendix B, Fig. 1"),
     "explore": Verb("explore:explore", "explore a run, a model or a study in the browser"),
     "study run": Verb("studies:run", "run or continue a study"),
-    "study plan": Verb("study_plan:show_plan", "the time and disk space that a study needs"),
-    "study status": Verb("studies:status", "the progress of a study"),
-    "study results": Verb("studies:show_results", "scores by model and beta"),
+    "study plan": Verb("study_plan:show_plan", "estimate the time and disk space of a study"),
+    "study status": Verb("studies:status", "show the state of a study"),
+    "study results": Verb("studies:show_results", "show scores by model and beta"),
     "study select": Verb("studies:select", "choose a run, with or without labels"),
-    "study report": Verb("figures:report", "a study as one HTML page"),
-    "study stop": Verb("studies:stop", "write checkpoints and stop all work on a study"),
-    "data list": Verb("data:list_", "the data sets, and which are present"),
+    "study report": Verb("figures:report", "write a study as one HTML page"),
+    "study stop": Verb("studies:stop", "stop all work on a study after a checkpoint"),
+    "data list": Verb("data:list_", "list the data sets, and which are in the cache"),
     "data draw": Verb("data:draw", "draw a data set into the cache"),
     "data download": Verb("data:download", "download a published data set and import it"),
     "data import": Verb("data:import_", "import a published file from disk"),
     "data verify": Verb("data:verify", "compare published dSprites with the drawn images"),
     "data inspect": Verb("data:inspect", "describe a folder or file of your own images"),
-    "fit": Verb("fit:fit", "find latent axes in a folder of your images"),
+    "fit": Verb("fit:fit", "find latent axes in your images, without labels"),
     "name-axes": Verb("naming:name_axes", "give names to latents, or show them"),
-    "encode": Verb("sharing:encode", "encode a folder of images"),
-    "decode": Verb("sharing:decode", "decode codes to images"),
+    "encode": Verb("sharing:encode", "write the codes of images"),
+    "decode": Verb("sharing:decode", "decode a table of codes to images"),
     "sample": Verb("sharing:sample", "decode samples of the prior to images"),
-    "export": Verb("sharing:export", "write a model as one file, or as ONNX"),
+    "export": Verb("sharing:export", "write a model as one file, a folder or ONNX"),
     "push": Verb("sharing:push", "upload a model to the Hugging Face Hub"),
     "gpu-check": Verb("gpu_check:gpu_check", "test a GPU, time training on it, run Table 1"),
     "demo": Verb("demo:demo", "train and evaluate an ISA-VAE on dSprites in minutes"),
@@ -231,7 +231,8 @@ def _print_completion(words: list[str]) -> int:
 def _table(verbs: dict[str, Verb]) -> str:
     width = max(len(name) for name in verbs)
     lines = [f"  {name:<{width}}  {verb.summary}" for name, verb in verbs.items()]
-    head = "usage: isavae COMMAND [FLAGS]\n\nLatent variables that mean something.\n\ncommands:"
+    about = "Train, score and explore variational autoencoders with Lp-nested priors."
+    head = f"usage: isavae COMMAND [FLAGS]\n\n{about}\n\ncommands:"
     more = "isavae COMMAND --help explains a command's flags."
     completion = "isavae --completion SHELL completes them in bash, zsh or fish."
     return "\n".join([head, *lines, "", more, completion, "", EXIT_CODES])

@@ -37,10 +37,10 @@ def evaluate(
             Also draws information.png, the mutual information of latents and factors, where
             isavae[report] is installed.
         compare: Other runs on the same data set, for scores of agreement between runs.
-        seed: Of the subset of images and of everything else that is random.
+        seed: Seed of the subset of images, and of all else that is random.
         bins: In how many quantile bins factors with about one value an image are scored; 0 takes
             every value as a class.
-        device: Auto, cpu, cuda, cuda:N or mps.
+        device: The device: auto, cpu, cuda, cuda:N or mps.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
     opened = Run.open(run)

@@ -34,7 +34,7 @@ def latents(
     Args:
         run: A run directory.
         out: The file to write; by default latents.FORMAT in the run directory.
-        format: Png, pdf or svg.
+        format: The format: png, pdf or svg.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
     print(save(_open(run, data).latents(), out or run / f"latents.{format}"))
@@ -51,7 +51,7 @@ def traversals(
     Args:
         run: A run directory.
         out: The file to write; by default traversals.FORMAT in the run directory.
-        format: Png, pdf or svg.
+        format: The format: png, pdf or svg.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
     print(save(_open(run, data).traversals(), out or run / f"traversals.{format}"))
@@ -68,7 +68,7 @@ def reconstructions(
     Args:
         run: A run directory.
         out: The file to write; by default reconstructions.FORMAT in the run directory.
-        format: Png, pdf or svg.
+        format: The format: png, pdf or svg.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
     print(save(_open(run, data).reconstructions(), out or run / f"reconstructions.{format}"))
@@ -95,7 +95,7 @@ def figure(
             5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the sources allow.
         sources: A study directory, or run directories.
         out: The folder to write to.
-        format: Png, pdf or svg.
+        format: The format: png, pdf or svg.
     """
     if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
         raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
@@ -114,7 +114,7 @@ def fa(out: Path = Path("figures"), format: Format = "png") -> None:
 
     Args:
         out: The folder to write to.
-        format: Png, pdf or svg.
+        format: The format: png, pdf or svg.
     """
     for name, drawn in factor_analysis_toy():
         print(save(drawn, out / f"{name}.{format}"))
@@ -125,9 +125,9 @@ def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Forma
 
     Args:
         n: Data points.
-        seed: Of the data.
+        seed: Seed of the data.
         out: The folder to write to.
-        format: Png, pdf or svg.
+        format: The format: png, pdf or svg.
     """
     print(save(ica_toy(n, seed), out / f"ica.{format}"))
 

@@ -45,9 +45,11 @@ def fit(
         out: The output folder.
         budget: Time for everything, such as 90s, 15m or 2h; a number alone is of minutes.
         size: Height and width to bring images to, such as 64 or 48x64; proposed if left out.
-        fit: How: cut the longer side evenly, add black, or ignore proportions.
+        fit: What to do with other proportions: crop cuts the longer side evenly, pad adds black,
+            stretch ignores them.
         prior: The prior, such as "2.1[6*2, 6*2]"; proposed if left out.
-        likelihood: Of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left out.
+        likelihood: Distribution of pixels, such as "gaussian(0.1)" or bernoulli; proposed if left
+            out.
         beta: One or several values of beta; proposed if left out.
         seeds: Models per beta, at least 2; 4 if left out, fewer if the budget is short.
         learn_exponents: Learn the exponents of the prior within subspaces; the report shows them.

@@ -18,7 +18,7 @@ def gpu_check(out: Path, minutes: float = 8.0, device: str = "auto") -> int:
     Args:
         out: The folder to write: gpu-check.json, gpu-check.md, and the runs.
         minutes: How long it may take; the tests and timings end before runs start.
-        device: Auto, cpu, cuda, cuda:N or mps.
+        device: The device: auto, cpu, cuda, cuda:N or mps.
     """
     begun = time.monotonic()
     check = GpuCheck(out, device)

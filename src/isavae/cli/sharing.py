@@ -35,10 +35,10 @@ def encode(model: Positional[str], images: Positional[str], out: Path = Path("co
     Images are cropped, padded or stretched as those that the model was trained on.
 
     Args:
-        model: a run, a model file, a folder of `isavae fit`, or hf://user/name.
-        images: a folder of images (those in folders below it count), an image, an array file, or
+        model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
+        images: A folder of images (those in folders below it count), an image, an array file, or
             the name of a data set.
-        out: a .csv or .parquet file.
+        out: The file to write, .csv or .parquet.
     """
     opened = open_model(model)
     table, notes = encode_images(opened, images)
@@ -54,7 +54,7 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
     Args:
         model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
         codes: A .csv or .parquet file with a column per latent, named as by `encode`.
-        out: A folder; images are numbered by row, from 0.
+        out: The folder to write; images are numbered by row, from 0.
     """
     opened = open_model(model)
     images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.names)))
@@ -70,7 +70,7 @@ def sample(
 
     Args:
         model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
-        out: The PNG file.
+        out: The PNG file to write.
         n: Number of draws.
         seed: Seed of the draws.
     """
@@ -89,7 +89,7 @@ def export(
 
     Args:
         model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
-        out: The file, or for the other formats the folder.
+        out: The file to write, or for the other formats the folder.
         format: safetensors, folder (model file and card), or onnx (encoder and decoder).
     """
     opened = open_model(model)
@@ -109,7 +109,7 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
 
     Args:
         model: A run, a model file, or a folder of `isavae fit`.
-        repo: Its name there, user/name.
+        repo: The name of the model there, user/name.
         private: Whether a new repository is private.
     """
     print(open_model(model).push_to_hub(repo, private=private))

@@ -50,7 +50,7 @@ def fit_folder(
         budget: Seconds; training that has not ended by then is stopped and can be resumed.
         size: Height and width to bring images to, or one number for both; proposed if left
             out.
-        fit: How: `crop`, `pad` or `stretch`.
+        fit: What to do with other proportions: `crop`, `pad` or `stretch`.
         prior: The prior; proposed if left out, as are `likelihood` and `beta` (see `propose`).
         likelihood: p(x|z).
         beta: The values of β.

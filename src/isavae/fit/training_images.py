@@ -66,7 +66,7 @@ def read_training_images(
             `--data` in brackets, the name of a data set, or images.
         size: Height and width to bring images to; by default those of an array, and of image files
             see `propose_size`.
-        fit: How: `crop`, `pad` or `stretch`.
+        fit: What to do with other proportions: `crop`, `pad` or `stretch`.
 
     Raises:
         ValueError: If there are too few readable images, or they are all the same.

@@ -83,7 +83,7 @@ class RunFigures:
         Args:
             path: The run directory.
             most: At most this many images, a seeded random sample; None takes all.
-            device: Auto, cpu, cuda, cuda:N or mps.
+            device: The device: auto, cpu, cuda, cuda:N or mps.
             on_progress: Called with (images done, images in all).
             data: The images; loaded by the name in the run if left out.
         """

@@ -136,7 +136,7 @@ class RunConfig(BaseModel):
         description="Precision of the networks; auto is bfloat16 where the hardware computes it "
         "natively and batches are large enough for it to be faster.",
     )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    device: str = Field("auto", description="The device: auto, cpu, cuda, cuda:N or mps.")
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":

@@ -40,10 +40,10 @@ def evaluate_run(
         run: The run.
         metrics: Other scores, as in `isavae.evaluate`.
         n_images: Number of images for the likelihood terms, a seeded random subset; None takes all.
-        seed: Of the subset and of everything else that is random.
+        seed: Seed of the subset, and of all else that is random.
         others: Other runs on the same data set, for scores of agreement between runs.
         bins: In how many quantile bins continuous factors are scored.
-        device: Auto, cpu, cuda, cuda:N or mps.
+        device: The device: auto, cpu, cuda, cuda:N or mps.
         data: The images; loaded by the name in the run if left out.
         on_progress: Called with (stage, steps done, steps in all).
 

@@ -64,7 +64,8 @@ def read_array(
             `natural_range`).
         may_be_binary: Whether an array of 0 and 1 is black and white, whatever its type.
         size: Height and width to resize images to; by default their own.
-        fit: How: `crop`, `pad` or `stretch`; may be missing if `size` is, or is their own.
+        fit: What to do with other proportions: `crop`, `pad` or `stretch`; may be missing where
+            `size` is, or is their own size.
 
     Raises:
         ValueError: If there is no such array, or its axes are ambiguous.

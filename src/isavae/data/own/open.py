@@ -52,7 +52,7 @@ def open_path(
     Args:
         path: The folder or file.
         size: Height and width to bring images to.
-        fit: How: `crop`, `pad` or `stretch`.
+        fit: What to do with other proportions: `crop`, `pad` or `stretch`.
         channels: 1 for grey, 3 for colour, or the number that image files must have; by default
             recognised.
         axes: Axes of an array: `hw`, `hwc` or `chw`; by default recognised.
@@ -160,7 +160,7 @@ def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset
     Args:
         data: The images.
         size: Height and width.
-        fit: How: `crop`, `pad` or `stretch`.
+        fit: What to do with other proportions: `crop`, `pad` or `stretch`.
     """
     if size == data.shape[1:]:
         return data
