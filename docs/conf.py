@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.ext import autosummary
 
 from isavae import __version__
 
@@ -14,6 +15,8 @@ import from_code
 project = "isavae"
 author = copyright = "The isavae developers"
 release = __version__
+# Sentences of docstrings do not end after these.
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.", "Fig.", "Figs.")
 html_title = f"isavae {release}"
 
 extensions = [

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import additions
+
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +53,7 @@ assert run.finished() and run.metadata()["step"] == 5
 def apply(diff: str, folder: Path, *flags: str) -> None:
     command = ["git", "apply", *flags, "-"]
     done = subprocess.run(command, cwd=folder, input=diff, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{done.stderr}: see python -m tools.additions"
 
 
 def test_there_is_one_diff_of_each_kind():
@@ -63,6 +65,27 @@ def test_there_is_one_diff_of_each_kind():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_each_diff_applies_to_this_version(section):
     apply(SECTIONS[section], ROOT, "--check")
+
+
+def lines_of(path: str) -> list[str]:
+    return (ROOT / path).read_text(encoding="utf-8").splitlines()
+
+
+def test_a_diff_is_brought_up_to_date_with_the_lines_around_it():
+    made = additions.refreshed(PAGE, lines_of)
+    context = '     "conv": _conv,'
+    assert context in made
+    other = made.replace(context, context.replace("_conv", "_convolution"))
+    other = re.sub(r"@@ -([1-9]\d*),(\d+) \+", lambda m: f"@@ -{int(m[1]) + 3},{m[2]} +", other)
+    assert other != made
+    assert additions.refreshed(other, lines_of) == made
+
+
+def test_a_diff_whose_removed_line_has_changed_is_refused():
+    removed = "-AnyObjective = BetaVAE | BetaTCVAE"
+    assert removed in PAGE
+    with pytest.raises(ValueError, match=r"objectives.py must hold .*mend this diff by hand"):
+        additions.refreshed(PAGE.replace(removed, removed.replace("Beta", "Alpha")), lines_of)
 
 
 @pytest.mark.slow

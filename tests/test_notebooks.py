@@ -35,11 +35,15 @@ def test_a_notebook_has_every_command_of_its_page_and_no_link_of_the_site(page):
     assert not re.search(r"\]\((?!https:)", "".join(c.source for c in made.cells[::2]))
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("steps", [20, pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_notebook_runs(page, tmp_path, monkeypatch):
+def test_a_notebook_runs(page, steps, tmp_path, monkeypatch):
+    """As it stands, or with few steps of training."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     made = notebook(page)
+    if steps is not None:
+        for each in made.cells:
+            each.source = re.sub(r"(?m)(--steps |^ *steps: )\d+", rf"\g<1>{steps}", each.source)
     client = NotebookClient(made, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     assert all(cell.execution_count for cell in made.cells if cell.cell_type == "code")

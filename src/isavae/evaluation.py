@@ -34,7 +34,12 @@ def encode_all(model: VAE, data: ImageDataset, on_progress: Progress | None = No
 def encode_blocks(
     model: VAE, blocks: Iterable[Float[Tensor, "batch channels height width"]]
 ) -> tuple[Float[Tensor, "n latents"], Float[Tensor, "n latents"]]:
-    """Mean and log-std of q(z|x) of images that come in blocks, on the CPU."""
+    """Mean and log-std of q(z|x) of images that come in blocks, on the CPU.
+
+    Args:
+        model: The VAE.
+        blocks: Images in [0, 1]; blocks may differ in size.
+    """
     model.eval()
     means, log_stds = [], []
     for block in blocks:

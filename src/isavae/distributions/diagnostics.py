@@ -64,6 +64,11 @@ def rotational_asymmetry(
 ) -> Float[Tensor, "n n"]:
     """The drop of `rotation_curve` at one angle for every pair of latents, in nats.
 
+    Args:
+        distribution: A distribution over vectors of n latents.
+        angle: The angle of the rotation, in radians.
+        z: Samples to take the mean over; 20,000 are drawn without them.
+
     Examples:
         >>> rotational_asymmetry(LpNested("2[2*2, z]")).abs().max() < 1e-5
         tensor(True)

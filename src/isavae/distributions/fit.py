@@ -139,6 +139,10 @@ def compare_trees(
 ) -> tuple[Comparison, ...]:
     """Fit every tree to the same samples; the best comes first.
 
+    Args:
+        z: The samples, one row each.
+        trees: Trees over as many leaves as the samples have columns.
+
     Examples:
         >>> _ = torch.manual_seed(0)
         >>> codes = LpNested("2[1*2, 1*2]").sample((5_000,))

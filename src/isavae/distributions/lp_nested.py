@@ -103,6 +103,11 @@ class LpNested(Distribution):
     ) -> "LpNested":
         """The distribution of Eq. 11 whose scale makes the mean variance of the leaves 1.
 
+        Args:
+            tree: The tree, or its text.
+            exponents: In place of those of the tree, one per inner node in preorder.
+            validate_args: Whether arguments of methods are checked, as in torch.
+
         Raises:
             ValueError: If that scale, a power of p0 / 2, is beyond the precision of the exponents.
 

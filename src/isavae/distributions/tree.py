@@ -86,6 +86,10 @@ class LpTree:
     def isa(cls, p0: float, subspaces: Iterable[tuple[float, int]]) -> "LpTree":
         """The tree of depth two of independent subspace analysis: (p_k, n_k) for each subspace.
 
+        Args:
+            p0: Exponent of the root.
+            subspaces: Exponent and number of leaves of each subspace.
+
         Examples:
             >>> str(LpTree.isa(2.1, [(2.2, 4)] * 5))
             '2.1[2.2*4, 2.2*4, 2.2*4, 2.2*4, 2.2*4]'
@@ -95,6 +99,10 @@ class LpTree:
     @classmethod
     def spherical(cls, p: float, n: int) -> "LpTree":
         """The tree of one node: the Lp-spherical family, f(z) = ‖z‖_p.
+
+        Args:
+            p: The exponent.
+            n: Number of leaves.
 
         Examples:
             >>> str(LpTree.spherical(1.5, 3))

@@ -50,6 +50,10 @@ def pareto(
 ) -> Bool[np.ndarray, "points"]:
     """Which points no other point beats in both scores.
 
+    Args:
+        reconstruction: log p(x|z) of each point, in nats; higher is better.
+        mig: MIG of each point; higher is better.
+
     >>> pareto(np.array([-20.0, -25.0, -30.0]), np.array([0.1, 0.4, 0.3]))
     array([ True,  True, False])
     """

@@ -18,6 +18,10 @@ from isavae.metrics.score import Score
 def active_units(codes: Codes, threshold: float = 0.01) -> Score:
     """Number of latents whose posterior mean has a variance above a threshold (Burda et al. 2016).
 
+    Args:
+        codes: The codes; only their means count.
+        threshold: In the squared unit of the latents.
+
     Examples:
         >>> print(active_units(Codes(torch.tensor([[0.0, 1.0], [0.1, 3.0]]), None)).value)
         1.0
@@ -63,7 +67,12 @@ def gaussian_wasserstein_correlation(codes: Codes) -> Score:
 
 
 def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
-    """Mean mutual information, in nats, of two different latents' binned means."""
+    """Mean mutual information, in nats, of two different latents' binned means.
+
+    Args:
+        codes: The codes; only their means count.
+        bins: Number of equal bins between the least and largest mean of each latent.
+    """
     _check_many(codes)
     pairs = pairwise_information(bin_means(codes.mean, bins), bins).fill_diagonal_(0)
     count = max(1, codes.latents * (codes.latents - 1))
@@ -212,6 +221,10 @@ def informative(codes: Codes, threshold: float = MIN_INFORMATION) -> Bool[Tensor
     """Latents in use: those with I(x; z_j) above a threshold in nats.
 
     Of deterministic codes, the latents that vary.
+
+    Args:
+        codes: The codes.
+        threshold: In nats.
     """
     if codes.log_std is None:
         return codes.mean.max(dim=0).values > codes.mean.min(dim=0).values

@@ -98,6 +98,7 @@ class RunFigures:
     def of(
         cls, model: VAE, data: ImageDataset, codes: Codes, names: Sequence[str] = ()
     ) -> "RunFigures":
+        """The figures of a model with the codes of a data set, in its order."""
         known = codes.grid is not None and max(codes.grid.sizes) > 1
         return cls(model, data, codes, mig(codes).information if known else None, names)
 
@@ -124,7 +125,7 @@ class RunFigures:
         )
 
     def traversals(self, rows: int = 10, steps: int = 11) -> Figure:
-        """Sweeps through the code nearest to the middle, over two standard deviations of the codes.
+        """Traversals through the code nearest to the middle, over two standard deviations of codes.
 
         The latents come in the order of the sheet; without known factors, those first whose mean
         codes vary most.

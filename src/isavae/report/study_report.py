@@ -64,7 +64,12 @@ def write_report(study: str | Path, out: str | Path | None = None, figures: Draw
 
 
 def render(study: Path, figures: Drawn = "auto") -> str:
-    """The report of a study as HTML text."""
+    """The report of a study as HTML text.
+
+    Args:
+        study: A study directory, or a folder of run directories.
+        figures: The runs that are drawn: chosen ones, all or none; "auto" draws all of up to 12.
+    """
     table = results(study)
     if table.is_empty():
         raise ValueError(f"a report needs a study with runs, but {study} has none; run it first")

@@ -37,6 +37,10 @@ class Run:
     def create(cls, path: str | os.PathLike[str], config: RunConfig) -> "Run":
         """Create a run directory; `isavae.runs.execute` trains it.
 
+        Args:
+            path: A directory that is new or empty.
+            config: All settings of the run.
+
         Raises:
             ValueError: If the directory holds something already, or cannot be written.
         """
@@ -166,6 +170,7 @@ class Run:
         return model.to(device)
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
+        """Write `scores.json`, replacing it."""
         write_json(self.path / "scores.json", scores)
 
     def scores(self) -> dict[str, Any] | None:

@@ -223,7 +223,12 @@ class TrainedModel:
         return decode_means(self.vae, codes)
 
     def sample(self, n: int, seed: int = 0) -> Float[Tensor, "n channels height width"]:
-        """Mean images at n draws from the prior, a function of the seed only."""
+        """Mean images at n draws from the prior, a function of the seed only.
+
+        Args:
+            n: Number of draws.
+            seed: Seed of the draws.
+        """
         return decode_means(self.vae, sample_prior(self.vae, n, seed))
 
 

@@ -96,7 +96,12 @@ class StudyEstimate:
         return replace(self, runs=tuple(replace(run, steps=steps) for run in self.runs))
 
     def steps_within(self, seconds: float, most: int = 10_000_000) -> int:
-        """The largest number of steps per run that fits into `seconds`; 0 if none does."""
+        """The largest number of steps per run that fits into `seconds`; 0 if none does.
+
+        Args:
+            seconds: Time for the whole study.
+            most: The number never exceeded.
+        """
         return bisect_right(range(1, most + 1), seconds, key=lambda n: self.with_steps(n).seconds)
 
 

@@ -139,6 +139,7 @@ class StudyDirectory:
             return not free
 
     def state(self, run: str) -> RunState:
+        """What has become of a run of that name."""
         if self.is_done(run):
             return "done"
         if self.is_locked(run):

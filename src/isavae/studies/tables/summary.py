@@ -27,7 +27,12 @@ def group_columns(table: pl.DataFrame) -> list[str]:
 
 
 def finished(table: pl.DataFrame, scores: Sequence[str] = ()) -> pl.DataFrame:
-    """The rows of runs that are done, with a finite value of every given score."""
+    """The rows of runs that are done, with a finite value of every given score.
+
+    Args:
+        table: A table of `results`.
+        scores: Names of scores, which are columns of the table.
+    """
     return table.filter(pl.col("status") == "done", *(pl.col(name).is_finite() for name in scores))
 
 
