@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
+from isavae.errors import printable
 from isavae.explorer.api import Api
 from isavae.explorer.connection import AcceptErrors, BoundedConnection
 from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, Guard
@@ -111,7 +112,7 @@ def serve(
         @contextlib.asynccontextmanager
         async def announce(_: Starlette) -> AsyncIterator[None]:
             asyncio.get_running_loop().set_exception_handler(AcceptErrors())
-            print(f"{path}: open {url}\n(ends with Ctrl-C)", flush=True)
+            print(f"{printable(str(path))}: open {url}\n(ends with Ctrl-C)", flush=True)
             with opened(url) if browser else contextlib.nullcontext():
                 yield
 
