@@ -234,6 +234,30 @@ def test_figures_of_a_run(study):
     assert len(FIGURES) == len(set(FIGURES)) == 18
 
 
+OTHERS = DATA.replace("heart", "square")
+
+
+@pytest.mark.parametrize("number", ["3", "8", "11"])
+def test_numbered_figures_show_the_images_that_are_named(study, number, tmp_path, capsys):
+    at = ["figure", number, str(study), "--out"]
+    assert main([*at, str(tmp_path / "a")]) == 0
+    assert main([*at, str(tmp_path / "b"), "--data", DATA]) == 0
+    assert main([*at, str(tmp_path / "c"), "--data", OTHERS]) == 0
+    for path in (tmp_path / "a").iterdir():
+        same, other = (tmp_path / out / path.name for out in "bc")
+        assert path.read_bytes() == same.read_bytes() != other.read_bytes()
+
+
+def test_figures_without_images_refuse_others(study, tmp_path, capsys):
+    at = ["figure", "5a", str(study), "--out", str(tmp_path), "--data", OTHERS]
+    assert main(at) == 2
+    assert "in figures 3, 8, 9, " in capsys.readouterr().err
+    at[1] = "all"
+    assert main(at) == 0
+    drawn = {path.stem for path in tmp_path.iterdir()}
+    assert {"figure1", "figure3", "figure5a", "figure8-latents"} <= drawn
+
+
 def test_figures_do_not_depend_on_how_the_run_is_opened(study):
     run = study / "runs" / "beta-1-1"
     opened = RunFigures.open(run)

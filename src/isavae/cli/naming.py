@@ -5,6 +5,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from isavae.cli.flag_kinds import Several
+from isavae.cli.terminal import say
 from isavae.fit import write_again
 from isavae.runs import name_latents, names_of
 from isavae.runs.moved_images import is_fitted
@@ -33,9 +34,9 @@ def name_axes(model: Positional[Path], names: Positional[Several[str]] = ()) -> 
     _show(name_latents(model, given))
     if is_fitted(model):
         write_again(model)
-        print(f"{model / 'report.html'}, codes.csv and codes.parquet have these names")
+        say(f"{model / 'report.html'}, codes.csv and codes.parquet have these names")
 
 
 def _show(names: list[str]) -> None:
     for number, name in enumerate(names, 1):
-        print(f"z{number}" if name == f"z{number}" else f"z{number}: {name}")
+        say(f"z{number}" if name == f"z{number}" else f"z{number}: {name}")

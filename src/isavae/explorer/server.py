@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
+from isavae.errors import printable
 from isavae.explorer.api import Api
 from isavae.explorer.behind import NOTHING_BETWEEN, Behind
 from isavae.explorer.connection import AcceptErrors, BoundedConnection
@@ -121,7 +122,8 @@ def serve(
         @contextlib.asynccontextmanager
         async def announce(_: Starlette) -> AsyncIterator[None]:
             asyncio.get_running_loop().set_exception_handler(AcceptErrors())
-            print(f"{path}: open {url}", *(f"or {each}{here}" for each in behind.hosts), sep="\n")
+            shown = printable(str(path))
+            print(f"{shown}: open {url}", *(f"or {each}{here}" for each in behind.hosts), sep="\n")
             print("(ends with Ctrl-C)", flush=True)
             with opened(url) if browser else contextlib.nullcontext():
                 yield

@@ -16,7 +16,7 @@ from isavae.blur import Blur
 from isavae.data import ImageDataset, load
 from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
-from isavae.files import atomic_write
+from isavae.files import atomic_write, open_regular
 from isavae.runs.build import fresh_state
 from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run
@@ -149,8 +149,9 @@ def _read_checkpoint(run: Run) -> dict[str, Any] | None:
     if not run.state_path.exists():
         return None
     with _refusing_corrupt(run):
-        check_stored_zip(run.state_path)
-        saved = torch.load(run.state_path, map_location="cpu", weights_only=True)
+        with open_regular(run.state_path) as file:
+            check_stored_zip(file, run.state_path)
+            saved = torch.load(file, map_location="cpu", weights_only=True)
         if saved["precision"] not in PRECISIONS or type(saved["threads"]) is not int:
             raise ValueError("it names no precision and threads")
         return saved
