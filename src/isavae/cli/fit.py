@@ -1,6 +1,7 @@
 """`isavae fit`: from a folder of images to a chosen model and its report."""
 
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -74,7 +75,11 @@ def fit(
         )
     _print(fitted.sentences())
     print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
-    print(f"model:  {out / 'model.safetensors'}", f"look:   isavae explore {out}", sep="\n")
+    print(
+        f"model:  {out / 'model.safetensors'}",
+        f"look:   isavae explore {shlex.quote(str(out))}",
+        sep="\n",
+    )
 
 
 def _print(sentences: Sequence[str]) -> None:
