@@ -35,6 +35,8 @@ from isavae.metrics import Codes, latent_information, mig, partner_correlations
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
 from isavae.studies import StudyDirectory, run_id
+from tests.explorer_page import CHROMIUM, FLAGS
+from tests.report_page import cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
@@ -89,6 +91,21 @@ def test_fit_leaves_model_report_and_codes(fitted):
     assert report.count("<svg") == 1  # the learning curves
     assert "$" not in report
     assert report.count('class="chosen"') == 1
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+def test_the_report_is_whole_on_a_phone_and_on_paper(fitted, tmp_path):
+    sync = pytest.importorskip("playwright.sync_api", reason="needs playwright: make setup")
+    page = tmp_path / "report.html"  # with the longest name of a folder that breaks nowhere
+    page.write_text((fitted / "out" / "report.html").read_text().replace(" out", f" {'o' * 80}"))
+    with sync.sync_playwright() as play:
+        tab = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_page()
+        tab.goto(page.as_uri())
+        for width in (320, 390, 1000):
+            tab.set_viewport_size({"width": width, "height": 800})
+            assert cut_off(tab) == []
+        assert cut_off_in_print(tab) == []
+        tab.context.browser.close()
 
 
 def test_the_codes_in_the_table_are_the_models(fitted):

@@ -24,6 +24,7 @@ from isavae.report import (
 from isavae.report.numbered_figures import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 from isavae.studies import results
+from tests.report_page import cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
@@ -136,7 +137,8 @@ def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
         tab.goto(page.as_uri())
         for width in (320, 390, 1000):
             tab.set_viewport_size({"width": width, "height": 800})
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert cut_off(tab) == []
+        assert cut_off_in_print(tab) == []
         widths = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
         assert len(widths) >= 12
         tab.set_viewport_size({"width": 390, "height": 800})

@@ -1,6 +1,7 @@
 """`isavae fit`: from a folder of images to a chosen model and its report."""
 
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -76,7 +77,8 @@ def fit(
         )
     _say_wrapped(fitted.sentences())
     say(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}")
-    say(f"model:  {out / 'model.safetensors'}", f"look:   isavae explore {out}")
+    look = f"isavae explore {shlex.quote(str(out))}"
+    say(f"model:  {out / 'model.safetensors'}", f"look:   {look}")
 
 
 def _say_wrapped(sentences: Sequence[str]) -> None:

@@ -77,13 +77,13 @@ def render(study: Path, figures: Drawn = "auto") -> str:
     shortened = partial(_without_folders, names)
     texts = pl.col("^(data|error)$").cast(pl.String)
     table = table.with_columns(texts.map_elements(shortened, return_dtype=pl.String))
-    done = finished(table)
+    done, title = finished(table), _title(study.resolve())
     varying, shared, defaults = _settings(table)
     return render_page(
         "report/study_report.html",
         anchor=anchor,
-        title=_title(study.resolve()),
-        typed=shlex.quote(study.resolve().name),
+        title=title,
+        typed=shlex.quote(title.replace(" / ", "/")),
         findings=_findings(table),
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -204,14 +204,15 @@ def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[dict[str, Any]]:
 
 def _drawn(path: str) -> dict[str, Any]:
     """The figures of a run as PNGs, and how much of the images it explains."""
-    run, log = RunFigures.open(path), Run.open(path).log()
+    run, opened = RunFigures.open(path), Run.open(path)
     drawn = {"Latents": run.latents(8)} if run.information else {}
     drawn["Traversals"] = run.traversals(8)
     if informative(run.codes).any():
         drawn["Real images"] = run.nearest(8)
-    drawn |= {"Reconstructions": run.reconstructions(), "Training": learning_curves([log])}
+    drawn |= {"Reconstructions": run.reconstructions(), "Training": learning_curves([opened.log()])}
     figures = {name: encode(figure, "png", 110) for name, figure in drawn.items()}
-    return {"figures": figures, "explained": run.explained()}
+    weights = opened.config.objective.weights()
+    return {"figures": figures, "explained": run.explained(), "weights": weights}
 
 
 def _text(path: Path) -> str:
