@@ -13,6 +13,7 @@ from isavae import bounded_yaml
 from isavae.errors import shown
 from isavae.files import CHECKSUM, check_seal, read_at_most
 from isavae.models import NETWORKS, AnyObjective, BetaVAE
+from isavae.models.priors import MOST_LATENTS
 
 PAPER_EPOCHS = 20.0
 
@@ -69,7 +70,10 @@ class RunConfig(BaseModel):
         1.0, description='s of Eq. 11, or "standardised" for unit mean variance.'
     )
     n_latents: int | None = Field(
-        None, ge=1, le=99_999, description="Number of latents, where the prior does not say it."
+        None,
+        ge=1,
+        le=MOST_LATENTS,
+        description="Number of latents, where the prior does not say it.",
     )
     learn_exponents: bool = Field(
         False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
