@@ -11,7 +11,7 @@ from isavae.runs import TrainedModel
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fitted:
     """The result of `fit_folder`.
 
@@ -66,6 +66,10 @@ class Fitted:
         The latent of a model that uses one agrees with its counterparts by itself.
         """
         return self.explained.is_enough and len(self.axes) > 1
+
+    def __repr__(self) -> str:
+        """The results in words, as `isavae fit` prints them."""
+        return "\n".join(self.sentences())
 
     def sentences(self) -> list[str]:
         """The results in words."""

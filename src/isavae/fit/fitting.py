@@ -59,7 +59,8 @@ def fit_folder(
         steps: Optimiser steps per run; by default as many as the budget allows.
         workers: Runs at a time; by default one per core.
         on_reasons: Called before training with the sentences about what will be trained.
-        on_change: Called whenever the study has progressed.
+        on_change: Called whenever the study has progressed; by default one line in a terminal or a
+            notebook shows it.
 
     Raises:
         ValueError: If there are too few images, or `out` was made from others.

@@ -9,6 +9,7 @@ from typing import final
 
 from isavae.studies.engines.engine import Ended, Engine, Job, Outcome, Progress
 from isavae.studies.engines.local import LocalEngine, usual_workers
+from isavae.studies.progress_line import ProgressLine
 from isavae.studies.study import Study
 from isavae.studies.study_directory import StudyDirectory
 
@@ -89,7 +90,8 @@ def run_study(
         study: The study.
         directory: Its directory, its path, or its URL; created if necessary.
         engine: Executes the runs; by default processes of this machine, as many as the cores allow.
-        on_change: Called with the progress after every event, at least twice a second.
+        on_change: Called with the progress after every event, at least twice a second; by default
+            one line in a terminal or a notebook shows it.
         should_stop: Polled twice a second; True makes all runs checkpoint and stop.
         retry_failed: Whether to retry runs that an earlier driver gave up.
         track: Whether to write TensorBoard events.
@@ -122,7 +124,7 @@ def run_study(
         for run in study.runs_by_seed()
     }
     driver = _Driver(directory, engine, jobs, study.retries, retry_failed)
-    report = on_change or (lambda progress: None)
+    report = on_change or ProgressLine()
     with engine:
         driver.drive(report, should_stop)
     report(driver.progress)
