@@ -131,3 +131,46 @@ def test_groups_that_links_lead_to_are_not_followed(nested, tmp_path, link):
         file["other"] = np.zeros((2, 4, 4), np.uint8)
     with pytest.raises(ValueError, match="an array 'away/deep/images'"):
         load(f"{path}[key=away/deep/images]")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_other_arrays_beside_the_images_are_named(tmp_path, suffix):
+    """Labels in the file were left out without a word."""
+    path = tmp_path / f"a.{suffix}"
+    arrays = {"images": np.arange(256, dtype=np.uint8).reshape(4, 8, 8), "labels": np.arange(4)}
+    if suffix == "npz":
+        np.savez(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            file.update(arrays)
+    said = f"Other arrays of a.{suffix} are not read: labels."
+    assert load(str(path)).notes == load(f"{path}[key=images]").notes == (said,)
+    np.savez(tmp_path / "one.npz", arrays["images"])
+    assert load(str(tmp_path / "one.npz")).notes == ()
+
+
+@pytest.mark.parametrize(("start", "kind"), [(b"P6 4 4 4095\n", ">u2"), (b"P6 4 4 65535\n", ">u2")])
+def test_colours_of_more_than_8_bits_are_not_cut_to_8(tmp_path, start, kind):
+    """Of PPM, where PNG and TIFF keep them; grey ones are read whole."""
+    (tmp_path / "a.ppm").write_bytes(start + np.full(48, 1000, kind).tobytes())
+    with pytest.raises(ValueError, match="more than 8 bits per colour as PPM"):
+        load(str(tmp_path))
+    (tmp_path / "a.ppm").write_bytes(b"P6 4 4 100\n" + bytes([100] * 48))
+    assert (pixels(load(str(tmp_path))) == 255).all()
+    (tmp_path / "a.ppm").unlink()
+    (tmp_path / "a.pgm").write_bytes(b"P5 4 4 4095\n" + np.full(16, 4095, ">u2").tobytes())
+    (tmp_path / "b.pgm").write_bytes(b"P5 4 4 4095\n" + bytes(32))
+    assert pixels(load(str(tmp_path)))[:, 0, 0].tolist() == [255, 0]
+
+
+def test_a_name_of_several_images_is_told_as_such(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_png(tmp_path / folder / "0.png", 100 * (folder == "b"))
+    write_png(tmp_path / "1.png", 200)
+    (tmp_path / "factors.csv").write_text("file,kind\n1.png,x\n0.png,y\n")
+    with pytest.raises(ValueError, match=r"'0\.png' is the name of several, told by their paths"):
+        load(str(tmp_path))
+    (tmp_path / "factors.csv").write_text("file,kind\n1.png,x\nb/0.png,y\n2.png,z\n")
+    with pytest.raises(ValueError, match=r"'2\.png' is none of them"):
+        load(str(tmp_path))

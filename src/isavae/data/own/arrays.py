@@ -72,7 +72,8 @@ def read_array(
         ValueError: If there is no such array, or its axes are ambiguous.
     """
     path = source if isinstance(source, Path) else Path("the array")
-    opener = _opener(source, key, partial(_of_several, path, axes, size))
+    left: list[str] = []  # names of arrays that are not read
+    opener = _opener(source, key, partial(_of_several, path, axes, size), left)
     with as_refused_file(path, "a file with one array of images"), opener() as (shape, dtype, rows):
         right = len(shape) in (3, 4) and min(shape) > 0
         check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
@@ -98,7 +99,10 @@ def read_array(
 
     def changes() -> list[str]:
         said = [] if is_binary or used == BINARY else describe_range(used, sum(counts))
-        return said + ([] if change is None else describe_resizing(given, size, fit or ""))
+        said += [] if change is None else describe_resizing(given, size, fit or "")
+        return said + (
+            [f"Other arrays of {path.name} are not read: {_some(left)}."] if left else []
+        )
 
     stream = ImageStream((n_channels, *size), shape[0], blocks, changes=changes)
     return stream, values or found
@@ -112,7 +116,7 @@ def stored_shape(path: Path) -> tuple[int, ...]:
     """
     with (
         as_refused_file(path, "a file with one array of images"),
-        _opener(path, "", lambda shape: shape)() as (shape, _, _),
+        _opener(path, "", lambda shape: shape, [])() as (shape, _, _),
     ):
         return shape
 
@@ -128,7 +132,11 @@ def describe_resizing(given: tuple[int, int], size: tuple[int, int], fit: str) -
     return [said, f"Cropping cuts off {cut:.0%} of the images: fit=pad or fit=stretch keeps all."]
 
 
-def _opener(source: Path | np.ndarray, key: str, several: Several) -> Opener:
+def _some(names: list[str]) -> str:
+    return ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
+
+
+def _opener(source: Path | np.ndarray, key: str, several: Several, left: list[str]) -> Opener:
     if isinstance(source, np.ndarray):
         return partial(_in_memory, source, several)
     openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
@@ -139,7 +147,7 @@ def _opener(source: Path | np.ndarray, key: str, several: Several) -> Opener:
         )
     if not source.is_file():  # a pipe would be waited for
         raise ValueError(f"{source} must be a regular file, but is none: save the array in one.")
-    return partial(openers[source.suffix.lower()], source, key, several)
+    return partial(openers[source.suffix.lower()], source, key, several, left)
 
 
 def _of_several(
@@ -238,7 +246,7 @@ def _in_memory(array: np.ndarray, several: Several) -> Iterator[Stored]:
 
 
 @contextmanager
-def _npy(path: Path, key: str, several: Several) -> Iterator[Stored]:
+def _npy(path: Path, key: str, several: Several, left: list[str]) -> Iterator[Stored]:
     if key:
         raise ValueError(f"The option key is for .npz and .h5 files, but {path} is none: omit it.")
     with open_regular(path) as file:
@@ -246,8 +254,8 @@ def _npy(path: Path, key: str, several: Several) -> Iterator[Stored]:
 
 
 @contextmanager
-def _npz(path: Path, key: str, several: Several) -> Iterator[Stored]:
-    with npz_member(path, partial(_choose, key)) as (file, header):
+def _npz(path: Path, key: str, several: Several, left: list[str]) -> Iterator[Stored]:
+    with npz_member(path, partial(_choose, key, left=left)) as (file, header):
         yield _stored(file, header, path, several)
 
 
@@ -257,10 +265,11 @@ def _stored(file: BufferedIOBase, header: NpyHeader, path: Path, several: Severa
 
 
 @contextmanager
-def _hdf5(path: Path, key: str, several: Several) -> Iterator[Stored]:
+def _hdf5(path: Path, key: str, several: Several, left: list[str]) -> Iterator[Stored]:
+    names = hdf5_names(path)
     if not key:
-        names = hdf5_names(path)
-        key = _choose("", [name for name in names if "/" not in name] or names, path)
+        key = _choose("", [name for name in names if "/" not in name] or names, path, [])
+    left[:] = [name for name in names if name != key.strip("/")]
     with hdf5_array(path, key) as array:
         shape = several(array.shape)
         rows = hdf5_rows(array)
@@ -270,12 +279,16 @@ def _hdf5(path: Path, key: str, several: Several) -> Iterator[Stored]:
             yield shape, array.dtype, (part.reshape(shape) for part in [np.concatenate([*rows])])
 
 
-def _choose(key: str, names: list[str], path: Path) -> str:
-    """The array of that name; without one the only array, or the one named as images are."""
+def _choose(key: str, names: list[str], path: Path, left: list[str]) -> str:
+    """The array of that name; without one the only array, or the one named as images are.
+
+    The names of all others go to `left`.
+    """
     wanted = (key,) if key else NAMES
     known = [name for name in wanted if name in names]
     found = names if len(names) == 1 and not key else known[:1]
     must = f"an array {key!r}" if key else f"one array, or one named {' or '.join(NAMES)}"
     if not found:
         raise RefusedFileError(f"{path} must have {must}, but has {names[:9]}: give key=NAME.")
+    left[:] = [name for name in names if name != found[0]]
     return found[0]

@@ -125,15 +125,30 @@ def _name_columns(
     complete = {k: images for k, images in found.items() if not _fault(columns[k], images)}
     if found and not complete:
         k, images = next(iter(found.items()))
-        raise ValueError(
-            f"{_fault(columns[k], images)}: column {header[k]!r} must name images, each once."
-        )
+        fault = _fault(columns[k], images)
+        if None in images and _is_ambiguous(columns[k][images.index(None)], names):
+            fault = (
+                f"{columns[k][images.index(None)]!r} is the name of several, told by their paths"
+            )
+        raise ValueError(f"{fault}: column {header[k]!r} must name images, each once.")
     declared = {k: images for k, images in complete.items() if _plain(header[k]) in NAME_HEADS}
     chosen = declared or complete
     if any(images != next(iter(chosen.values())) for images in chosen.values()):
         several = [header[k] for k in chosen]
         raise ValueError(f"its columns {several} name different images: leave one of them.")
     return chosen
+
+
+def _is_ambiguous(entry: str, names: Sequence[str]) -> bool:
+    """Whether several images have an entry as their file name, with or without the suffix."""
+    wanted = (_spelled(entry, whole_path=False), _spelled(entry, whole_path=False, suffix=False))
+    return (
+        sum(
+            _spelled(name, False) == wanted[0] or _spelled(name, False, False) == wanted[0]
+            for name in names
+        )
+        > 1
+    )
 
 
 def _fault(column: Sequence[str], images: Sequence[int | None]) -> str:

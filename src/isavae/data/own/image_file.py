@@ -244,12 +244,23 @@ def _check_channels(image: "Image") -> None:
         raise UnreadableImageError(
             "has a page with other channels than its first: save its pages in files of their own"
         )
+    if image.format == "PPM" and image.mode == "RGB" and _most_of_pnm(image) > 255:
+        raise UnreadableImageError(
+            "has more than 8 bits per colour as PPM, of which 8 would be kept: save it as PNG"
+        )
     rawmode = _rawmode(image)
     colours = image.mode in ("RGB", "RGBA") and rawmode.removeprefix(image.mode) in BYTES
     if "16" in rawmode and not (colours or image.mode.startswith("I")):
         raise UnreadableImageError(
             f"has 16 bits per channel as {rawmode}, which is not read: save it as grey or RGB"
         )
+
+
+def _most_of_pnm(image: "Image") -> int:
+    """The value of white in a PPM file, as it is said."""
+    arguments = image.tile[0][3] if getattr(image, "tile", None) else ""  # pyrefly: ignore[missing-attribute]
+    numbers = [value for value in arguments if isinstance(value, int)]
+    return max(numbers, default=255)
 
 
 def _tag(image: "Image", number: int) -> int:
