@@ -41,12 +41,12 @@ class Noise:
 
 
 def stepper(
-    objective: Objective, layout: str, batch: int, precision: str = "float32", **learned: bool
+    objective: Objective, layout: str, batch: int, precision: str, **learned: bool
 ) -> Callable[[], object]:
     torch.manual_seed(0)
     prior = build_prior(layout, LATENT, **learned)
     model = VAE(*build_networks("mlp", SHAPE, LATENT), prior, BernoulliLikelihood())
-    model.network_dtype = resolve_precision(precision, torch.device("cpu"))
+    model.network_dtype = resolve_precision(precision, torch.device("cpu"), batch)
     state = TrainState(model, adversary=objective.adversary(LATENT))
     steps = train(state, Noise(batch), objective, steps=10**9, batch_size=batch, seed=0)
     return lambda: next(steps)
@@ -83,15 +83,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", default="float32", choices=["auto", "float32", "bfloat16"])
     options = parser.parse_args()
-    batch = options.batch
+    batch, precision = options.batch, options.precision
     steps = seconds(
         {
-            "beta-vae, normal": stepper(BetaVAE(4.0), "normal", batch),
-            "beta-vae, isa": stepper(BetaVAE(4.0), "isa", batch),
-            "beta-vae, isa learned": stepper(BetaVAE(4.0), "isa", batch, learn_exponents=True),
-            "beta-tcvae, normal": stepper(BetaTCVAE(), "normal", batch),
-            "factor-vae, normal": stepper(FactorVAE(), "normal", batch),
+            "beta-vae, normal": stepper(BetaVAE(4.0), "normal", batch, precision),
+            "beta-vae, isa": stepper(BetaVAE(4.0), "isa", batch, precision),
+            "beta-vae, isa learned": stepper(
+                BetaVAE(4.0), "isa", batch, precision, learn_exponents=True
+            ),
+            "beta-tcvae, normal": stepper(BetaTCVAE(), "normal", batch, precision),
+            "factor-vae, normal": stepper(FactorVAE(), "normal", batch, precision),
         },
         options.rounds,
     )

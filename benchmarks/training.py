@@ -23,7 +23,7 @@ def measure(name: str, flags: argparse.Namespace) -> None:
     low, middle, high = times.over_floor
     print(
         f"{name}: {torch.get_num_threads()} threads, {device}, "
-        f"{resolve_precision(flags.precision, device)}, "
+        f"{resolve_precision(flags.precision, device, setting.batch)}, "
         f"batch {setting.batch}, prior {setting.prior}, {flags.objective}\n"
         f"  step        {1e3 * times.step:8.2f} ms\n"
         f"  products    {1e3 * times.products:8.2f} ms warm, "

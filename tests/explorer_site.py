@@ -10,6 +10,7 @@ from pathlib import Path
 from isavae.data import load
 from isavae.evaluation import encode_all, evaluate
 from isavae.explorer import build_app
+from isavae.explorer.behind import NOTHING_BETWEEN, Behind
 from isavae.explorer.server import build_server, listen
 from isavae.runs import Run, RunConfig, execute
 
@@ -37,7 +38,7 @@ class Site:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/?token={TOKEN}"
+        return f"http://127.0.0.1:{self.port}/?isavae-token={TOKEN}"
 
     def ask(self, method, path, body=None, *, token=TOKEN, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -57,11 +58,11 @@ class Site:
 
 
 @contextmanager
-def serving(path: Path, data: str | None = None):
+def serving(path: Path, data: str | None = None, behind: Behind = NOTHING_BETWEEN):
     """A server for `path` on a free port, until the block ends."""
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        app = build_app(path, TOKEN, "127.0.0.1", port, data)
+        app = build_app(path, TOKEN, "127.0.0.1", port, data, behind=behind)
         server = build_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

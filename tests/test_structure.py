@@ -115,6 +115,17 @@ def test_optional_packages_are_imported_in_their_homes():
     assert not offenders, "\n".join(offenders)
 
 
+def test_commands_print_in_one_place():
+    """There names and texts of files are escaped, before they reach the terminal."""
+    printing = [
+        f"{file.name}:{node.lineno}"
+        for file in sorted((SOURCE / "cli").glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "console.print")
+    ]
+    assert {place.split(":")[0] for place in printing} == {"terminal.py"}, printing
+
+
 def test_no_name_of_a_face_hides_a_module():
     """`isavae.metrics.mig` must be one thing: a function, or the module that holds it."""
     offenders = []

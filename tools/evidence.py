@@ -23,13 +23,13 @@ from isavae.metrics import Codes, udr_ranking
 from isavae.runs import Run
 from isavae.studies import results, select
 from tools import angles
+from tools.along_training import IMAGES, SEED, position_axes
 from tools.intervals import difference, median, stratified
 from tools.runs import FOUR, PRIORS, read_runs
 
 ROOT = Path(__file__).parents[1]
 TABLE, PAGE = ROOT / "results/evidence-full.csv", ROOT / "docs/evidence.md"
 FIGURE = ROOT / "docs/images/evidence-full.png"
-IMAGES, SEED = 5000, 0
 KEPT = "model prior prior_scale beta seed steps batch_size mig reconstruction kl seconds".split()
 
 
@@ -65,33 +65,13 @@ def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
     for group in by_group.values():
         some = [_codes(kept, str(row["run"])) for row in group]
         for row, codes_of_run, udr in zip(group, some, udr_ranking(some, "spearman"), strict=True):
-            row |= {"udr": udr.value, **_axes(codes_of_run.mean.numpy(), labels)}
+            row |= {"udr": udr.value, **position_axes(codes_of_run.mean.numpy(), labels)}
     table = pl.DataFrame(rows).sort("model", "prior", "prior_scale", "beta", "seed")
     table.with_columns(pl.col(pl.Float64).round(5)).write_csv(out)
 
 
 def _codes(kept: dict[str, np.ndarray], run: str) -> Codes:
     return Codes(*(torch.from_numpy(kept[f"{run}/{name}"]).float() for name in ("mean", "log_std")))
-
-
-def _axes(mean: np.ndarray, grid) -> dict[str, float]:
-    """How far the two latents that follow the position most are turned away from x and y.
-
-    Each latent's mean is fitted by a plane over (x, y). The angle between the plane's slope and the
-    nearer axis is 0 degrees for a latent of one coordinate and 45 for one of both alike; a
-    direction without preference has 22.5 on average.
-    """
-    labels = grid.labels_array()
-    x, y = (labels[:, grid.names.index(name)] for name in ("posX", "posY"))
-    plane = np.stack([x - x.mean(), y - y.mean(), np.ones(len(x))], axis=1)
-    slopes, *_ = np.linalg.lstsq(plane, mean.astype(float), rcond=None)
-    left = ((mean - plane @ slopes) ** 2).sum(0) / ((mean - mean.mean(0)) ** 2).sum(0).clip(1e-12)
-    angles = np.degrees(np.arctan2(np.abs(slopes[1]), np.abs(slopes[0])))
-    two = left.argsort()[:2]
-    return {
-        "angle": float(np.minimum(angles, 90 - angles)[two].mean()),
-        "position_r2": float(1 - left[two].mean()),
-    }
 
 
 def write_page() -> None:

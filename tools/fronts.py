@@ -46,6 +46,7 @@ def write_page() -> None:
     page = (ROOT / "tools/fronts.md").read_text()
     values = {
         "runs": f"{len(runs)}",
+        "highest": f"{runs['mig'].max():.2f}",
         "published": study_table(runs, "mlp"),
         "fast": study_table(runs, "mlp-silu"),
         "correlation": correlation_table(runs),

@@ -1,4 +1,4 @@
-"""YAML of bounded size, depth and expansion."""
+"""YAML of bounded size, depth and expansion, whose names occur once."""
 
 import yaml
 
@@ -14,7 +14,8 @@ def compose(text: str) -> yaml.Node | None:
     """The nodes of a YAML text; None if it is empty.
 
     Raises:
-        yaml.YAMLError: If it is not YAML, too large or too deep.
+        yaml.YAMLError: If it is not YAML, too large or too deep, or a name occurs twice in a
+            mapping.
     """
     if len(text) > MOST_CHARACTERS:
         raise yaml.YAMLError(f"it must have at most {MOST_CHARACTERS:,} characters")
@@ -27,6 +28,8 @@ def compose(text: str) -> yaml.Node | None:
     root = yaml.compose(text, yaml.SafeLoader)
     if root is not None and _parts(root, {}) > MOST_PARTS:
         raise yaml.YAMLError(f"it must have at most {MOST_PARTS:,} parts")
+    if root is not None:
+        _check_distinct(root)
     return root
 
 
@@ -34,13 +37,22 @@ def load(text: str) -> object:
     """The values of a YAML text.
 
     Raises:
-        yaml.YAMLError: If it is not YAML, too large, too deep, or has a value that is none.
+        yaml.YAMLError: If it is not YAML, too large or too deep, a name occurs twice in a mapping,
+            or a value is none.
     """
     compose(text)
     try:
         return yaml.safe_load(text)
     except UNCONVERTIBLE as error:
         raise yaml.YAMLError(f"it must have values that can be converted ({error!r:.80})") from None
+
+
+def explain(error: yaml.YAMLError, source: str) -> str:
+    """What is wrong with the YAML of a source, with the line where it is known."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        return f"{source}, line {line}: {error.problem or error.context}"
+    return f"{source} must be YAML: {' '.join(str(error).split())}"
 
 
 def _parts(node: yaml.Node, known: dict[int, int]) -> int:
@@ -51,3 +63,22 @@ def _parts(node: yaml.Node, known: dict[int, int]) -> int:
         inner = node.value if isinstance(node, yaml.MappingNode) else inner
         known[id(node)] = 1 + sum(_parts(each, known) for group in inner for each in group)
     return known[id(node)]
+
+
+def _check_distinct(node: yaml.Node) -> None:
+    """Check that every name occurs once in its mapping; PyYAML would take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # refused when it is converted
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"a name must occur once; {key.value!r:.80} occurs twice: remove one",
+                    problem_mark=key.start_mark,
+                )
+            seen.add(key.value)
+            _check_distinct(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _check_distinct(value)

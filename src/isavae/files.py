@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import re
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
@@ -224,6 +226,33 @@ def check_seal(data: bytes, path: str | os.PathLike[str], rest: Iterable[bytes] 
             f"{path} must be as isavae wrote it, but is damaged or was changed: restore it, or "
             f"delete the line {CHECKSUM!r} in it to use it as it is"
         )
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file for reading; a pipe is not waited for, nor a device read.
+
+    Raises:
+        OSError: If it is no regular file, or cannot be opened.
+    """
+    waiting = getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | waiting))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return file
+
+
+def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:
+    """The bytes of a file that people write.
+
+    Raises:
+        OSError: If there are more than `most`, or it cannot be read.
+    """
+    with open(path, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(path))
+    return data
 
 
 def scratch_folder() -> Path:

@@ -125,6 +125,21 @@ def test_many_exact_zeros_leave_the_likelihood_without_a_maximum(tree):
         fit_lp_nested(z, tree)
 
 
+def test_a_start_below_the_smallest_exponent_is_refused_as_such():
+    torch.manual_seed(0)
+    z = LpNested("2[1*2, 1*2]").sample((300,))
+    with pytest.raises(ValueError, match=r"start from 0\.01 or more, but one of .* is 0\.005"):
+        fit_lp_nested(z, "2[0.005*2, 1*2]")
+    assert fit_lp_nested(z, "2[0.01*2, 1*2]").distribution.exponents[1] > 0.5
+
+
+def test_samples_over_too_many_orders_of_magnitude_are_refused_as_such():
+    torch.manual_seed(0)
+    z = (30 * torch.randn(500, 2).double()).exp()
+    with pytest.raises(ValueError, match="span too many orders of magnitude: take their log"):
+        fit_lp_nested(z, "2*2")
+
+
 def test_errors_follow_the_scale_of_the_samples():
     """s grows with the p0-th power of the unit; the exponents' errors do not depend on it."""
     torch.manual_seed(4)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isavae.distributions import LpTree
+from isavae.distributions import LpTree, tree_text
 
 exponents = st.floats(0.01, 1e6)
 trees = st.recursive(
@@ -100,6 +100,29 @@ def test_deep_and_wide_trees_need_no_recursion():
     assert tree.n == 1_002
     assert pickle.loads(pickle.dumps(tree)) == tree
     assert LpTree.parse("2*10000").n == 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2[" + ", ".join(["2*99999"] * 100) + "]",
+        "2[" + ", ".join(["z"] * 300) + "]",
+        "2[" * 300 + "2*2" + "]" * 300,
+        "2*" + "9" * 10_000,
+        "x" * 10_000,
+    ],
+    ids=["leaves", "z", "levels", "digits", "junk"],
+)
+def test_trees_that_would_fill_the_memory_are_refused(text, monkeypatch):
+    """A thousand nodes over 99,999 leaves ended the process."""
+    monkeypatch.setattr(tree_text, "MOST_NODES", 200)
+    with pytest.raises(ValueError, match="expected") as caught:
+        LpTree.parse(text)
+    assert len(str(caught.value)) < 250
+
+
+def test_the_largest_node_is_read():
+    assert LpTree.parse("2*99999").n == 99_999
 
 
 @pytest.mark.parametrize(

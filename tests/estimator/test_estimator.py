@@ -289,7 +289,7 @@ def test_fewer_samples_than_a_batch(images):
 
 def test_names_and_containers(images, fitted):
     flat = images.reshape(len(images), -1)
-    assert list(fitted.get_feature_names_out()) == ["s1_z1", "s1_z2", "s2_z3", "s2_z4"]
+    assert list(fitted.get_feature_names_out()) == ["z1", "z2", "z3", "z4"]
     estimator = clone(fitted).fit(flat)
     frame = estimator.set_output(transform="pandas").transform(flat)
     assert list(frame.columns) == list(fitted.get_feature_names_out())
@@ -338,3 +338,55 @@ def test_bad_input_gets_a_sentence(images, fitted):
         fitted.inverse_transform(np.zeros((2, 3)))
     with pytest.raises(ArithmeticError, match="standardise"):
         ISAVAE(**SMALL | {"learning_rate": 1e30}).fit(images)
+
+
+X = np.random.default_rng(0).normal(size=(40, 4))
+TINY = {"width": 8, "max_iter": 2, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"latents": 4.0}, r"latents must be a whole number; got 4\.0"),
+        ({"latents": True}, "latents must be a whole number; got True"),
+        ({"latents": (2.5, 2)}, r"latents must list the number .* got \[2\.5, 2\]"),
+        ({"latents": (2, 0)}, r"latents must list the number .* got \[2, 0\]"),
+        ({"latents": []}, r"latents must list the number .* got \[\]"),
+        ({"subspaces": 2.0}, r"subspaces must be a whole number; got 2\.0"),
+        ({"latents": 2, "max_iter": "5"}, "max_iter must be a whole number; got '5'"),
+        ({"latents": 2, "batch_size": True}, "batch_size must be a whole number; got True"),
+    ],
+)
+def test_arguments_that_count_are_whole_numbers(arguments, message):
+    """`latents=4.0` was taken for five subspaces of four, `(2.5, 2)` for (2, 2)."""
+    with pytest.raises(ValueError, match=message):
+        ISAVAE().set_params(**(TINY | arguments)).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.ma.masked_array(X, X > 1), "values must not be masked"),
+        (1e30 * X, r"between 1e-18 and 1e\+18 in size"),
+        (1e-30 * X, r"between 1e-18 and 1e\+18 in size"),
+    ],
+)
+def test_rows_that_would_be_read_as_others_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        ISAVAE(2, **TINY).fit(rows)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_other_kinds_of_rows_and_exponents_mean_the_same():
+    usual = ISAVAE((2, 2), p=(2.0, 3.0), **TINY).fit(X)
+    for p in (np.array([2.0, 3.0]), [2.0, 3.0]):
+        assert ISAVAE((2, 2), p=p, **TINY).fit(X).tree_ == usual.tree_
+    tensor = torch.tensor(X, requires_grad=True)
+    np.testing.assert_array_equal(usual.transform(tensor), usual.transform(X))
+    half = torch.tensor(X).bfloat16()
+    np.testing.assert_array_equal(usual.transform(half), usual.transform(half.double().numpy()))
+    unmasked = np.ma.masked_array(X, np.zeros_like(X, dtype=bool))
+    np.testing.assert_array_equal(usual.transform(unmasked), usual.transform(X))
+    with pytest.raises(ValueError, match="n_samples must be 0 or more; got -1"):
+        usual.sample(-1)
+    assert usual.sample(0).shape == (0, 4)

@@ -138,7 +138,8 @@ def test_the_heat_map_selects_the_latent_of_strip_and_curves(browser, site, widt
 def test_a_permalink_survives_a_reload(browser, site):
     with visit(browser, site) as page:
         opened = state(page)["image"]["index"]
-        page.locator(".factor input[type=range] >> nth=3").fill("6")
+        factor = page.locator(".factor input[type=range] >> nth=3")
+        factor.fill("6" if factor.input_value() != "6" else "5")
         until(page, lambda: state(page)["image"]["index"] != opened)
         page.click("#keep")
         kept = state(page)["image"]["index"]
@@ -156,6 +157,7 @@ def test_a_permalink_survives_a_reload(browser, site):
         assert before["image"]["index"] is not None
         assert after["image"]["index"] == before["image"]["index"]
         assert after["traversal"]["latent"] == 1
+        assert "&latent=z2&" in page.url
         assert after["code"] == pytest.approx(before["code"], abs=1e-3)
         assert page.input_value("#colour-by select") == "posX"
         assert page.locator("#blend .pair").count() == 1
@@ -592,6 +594,49 @@ def test_axes_that_other_seeds_find_are_marked(browser, runs, tmp_path):
         assert marks.all_inner_texts() == ["stable, 3 of 3 seeds", "partly stable, 1 of 3 seeds"]
         rows = page.locator(".slider:has(.stability)").all()
         assert [row.get_attribute("data-latent") for row in rows] == ["0", "2"]
+
+
+def test_a_latent_is_named_in_place_and_is_called_so_everywhere(browser, runs, tmp_path):
+    run, name = shutil.copytree(runs[0].path, tmp_path / "run"), "<i>slant"
+    with serving(run) as site, visit(browser, site) as page:
+        page.click(".cell[data-latent='1'] >> nth=0")
+        page.locator("#naming button").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.type("zzz")
+        page.keyboard.press("Escape")
+        assert page.inner_text("#strip-title") == "Traversal of z2"
+        page.keyboard.press("Enter")  # the focus is back on the button
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#strip-title:has-text('Traversal of {name}')")
+        assert page.inner_text("#naming button") == "Rename"
+        assert page.inner_text(".slider[data-latent='1'] label") == name
+        assert page.get_attribute("#z1", "aria-label") == f"Latent {name}"
+        assert page.inner_text("tr[data-latent='1'] .rowhead") == name
+        assert page.inner_text("#nearest-title") == f"Real images nearest along {name}"
+        assert page.inner_text("#curves-title") == f"{name} against the factors"
+        assert name in page.locator(".axes select option").all_inner_texts()
+        until(page, lambda: "latent=%3Ci%3Eslant" in page.url)
+        page.reload()
+        page.wait_for_selector(".cell")
+        assert page.inner_text("#strip-title") == f"Traversal of {name}"
+        assert state(page)["traversal"] | {"values": 0, "codes": 0} == {
+            "latent": 1,
+            "name": name,
+            "values": 0,
+            "codes": 0,
+        }
+        page.click("#naming button")
+        page.keyboard.press("Delete")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#strip-title:has-text('Traversal of z2')")
+
+
+def test_where_names_cannot_be_kept_it_is_said(browser, runs, tmp_path, monkeypatch):
+    run = shutil.copytree(runs[0].path, tmp_path / "run")
+    monkeypatch.setattr("isavae.explorer.library.os.access", lambda path, mode: False)
+    with serving(run) as site, visit(browser, site) as page:
+        assert page.inner_text("#naming") == "It cannot be named here: its folder is read-only."
 
 
 def test_terms_are_defined_on_hover_and_on_tap(browser, site):

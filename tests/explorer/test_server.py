@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import http.client
 import io
 import json
@@ -29,6 +30,7 @@ from isavae.data.tiles import to_uint8
 from isavae.distributions import LpNested, LpTree
 from isavae.evaluation import encode_all
 from isavae.explorer import connection
+from isavae.explorer.behind import Behind
 from isavae.explorer.contour_lines import iso_contours
 from isavae.explorer.describe import score_lines
 from isavae.explorer.guard import LARGEST_BODY, Guard
@@ -38,7 +40,7 @@ from isavae.explorer.server import opened
 from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import METRICS, Codes
 from isavae.models import build_prior
-from isavae.runs import Run, TrainedModel, save_model
+from isavae.runs import Run, TrainedModel, names_of, save_model
 from tests.explorer_site import DATA, TOKEN, serving, train_small
 
 pytestmark = pytest.mark.system
@@ -81,10 +83,10 @@ def test_without_the_token_nothing_is_told(site, token, path):
 
 
 def test_the_printed_address_gives_a_cookie_of_this_site_only(site):
-    response, _ = site.ask("GET", f"/?token={TOKEN}", token=None)
+    response, _ = site.ask("GET", f"/?isavae-token={TOKEN}", token=None)
     cookie = response.headers["Set-Cookie"]
     assert response.status == 303
-    assert response.headers["Location"] == "/"
+    assert response.headers["Location"] == "./"
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     response, content = site.ask("GET", "/", token=None, Cookie=cookie.split(";")[0])
@@ -115,6 +117,40 @@ def test_another_origin_is_refused(site, origin):
     ours = f"http://127.0.0.1:{site.port}"
     response, _ = site.ask("POST", "/api/runs/run/decode", codes_body([[0] * 6]), Origin=ours)
     assert response.status == 200
+
+
+def test_behind_a_proxy_its_host_is_accepted_below_its_path(run):
+    behind = Behind.parse("/user/me/proxy/8000/", ["Hub.example", "localhost:9000"])
+    with serving(run.path, behind=behind) as site:
+        for host, origin, status in (
+            ("hub.example", "https://hub.example", 200),
+            ("hub.example", "http://hub.example", 200),
+            ("LOCALHOST:9000", None, 200),
+            ("hub.example", "https://elsewhere.example", 403),
+            ("hub.example:8443", None, 421),
+            ("localhost:9001", None, 421),
+        ):
+            for base in ("", "/user/me/proxy/8000"):  # proxies take it away, or not
+                headers = {"Host": host} | ({"Origin": origin} if origin else {})
+                assert site.ask("GET", f"{base}/api/overview", **headers)[0].status == status
+        own = f"127.0.0.1:{site.port}"  # a proxy that does not encrypt is not ours
+        refused = site.ask("GET", "/api/overview", Host=own, Origin=f"https://{own}")[0]
+        assert refused.status == 403
+        path = f"/user/me/proxy/8000/?isavae-token={TOKEN}"
+        response, _ = site.ask("GET", path, token=None, Host="hub.example")
+        assert response.headers["Location"] == "./"
+        assert "Path=/user/me/proxy/8000/;" in response.headers["Set-Cookie"]
+        assert site.ask("GET", "/user/me/proxy/80001/api/overview")[0].status == 404
+
+
+@pytest.mark.parametrize(
+    ("base", "hosts"),
+    [("proxy", []), ("/a b", []), ("/a/../b", []), ("/a;b", []), ("//evil.example", []),
+     ("/a", ["https://hub.example"]), ("", ["a/b"]), ("", [""]), ("", ["a:b"]), ("", ["a b"])],
+)  # fmt: skip
+def test_a_base_path_or_host_that_is_none_is_refused(base, hosts):
+    with pytest.raises(ValueError, match="must be"):
+        Behind.parse(base, hosts)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +340,7 @@ def test_description_names_every_subspace_with_its_exponent(site):
     assert [group["latents"] for group in answer["groups"]] == [[0, 1], [2, 3], [4, 5]]
     assert [group["exponent"] for group in answer["groups"]] == pytest.approx([2.2, 3, 2.2])
     assert [e["value"] for e in answer["exponents"]] == pytest.approx([2.1, 2.2, 3, 2.2])
+    assert answer["weights"] == "KL × 0.02"
     titles = [line["title"] for line in answer["scores"]]
     assert titles == ["Reconstruction", "KL", "MIG"]
     assert all(line["meaning"] for line in answer["scores"])
@@ -332,6 +369,42 @@ def test_scores_of_any_metric_come_with_their_definition():
 def test_prior_samples_depend_on_the_seed_only(site):
     a, b, c = (site.json(f"/api/runs/run/sample?seed={seed}")["code"] for seed in (7, 7, 8))
     assert a == b != c
+
+
+def test_names_are_kept_beside_the_model(run, tmp_path, monkeypatch):
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    with serving(copied) as site:
+        post = functools.partial(site.ask, "POST", "/api/runs/run/names")
+        before = site.json("/api/runs/run")
+        assert (before["names"], before["may_name"]) == ([f"z{k}" for k in range(1, 7)], True)
+        response, content = post(json.dumps({"z2": "slant"}))
+        assert response.status == 200
+        assert json.loads(content)["names"][1] == "slant"
+        after = site.json("/api/runs/run")
+        assert after["names"][1] == "slant"
+        assert after["version"] == before["version"]  # it is the same model
+        assert names_of(copied)[1] == "slant"
+        assert post('{"z2": "x"}', Origin="http://elsewhere.example")[0].status == 403
+        assert post('{"z2": "x"}', token=None)[0].status == 403
+        for body in ("", "[]", '{"z2": 1}', '{"z9": "x"}', '{"z2": "z1"}'):
+            response, content = post(body)
+            assert response.status == 400
+            assert "must" in json.loads(content)["error"]
+        refuse = PermissionError(13, "Permission denied", str(copied))
+        monkeypatch.setattr("isavae.runs.names_file.write_json", fails_with(refuse))
+        response, content = post('{"z2": "x"}')
+        assert response.status == 400
+        said = json.loads(content)["error"]
+        assert "cannot be written (Permission denied)" in said
+        assert str(tmp_path) not in said
+        assert names_of(copied)[1] == "slant"
+
+
+def fails_with(error):
+    def fail(*_):
+        raise error
+
+    return fail
 
 
 def test_gif_goes_there_and_back(site):
@@ -561,8 +634,8 @@ def test_bad_input_is_one_line_and_exit_code_two(run, words, sentence, capsys):
 
 
 def test_a_redirection_leads_nowhere_else(site):
-    response, _ = site.ask("GET", f"//evil.example/?token={TOKEN}", token=None)
-    assert response.headers["Location"] == "/"
+    response, _ = site.ask("GET", f"//evil.example/?isavae-token={TOKEN}", token=None)
+    assert response.headers["Location"] == "../../"
 
 
 def test_a_client_that_sends_too_much_reads_why(site):
@@ -657,7 +730,7 @@ def test_an_interrupt_ends_it_without_a_traceback_while_it_is_asked(run):
 def test_the_token_reaches_the_browser_in_a_file_that_others_cannot_read(run, monkeypatch):
     seen = []
     monkeypatch.setattr(webbrowser, "open", seen.append)
-    with opened("http://127.0.0.1:1/?token=secret"):
+    with opened("http://127.0.0.1:1/?isavae-token=secret"):
         (address,) = seen
         assert "secret" not in address
         page = Path(address.removeprefix("file://"))

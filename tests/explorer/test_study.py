@@ -7,6 +7,7 @@ import pytest
 
 from isavae import studies
 from isavae.explorer.study_rows import study_table
+from isavae.runs import Run, TrainedModel
 from isavae.studies.printed import PRINTED
 from tests.explorer_page import CHROMIUM, CONTRAST, state, until, visit
 from tests.explorer_site import serving, train_small
@@ -38,6 +39,16 @@ def test_settings_that_vary_tell_series_apart(study, monkeypatch):
         False,
         True,
     ]
+
+
+def test_the_choice_of_fit_is_read_without_building_its_model(study, tmp_path, monkeypatch):
+    folder = tmp_path / "fitted"
+    shutil.copytree(study, folder / "study")
+    TrainedModel.from_run(Run.open(study / "runs" / "a0")).save(folder / "model.safetensors")
+    (folder / "fit.json").touch()
+    (folder / "images.npy").touch()
+    monkeypatch.setattr("isavae.runs.model_file.build_model", None)
+    assert all(row["chosen"] for row in study_table(folder / "study")["rows"])
 
 
 ROWS = [

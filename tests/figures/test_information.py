@@ -26,3 +26,6 @@ def test_subspaces_can_be_rows():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["first", "second"]
     with pytest.raises(ValueError, match="as many names"):
         information_matrix(information, names=["first"])
+    figure = information_matrix(information, names=["costs $1 or $2", "second"])
+    assert figure.axes[0].get_yticklabels()[0].get_text() == r"costs \$1 or \$2"
+    assert encode(figure)

@@ -10,11 +10,11 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from isavae.fit import Axis, axes_of
-from isavae.fit.explained import Explained, explained
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import Candidate
 from isavae.metrics import Codes
 from isavae.models import VAE, BetaVAE, build_likelihood, build_prior
+from isavae.report.explained import Explained, explained
 from isavae.runs import Run, RunConfig, TrainedModel
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 1, 4, 5), np.uint8)
@@ -62,9 +62,10 @@ def test_axes_are_stable_only_beside_others_and_where_pca_explains_no_more(tmp_p
     axis, enough = Axis(0, 0, 1.0, 0.95, 2, 3), Explained(0.6, 0.55)
     two = fitted([axis, replace(axis, latent=1)], enough, tmp_path)
     assert [two.verdict(each) for each in two.axes] == ["stable", "stable"]
+    assert two.sentences()[0].startswith("The model with β = 2 (KL × 2), seed 1, was chosen ")
     assert "explain 60% of the variance" in two.sentences()[1]
     assert "explain 55%" in two.sentences()[1]
-    assert two.sentences()[2].startswith("Stable: s1_z1 (2 of 3), s1_z2 (2 of 3); ")
+    assert two.sentences()[2].startswith("Stable: z1 (2 of 3), z2 (2 of 3); ")
     single, worse = fitted([axis], enough, tmp_path), replace(two, explained=Explained(0.5, 0.55))
     for poor in (single, worse):
         assert {poor.verdict(each) for each in poor.axes} == {"not stable"}

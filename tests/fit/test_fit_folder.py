@@ -35,6 +35,8 @@ from isavae.metrics import Codes, latent_information, mig, partner_correlations
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
 from isavae.studies import StudyDirectory, run_id
+from tests.explorer_page import CHROMIUM, FLAGS
+from tests.report_page import cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
@@ -75,16 +77,35 @@ def test_fit_leaves_model_report_and_codes(fitted):
     model = TrainedModel.load(out / "model.safetensors")
     assert model.shape == (1, 16, 16)
     table = polars.read_csv(out / "codes.csv")
-    assert table.columns == ["image", "s1_z1", "s1_z2", "s1_z1_std", "s1_z2_std"]
+    assert table.columns == ["image", "z1", "z2", "z1_std", "z2_std"]
     assert table["image"].to_list() == [f"{row:03d}.png" for row in range(60)]
     assert polars.read_parquet(out / "codes.parquet").shape == table.shape
     report = (out / "report.html").read_text()
     assert "broken.png: no image, or a damaged one" in report
     assert "1 cannot be read and is left out: broken.png" in report
     assert report.count("data:image/png;base64,") >= 3
-    assert not re.findall(r"(?:src|href)=\"(?!data:)", report)
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", report)
+    assert "<title>out · isavae fit</title>" in report
+    assert "isavae explore out" in report
+    assert "PCA" in report
+    assert report.count("<svg") == 1  # the learning curves
     assert "$" not in report
     assert report.count('class="chosen"') == 1
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+def test_the_report_is_whole_on_a_phone_and_on_paper(fitted, tmp_path):
+    sync = pytest.importorskip("playwright.sync_api", reason="needs playwright: make setup")
+    page = tmp_path / "report.html"  # with the longest name of a folder that breaks nowhere
+    page.write_text((fitted / "out" / "report.html").read_text().replace(" out", f" {'o' * 80}"))
+    with sync.sync_playwright() as play:
+        tab = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_page()
+        tab.goto(page.as_uri())
+        for width in (320, 390, 1000):
+            tab.set_viewport_size({"width": width, "height": 800})
+            assert cut_off(tab) == []
+        assert cut_off_in_print(tab) == []
+        tab.context.browser.close()
 
 
 def test_the_codes_in_the_table_are_the_models(fitted):
@@ -92,8 +113,8 @@ def test_the_codes_in_the_table_are_the_models(fitted):
     found = read_training_images(fitted / "images", (16, 16))
     mean, log_std = model.encode(torch.from_numpy(found.images).float() / 255)
     table = polars.read_parquet(fitted / "out" / "codes.parquet")
-    np.testing.assert_allclose(table["s1_z2"].to_numpy(), mean[:, 1].numpy(), atol=1e-5)
-    np.testing.assert_allclose(table["s1_z1_std"].to_numpy(), log_std[:, 0].exp(), atol=1e-5)
+    np.testing.assert_allclose(table["z2"].to_numpy(), mean[:, 1].numpy(), atol=1e-5)
+    np.testing.assert_allclose(table["z1_std"].to_numpy(), log_std[:, 0].exp(), atol=1e-5)
 
 
 def test_fitting_again_goes_on_and_changes_nothing(fitted):
@@ -174,10 +195,29 @@ def test_encode_decode_sample_export(fitted, capsys, tmp_path):
     again = tmp_path / "again.safetensors"
     assert main(["export", str(fitted / "out"), "--out", str(again)]) == 0
     assert TrainedModel.load(again).config == TrainedModel.load(model).config
-    codes.write_text("s1_z1\n0.5\n")
-    assert "it lacks s1_z2" in complaint(capsys, "decode", model, codes, "--out", decoded)
-    codes.write_text("s1_z1,s1_z2\n0.5,much\n")
+    codes.write_text("z1\n0.5\n")
+    assert "it lacks z2" in complaint(capsys, "decode", model, codes, "--out", decoded)
+    codes.write_text("z1,z2\n0.5,much\n")
     assert "must be a number" in complaint(capsys, "decode", model, codes, "--out", decoded)
+
+
+def test_names_of_axes_go_into_report_tables_and_model(fitted, capsys, tmp_path):
+    out, name = shutil.copytree(fitted / "out", tmp_path / "out"), "<b>=slant & $x$"
+    assert main(["name-axes", str(out), f"z2={name}"]) == 0
+    assert f"z2: {name}" in capsys.readouterr().out
+    assert polars.read_csv(out / "codes.csv").columns[1:3] == ["z1", name]
+    report = (out / "report.html").read_text()
+    assert "<b>=slant" not in report
+    assert "<b>&lt;b&gt;=slant &amp; $x$</b>" in report
+    before = report, (out / "codes.csv").read_bytes()
+    assert main(["fit", str(fitted / "images"), "--out", str(out)]) == 0
+    assert ((out / "report.html").read_text(), (out / "codes.csv").read_bytes()) == before
+    (out / "model.names.json").unlink()
+    assert TrainedModel.load(out / "model.safetensors").names == ["z1", name]
+    capsys.readouterr()
+    assert "must be a .safetensors" in complaint(capsys, "name-axes", tmp_path, "z1=a")
+    assert "z1 to z2" in complaint(capsys, "name-axes", out, "z3=a")
+    assert "is none" in complaint(capsys, "name-axes", out, "z1")
 
 
 def test_images_as_people_have_them(tmp_path):
@@ -278,10 +318,10 @@ def test_axes_are_trusted_where_other_seeds_find_them():
     # Another order, another sign, another scale of the first axis; the others are mixed.
     other = codes_of(torch.cat([rotated, -torch.exp(truth[:, :1]), noise], 1))
     axes = axes_of(mine, [other, other], [slice(0, 1), slice(1, 4)])
-    verdicts = {axis.name: axis.verdict for axis in axes}
-    assert verdicts["s1_z1"] == "stable"
-    assert verdicts["s2_z2"] == verdicts["s2_z3"] == "partly stable"
-    assert "s2_z4" not in verdicts  # it says less than a twentieth of a nat
+    verdicts = {axis.latent: axis.verdict for axis in axes}
+    assert verdicts[0] == "stable"
+    assert verdicts[1] == verdicts[2] == "partly stable"
+    assert 3 not in verdicts  # it says less than a twentieth of a nat
     assert [axis.subspace for axis in axes] == [1, 1, 0]
     # One seed of three that found nothing of it changes no verdict, nor does one that found all.
     stranger = codes_of(torch.randn(2000, 4, generator=generator))

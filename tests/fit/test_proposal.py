@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from isavae.data import Preprocessing
+from isavae.data.pixel_statistics import measure_pixels
 from isavae.fit import TrainingImages, propose
-from isavae.fit.pixel_statistics import measure_pixels
 from isavae.fit.proposal import Budget, schedule
 from isavae.models import BetaTCVAE
 from isavae.studies import RunEstimate, Study, StudyEstimate

@@ -1,7 +1,7 @@
 """Every objective against a literal transcription of its formula, its gradient, and its limits."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from isavae.models import (
     BetaTCVAE,
     BetaVAE,
     FactorVAE,
+    Objective,
     VAEOutput,
     build_prior,
     estimate_kl,
@@ -204,6 +205,29 @@ def test_every_objective_has_the_kind_of_kl_that_it_is_told(name, kind):
     objective = OBJECTIVES[name](kl_estimator=kind)
     value = objective(output, step=0, n_data=N_DATA, adversary=FixedRatio())
     assert value.terms["kl"] == estimate_kl(output, kind).mean()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_weights_in_words_have_every_weight(name):
+    """Every number that multiplies a term, also where it differs from the others."""
+    objective = OBJECTIVES[name]()
+    wanted = ("alpha", "beta", "gamma", "capacity", "lambda_od", "lambda_d")
+    weights = {w: 11.5 + k for k, w in enumerate(wanted) if hasattr(objective, w)}
+    said = replace(objective, **weights).weights()
+    assert weights
+    assert all(f"{weight:g}" in said for weight in weights.values())
+
+
+def test_an_objective_of_your_own_has_its_numbers_as_weights():
+    @dataclass(frozen=True)
+    class Own(Objective):
+        strength: float = 2.5
+        rounds: int = 3
+
+        def __call__(self, output, *, step, n_data, adversary=None):
+            raise NotImplementedError
+
+    assert Own().weights() == "strength 2.5"
 
 
 def test_names_are_those_of_the_table():

@@ -8,6 +8,7 @@ import torch
 
 from isavae.models import LpNestedPrior, build_prior
 from isavae.models.bounded import BoundedValues
+from isavae.runs import RunConfig, check_trainable
 
 
 @pytest.mark.parametrize(
@@ -147,3 +148,28 @@ def test_a_prior_of_one_exponent_is_its_family():
     torch.testing.assert_close(tree.log_prob(z), family.log_prob(z))
     assert isinstance(build_prior("isa"), LpNestedPrior)
     assert math.isclose(build_prior("isa")().scale.item(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prior": "2*10001"}, "at most 10,000 latents; this one has 10,001"),
+        ({"prior": "2*99999"}, "at most 10,000 latents; this one has 99,999"),
+        ({"prior": "normal", "n_latents": 99_999}, "n_latents: input should be less than or equal"),
+        ({"prior": "2[" * 100 + "2*2" + "]" * 100}, "at most 100 levels"),
+    ],
+)
+def test_priors_whose_check_would_take_long_are_refused(settings, message):
+    """Of 20,000 levels it took 23 seconds."""
+    with pytest.raises(ValueError, match=message) as caught:
+        check_trainable(RunConfig.parse(settings))
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    "prior",
+    ["2*10000", "2[" * 99 + "2*2" + "]" * 99, "2[" + ", ".join(["1*100"] * 100) + "]",
+     "2[" + "2[z, z], " * 60 + "z]"],
+)  # fmt: skip
+def test_the_largest_priors_are_taken(prior):
+    check_trainable(RunConfig.parse({"prior": prior}))

@@ -11,6 +11,8 @@ import pytest
 
 from isavae.cli import main
 from isavae.evaluation import encode_all, evaluate
+from isavae.figures import learning_curves
+from isavae.files import read_json, write_json
 from isavae.report import (
     FIGURES,
     RunFigures,
@@ -22,6 +24,7 @@ from isavae.report import (
 from isavae.report.numbered_figures import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 from isavae.studies import results
+from tests.report_page import cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
@@ -132,11 +135,13 @@ def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
         tab.on("request", lambda asked: complaints.append(asked.url)
                if not asked.url.startswith(("file:", "data:")) else None)  # fmt: skip
         tab.goto(page.as_uri())
-        for width in (320, 390):
+        for width in (320, 390, 1000):
             tab.set_viewport_size({"width": width, "height": 800})
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert cut_off(tab) == []
+        assert cut_off_in_print(tab) == []
         widths = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
         assert len(widths) >= 12
+        tab.set_viewport_size({"width": 390, "height": 800})
         assert min(widths) > 300
         link = tab.locator("svg a").first
         target = link.evaluate("a => a.href.baseVal")
@@ -145,6 +150,49 @@ def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
         assert tab.locator(":target").is_visible()
         context.close()
     assert complaints == []
+
+
+def test_the_page_begins_with_the_result_and_ends_with_settings(page):
+    text = re.sub(r"<[^>]+>", " ", re.sub(r"<style.*?</style>", "", page.read_text(), flags=re.S))
+    best = results(page.parent).filter(pl.col("status") == "done")
+    means = best.group_by("model", "beta").agg(pl.col("mig").mean()).sort("mig").row(-1)
+    wanted = rf"Highest MIG: {means[0]},[^;<]* β = {means[1]:g}, with {means[2]:.3f} ± "
+    first = re.search(wanted, text).start()
+    assert "isavae explore &#39;a &amp; b&#39;" in text
+    places = [text.index(word) for word in ("Failures ", "settings at their defaults")]
+    assert first < min(places)
+    assert "PCA" not in text[:first]
+    assert text.count("of the variance between images explained") == 4
+
+
+def test_a_study_without_factors_has_a_table_of_kl(study, tmp_path):
+    for path in (study / "runs").iterdir():
+        copied = shutil.copytree(path, tmp_path / "runs" / path.name)
+        if (copied / "scores.json").is_file():
+            scores = read_json(copied / "scores.json")
+            del scores["mig"]
+            write_json(copied / "scores.json", scores)
+    text = render(tmp_path, "none")
+    assert "KL (nats)" in text
+    assert "Highest MIG" not in text
+    assert "Highest log p(x|z): " in text
+    assert 'id="trade-off"' not in text
+
+
+def test_learning_curves_mark_one_run_and_show_what_it_logged():
+    logs = [
+        [{"step": 0, "event": "start"}]
+        + [{"step": s, "reconstruction": -shift - 100 / s, "kl": s / 10.0} for s in range(1, 60)]
+        for shift in (5.0, 9.0)
+    ]
+    left, right = learning_curves(logs, marked=0).axes
+    assert [line.get_color() for line in left.get_lines()] == ["#b5b5b5", "#1a1a1a"]
+    assert left.get_lines()[1].get_ydata()[-1] == pytest.approx(-5 - 100 / 59)
+    assert right.get_lines()[0].get_xdata()[0] == 1
+    low, high = left.get_ylim()
+    assert -60 < low < -9 - 100 / 59
+    assert high > -5 - 100 / 59
+    assert learning_curves([[]]).axes  # a run without a log
 
 
 @pytest.mark.parametrize("number", ["3", "5a", "5b", "5c", "6", "8", "11"])
@@ -186,6 +234,30 @@ def test_figures_of_a_run(study):
     ((_, tree),) = paper_figures("4", run)
     assert sum("$z" in text.get_text() for text in tree.axes[0].texts) == 20
     assert len(FIGURES) == len(set(FIGURES)) == 18
+
+
+OTHERS = DATA.replace("heart", "square")
+
+
+@pytest.mark.parametrize("number", ["3", "8", "11"])
+def test_numbered_figures_show_the_images_that_are_named(study, number, tmp_path, capsys):
+    at = ["figure", number, str(study), "--out"]
+    assert main([*at, str(tmp_path / "a")]) == 0
+    assert main([*at, str(tmp_path / "b"), "--data", DATA]) == 0
+    assert main([*at, str(tmp_path / "c"), "--data", OTHERS]) == 0
+    for path in (tmp_path / "a").iterdir():
+        same, other = (tmp_path / out / path.name for out in "bc")
+        assert path.read_bytes() == same.read_bytes() != other.read_bytes()
+
+
+def test_figures_without_images_refuse_others(study, tmp_path, capsys):
+    at = ["figure", "5a", str(study), "--out", str(tmp_path), "--data", OTHERS]
+    assert main(at) == 2
+    assert "in figures 3, 8, 9, " in capsys.readouterr().err
+    at[1] = "all"
+    assert main(at) == 0
+    drawn = {path.stem for path in tmp_path.iterdir()}
+    assert {"figure1", "figure3", "figure5a", "figure8-latents"} <= drawn
 
 
 def test_figures_do_not_depend_on_how_the_run_is_opened(study):

@@ -24,8 +24,10 @@ from isavae.runs import (
     TrainedModel,
     check_trainable,
     execute,
+    execution,
     fresh_state,
     merge_settings,
+    model_file,
 )
 from isavae.studies import Study
 
@@ -273,6 +275,55 @@ def test_yaml_of_absurd_size_or_depth_is_refused(tmp_path, text):
     with pytest.raises(ValueError) as caught:
         Study.parse(text)
     assert len(str(caught.value)) < 600
+
+
+def test_weights_that_are_swapped_after_their_check_are_not_loaded(run, whole, monkeypatch):
+    other = run.path / "other.safetensors"
+    weights = {name: torch.zeros_like(v) for name, v in load_file(run.model_path).items()}
+    other.write_bytes(save(weights))
+    check = model_file._read_metadata
+
+    def swapped(*given):
+        found = check(*given)
+        other.replace(run.model_path)
+        return found
+
+    monkeypatch.setattr(model_file, "_read_metadata", swapped)
+    loaded = TrainedModel.load(run.model_path).vae.state_dict()
+    torch.testing.assert_close(loaded, load_file(whole.model_path))
+    assert not any(v.any() for v in load_file(run.model_path).values())
+
+
+def test_a_checkpoint_that_is_swapped_after_its_check_is_not_loaded(run, whole, monkeypatch):
+    before = torch.load(whole.state_path, weights_only=True)["step"]
+    check = execution.check_stored_zip
+
+    def swapped(file, path):
+        check(file, path)
+        (run.path / "next").write_bytes(b"another file")
+        (run.path / "next").replace(path)
+
+    monkeypatch.setattr(execution, "check_stored_zip", swapped)
+    assert execution._read_checkpoint(run)["step"] == before
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("seed: 1\nsteps: 2\nseed: 3\n", 3),
+        ('{"seed": 1,\n "seed": 3}', 2),
+        ("objective:\n  name: beta-vae\n  beta: 1\n  beta: 4\n", 4),
+        ("'seed': 1\n# a note\nseed: 3\n", 3),
+    ],
+)
+def test_a_setting_that_stands_twice_is_refused_with_its_line(tmp_path, text, line):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    name = "beta" if "beta" in text else "seed"
+    with pytest.raises(ValueError, match=f"line {line}: a name must occur once; '{name}' occurs"):
+        RunConfig.from_file(path)
+    with pytest.raises(ValueError, match=f"line {line}: a name must occur once; '{name}' occurs"):
+        Study.parse(text)
 
 
 MANY = ["width", "steps", "batch_size", "learning_rate", "lowest_exponent", "beta", "prior_scale"]

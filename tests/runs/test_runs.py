@@ -118,9 +118,9 @@ def test_epochs_of_the_paper_are_7200_steps():
 
 def test_resolve_device_and_precision():
     cpu = resolve_device("cpu")
-    assert resolve_precision("float32", cpu) == torch.float32
-    assert resolve_precision("bfloat16", cpu) == torch.bfloat16
-    assert resolve_precision("auto", cpu) in (torch.float32, torch.bfloat16)
+    assert resolve_precision("float32", cpu, 2048) == torch.float32
+    assert resolve_precision("bfloat16", cpu, 8) == torch.bfloat16
+    assert resolve_precision("auto", cpu, 2048) in (torch.float32, torch.bfloat16)
     with pytest.raises(ValueError, match="auto, cpu, cuda"):
         resolve_device("quantum")
     if not torch.cuda.is_available():
@@ -141,12 +141,22 @@ def test_auto_precision_is_bfloat16_only_on_a_cpu_that_multiplies_it(
     monkeypatch, capabilities, dtype
 ):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert resolve_precision("auto", torch.device("cpu")) == dtype
+    assert resolve_precision("auto", torch.device("cpu"), 2048) == dtype
+
+
+def test_auto_precision_is_float32_for_few_images_on_a_cpu(monkeypatch):
+    capabilities = {"avx512_bf16": True, "amx_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    cpu = torch.device("cpu")
+    assert [resolve_precision("auto", cpu, n) for n in (127, 128)] == [
+        torch.float32,
+        torch.bfloat16,
+    ]
 
 
 def test_auto_precision_is_float32_where_torch_cannot_tell(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert resolve_precision("auto", torch.device("cpu")) == torch.float32
+    assert resolve_precision("auto", torch.device("cpu"), 2048) == torch.float32
 
 
 def test_bfloat16_networks_leave_the_distributions_in_float32(data):
@@ -248,7 +258,7 @@ def test_the_config_of_a_run_is_a_configuration_file(undisturbed):
 
 
 def test_a_resumed_run_keeps_its_threads_and_precision(data, tmp_path, monkeypatch):
-    config = RunConfig.parse(TINY | {"precision": "auto"})
+    config = RunConfig.parse(TINY | {"precision": "auto", "batch_size": 128})
     run = Run.create(tmp_path / "run", config)
     native(monkeypatch, False)
     before = torch.get_num_threads()
@@ -263,7 +273,8 @@ def test_a_resumed_run_keeps_its_threads_and_precision(data, tmp_path, monkeypat
 
 
 def test_a_run_that_cannot_keep_its_precision_says_so(data, tmp_path, monkeypatch):
-    run = Run.create(tmp_path / "run", RunConfig.parse(TINY | {"precision": "auto"}))
+    config = RunConfig.parse(TINY | {"precision": "auto", "batch_size": 128})
+    run = Run.create(tmp_path / "run", config)
     native(monkeypatch, True)
     execute(run, data, should_stop=lambda: True)
     native(monkeypatch, False)

@@ -193,6 +193,7 @@ def test_the_card_says_what_the_model_is(model, tmp_path):
     assert "| mig | 0.25 |" in card
     assert "| reconstruction | -9.50 ± 0.25 nats |" in card
     assert "| steps | `5` |" in card
+    assert "| weights of the objective | KL × 1 |" in card
 
 
 def test_a_folder_is_a_repository_without_the_hub(model, images, tmp_path):

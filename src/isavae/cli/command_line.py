@@ -9,13 +9,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
+from functools import partial, wraps
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import Any, NamedTuple
 
 from isavae import __version__
+from isavae.cli.terminal import complain, say
 from isavae.errors import missing_package, printable
 
 
@@ -60,6 +62,7 @@ VERBS = {
     "data verify": Verb("data:verify", "compare published dSprites with the drawn images"),
     "data inspect": Verb("data:inspect", "describe a folder or file of your own images"),
     "fit": Verb("fit:fit", "find latent axes in your images, without labels"),
+    "name-axes": Verb("naming:name_axes", "give names to latents, or show them"),
     "encode": Verb("sharing:encode", "write the codes of images"),
     "decode": Verb("sharing:decode", "decode a table of codes to images"),
     "sample": Verb("sharing:sample", "decode samples of the prior to images"),
@@ -96,12 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # where a sentence can still be said
         return code
     except KeyboardInterrupt:
-        print(f"{prog}: stopped; the same command begins again or goes on", file=sys.stderr)
+        complain(f"{prog}: stopped; the same command begins again or goes on")
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):
             raise
-        print(f"{prog}: {printable(_sentence(error))}", file=sys.stderr)
+        complain(f"{prog}: {_sentence(error)}")
         if _is_of_output(error):  # the end of the process would try to write it again
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2
@@ -111,18 +114,37 @@ def _run(name: str | None, prog: str, words: list[str]) -> int:
     """Run a command, or show the overview if there is none of that name; return the exit code."""
     if name is None:
         return _overview(words)
-    import tyro
-
     flags = words[len(name.split()) :]
     try:
         with _stopped_in_order(), warnings.catch_warnings():
-            warnings.showwarning = lambda said, *_, **__: print(
-                f"{prog}: {printable(str(said))}", file=sys.stderr
-            )
-            form = (tyro.conf.PositionalMetavarFromFieldName,)
-            return tyro.cli(VERBS[name].load(), args=flags, prog=prog, config=form) or 0
+            warnings.showwarning = lambda said, *_, **__: complain(f"{prog}: {said}")
+            return _parsed(VERBS[name].load(), flags, prog)() or 0
     except SystemExit as end:  # tyro has printed its help or its error
         return int(end.code or 0)
+
+
+def _parsed(
+    function: Callable[..., int | None], flags: list[str], prog: str
+) -> Callable[[], int | None]:
+    """A command with the values of its flags.
+
+    Raises:
+        SystemExit: If the flags are wrong, or ask for help; tyro has printed it.
+    """
+    import tyro
+
+    form = (tyro.conf.PositionalMetavarFromFieldName,)
+    bound = wraps(function)(lambda *given, **named: partial(function, *given, **named))
+    if all(printable(flag) == flag for flag in flags):
+        return tyro.cli(bound, args=flags, prog=prog, config=form)
+    said = StringIO()  # what tyro says of them shows them as they are
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(bound, args=flags, prog=prog, config=form)
+    except SystemExit:
+        if said.getvalue():  # not of --help
+            complain(said.getvalue().rstrip())
+        raise
 
 
 def _let_threads_sleep() -> None:
@@ -202,18 +224,18 @@ def _overview(words: list[str]) -> int:
     group = words[0] if words and not words[0].startswith("-") else ""
     listed = {n: verb for n, verb in VERBS.items() if not group or n.split()[0] == group}
     if words in (["--version"], ["-V"]):
-        print(f"isavae {__version__}")
+        say(f"isavae {__version__}")
         return 0
     if words[:1] == ["--completion"]:
         return _print_completion(words[1:])
     asked = words[1:] if group else words
     if listed and set(asked) <= {"-h", "--help"}:
-        print(_table(listed))
+        say(_table(listed))
         return 0
     typed = " ".join(words)
     near = get_close_matches(typed, VERBS) or get_close_matches(words[0], VERBS)
     hint = f"did you mean {' or '.join(near)}?" if near else "see isavae --help"
-    print(f"isavae: {typed!r} is not a command; {hint}", file=sys.stderr)
+    complain(f"isavae: {typed!r} is not a command; {hint}")
     return 2
 
 

@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from isavae.cli.terminal import say
+
 
 @contextmanager
 def telling_how_to_continue(command: Sequence[str]) -> Iterator[None]:
@@ -11,5 +13,5 @@ def telling_how_to_continue(command: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(f"stopped; continue with: {shlex.join(command)}")
+        say(f"stopped; continue with: {shlex.join(command)}")
         raise SystemExit(130) from None

@@ -6,13 +6,13 @@ from tyro.conf import Positional
 
 from isavae import data
 from isavae.cli.flag_kinds import Optionally
+from isavae.cli.terminal import say
 from isavae.data import catalog, image_statistics
-from isavae.errors import printable
 
 
 def list_() -> None:
     """List the data sets: size, factors, licence, and what is present."""
-    print(catalog.listing())
+    say(catalog.listing())
 
 
 def draw(name: Positional[str]) -> None:
@@ -21,7 +21,7 @@ def draw(name: Positional[str]) -> None:
     Args:
         name: A data set that is drawn here, such as dsprites.
     """
-    print(data.load(name))
+    say(data.load(name))
 
 
 def download(name: Positional[str]) -> None:
@@ -30,7 +30,7 @@ def download(name: Positional[str]) -> None:
     Args:
         name: A published data set, such as shapes3d.
     """
-    print(data.download(name))
+    say(data.download(name))
 
 
 def import_(name: Positional[str], path: Positional[Path], unchecked: bool = False) -> None:
@@ -41,7 +41,7 @@ def import_(name: Positional[str], path: Positional[Path], unchecked: bool = Fal
         path: The file or folder.
         unchecked: Accept files whose hash is not that of the published ones.
     """
-    print(data.import_official(name, path, checked=not unchecked))
+    say(data.import_official(name, path, checked=not unchecked))
 
 
 def verify(name: Positional[str], path: Positional[Path]) -> None:
@@ -56,7 +56,7 @@ def verify(name: Positional[str], path: Positional[Path]) -> None:
             f"The name must be dsprites, the only data set that is drawn as it was published, but "
             f"is {name!r}."
         )
-    print(data.verify_dsprites(path))
+    say(data.verify_dsprites(path))
 
 
 def inspect(path: Positional[Path], options: str = "", sheet: Optionally[Path] = None) -> int:
@@ -70,5 +70,5 @@ def inspect(path: Positional[Path], options: str = "", sheet: Optionally[Path] =
         sheet: Where to save a contact sheet, as PNG.
     """
     statistics = image_statistics.inspect(path, options, sheet)
-    print(printable(str(statistics)))
+    say(statistics)
     return 2 if statistics.dataset is None else 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from isavae.cli.continuing import telling_how_to_continue
 from isavae.cli.evaluation import show
 from isavae.cli.step_progress import StageProgress, StepProgress
+from isavae.cli.terminal import say
 from isavae.data import load
 from isavae.figures import save
 from isavae.report import RunFigures
@@ -34,15 +35,13 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
         )  # fmt: skip
     seconds = time.monotonic() - started
     for failed, error in progress.failed.items():
-        print(f"{failed} failed: {error}")
+        say(f"{failed} failed: {error}")
     run = keep_best(directory, out)
     with StageProgress() as stages:
         scores, _ = evaluate_run(run, on_progress=stages)
-    print()
+    say("")
     show(scores)
-    print(
-        f"\ntrained {STARTS} models in {seconds:.0f} s; seed {run.config.seed} has the lower loss"
-    )
+    say(f"\ntrained {STARTS} models in {seconds:.0f} s; seed {run.config.seed} has the lower loss")
     for name, figure in RunFigures.open(out).all():
-        print(save(figure, out / f"{name}.png"))
-    print(f"explore it: isavae explore {out}")
+        say(save(figure, out / f"{name}.png"))
+    say(f"explore it: isavae explore {out}")

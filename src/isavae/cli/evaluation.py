@@ -1,19 +1,22 @@
 """`isavae evaluate`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional
 
 from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StageProgress
+from isavae.cli.terminal import Side, say, table
+from isavae.cli.terminal import show as show_table
 from isavae.data import load
-from isavae.errors import missing_package, printable
-from isavae.runs import HELD_OUT, Run, evaluate_run
+from isavae.errors import missing_package
+from isavae.runs import HELD_OUT, Run, evaluate_run, names_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LIKELIHOOD_TERMS = {"reconstruction": "log p(x|z)", "kl": "KL(q||p)"}
 
@@ -46,7 +49,7 @@ def evaluate(
     opened = Run.open(run)
     facts = opened.metadata()
     if facts["step"] < facts["steps"]:
-        print(
+        say(
             f"unfinished: step {facts['step']:,} of {facts['steps']:,} is scored; continue with: "
             f"isavae train --resume --out {run}"
         )
@@ -62,84 +65,96 @@ def evaluate(
             data=None if data is None else load(data),
             on_progress=progress,
         )
-    show(scores)
+    show(scores, names_of(run))
     if metrics and codes.has_factors():
         missing = [package for package in ("matplotlib", "polars") if not find_spec(package)]
         if missing:
-            print(f"information.png is not drawn: {missing_package(missing[0])}")
+            say(f"information.png is not drawn: {missing_package(missing[0])}")
             return
         from isavae.report import save_information
 
-        print(save_information(opened, codes))
+        say(save_information(opened, codes))
 
 
-def show(scores: Mapping[str, Any]) -> None:
-    """Print the contents of a `scores.json`, one part of the images after the other."""
+def show(scores: Mapping[str, Any], latents: Sequence[str] = ()) -> None:
+    """Print the contents of a `scores.json`, one part of the images after the other.
+
+    Args:
+        scores: The contents.
+        latents: The names of the latents; by number if left out.
+    """
     held_out = {
         name.removeprefix(HELD_OUT): value
         for name, value in scores.items()
         if name.startswith(HELD_OUT)
     }
     if not held_out:
-        _show_part(scores)
+        _show_part(scores, latents)
         return
-    print(f"{scores['n_images']:,} images of training")
-    _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)})
-    print(f"{held_out['n_images']:,} images held out")
-    _show_part(held_out)
+    say(f"{scores['n_images']:,} images of training")
+    _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)}, latents)
+    say(f"{held_out['n_images']:,} images held out")
+    _show_part(held_out, latents)
 
 
-def _show_part(scores: Mapping[str, Any]) -> None:
-    console = Console()
+def _show_part(scores: Mapping[str, Any], latents: Sequence[str]) -> None:
     for name, label in LIKELIHOOD_TERMS.items():
         term = scores[name]
         all_images = term["subset_seed"] is None
         images = "all images" if all_images else f"{term['n_images']:,} random images"
         error = term["standard_error"]
         shown = "nats" if error is None else f"± {error:.2f} nats"
-        console.print(f"{label:<12}{term['value']:>9.2f} {shown} ({images})", highlight=False)
+        say(f"{label:<12}{term['value']:>9.2f} {shown} ({images})")
     if "mig" in scores:
-        console.print(f"{'MIG':<12}{scores['mig']['value']:>9.3f}", highlight=False)
-        console.print(_information_table(scores), markup=False)
+        say(f"{'MIG':<12}{scores['mig']['value']:>9.3f}")
+        show_table(_information_table(scores, latents))
     if any(name not in ("mig", *LIKELIHOOD_TERMS) for name in _score_names(scores)):
-        console.print(_score_table(scores), markup=False)
+        show_table(_score_table(scores))
     for factor, bins in scores.get("binned", {}).items():
-        text = f"{factor} is continuous and scored in {bins} quantile bins"
-        console.print(text, markup=False, highlight=False)
+        say(f"{factor} is continuous and scored in {bins} quantile bins")
+    for name in _score_names(scores):
+        if note := scores[name].get("parameters", {}).get("note"):
+            say(f"{name}: {note}")
     for reason in scores.get("skipped", {}).values():
-        console.print(f"skipped: {reason}", markup=False, highlight=False)
+        say(f"skipped: {reason}")
 
 
-def _information_table(scores: Mapping[str, Any]) -> Table:
+def _information_table(scores: Mapping[str, Any], latents: Sequence[str]) -> "Table":
     """For every factor the two latents that carry most information about it, and its gap."""
-    table = Table(title="mutual information (nats)", title_justify="left", box=None)
-    table.add_column("factor")
-    for heading in ("best latent", "next latent", "gap / H"):
-        table.add_column(heading, justify="right")
+    rows = []
     columns = zip(*scores["mutual_information"], strict=True)
     for factor, column in zip(scores["factors"], columns, strict=True):
         ranked = sorted(((value, latent) for latent, value in enumerate(column)), reverse=True)
-        best = [f"z{latent + 1}: {value:.2f}" for value, latent in ranked[:2]]
-        table.add_row(printable(factor), *best, f"{scores['mig']['per_factor'][factor]:.3f}")
-    return table
+        named = [(latents[z] if latents else f"z{z + 1}", value) for value, z in ranked[:2]]
+        best = [f"{name}: {value:.2f}" for name, value in named]
+        rows.append([factor, *best, f"{scores['mig']['per_factor'][factor]:.3f}"])
+    heads: dict[str, Side] = {
+        "factor": "left",
+        "best latent": "right",
+        "next latent": "right",
+        "gap / H": "right",
+    }
+    return table(heads, rows, "mutual information (nats)")
 
 
-def _score_table(scores: Mapping[str, Any]) -> Table:
+def _score_table(scores: Mapping[str, Any]) -> "Table":
     """Every score of `isavae.metrics` with its terms, range and direction."""
-    table = Table(box=None, title="scores", title_justify="left")
-    table.add_column("score")
-    for heading in ("value", "± error"):
-        table.add_column(heading, justify="right")
-    table.add_column("range")
+    rows = []
     for name in _score_names(scores):
         score = scores[name]
         arrow = {"higher": "↑", "lower": "↓", "neither": " "}[score["better"]]
         error = _error(score.get("standard_error"))
-        table.add_row(name, f"{score['value']:.4f}", error, f"{arrow} {score['range']}")
+        rows.append([name, f"{score['value']:.4f}", error, f"{arrow} {score['range']}"])
         for term, number in score.get("terms", {}).items():
             error = _error(score.get("term_errors", {}).get(term))
-            table.add_row(f"  {term}", f"{number:.4f}", error)
-    return table
+            rows.append([f"  {term}", f"{number:.4f}", error])
+    heads: dict[str, Side] = {
+        "score": "left",
+        "value": "right",
+        "± error": "right",
+        "range": "left",
+    }
+    return table(heads, rows, "scores")
 
 
 def _score_names(scores: Mapping[str, Any]) -> list[str]:

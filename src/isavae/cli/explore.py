@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from isavae.cli.flag_kinds import Optionally
+from isavae.cli.flag_kinds import Optionally, Several
 from isavae.explorer import serve
 
 
@@ -15,6 +15,8 @@ def explore(
     port: int = 0,
     data: Optionally[str] = None,
     no_browser: Annotated[bool, FlagCreatePairsOff] = False,
+    base_path: Optionally[str] = None,
+    allow_host: Several[str] = (),
 ) -> None:
     """Explore the latent space of a run, a model or a study in the browser.
 
@@ -26,5 +28,16 @@ def explore(
         data: A data set, a folder of images, an array file or a folder of `isavae fit` to use
             instead of the images that the model was trained on.
         no_browser: Print the URL without opening it.
+        base_path: The path below which a proxy shows the page, such as /proxy/8000.
+        allow_host: Names under which a proxy or a tunnel shows it, as in the browser's address:
+            hub.example.org, localhost:9000.
     """
-    serve(path, host=host, port=port, browser=not no_browser, data=data)
+    serve(
+        path,
+        host=host,
+        port=port,
+        browser=not no_browser,
+        data=data,
+        base_path=base_path or "",
+        allow_host=allow_host,
+    )

@@ -1,6 +1,5 @@
 """`isavae figure ...`, `isavae toy ...` and `isavae study report`."""
 
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -9,10 +8,12 @@ from tyro.conf import Positional
 
 from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
+from isavae.cli.terminal import complain, say
 from isavae.data import load
 from isavae.figures import save
 from isavae.report import (
     FIGURES,
+    OF_IMAGES,
     RunFigures,
     factor_analysis_toy,
     ica_toy,
@@ -37,7 +38,7 @@ def latents(
         format: The format: png, pdf or svg.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
-    print(save(_open(run, data).latents(), out or run / f"latents.{format}"))
+    say(save(_open(run, data).latents(), out or run / f"latents.{format}"))
 
 
 def traversals(
@@ -54,7 +55,7 @@ def traversals(
         format: The format: png, pdf or svg.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
-    print(save(_open(run, data).traversals(), out or run / f"traversals.{format}"))
+    say(save(_open(run, data).traversals(), out or run / f"traversals.{format}"))
 
 
 def reconstructions(
@@ -71,7 +72,7 @@ def reconstructions(
         format: The format: png, pdf or svg.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """
-    print(save(_open(run, data).reconstructions(), out or run / f"reconstructions.{format}"))
+    say(save(_open(run, data).reconstructions(), out or run / f"reconstructions.{format}"))
 
 
 def _open(run: Path, data: str | None) -> RunFigures:
@@ -85,6 +86,7 @@ def figure(
     sources: Positional[Several[Path]] = (),
     out: Path = Path("figures"),
     format: Format = "png",
+    data: Optionally[str] = None,
 ) -> None:
     """Draw a figure of the paper by its number: 1-4, 5a-c, 6-16, or all.
 
@@ -96,17 +98,21 @@ def figure(
         sources: A study directory, or run directories.
         out: The folder to write to.
         format: The format: png, pdf or svg.
+        data: For 3 and 8 to 16, a data set instead of the one that the runs were trained on, such
+            as moved images.
     """
     if near := get_close_matches(number, ("latents", "traversals", "reconstructions")):
         raise ValueError(f"the paper has no figure {number!r}; did you mean figure {near[0]}?")
+    images = None if data is None else load(data)
     for each in FIGURES if number == "all" else [number]:
+        shown = images if number != "all" or each in OF_IMAGES else None
         try:
-            for name, drawn in paper_figures(each, *sources):
-                print(save(drawn, out / f"{name}.{format}"))
+            for name, drawn in paper_figures(each, *sources, data=shown):
+                say(save(drawn, out / f"{name}.{format}"))
         except ValueError as error:
             if number != "all":
                 raise
-            print(f"figure {each} is left out: {error}", file=sys.stderr)
+            complain(f"figure {each} is left out: {error}")
 
 
 def fa(out: Path = Path("figures"), format: Format = "png") -> None:
@@ -117,7 +123,7 @@ def fa(out: Path = Path("figures"), format: Format = "png") -> None:
         format: The format: png, pdf or svg.
     """
     for name, drawn in factor_analysis_toy():
-        print(save(drawn, out / f"{name}.{format}"))
+        say(save(drawn, out / f"{name}.{format}"))
 
 
 def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Format = "png") -> None:
@@ -129,7 +135,7 @@ def ica(n: int = 1000, seed: int = 0, out: Path = Path("figures"), format: Forma
         out: The folder to write to.
         format: The format: png, pdf or svg.
     """
-    print(save(ica_toy(n, seed), out / f"ica.{format}"))
+    say(save(ica_toy(n, seed), out / f"ica.{format}"))
 
 
 def report(
@@ -144,4 +150,4 @@ def report(
         out: The file; by default report.html in the study directory.
         figures: Which runs are drawn: chosen ones, all or none; auto draws all of up to 12.
     """
-    print(write_report(study, out, figures))
+    say(write_report(study, out, figures))

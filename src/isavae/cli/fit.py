@@ -1,6 +1,7 @@
 """`isavae fit`: from a folder of images to a chosen model and its report."""
 
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -13,8 +14,8 @@ from tyro.conf import Positional
 from isavae.cli.continuing import telling_how_to_continue
 from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
+from isavae.cli.terminal import say
 from isavae.data.own.preprocessing import parse_size
-from isavae.errors import printable
 from isavae.fit import fit_folder
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -65,7 +66,7 @@ def fit(
             workers=workers,
             size=None if size is None else parse_size(size),
             fit=fit,
-            on_reasons=_print,
+            on_reasons=_say_wrapped,
             on_change=lambda progress: bar(round(100 * progress.share), 100),
             steps=steps,
             prior=prior,
@@ -74,17 +75,18 @@ def fit(
             seeds=seeds,
             learn_exponents=learn_exponents,
         )
-    _print(fitted.sentences())
-    print(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}", sep="\n")
-    print(f"model:  {out / 'model.safetensors'}", f"look:   isavae explore {out}", sep="\n")
+    _say_wrapped(fitted.sentences())
+    say(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}")
+    look = f"isavae explore {shlex.quote(str(out))}"
+    say(f"model:  {out / 'model.safetensors'}", f"look:   {look}")
 
 
-def _print(sentences: Sequence[str]) -> None:
+def _say_wrapped(sentences: Sequence[str]) -> None:
     """Print sentences and an empty line; wrapped on a terminal."""
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         sentences = [textwrap.fill(s, width, subsequent_indent="  ") for s in sentences]
-    print(*map(printable, sentences), "", sep="\n", flush=True)
+    say(*sentences, "")
 
 
 def seconds(text: str) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from isavae.cli.step_progress import StageProgress
 from isavae.cli.study_progress import LiveProgress
+from isavae.cli.terminal import say
 from isavae.cli.training import interruptible
 from isavae.gpu_check import GpuCheck
 
@@ -23,14 +24,14 @@ def gpu_check(out: Path, minutes: float = 8.0, device: str = "auto") -> int:
     begun = time.monotonic()
     check = GpuCheck(out, device)
     machine = check.parts["machine"]
-    print(f"{machine['name']} ({machine['device']}), torch {machine['torch']}; writing {out}")
+    say(f"{machine['name']} ({machine['device']}), torch {machine['torch']}; writing {out}")
     with StageProgress("parts") as progress:
         check.measure(60 * minutes / 3, progress)
     left = max(0.0, 60 * minutes - (time.monotonic() - begun))
     until = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
-    print(f"runs until {until}, for {left:.0f} s, {check.fastest()} at once")
+    say(f"runs until {until}, for {left:.0f} s, {check.fastest()} at once")
     with interruptible() as stopped, LiveProgress() as live:
         check.run(left, live, stopped)
         was_stopped = stopped()
-    print(check.path.with_suffix(".md").read_text(encoding="utf-8"))
+    say(check.path.with_suffix(".md").read_text(encoding="utf-8"))
     return 130 if was_stopped else 0

@@ -5,6 +5,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from isavae.cli.terminal import say
 from isavae.data.tiles import write_tiles
 from isavae.fit.codes_table import encode_images, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
@@ -43,9 +44,9 @@ def encode(model: Positional[str], images: Positional[str], out: Path = Path("co
     opened = open_model(model)
     table, notes = encode_images(opened, images)
     for note in notes:
-        print(note)
+        say(note)
     write_table(table, out)
-    print(f"{out}: codes of {len(table):,} images")
+    say(f"{out}: codes of {len(table):,} images")
 
 
 def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:
@@ -57,10 +58,10 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
         out: The folder to write; images are numbered by row, from 0.
     """
     opened = open_model(model)
-    images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.vae.prior)))
+    images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.names)))
     for row, image in enumerate(images):
         write_tiles(out / f"{row:05d}.png", image[None])
-    print(f"{out}: {len(images):,} images")
+    say(f"{out}: {len(images):,} images")
 
 
 def sample(
@@ -77,7 +78,7 @@ def sample(
     opened = open_model(model)
     images = opened.preprocessing.shown(opened.sample(n, seed))
     write_tiles(out, images, max(1, round(n**0.5)))
-    print(out)
+    say(out)
 
 
 def export(
@@ -95,13 +96,13 @@ def export(
     opened = open_model(model)
     if format == "safetensors":
         opened.save(out)
-        print(out)
+        say(out)
     elif format == "folder":
-        print(opened.save_pretrained(out))
+        say(opened.save_pretrained(out))
     else:
         files = export_onnx(opened, out)
-        print(f"{files.encoder}: differs from torch by at most {files.encoder_error:.1e}")
-        print(f"{files.decoder}: differs from torch by at most {files.decoder_error:.1e}")
+        say(f"{files.encoder}: differs from torch by at most {files.encoder_error:.1e}")
+        say(f"{files.decoder}: differs from torch by at most {files.decoder_error:.1e}")
 
 
 def push(model: Positional[str], repo: Positional[str], private: bool = False) -> None:
@@ -112,4 +113,4 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
         repo: The name of the model there, user/name.
         private: Whether a new repository is private.
     """
-    print(open_model(model).push_to_hub(repo, private=private))
+    say(open_model(model).push_to_hub(repo, private=private))

@@ -8,6 +8,8 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from isavae.cli.terminal import complain
+
 # Seconds between two lines where there is no terminal.
 LINE_SECONDS = 10.0
 # Columns of the bar, and of the share, the time remaining and the spaces between them.
@@ -30,11 +32,11 @@ class StepProgress:
         self._first: tuple[int, float] | None = None
         self._printed, self._last = 0.0, -1
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=BAR_WIDTH),
             TaskProgressColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", markup=False),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
@@ -65,7 +67,7 @@ class StepProgress:
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""
             said = f"{self._label}: {step}/{steps} {' '.join(parts)}".rstrip()
-            print(said + remaining, file=sys.stderr)
+            complain(said + remaining)
 
     def _fitting(self, parts: list[str]) -> str:
         """The first parts, as many as fit the terminal's width beside bar and time remaining."""

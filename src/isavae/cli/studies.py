@@ -1,15 +1,14 @@
 """`isavae study ...`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
-from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional
 
 from isavae.cli.flag_kinds import Optionally
 from isavae.cli.study_progress import LiveProgress
+from isavae.cli.terminal import Side, fits, say, show, table
 from isavae.cli.training import interruptible
 from isavae.files import atomic_write
 from isavae.studies import (
@@ -24,6 +23,9 @@ from isavae.studies import (
     usual_workers,
 )
 from isavae.studies import select as choose
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def run(
@@ -65,18 +67,18 @@ def run(
         runner = LocalEngine(workers)
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
     each = "1 thread" if threads == 1 else f"{threads} threads"
-    print(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
+    say(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
     with interruptible() as stopped, LiveProgress() as live:
         progress = run_study(
             study, directory, runner, on_change=live, should_stop=stopped,
             retry_failed=retry_failed, track=track == "tensorboard",
             checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
-    print(f"{progress.done:,} of {progress.total:,} runs done, {len(progress.failed):,} failed")
+    say(f"{progress.done:,} of {progress.total:,} runs done, {len(progress.failed):,} failed")
     if progress.stopped:
-        print(f"stopped; resume with: isavae study run {file} --out {out}")
+        say(f"stopped; resume with: isavae study run {file} --out {out}")
         return 130
-    print(f"next: isavae study results {out}")
+    say(f"next: isavae study results {out}")
     return 1 if progress.failed else 0
 
 
@@ -90,14 +92,14 @@ def status(directory: Positional[str]) -> None:
     study = opened.study()
     states = {run.id: opened.state(run.id) for run in study.runs}
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
-    print(f"{study.name}: {len(states):,} runs")
+    say(f"{study.name}: {len(states):,} runs")
     for state in ("done", "running", "failed", "started", "missing"):
         if counts.get(state):
-            print(f"  {state:<8}{counts[state]:>7,}")
+            say(f"  {state:<8}{counts[state]:>7,}")
     for name, state in states.items():
         if state == "failed":
             record = opened.record(name)
-            print(f"{name} failed {record.attempts} times, last with {record.error}")
+            say(f"{name} failed {record.attempts} times, last with {record.error}")
 
 
 def stop(directory: Positional[str], wait: bool = True) -> None:
@@ -112,7 +114,7 @@ def stop(directory: Positional[str], wait: bool = True) -> None:
     opened.request_stop()
     if wait:
         opened.wait_until_idle([run.id for run in study.runs])
-    print(f"{study.name}: stopped" if wait else f"{study.name}: stop requested")
+    say(f"{study.name}: stopped" if wait else f"{study.name}: stop requested")
 
 
 def show_results(
@@ -131,23 +133,23 @@ def show_results(
         parquet: Write it to this file as Parquet.
         json: Write it to this file as JSON.
     """
-    table = results(StudyDirectory.at(directory).path)
+    runs = results(StudyDirectory.at(directory).path)
     if parquet:
         with atomic_write(parquet) as file:
-            table.write_parquet(file)
+            runs.write_parquet(file)
     if json:
-        _write(json, table.write_json())
+        _write(json, runs.write_json())
     if csv:
         exponents = pl.col("exponents").list.eval(pl.element().cast(pl.String)).list.join(" ")
-        _write(csv, table.with_columns(exponents).write_csv())
-    together = summarise(table, scores)
-    if _fits(together):
-        _show(together, _title(table))
+        _write(csv, runs.with_columns(exponents).write_csv())
+    together = summarise(runs, scores)
+    if fits(_drawn(together)):
+        show(_drawn(together, _title(runs)))
     else:
         for score in scores:
-            alone = summarise(table, [score])
+            alone = summarise(runs, [score])
             short = {name: name.removeprefix(f"{score}_") for name in alone.columns}
-            _show(alone.rename(short), f"{_title(table)}: {score}")
+            show(_drawn(alone.rename(short), f"{_title(runs)}: {score}"))
 
 
 def select(
@@ -161,12 +163,12 @@ def select(
             any score, of which the highest wins.
         json: Write the rows of the selected runs to this file.
     """
-    table = results(StudyDirectory.at(directory).path)
-    selected = choose(table, by)
+    runs = results(StudyDirectory.at(directory).path)
+    selected = choose(runs, by)
     if json:
         _write(json, selected.write_json())
-    columns = [*group_columns(table), "seed", "selected_by", "mig", "reconstruction", "path"]
-    _show(selected.select(columns), f"selected by {by}")
+    columns = [*group_columns(runs), "seed", "selected_by", "mig", "reconstruction", "path"]
+    show(_drawn(selected.select(columns), f"selected by {by}"))
 
 
 def _write(path: Path, text: str) -> None:
@@ -174,37 +176,17 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _title(table: pl.DataFrame) -> str:
-    counts = dict(table["status"].value_counts().sort("status").iter_rows())
+def _title(runs: pl.DataFrame) -> str:
+    counts = dict(runs["status"].value_counts().sort("status").iter_rows())
     return ", ".join(f"{count:,} {status}" for status, count in counts.items())
 
 
-def _fits(table: pl.DataFrame) -> bool:
-    """Whether a table fits the width of the terminal; always true elsewhere."""
-    console = Console()
-    return not console.is_terminal or _width(_drawn(table, ""), console) <= console.width
-
-
-def _show(table: pl.DataFrame, title: str) -> None:
-    console = Console()
-    shown = _drawn(table, title)
-    if not console.is_terminal:
-        console.width = _width(shown, console)
-    console.print(shown, highlight=False)
-
-
-def _width(table: Table, console: Console) -> int:
-    """The width at which no cell wraps."""
-    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
-
-
-def _drawn(table: pl.DataFrame, title: str) -> Table:
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name, kind in table.schema.items():
-        shown.add_column(name.replace("_", "\n"), justify="right" if kind.is_numeric() else "left")
-    for row in table.iter_rows():
-        shown.add_row(*(_text(value) for value in row))
-    return shown
+def _drawn(runs: pl.DataFrame, title: str = "") -> "Table":
+    sides: dict[str, Side] = {
+        name.replace("_", "\n"): "right" if kind.is_numeric() else "left"
+        for name, kind in runs.schema.items()
+    }
+    return table(sides, ([_text(value) for value in row] for row in runs.iter_rows()), title)
 
 
 def _text(value: object) -> str:

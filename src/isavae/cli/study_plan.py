@@ -5,6 +5,7 @@ from tyro.conf import Positional
 from isavae.cli.flag_kinds import Optionally
 from isavae.cli.step_progress import StepProgress
 from isavae.cli.study_progress import duration
+from isavae.cli.terminal import say
 from isavae.studies import Study, plan, usual_workers
 
 
@@ -41,10 +42,10 @@ def show_plan(
             on_kind=progress,
         )
     each = "1 thread" if threads == 1 else f"{threads} threads"
-    print(f"{study.name}: {len(study.runs):,} runs, {estimate.workers} at a time, {each} each")
+    say(f"{study.name}: {len(study.runs):,} runs, {estimate.workers} at a time, {each} each")
     of_run = sorted(run.seconds for run in estimate.runs)
     shortest, longest = duration(of_run[0]), duration(of_run[-1])
-    print(f"a run: {shortest}" + (f" to {longest}" if longest != shortest else ""))
+    say(f"a run: {shortest}" + (f" to {longest}" if longest != shortest else ""))
     rate = 3600 * len(estimate.runs) / estimate.seconds
-    print(f"the study: {duration(estimate.seconds)}, {rate:,.1f} runs an hour")
-    print(f"disk: {estimate.bytes / 1e6:,.1f} MB when done")
+    say(f"the study: {duration(estimate.seconds)}, {rate:,.1f} runs an hour")
+    say(f"disk: {estimate.bytes / 1e6:,.1f} MB when done")

@@ -6,9 +6,9 @@ from typing import final
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 
 from isavae.cli.step_progress import LINE_SECONDS
+from isavae.cli.terminal import cell, complain, table
 from isavae.studies import StudyProgress
 
 SHOWN_RUNS = 16
@@ -39,7 +39,7 @@ class LiveProgress:
             progress.left or progress.running
         ):
             self._printed = time.monotonic()
-            print(describe(progress), file=sys.stderr)
+            complain(describe(progress))
 
 
 def describe(progress: StudyProgress) -> str:
@@ -78,9 +78,9 @@ def duration(seconds: float) -> str:
 
 
 def _table(progress: StudyProgress) -> Group:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("running")
-    table.add_column("step", justify="right")
-    for run, (step, steps) in list(progress.running.items())[:SHOWN_RUNS]:
-        table.add_row(run, f"{step:,}/{steps:,}" if step else "starting")
-    return Group(*_facts(progress), "", table)
+    running = [
+        (run, f"{step:,}/{steps:,}" if step else "starting")
+        for run, (step, steps) in list(progress.running.items())[:SHOWN_RUNS]
+    ]
+    shown = table({"running": "left", "step": "right"}, running)
+    return Group(*map(cell, _facts(progress)), "", shown)

@@ -12,9 +12,9 @@ from tyro.conf import OmitArgPrefixes
 from isavae.cli.flag_kinds import Optionally
 from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
 from isavae.cli.step_progress import StepProgress
+from isavae.cli.terminal import say
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
-from isavae.errors import printable
 from isavae.runs import (
     Run,
     RunConfig,
@@ -82,12 +82,12 @@ def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> in
         data: Its images.
         track: Whether to write TensorBoard events.
     """
-    print(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
+    say(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
     if held_out := len(data) - len(training_images(run.config, data)):
-        print(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
+        say(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
     unknown = data.grid.counts(only_unknown=True) if data.grid else []
     for note in [*data.notes, *unknown]:
-        print(f"  {printable(note)}")
+        say(f"  {note}")
     batch = min(run.config.batch_size, len(data))
     with (
         interruptible() as stopped,
@@ -96,9 +96,9 @@ def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> in
     ):
         finished = execute(run, data, on_step=on_step, should_stop=stopped)
     if finished:
-        print(f"trained; next: isavae evaluate {run.path}")
+        say(f"trained; next: isavae evaluate {run.path}")
         return 0
-    print(f"stopped; continue with: isavae train --resume --out {run.path}")
+    say(f"stopped; continue with: isavae train --resume --out {run.path}")
     return 130
 
 

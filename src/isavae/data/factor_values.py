@@ -84,8 +84,10 @@ def _classes(
     if array.dtype.kind == "O":
         _check_values(name, array)
         known = np.array([_is_known(value) for value in array], dtype=bool)
-        present = _plain(array[known].tolist())
+        present = _plain(name, array[known].tolist())
     else:
+        if array.dtype.kind == "c":
+            raise ValueError(f"Values of factor {name!r} must be real numbers, but are complex.")
         known = ~np.isnan(array) if array.dtype.kind in "fM" else np.ones(len(array), dtype=bool)
         present = array[known] if array.dtype.kind in "iuf" else array[known].astype(str)
     if present.dtype.kind == "U":
@@ -130,11 +132,20 @@ def _check_values(name: str, values: np.ndarray) -> None:
         )
 
 
-def _plain(known: list[Any]) -> np.ndarray:
-    """Values as numbers, if all of them are, else as text."""
+def _plain(name: str, known: list[Any]) -> np.ndarray:
+    """Values as numbers, if all of them are, else as text.
+
+    Raises:
+        ValueError: If a whole number has more than 64 bits.
+    """
     if known and all(isinstance(value, (Decimal, Fraction)) for value in known):
         return np.array(known, dtype=np.float64)
     values = np.array(known)
+    if values.dtype.kind == "O" and all(isinstance(value, (int, float)) for value in known):
+        raise ValueError(
+            f"Numbers must have at most 64 bits, but those of factor {name!r} have more: give them "
+            "as text, or in another unit."
+        )
     return values if values.dtype.kind in "iuf" else values.astype(str)
 
 

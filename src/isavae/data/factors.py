@@ -75,6 +75,11 @@ class FactorGrid:
                 raise ValueError(
                     f"Factor {name!r} needs {size} distinct category names, but got {values!r}."
                 )
+            if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+                raise ValueError(
+                    f"Categories of factor {name!r} must be finite numbers or text, but are "
+                    f"{values!r}: mark unknown classes by -1 in the labels."
+                )
         labels = None if self.labels is None else checked_labels(self.labels, names, sizes)
         resolved = {
             "names": names,

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from isavae.errors import printable
+
 T = TypeVar("T")
 
 
@@ -29,17 +31,23 @@ def progress(
         yield from items
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
-        "{task.description}",
+        TextColumn("{task.description}", markup=False),  # names may have brackets
         BarColumn(bar_width=None),
         TaskProgressColumn(),
         "{task.fields[rate]}",
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total or None, rate="")
+        task = bar.add_task(printable(label), total=total or None, rate="")
         for item in items:
             yield item
             bar.advance(task, amount(item))

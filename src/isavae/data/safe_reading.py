@@ -24,6 +24,8 @@ BLOCK = 1 << 24
 MOST_ROW = 1 << 27
 # Deflate packs no more bytes into one: what claims more is not there.
 DENSEST = 1032
+# Names of arrays of an HDF5 file that are looked at.
+MOST_NAMES = 1_000
 # Of a member of a zip: signature, lengths of name and extra field.
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -75,19 +77,20 @@ def named(wanted: str) -> Callable[[list[str], Path], str]:
     return choose
 
 
-def check_stored_zip(path: Path) -> None:
-    """Check that a zip, such as torch writes, holds whole members that are not compressed.
+def check_stored_zip(file: BufferedIOBase, path: Path) -> None:
+    """Check that an open zip, such as torch writes, holds whole members that are not compressed.
 
     Raises:
         RefusedFileError: If it does not: it may be damaged, or unpack to any size.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
         check(stored, path, "members that are not compressed", "compressed ones")
-        size, there = sum(member.file_size for member in members), path.stat().st_size
+        size, there = sum(member.file_size for member in members), file.seek(0, os.SEEK_END)
         check(size <= there, path, f"at most {there} bytes in its members", size)
         check(archive.testzip() is None, path, "undamaged members", "a damaged one")
+    file.seek(0)
 
 
 def check_size(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
@@ -209,7 +212,7 @@ def rows_of(file: BufferedIOBase, header: NpyHeader, path: Path) -> Iterator[np.
         check(len(data) == size, path, f"{shape[0]} images", "fewer")
         array = np.frombuffer(data, dtype).reshape(shape, order="F")
     else:
-        array = np.memmap(path, dtype, "r", file.tell(), shape, order="F")
+        array = np.memmap(file, dtype, "r", file.tell(), shape, order="F")
     at_once = max(1, BLOCK * shape[0] // size)
     return (array[first : first + at_once] for first in range(0, shape[0], at_once))
 
@@ -226,6 +229,24 @@ def _rows_of(
         yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
 
 
+def hdf5_names(path: Path) -> list[str]:
+    """The arrays of an HDF5 file, in its groups too (`group/images`), but no more than a thousand.
+
+    Those that links lead to, which may lie in other files, are left out.
+    """
+    h5py = import_extra("h5py")
+    names: list[str] = []
+
+    def note(name: str, found: object) -> bool | None:
+        if isinstance(found, h5py.Dataset):
+            names.append(name)
+        return len(names) >= MOST_NAMES or None  # True ends the visit
+
+    with h5py.File(path, "r") as file:
+        file.visititems(note)
+    return names
+
+
 @contextmanager
 def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> Iterator:
     """Open the array `name` of an HDF5 file, for slicing.
@@ -236,12 +257,10 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
     """
     h5py = import_extra("h5py")
     with h5py.File(path, "r") as file:
-        check(
-            isinstance(file.get(name, getlink=True), h5py.HardLink),
-            path,
-            f"an array {name!r}",
-            "none",
-        )
+        parts = name.strip("/").split("/")
+        links = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        is_here = all(isinstance(file.get(x, getlink=True), h5py.HardLink) for x in links)
+        check(is_here, path, f"an array {name!r}", "none")
         array = file[name]
         check(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
         check(shape in (None, array.shape), path, f"{name!r} of shape {shape}", array.shape)

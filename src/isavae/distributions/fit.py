@@ -83,8 +83,8 @@ def fit_lp_nested(
 
     Raises:
         ValueError: If the samples do not fit the tree, are not finite, hold a constant column, are
-            not more than the parameters, or hold so many exact zeros that the likelihood has no
-            maximum.
+            not more than the parameters, hold so many exact zeros that the likelihood has no
+            maximum, or if an exponent is to be below 0.01, from the start or in the end.
 
     Examples:
         >>> _ = torch.manual_seed(0)
@@ -95,9 +95,29 @@ def fit_lp_nested(
     """
     tree = LpTree.parse(tree) if isinstance(tree, str) else tree
     free = _free_exponents(tree, fixed)
-    _check_samples(z, tree, int(free.sum()) + 1)
-    z = z.detach().to("cpu", torch.float64)
     start = torch.tensor(tree.exponents, dtype=torch.float64)
+    _check_samples(z, tree, int(free.sum()) + 1)
+    _check_start(tree, start[free])
+    z = z.detach().to("cpu", torch.float64)
+    found = _best_exponents(z, tree, start, free, steps)
+    _check_maximum(z, tree, found)
+    exponents = start.masked_scatter(free, found)
+    scale = _best_scale(z, tree, exponents)
+    errors = _standard_errors(z, tree, exponents, scale, free)
+    distribution = LpNested(tree, scale, exponents)
+    exponent_errors = torch.full_like(start, math.nan).masked_scatter(free, errors[:-1])
+    return Fit(
+        distribution, distribution.log_prob(z), exponent_errors, float(errors[-1]), len(errors)
+    )
+
+
+def _best_exponents(
+    z: Tensor, tree: LpTree, start: Tensor, free: Tensor, steps: int
+) -> Float[Tensor, " free"]:
+    """The free exponents of the highest likelihood; NaN or below the smallest if the search fails.
+
+    The likelihood is not evaluated below the smallest exponent, where it would overflow.
+    """
     logs = start[free].log().requires_grad_()
     search = torch.optim.LBFGS(
         [logs], max_iter=steps, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
@@ -112,26 +132,7 @@ def fit_lp_nested(
 
     if len(logs):
         search.step(loss)
-    if not bool(logs.isfinite().all()):
-        raise ValueError(
-            f"The search must start from exponents near those of the samples, not from {tree}, "
-            "where it diverged: start from 2."
-        )
-    exponents = start.masked_scatter(free, logs.detach().exp())
-    if bool((exponents[free] < _SMALLEST_EXPONENT).any()):
-        zeros = int((z == 0).any(1).sum())
-        raise ValueError(
-            "The likelihood must have a maximum, but it grows as an exponent goes to 0, as exact "
-            f"zeros make it, which {zeros} of {len(z)} samples hold: leave those samples out, or "
-            "add noise to the zeros."
-        )
-    scale = _best_scale(z, tree, exponents)
-    errors = _standard_errors(z, tree, exponents, scale, free)
-    distribution = LpNested(tree, scale, exponents)
-    exponent_errors = torch.full_like(start, math.nan).masked_scatter(free, errors[:-1])
-    return Fit(
-        distribution, distribution.log_prob(z), exponent_errors, float(errors[-1]), len(errors)
-    )
+    return logs.detach().exp()
 
 
 def compare_trees(
@@ -227,6 +228,35 @@ def _free_exponents(tree: LpTree, fixed: Sequence[int]) -> Tensor:
         )
     counts = [i not in fixed and (i == 0 or arity > 1) for i, arity in enumerate(arities)]
     return torch.tensor(counts)
+
+
+def _check_start(tree: LpTree, exponents: Tensor) -> None:
+    if bool((exponents < _SMALLEST_EXPONENT).any()):
+        raise ValueError(
+            f"Exponents that are fitted must start from {_SMALLEST_EXPONENT} or more, but one of "
+            f"{tree} is {float(exponents.min()):g}: start from 2, or fix it."
+        )
+
+
+def _check_maximum(z: Tensor, tree: LpTree, exponents: Tensor) -> None:
+    """Check that a search has ended at a maximum, by the exponents that it found."""
+    if not bool(exponents.isfinite().all()):
+        raise ValueError(
+            f"The search must start from exponents near those of the samples, not from {tree}, "
+            "where it diverged: start from 2."
+        )
+    if not bool((exponents < _SMALLEST_EXPONENT).any()):
+        return
+    zeros = int((z == 0).any(1).sum())
+    raise ValueError(
+        "The likelihood must have a maximum, but it grows as an exponent goes to 0, as exact "
+        f"zeros make it, which {zeros} of {len(z)} samples hold: leave those samples out, or "
+        "add noise to the zeros."
+        if zeros
+        else "The samples must have an exponent of "
+        f"{_SMALLEST_EXPONENT} or more, but theirs is smaller, as they span too many orders of "
+        "magnitude: take their logarithms or roots."
+    )
 
 
 def _check_samples(z: Tensor, tree: LpTree, n_parameters: int) -> None:

@@ -47,14 +47,7 @@ def leaf_density(
         tensor([[0.3989, 0.2420],
                 [0.5642, 0.2076]], dtype=torch.float64)
     """
-    if not 0 <= leaf < distribution.tree.n:
-        raise ValueError(
-            f"The leaf must be below {distribution.tree.n}, not {leaf}: count the leaves from 0."
-        )
-    if x.dim() != 1:
-        raise ValueError(
-            f"The points must be a vector, not of shape {tuple(x.shape)}: flatten them."
-        )
+    _check_leaf(distribution, leaf, x)
     exponents = _plain(distribution.exponents)
     exponents = exponents.expand(*distribution.batch_shape, -1).reshape(-1, exponents.shape[-1])
     radius = (
@@ -76,29 +69,51 @@ def leaf_density(
     weights = moments(1j * t) * radius.step / math.pi
     weights[0] /= 2
     at_zero = 0.5e-9 * moments(torch.tensor([-1 + 1e-9], dtype=t.dtype) + 0j)[0].real
-    variances = (
-        moments(torch.tensor([2.0 + 0j], dtype=torch.complex128))[0].real
-        if distribution.radial is None
-        else _plain(distribution.variance[..., leaf]).flatten()
-    )
-    if not bool((variances < math.inf).all()):
-        raise ValueError(
-            f"The variance of leaf {leaf} of {distribution} must be within the range of float64: "
-            "raise the exponents."
-        )
-    units = variances.sqrt() * radius.typical
+    units = _variances(distribution, leaf, moments).sqrt() * radius.typical
     points = _plain(x).abs().clamp_max(torch.finfo(t.dtype).max)
     densities = []
     for k, unit in enumerate(units):
         density = _fourier_sum(t, weights[:, k], points.clamp_min(_NEAREST * unit))
         if radius.tail[k] > 1:
-            near = points < _NEAREST * unit
             p = exponents[k, path[-1][0]]
             nodes = _NEAREST * unit * torch.arange(1.0, 4.0, dtype=t.dtype) ** (1 / p)
             known = torch.cat([at_zero[k, None], _fourier_sum(t, weights[:, k], nodes)])
-            density = torch.where(near, _cubic((points / nodes[0]) ** p, known), density)
+            near = _cubic((points / nodes[0]) ** p, known)
+            density = torch.where(points < _NEAREST * unit, near, density)
         densities.append(density)
     return torch.stack(densities).reshape(*distribution.batch_shape, -1)
+
+
+def _check_leaf(distribution: LpNested, leaf: int, x: Tensor) -> None:
+    if not 0 <= leaf < distribution.tree.n:
+        raise ValueError(
+            f"The leaf must be below {distribution.tree.n}, not {leaf}: count the leaves from 0."
+        )
+    if x.dim() != 1:
+        raise ValueError(
+            f"The points must be a vector, not of shape {tuple(x.shape)}: flatten them."
+        )
+
+
+def _variances(
+    distribution: LpNested, leaf: int, moments: Callable[[Tensor], Tensor]
+) -> Float[Tensor, " distributions"]:
+    """The variance of a leaf in every distribution of a batch.
+
+    Raises:
+        ValueError: If one is beyond float64.
+    """
+    found = (
+        moments(torch.tensor([2.0 + 0j], dtype=torch.complex128))[0].real
+        if distribution.radial is None
+        else _plain(distribution.variance[..., leaf]).flatten()
+    )
+    if not bool((found < math.inf).all()):
+        raise ValueError(
+            f"The variance of leaf {leaf} of {distribution} must be within the range of float64: "
+            "raise the exponents."
+        )
+    return found
 
 
 def _fourier_sum(t: Tensor, weights: Tensor, y: Tensor) -> Tensor:

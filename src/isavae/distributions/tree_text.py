@@ -30,7 +30,9 @@ def read(text: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
                 arities.append(1)
                 continue
             n = scan.leaf_count()
-            arities += [n] + [LEAF] * n
+            arities += [n] + [LEAF] * min(n, MOST_NODES)
+        if len(arities) > MOST_NODES:
+            raise scan.too_large()
         while unclosed and scan.accept("]"):
             unclosed.pop()
         if not unclosed:
@@ -99,8 +101,10 @@ def _format(p: float) -> str:
     return repr(int(p)) if p.is_integer() and p < 1e15 else repr(p)
 
 
-# Of a number of leaves: far above any latent space, and no number that fills the memory.
-MOST_DIGITS = 5
+# Of a number of leaves, and of nodes: far above any latent space, far below the memory.
+MOST_DIGITS, MOST_NODES = 5, 10**5
+# Characters of a text that an error repeats.
+MOST_SHOWN = 60
 
 
 @final
@@ -147,6 +151,9 @@ class _Scanner:
             )
         return int(digits)
 
+    def too_large(self) -> ValueError:
+        return self._error(f"at most {MOST_NODES:,} nodes and leaves, and their end")
+
     def _match(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
         self._skip_space()
         found = pattern.match(self.text, self.at)
@@ -162,7 +169,8 @@ class _Scanner:
     def _error(self, wanted: str) -> ValueError:
         rest = self.text[self.at :]
         got = repr(rest[:12] + ("…" if len(rest) > 12 else "")) if rest else "the end"
+        text = self.text if len(self.text) <= MOST_SHOWN else self.text[:MOST_SHOWN] + "…"
         return ValueError(
             f"A tree's text must read like '2.1[2.2*4, 2.2*4]': expected {wanted} in column "
-            f"{self.at + 1} of {self.text!r}, found {got}."
+            f"{self.at + 1} of {text!r}, found {got}."
         )

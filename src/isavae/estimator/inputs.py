@@ -29,7 +29,7 @@ def tree_of(
     latents: int | np.integer | str | Sizes | LpTree | None,
     subspaces: int | np.integer | Sizes | None,
     p0: float,
-    p: float | Sequence[float],
+    p: float | Sequence[float] | np.ndarray,
 ) -> LpTree:
     """The tree of the prior, as `ISAVAE` describes it.
 
@@ -44,7 +44,7 @@ def tree_of(
     if isinstance(latents, (str, LpTree)):
         return LpTree.parse(latents) if isinstance(latents, str) else latents
     sizes = _sizes(latents, subspaces)
-    exponents = list(p) if isinstance(p, Sequence) else [p] * len(sizes)
+    exponents = [*p] if isinstance(p, (Sequence, np.ndarray)) else [p] * len(sizes)
     if len(exponents) != len(sizes):
         raise ValueError(
             f"p must be one exponent, or one per subspace, {len(sizes)}; got {len(exponents)}"
@@ -74,12 +74,45 @@ def _sizes(
     return [len(part) for part in np.array_split(range(n_latents), n_subspaces)]
 
 
+def check_counts(latents: Any, subspaces: Any, **others: Any) -> None:
+    """Check that numbers of latents, of subspaces and of others are whole.
+
+    Raises:
+        ValueError: If one is not, or there are no subspaces.
+    """
+    named = {"latents": latents, "subspaces": subspaces}
+    for name, given in named.items():
+        if isinstance(given, (list, tuple, np.ndarray)):
+            if not len(given) or not all(_is_whole(size) and size > 0 for size in given):
+                raise ValueError(
+                    f"{name} must list the number of latents of each subspace, from 1 on; got "
+                    f"{list(given)}"
+                )
+        elif not isinstance(given, (str, LpTree, NoneType)):
+            others[name] = given
+    for name, given in others.items():
+        if not _is_whole(given):
+            raise ValueError(f"{name} must be a whole number; got {given!r}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def rows_or_images(X: Any) -> Any:
     """An array of images where X is a list, a generator or an array of images; else X.
 
     Raises:
-        ValueError: If the images differ in size, mode or type.
+        ValueError: If the images differ in size, mode or type, or values are masked.
     """
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            "values must not be masked, for they would be taken as they are: fill them, or leave "
+            "out their rows"
+        )
+    if isinstance(X, Tensor):
+        X = X.detach().cpu()
+        return X.float() if X.dtype == torch.bfloat16 else X
     if isinstance(X, Iterator) or hasattr(X, "getbands"):
         return as_images(X)
     holds_objects = str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1

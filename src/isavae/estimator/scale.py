@@ -9,6 +9,8 @@ from torch import Tensor
 
 # Values that a model of shares in [0, 1] still takes: a few of new rows may lie beyond 1.
 LARGEST_SHARE = 4.0
+# The size of the largest value, and its inverse, that a fit takes.
+MOST = 1e18
 
 
 def holds_bytes(X: Any) -> bool:
@@ -40,9 +42,19 @@ class Scale:
         Args:
             rows: (n, features).
             scale: "standardise", "none", or "auto": none for values in [0, 1].
+
+        Raises:
+            ValueError: If there is no such scale, or float32 does not hold the values or their
+                squares.
         """
         if scale not in ("auto", "standardise", "none"):
             raise ValueError(f"scale must be auto, standardise or none; got {scale!r}")
+        largest = float(np.abs(rows).max())
+        if largest > MOST or 0 < largest < 1 / MOST:
+            raise ValueError(
+                f"the largest value must be between {1 / MOST:g} and {MOST:g} in size, for results "
+                f"are float32; got {largest:g}: change the unit"
+            )
         is_share = bool(rows.min() >= 0 and rows.max() <= 1)
         n = rows.shape[1]
         if scale == "none" or (scale == "auto" and is_share):

@@ -24,6 +24,7 @@ from isavae.estimator.inputs import (
     Rows,
     Samples,
     Sizes,
+    check_counts,
     image_shape,
     likelihood_of,
     objective_of,
@@ -97,7 +98,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         >>> estimator.transform(images).shape, estimator.sample(3).shape
         ((1797, 4), (3, 8, 8))
         >>> list(estimator.get_feature_names_out())
-        ['s1_z1', 's1_z2', 's2_z3', 's2_z4']
+        ['z1', 'z2', 'z3', 'z4']
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         *,
         subspaces: int | Sizes | None = None,
         p0: float = 2.1,
-        p: float | Sequence[float] = 2.2,
+        p: float | Sequence[float] | np.ndarray = 2.2,
         prior_scale: float | Literal["standardised"] = 1.0,
         beta: float = 0.1,
         objective: str | AnyObjective = "beta-vae",
@@ -199,12 +200,14 @@ class ISAVAE(TransformerMixin, BaseEstimator):
     def sample(self, n_samples: int = 1) -> np.ndarray:
         """Means of p(x|z) at draws from the prior, with the axes of what `fit` was given."""
         check_is_fitted(self)
+        if n_samples < 0:
+            raise ValueError(f"n_samples must be 0 or more; got {n_samples}")
         return self._samples(self.trained_.sample(n_samples, self._draw_seed()))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the latents with their subspaces, both counted from 1: "s2_z5"."""
+        """Names of the latents: "z5", or what the user called them."""
         check_is_fitted(self)
-        return np.array(self.model_.prior.latent_names, dtype=object)
+        return np.array(self.trained_.names, dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()  # pyrefly: ignore[missing-attribute]
@@ -239,6 +242,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
     def _start(self, rows: Tensor) -> None:
         """A fresh model and training state for such rows."""
+        check_counts(
+            self.latents, self.subspaces, max_iter=self.max_iter, batch_size=self.batch_size
+        )
         self._seed = self._draw_seed()
         self.likelihood_ = likelihood_of(self.likelihood, rows)
         self.tree_ = tree_of(self.latents, self.subspaces, self.p0, self.p)

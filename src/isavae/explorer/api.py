@@ -18,10 +18,18 @@ from isavae.evaluation import sample_prior
 from isavae.explorer import describe
 from isavae.explorer.contour_lines import DROPS, iso_contours
 from isavae.explorer.library import GoneError, ServedModel
-from isavae.explorer.request_values import integer, integers, known_factors, nearest_row, read_codes
+from isavae.explorer.request_values import (
+    integer,
+    integers,
+    known_factors,
+    nearest_row,
+    read_codes,
+    read_names,
+)
 from isavae.explorer.sources import Source
 from isavae.explorer.uploads import read_upload, to_gif
 from isavae.metrics import nearest_along
+from isavae.runs import name_latents
 
 Handler = Callable[[ServedModel, Request, bytes], Any]
 
@@ -37,6 +45,7 @@ class Api:
         # Requests of a dragged slider never queue behind requests that take seconds.
         self._quick, self._slow = CapacityLimiter(2), CapacityLimiter(2)
         self._sampling = Lock()  # torch draws from one generator a process
+        self._naming = Lock()  # names are read, changed and written
 
     def routes(self) -> list[Route]:
         quick, slow = self._quick, self._slow
@@ -55,6 +64,7 @@ class Api:
             "/sheet": ("POST", self._decode, slow),
             "/encode": ("POST", self._encode, slow),
             "/gif": ("POST", self._gif, slow),
+            "/names": ("POST", self._names, slow),
         }
         runs = [
             Route(f"/api/runs/{{run}}{path}", self._endpoint(handler, limiter), methods=[method])
@@ -96,7 +106,7 @@ class Api:
         return endpoint
 
     def _model(self, shown: ServedModel, request: Request, body: bytes) -> Any:
-        return describe.describe_model(shown)
+        return describe.describe_model(shown) | self._library.names(shown)
 
     def _images(self, shown: ServedModel, request: Request, body: bytes) -> Any:
         return describe.describe_images(self._library.images(shown))
@@ -173,6 +183,18 @@ class Api:
         """An uploaded image with its posterior."""
         image, note = read_upload(body, shown.trained.preprocessing)
         return describe.describe_posterior(shown, image, index=None, classes=None, note=note)
+
+    def _names(self, shown: ServedModel, request: Request, body: bytes) -> Any:
+        """Give names to latents, {"z5": "slant"}, beside the model; an empty one takes it away."""
+        with self._naming:
+            try:
+                name_latents(self._library.path(shown.id), read_names(body))
+            except OSError as error:
+                raise ValueError(
+                    "names must be written beside the model, whose folder cannot be written "
+                    f"({error.strerror}): name them with `isavae name-axes` where it can"
+                ) from None
+        return self._library.names(shown)
 
     def _gif(self, shown: ServedModel, request: Request, body: bytes) -> Response:
         return Response(to_gif(_decoded(shown, body), milliseconds=80), media_type="image/gif")

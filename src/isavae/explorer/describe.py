@@ -79,7 +79,7 @@ def describe_model(shown: ServedModel) -> dict[str, Any]:
         "latents": prior.n_latents,
         "prior": config.prior,
         "objective": config.objective.name,
-        "beta": getattr(config.objective, "beta", None),
+        "weights": config.objective.weights(),
         "data": config.without_folders().data,
         "seed": config.seed,
         "groups": describe_groups(prior),

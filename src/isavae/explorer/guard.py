@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from isavae.explorer.behind import NOTHING_BETWEEN, Behind
+
 LARGEST_BODY = 16 << 20
 BODY_SECONDS = 30.0
 HEADERS = {
@@ -26,6 +28,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# The parameter of the token: proxies such as Jupyter's read `token` as their own.
+PARAMETER = "isavae-token"
 # The parameter of the address that is opened from a file.
 OPENED = "opened"
 # A page that leads to another one.
@@ -41,25 +45,28 @@ class Guard:
     """Middleware around the whole application.
 
     A request must name a host that we are (against DNS rebinding); if it names an origin, the
-    page's own (against other sites); and hold the token: as `?token=` once, which becomes a cookie
-    of this site only, or as `Authorization: Bearer`. Its body is bounded in size and time.
+    page's own (against other sites); and hold the token: as `?isavae-token=` once, which becomes a
+    cookie of this site only, or as `Authorization: Bearer`. Its body is bounded in size and time.
 
     Args:
         app: The application to protect.
         token: The secret of this server process.
         host: The address that the server is bound to.
         port: Its port; part of the cookie's name, since cookies ignore ports.
+        behind: Where a proxy or a tunnel shows it.
     """
 
-    def __init__(self, app: ASGIApp, token: str, host: str, port: int):
+    def __init__(
+        self, app: ASGIApp, token: str, host: str, port: int, behind: Behind = NOTHING_BETWEEN
+    ):
         self._app, self._token, self._host, self._port = app, token, host, port
-        self._cookie = f"isavae-{port}"
+        self._cookie, self._behind = f"isavae-{port}", behind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            send = _with_headers(send)
+            send, scope = _with_headers(send), self._behind.below(scope)
             try:
                 await self._answer(scope, receive, send)
             except CancelledError:  # the server ends
@@ -83,10 +90,14 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if not self._is_us(host):
-            return _refuse(421, "the Host must be the address that was printed; it is another")
-        if origin is not None and origin != f"http://{host}":
+            return _refuse(
+                421,
+                "the Host must be the address that was printed; it is another: open that one, "
+                "or name yours with --allow-host",
+            )
+        if origin is not None and origin not in self._origins(host):
             return _refuse(403, "a request must come from the page itself; it came from elsewhere")
-        given = request.query_params.get("token")
+        given = request.query_params.get(PARAMETER)
         if given is not None and request.method == "GET" and self._matches(given):
             return self._welcome(request)
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -102,17 +113,26 @@ class Guard:
         A browser sends the cookie to the page only if a page of ours leads there: a redirection
         from a file, such as `serve` opens, would not do.
         """
-        response: Response = RedirectResponse("/", 303)
+        home = "../" * (request.url.path.count("/") - 1) or "./"  # proxies rewrite other addresses
+        response: Response = RedirectResponse(home, 303)
         if OPENED in request.query_params:
-            response = HTMLResponse(FORWARD.format(url="/"))
-        response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
+            response = HTMLResponse(FORWARD.format(url=home))
+        path = f"{self._behind.base}/"
+        response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path=path)
         return response
 
     def _matches(self, given: str) -> bool:
         return secrets.compare_digest(given.encode(), self._token.encode())
 
+    def _origins(self, host: str) -> set[str]:
+        """The page's own origins; a proxy may encrypt."""
+        is_behind = host.lower() in self._behind.hosts
+        return {f"http://{host}", *([f"https://{host}"] if is_behind else [])}
+
     def _is_us(self, host: str) -> bool:
         """Whether a Host header names us; a name that only DNS ties to us does not."""
+        if host.lower() in self._behind.hosts:
+            return True
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port or 80

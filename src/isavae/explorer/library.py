@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Generic, Literal, TypeAlias, TypeVar, final
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, final
 
 import numpy as np
 from torch import Tensor
@@ -17,7 +17,10 @@ from isavae.data.catalog import check_images_are_there, split_path
 from isavae.data.own.open import images_like, open_path
 from isavae.explorer.latent_summary import LatentSummary, opening_image
 from isavae.runs import Run, TrainedModel
+from isavae.runs.hub import MODEL_FILE
+from isavae.runs.latent_names import all_names
 from isavae.runs.moved_images import FIT_IMAGES, is_fitted
+from isavae.runs.names_file import names_beside
 
 State = Literal["present", "gone", "unreadable"]
 
@@ -218,6 +221,16 @@ class Library:
                 f"have {images.shape}: choose others with --data"
             )
         return images
+
+    def names(self, shown: ServedModel) -> dict[str, Any]:
+        """The names of a model's latents as they are now, and whether they may be changed here."""
+        trained, path = shown.trained, self.path(shown.id)
+        weights = path / MODEL_FILE if path.is_dir() else path
+        beside = names_beside(weights, trained.config)
+        names = trained.names
+        if beside is not None:
+            names = all_names(beside, trained.vae.prior.n_latents)
+        return {"names": names, "may_name": os.access(weights.parent, os.W_OK)}
 
     def opening_image(self, shown: ServedModel) -> int:
         """The number of the image that a page opens on."""

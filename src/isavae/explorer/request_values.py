@@ -1,11 +1,13 @@
 """What a request asks for: codes, classes of factors, whole numbers."""
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from isavae.data import FactorGrid
 from isavae.explorer.library import ServedModel
 
+NAMES = TypeAdapter(dict[str, str])
 MOST_CODES = 256
 MOST_PIXELS = 1 << 24
 
@@ -24,6 +26,14 @@ def read_codes(shown: ServedModel, body: bytes) -> np.ndarray:
     if not np.isfinite(codes).all():
         raise ValueError("codes must be finite numbers; some of these are not")
     return codes
+
+
+def read_names(body: bytes) -> dict[str, str]:
+    """The names of latents in a body of JSON, {"z5": "slant"}."""
+    try:
+        return NAMES.validate_json(body)
+    except ValidationError:
+        raise ValueError('names must be JSON such as {"z5": "slant"}; these are not') from None
 
 
 def nearest_row(grid: FactorGrid, wanted: list[int]) -> int:

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -20,9 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
+from isavae.errors import printable
 from isavae.explorer.api import Api
+from isavae.explorer.behind import NOTHING_BETWEEN, Behind
 from isavae.explorer.connection import AcceptErrors, BoundedConnection
-from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, Guard
+from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, PARAMETER, Guard
 from isavae.explorer.library import Images
 from isavae.explorer.sources import open_source
 
@@ -34,6 +36,7 @@ def build_app(
     port: int,
     data: Images | None = None,
     lifespan: Lifespan[Starlette] | None = None,
+    behind: Behind = NOTHING_BETWEEN,
 ) -> ASGIApp:
     """The whole application for a run, a model file, a folder of `isavae fit` or a study.
 
@@ -45,12 +48,13 @@ def build_app(
         data: A data set, a path, an array or an `ImageDataset` instead of the images that a model
             was trained on.
         lifespan: What runs when the server starts and when it ends.
+        behind: Where a proxy or a tunnel shows it.
 
     Raises:
         ValueError: If there is nothing to show at that path.
     """
     routes = [*page_routes(), *Api(open_source(path, data)).routes()]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), token, host, port)
+    return Guard(Starlette(routes=routes, lifespan=lifespan), token, host, port, behind)
 
 
 def page_routes() -> list[Route]:
@@ -80,6 +84,8 @@ def serve(
     port: int = 0,
     browser: bool = True,
     data: Images | None = None,
+    base_path: str = "",
+    allow_host: Sequence[str] = (),
 ) -> None:
     """Show a run, a model or a study on a local web page until interrupted.
 
@@ -90,16 +96,21 @@ def serve(
         browser: Whether to open the page in the browser.
         data: A data set, a path, an array or an `ImageDataset` instead of the images that a model
             was trained on.
+        base_path: The path below which a proxy shows the page, such as "/proxy/8000".
+        allow_host: Names under which a proxy or a tunnel shows it, with their ports where the
+            browser shows one: "hub.example.org", "localhost:9000".
 
     Raises:
         ValueError: If there is nothing to show, or the address cannot be listened on.
     """
+    behind = Behind.parse(base_path, allow_host)
     listener = listen(host, port)
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)
     with listener:
         name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{port}/?token={token}"
+        here = f"{behind.base}/?{PARAMETER}={token}"
+        url = f"http://{name}:{port}{here}"
         if host not in LOOPBACK:
             print(
                 f"warning: {host} can be reached by others; whoever holds the address below can "
@@ -111,12 +122,14 @@ def serve(
         @contextlib.asynccontextmanager
         async def announce(_: Starlette) -> AsyncIterator[None]:
             asyncio.get_running_loop().set_exception_handler(AcceptErrors())
-            print(f"{path}: open {url}\n(ends with Ctrl-C)", flush=True)
+            shown = printable(str(path))
+            print(f"{shown}: open {url}", *(f"or {each}{here}" for each in behind.hosts), sep="\n")
+            print("(ends with Ctrl-C)", flush=True)
             with opened(url) if browser else contextlib.nullcontext():
                 yield
 
         with contextlib.suppress(KeyboardInterrupt):
-            build_server(build_app(path, token, host, port, data, announce)).run([listener])
+            build_server(build_app(path, token, host, port, data, announce, behind)).run([listener])
 
 
 def build_server(app: ASGIApp) -> uvicorn.Server:

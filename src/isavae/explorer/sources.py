@@ -56,7 +56,8 @@ def _one_model(path: Path, data: Images | None, named: Path | None = None) -> So
     library = Library(lambda: [("run", path)], data)
     library.show("run")  # complain at once about what cannot be read
     kind = "run" if path.is_dir() else "model"
-    return Source(library, {"kind": kind, "title": (named or path).absolute().name, "first": "run"})
+    overview = {"kind": kind, "title": (named or path).absolute().name, "first": "run"}
+    return Source(library, overview | {"fitted": named is not None})
 
 
 def _study(path: Path, data: Images | None) -> Source:

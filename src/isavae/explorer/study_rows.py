@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from isavae.runs import TrainedModel
+from isavae.runs import RunConfig
 from isavae.runs.hub import MODEL_FILE
+from isavae.runs.model_file import read_model_metadata
 from isavae.runs.moved_images import is_fitted
 from isavae.studies.printed import PRINTED
 
@@ -49,7 +50,7 @@ def _choice_of_fit(study: Path) -> tuple[str, float | None, int] | None:
     folder = study.absolute().parent
     if not is_fitted(folder) or not (folder / MODEL_FILE).is_file():
         return None
-    config = TrainedModel.load(folder / MODEL_FILE).config
+    config = RunConfig.parse(read_model_metadata(folder / MODEL_FILE)["config"])
     return config.objective.name, getattr(config.objective, "beta", None), config.seed
 
 

@@ -2,8 +2,9 @@
 
 from isavae.figures.factor_panels import Panel, panels
 from isavae.figures.heatmap import information_matrix
-from isavae.figures.image_tiles import reconstructions, traversal_tiles, traversals
+from isavae.figures.image_tiles import image_rows, reconstructions, traversal_tiles, traversals
 from isavae.figures.latents import latent_sheet
+from isavae.figures.learning import learning_curves
 from isavae.figures.position_planes import PositionPlane, orientation, position_plane
 from isavae.figures.style import encode, save
 from isavae.figures.toy_figures import (
@@ -30,9 +31,11 @@ __all__ = [
     "encode",
     "exponent_histograms",
     "ica_components",
+    "image_rows",
     "information_matrix",
     "iso_contours",
     "latent_sheet",
+    "learning_curves",
     "mig_distributions",
     "orientation",
     "panels",

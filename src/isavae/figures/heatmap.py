@@ -19,7 +19,7 @@ LEAST = 0.005
 def information_matrix(
     information: Information,
     subspaces: Sequence[slice] = (),
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
 ) -> Figure:
     """I(z_j; v_k) in nats, one row per latent; the colour is its share of the factor's entropy.
 
@@ -28,15 +28,14 @@ def information_matrix(
     Args:
         information: The matrix, such as `mig(codes).information`.
         subspaces: Slices of the latents that belong together; each is marked by a colour.
-        names: Names of the rows; by default those of the latents.
+        names: The name of every row, such as `TrainedModel.names`.
 
     Raises:
         ValueError: There is not one name a row.
     """
     nats, shares = information.mutual.tolist(), information.normalized.clamp(0, 1).tolist()
     rows, columns = len(nats), len(information.factors)
-    names = [style.latent_name(j) for j in range(rows)] if names is None else list(names)
-    if len(names) != rows:
+    if len(names) not in (0, rows):
         raise ValueError(f"A matrix of {rows} rows needs as many names, but got {len(names)}.")
     width = min(style.PAGE, MARGIN + COLUMN * columns)
     figure, axes = style.new_axes(width, MARGIN + ROW * rows)
@@ -56,7 +55,7 @@ def information_matrix(
         f"{style.literal(name)}\n$H$ = {style.format_number(h)}" for name, h in entropies.items()
     ]
     axes.set_xticks(range(columns), heads)
-    axes.set_yticks(range(rows), names)
+    axes.set_yticks(range(rows), [style.latent_name(j, names) for j in range(rows)])
     axes.tick_params(length=0)
     for j, label in enumerate(axes.get_yticklabels()):
         label.set_color(style.latent_colour(j, subspaces))

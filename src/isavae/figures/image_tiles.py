@@ -51,7 +51,8 @@ def traversals(model: TrainedModel | VAE, steps: int = 11) -> Figure:
     latents = range(vae.prior.n_latents)
     images = decode_traversals(vae, torch.zeros(len(latents)), latents, values)
     shown = model.preprocessing.shown(images) if trained else images
-    return traversal_tiles(shown, values, latents, vae.prior.subspaces)
+    names = model.names if trained else ()
+    return traversal_tiles(shown, values, latents, vae.prior.subspaces, names=names)
 
 
 @style.applied
@@ -61,6 +62,7 @@ def traversal_tiles(
     latents: Sequence[int] | None = None,
     subspaces: Sequence[slice] = (),
     width: float = style.PAGE,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Decoded traversals (Figs. 8-16, right): one row per latent, one column per value.
 
@@ -70,6 +72,7 @@ def traversal_tiles(
         latents: Which latents the rows are, counted from 0; by default the first ones in order.
         subspaces: Slices of the latents that belong together; each is marked by a colour.
         width: Inches; the height follows from the images.
+        names: The name of every latent of the model, such as `TrainedModel.names`.
 
     Raises:
         ValueError: `values` or `latents` do not fit the images.
@@ -88,14 +91,43 @@ def traversal_tiles(
     axes.set_xticks(ticks, [style.format_number(float(values[step])) for step in ticks])
     axes.tick_params(length=0)
     axes.set_xlabel("value of the latent; the others stay as encoded")
-    mark_rows(axes, shown, subspaces)
+    mark_rows(axes, shown, subspaces, names)
     style.mark_subspaces(figure, shown, subspaces)
     return figure
 
 
-def mark_rows(axes: Axes, latents: Sequence[int], subspaces: Sequence[slice]) -> None:
+@style.applied
+def image_rows(
+    images: Float[Tensor, "latents columns channels height width"],
+    latents: Sequence[int],
+    subspaces: Sequence[slice] = (),
+    names: Sequence[str] = (),
+    width: float = style.PAGE,
+) -> Figure:
+    """Images in one row for each of some latents, such as the real images nearest along it.
+
+    Args:
+        images: Images in [0, 1].
+        latents: Which latents the rows are, counted from 0.
+        subspaces: Slices of the latents that belong together; each is marked by a colour.
+        names: The name of every latent of the model, such as `TrainedModel.names`.
+        width: Inches; the height follows from the images.
+    """
+    images = side_by_side(images)
+    rows, columns, _, tall, wide = images.shape
+    figure, axes = style.new_axes(width, 0.25 + (width - 0.5) / columns * rows * tall / wide)
+    show_tiles(axes, images)
+    axes.tick_params(length=0)
+    mark_rows(axes, latents, subspaces, names)
+    style.mark_subspaces(figure, latents, subspaces)
+    return figure
+
+
+def mark_rows(
+    axes: Axes, latents: Sequence[int], subspaces: Sequence[slice], names: Sequence[str] = ()
+) -> None:
     """Names the rows of a grid of tiles after their latents, coloured by subspace."""
-    axes.set_yticks(range(len(latents)), [style.latent_name(latent) for latent in latents])
+    axes.set_yticks(range(len(latents)), [style.latent_name(latent, names) for latent in latents])
     labels = axes.get_yticklabels()
     for row, (latent, label) in enumerate(zip(latents, labels, strict=True)):
         shade = style.latent_colour(latent, subspaces)

@@ -1,6 +1,7 @@
 """Latents against the known factors: the sheets of Figs. 8-16."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,11 @@ LEGEND = {
 
 @style.applied
 def latent_sheet(
-    codes: Codes, information: Information, subspaces: Sequence[slice] = (), rows: int = 10
+    codes: Codes,
+    information: Information,
+    subspaces: Sequence[slice] = (),
+    rows: int = 10,
+    names: Sequence[str] = (),
 ) -> Figure:
     """The latents against the factors (Figs. 8-16): one row per latent, most informative first.
 
@@ -44,6 +49,7 @@ def latent_sheet(
         information: I(z_j; v_k) of the same codes, such as `mig(codes).information`.
         subspaces: Slices of the latents that belong together; each is marked by a colour.
         rows: How many latents are shown at most; a line below states what the others carry.
+        names: The name of every latent, such as `TrainedModel.names`.
 
     Raises:
         ValueError: The codes have no grid, or `information` is not about their latents.
@@ -62,7 +68,7 @@ def latent_sheet(
     limit = max(float(np.nanmax(abs(surface))) for surface in surfaces) or 1.0
     figure, axes = _layout(len(shown), drawn)
     for row, latent in enumerate(shown):
-        _name(axes[row, 0], latent, subspaces)
+        _name(axes[row, 0], latent, subspaces, names)
         for panel, surface, place in zip(drawn, surfaces, axes[row], strict=False):
             if len(panel.factors) == 2:
                 _map(place, surface[..., row], limit, panel)
@@ -107,17 +113,25 @@ def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
     return figure, axes
 
 
-def _name(axes: Axes, latent: int, subspaces: Sequence[slice]) -> None:
+def _name(axes: Axes, latent: int, subspaces: Sequence[slice], names: Sequence[str]) -> None:
     """The latent's name to the left of its row, and a bar in the colour of its subspace."""
     shade = style.latent_colour(latent, subspaces)
     place = axes.get_position()
     middle = (place.y0 + place.y1) / 2
     figure = axes.figure
-    figure.text(
-        0.11 / style.PAGE, middle, style.latent_name(latent), size=11, color=shade, va="center"
-    )
+    name = style.latent_name(latent, [_cut(each) for each in names])
+    if name == style.latent_name(latent):
+        figure.text(0.11 / style.PAGE, middle, name, size=11, color=shade, va="center")
+    else:  # a word stands along the row
+        along = {"rotation": 90, "linespacing": 0.9, "ha": "left", "va": "center"}
+        figure.text(0.05 / style.PAGE, middle, name, size=7, color=shade, **along)
     if style.subspace_of(latent, subspaces) is not None:
         figure.add_artist(Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5))
+
+
+def _cut(name: str) -> str:
+    """A name in one or two lines of the height of a row."""
+    return "\n".join(textwrap.wrap(name, 14, max_lines=2, placeholder="…"))
 
 
 def _map(axes: Axes, codes: np.ndarray, limit: float, panel: Panel) -> None:

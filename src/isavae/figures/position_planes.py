@@ -1,7 +1,7 @@
 """Fig. 3: how the shape of the prior orients the plane of positions in latent space."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -26,16 +26,21 @@ class PositionPlane:
         latents: The latents, that of the first factor first.
         codes: Mean codes over the factors' classes.
         prior: Draws of the same two latents from the prior.
+        names: The name of every latent of the model; by number if left out.
     """
 
     factors: tuple[str, str]
     latents: tuple[int, int]
     codes: Float[Tensor, "first second 2"]
     prior: Float[Tensor, "draws 2"]
+    names: Sequence[str] = ()
 
 
 def position_plane(
-    codes: Codes, information: Information, prior: Float[Tensor, "draws latents"]
+    codes: Codes,
+    information: Information,
+    prior: Float[Tensor, "draws latents"],
+    names: Sequence[str] = (),
 ) -> PositionPlane:
     """The plane of the latents a and b most informative about the map's two factors (see `panels`).
 
@@ -45,6 +50,7 @@ def position_plane(
         codes: Codes with a grid.
         information: I(z_j; v_k) of the same codes, for both factors.
         prior: Draws from the model's prior.
+        names: The name of every latent; by number if left out.
 
     Raises:
         ValueError: The grid has no two factors to map, or the codes have one latent.
@@ -57,7 +63,7 @@ def position_plane(
     best = int(pairs.fill_diagonal_(-math.inf).argmax())
     first, second = divmod(best, codes.latents)
     means = codes.conditional_means(factors)[..., [first, second]]
-    return PositionPlane(factors, (first, second), means, prior[:, [first, second]])
+    return PositionPlane(factors, (first, second), means, prior[:, [first, second]], names)
 
 
 def _mapped(codes: Codes) -> tuple[str, str]:
@@ -95,8 +101,8 @@ def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
             axes.add_collection(LineCollection(list(lines), colors=shade, linewidths=0.8))
         reach = 1.25 * float(np.nanmax(abs(lattice)))
         axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
-        axes.set_xlabel(style.latent_name(plane.latents[0]))
-        axes.set_ylabel(style.latent_name(plane.latents[1]))
+        axes.set_xlabel(style.latent_name(plane.latents[0], plane.names))
+        axes.set_ylabel(style.latent_name(plane.latents[1], plane.names))
     first, second = next(iter(planes.values())).factors
     cells[0].plot([], [], color=style.RED, label=f"one {first}")
     cells[0].plot([], [], color=style.BLUE, label=f"one {second}")

@@ -113,9 +113,15 @@ def colour(position: int) -> str:
     return SERIES[position % len(SERIES)]
 
 
-def latent_name(latent: int) -> str:
-    """How a figure writes a latent, counted from one as in the paper: `$z_{1}$` for 0."""
-    return f"$z_{{{latent + 1}}}$"
+def latent_name(latent: int, names: Sequence[str] = ()) -> str:
+    r"""How a figure writes a latent: `$z_{1}$` for 0, or the name that it was given.
+
+    >>> print(latent_name(0), latent_name(1, ["z1", "cost in $"]), latent_name(0, ["z1"]))
+    $z_{1}$ cost in \$ $z_{1}$
+    """
+    number = latent + 1
+    given = names[latent] if names else f"z{number}"
+    return f"$z_{{{number}}}$" if given == f"z{number}" else literal(given)
 
 
 def literal(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from isavae.fit.axes import Axis, axes_of
 from isavae.fit.fitted import Fitted
-from isavae.fit.fitting import fit_folder
+from isavae.fit.fitting import fit_folder, write_again
 from isavae.fit.model_choice import Candidate, candidates, choose
 from isavae.fit.proposal import Proposal, propose
 from isavae.fit.training_images import TrainingImages, read_training_images
@@ -19,4 +19,5 @@ __all__ = [
     "fit_folder",
     "propose",
     "read_training_images",
+    "write_again",
 ]

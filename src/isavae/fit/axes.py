@@ -37,11 +37,6 @@ class Axis:
     seeds: int
 
     @property
-    def name(self) -> str:
-        """As in `Prior.latent_names`: "s2_z5"."""
-        return f"s{self.subspace + 1}_z{self.latent + 1}"
-
-    @property
     def verdict(self) -> Verdict:
         shown = round(self.agreement, 2)  # as it is printed
         if shown >= STABLE:

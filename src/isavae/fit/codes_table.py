@@ -1,6 +1,7 @@
 """The codes of images as a table: CSV for spreadsheets, Parquet for everything else."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -21,15 +22,18 @@ from isavae.data.safe_reading import DENSEST
 from isavae.files import atomic_write
 from isavae.fit.training_images import Source
 from isavae.metrics import Codes
-from isavae.models import Prior
 from isavae.runs import TrainedModel
+from isavae.runs.latent_names import STD
+
+# How a cell begins that a spreadsheet takes for a formula.
+FORMULA = r"^[=+\-@\t\r]"
 
 
-def codes_table(names: Sequence[str], codes: Codes, prior: Prior) -> pl.DataFrame:
+def codes_table(names: Sequence[str], codes: Codes, latents: Sequence[str]) -> pl.DataFrame:
     """One row per image: its name, then the means and the standard deviations of all latents."""
     mean, log_std = codes.posteriors()
-    stds = [f"{name}_std" for name in prior.latent_names]
-    table = pl.from_numpy(torch.cat([mean, log_std.exp()], 1).numpy(), [*prior.latent_names, *stds])
+    columns = [*latents, *(f"{name}{STD}" for name in latents)]
+    table = pl.from_numpy(torch.cat([mean, log_std.exp()], 1).numpy(), columns)
     return table.insert_column(0, pl.Series("image", names))
 
 
@@ -83,7 +87,7 @@ def encode_images(model: TrainedModel, source: Source) -> tuple[pl.DataFrame, li
 
 def _table_of(model: TrainedModel, images: ImageDataset, names: Iterable[str]) -> pl.DataFrame:
     codes = Codes(*model.encode(images.batch(slice(None))))
-    return codes_table([*names], codes, model.vae.prior)
+    return codes_table([*names], codes, model.names)
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
@@ -103,18 +107,33 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
 
 def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:
     """The table with an apostrophe before names that a spreadsheet would take for a formula."""
-    is_formula = pl.col("image").str.contains(r"^[=+\-@\t\r]")
+    is_formula = pl.col("image").str.contains(FORMULA)
     shown = pl.when(is_formula).then("'" + pl.col("image")).otherwise(pl.col("image"))
-    return table.with_columns(shown.alias("image"))
+    return table.with_columns(shown.alias("image")).rename(_heading)
 
 
-def read_codes(path: Path, prior: Prior) -> Float[Tensor, "n latents"]:
-    """The means in a table of codes, in the order of the prior's latents.
+def _heading(name: str) -> str:
+    """The name of a column as a CSV file has it."""
+    return f"'{name}" if re.match(FORMULA, name) else name
+
+
+def _scan_csv(path: Path) -> pl.LazyFrame:
+    """The table in a CSV file; polars leaves quotation marks in its heading doubled."""
+    return pl.scan_csv(path, with_column_names=lambda names: [n.replace('""', '"') for n in names])
+
+
+def read_codes(path: Path, latents: Sequence[str]) -> Float[Tensor, "n latents"]:
+    """The means in a table of codes, in the order of a model's latents.
+
+    Args:
+        path: A .csv or .parquet file.
+        latents: The name of every latent, `TrainedModel.names`; a column may also have that by
+            number, "z5".
 
     Raises:
         ValueError: If it is no such table, or lacks a latent.
     """
-    scans = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet}
+    scans = {".csv": _scan_csv, ".parquet": pl.scan_parquet}
     if path.suffix not in scans or not path.is_file():
         raise ValueError(f"codes must be a .csv or .parquet file; got {path}")
     try:
@@ -128,8 +147,10 @@ def read_codes(path: Path, prior: Prior) -> Float[Tensor, "n latents"]:
     # The second is how Polars reports some damage; it is no Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{path} must be a table of codes; it cannot be read: {error}") from None
-    names = prior.latent_names
-    missing = [name for name in names if name not in table.columns]
+    there = {*table.columns}
+    named = [(name, _heading(name), f"z{k}") for k, name in enumerate(latents, 1)]
+    names = [next((name for name in each if name in there), each[0]) for each in named]
+    missing = [name for name in names if name not in there]
     if missing:
         raise ValueError(
             f"{path} must have a column per latent of the model, {', '.join(names)}; "

@@ -1,5 +1,6 @@
 """The results of `fit` as one self-contained HTML page."""
 
+import shlex
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -10,24 +11,29 @@ from torch import Tensor
 from isavae.data import ImageDataset, Preprocessing
 from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
+from isavae.figures import learning_curves
 from isavae.fit.axes import Axis
 from isavae.fit.fitted import Fitted
 from isavae.metrics import median_row, nearest_along
 from isavae.pages import render_page
+from isavae.report.study_report import svg
 
 STEPS = 9
 # Few enough that every image of a sheet can be seen on a phone.
 COLUMNS = 6
 # One below the other on a phone, side by side elsewhere.
 SHEETS = 2
+# Inches, so that the numbers of a chart can be read on a phone.
+CHART = 4.8
 
 
-def render(fitted: Fitted, data: ImageDataset) -> str:
+def render(fitted: Fitted, data: ImageDataset, name: str) -> str:
     """The page.
 
     Args:
         fitted: The result to show.
         data: The images.
+        name: The name of the folder.
     """
     vae, sheet = fitted.model.vae, partial(_sheet, fitted.model.preprocessing)
     by_subspace = groupby(fitted.axes, lambda axis: axis.subspace)
@@ -35,6 +41,10 @@ def render(fitted: Fitted, data: ImageDataset) -> str:
     pairs = zip(images.split(COLUMNS), reconstruct(vae, images).split(COLUMNS), strict=True)
     return render_page(
         "fit/fit_report.html",
+        name=name,
+        typed=shlex.quote(name),
+        example=f"z{fitted.axes[0].latent + 1}",
+        learning=_learning(fitted),
         fitted=fitted,
         config=fitted.model.config,
         exponents=getattr(vae.prior, "exponents", torch.empty(0)).tolist(),
@@ -45,6 +55,13 @@ def render(fitted: Fitted, data: ImageDataset) -> str:
         samples=[sheet(s) for s in fitted.model.sample(2 * SHEETS * COLUMNS).chunk(SHEETS)],
         candidates=sorted(fitted.candidates, key=lambda one: (one.beta, one.seed)),
     )
+
+
+def _learning(fitted: Fitted) -> str:
+    """The learning curves of the seeds of the chosen β."""
+    seeds = [one for one in fitted.candidates if one.beta == fitted.chosen.beta]
+    logs = [one.run.log() for one in seeds]
+    return svg(learning_curves(logs, seeds.index(fitted.chosen), CHART))
 
 
 def _strip(fitted: Fitted, data: ImageDataset, axis: Axis) -> dict[str, Any]:

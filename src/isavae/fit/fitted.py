@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from isavae.fit.axes import Axis, Verdict
-from isavae.fit.explained import Explained
 from isavae.fit.model_choice import Candidate
 from isavae.metrics import Codes
+from isavae.report.explained import Explained
 from isavae.runs import TrainedModel
 
 
@@ -43,6 +43,10 @@ class Fitted:
         """That of the axis, if the model explains as much as PCA and uses more than one latent."""
         return axis.verdict if self.is_telling else "not stable"
 
+    def name(self, axis: Axis) -> str:
+        """That of the axis' latent: the one that the user gave it, or else "z5"."""
+        return self.model.names[axis.latent]
+
     def shared_axes(self) -> list[dict[str, Any]]:
         """The axes as the model's file keeps them, for the explorer."""
         return [
@@ -70,9 +74,11 @@ class Fitted:
     def sentences(self) -> list[str]:
         """The results in words."""
         used = len(self.axes)
+        weights = self.model.config.objective.weights()
         found = [
-            f"The model with β = {self.chosen.beta:g}, seed {self.chosen.seed}, was chosen without "
-            "labels: seeds of this β share the most axes, and this seed shares the most of them.",
+            f"The model with β = {self.chosen.beta:g} ({weights}), seed {self.chosen.seed}, was "
+            "chosen without labels: seeds of this β share the most axes, and this seed shares the "
+            "most of them.",
             f"It uses {used} of {self.model.vae.prior.n_latents} latents, which explain "
             f"{self.explained.model:.0%} of the variance between images; as many principal "
             f"components (PCA) explain {self.explained.linear:.0%}.",
@@ -102,7 +108,7 @@ class Fitted:
             ("not stable", "other seeds find other axes: do not interpret them one by one"),
         ):
             named = [
-                f"{axis.name} ({axis.found_by} of {axis.seeds})"
+                f"{self.name(axis)} ({axis.found_by} of {axis.seeds})"
                 for axis in self.axes
                 if axis.verdict == verdict
             ]

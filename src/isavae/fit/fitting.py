@@ -11,13 +11,14 @@ import numpy as np
 from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.fit.axes import axes_of
-from isavae.fit.explained import explained
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import candidates, choose, peers_of
 from isavae.fit.output_folder import OutputFolder
 from isavae.fit.proposal import Budget, propose
 from isavae.fit.training_images import Source, open_collection, read_training_images
+from isavae.report.explained import explained
 from isavae.runs import TrainedModel
+from isavae.runs.names_file import names_beside
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
 
 
@@ -90,25 +91,42 @@ def fit_folder(
         on_change=on_change,
         should_stop=lambda: time.monotonic() - started > budget,
     )
-    return _conclude(output, study, decided, progress)
+    return _conclude(output, decided, "; ".join(sorted(set(progress.failed.values()))))
 
 
-def _conclude(
-    output: OutputFolder, study: Study, decided: dict[str, Any], progress: StudyProgress
-) -> Fitted:
+def write_again(out: str | os.PathLike[str]) -> Fitted:
+    """Write the results of a fit again, such as under new names of its axes; nothing is trained.
+
+    Args:
+        out: The output folder.
+
+    Raises:
+        ValueError: If it is none, or has no results.
+    """
+    output = OutputFolder(Path(out))
+    decided = output.decided()
+    if decided is None:
+        raise ValueError(f"a folder must be one that `isavae fit` wrote; {out} is not")
+    return _conclude(output, output.follow_move(decided))
+
+
+def _conclude(output: OutputFolder, decided: dict[str, Any], failed: str = "") -> Fitted:
     """Choose among the finished runs, and write the results."""
-    data = load(study.runs[0].config.data)
+    runs = Study.parse(decided["study"]).runs
+    done = sum(output.study.is_done(run.id) for run in runs)
+    data = load(runs[0].config.data)
     found = candidates(output.study, data)
     if not found:
-        failed = "; ".join(sorted(set(progress.failed.values())))
         raise ValueError(
-            f"Two runs of one β must finish, but {progress.done} of {progress.total} are done"
+            f"Two runs of one β must finish, but {done} of {len(runs)} are done"
             + (f", and others failed: {failed}" if failed else "")
             + ": start again to go on, or give a longer --budget."
         )
     chosen = choose(found)
     model = TrainedModel.from_run(chosen.run)
     model.facts["preprocessing"] = decided["preprocessing"]
+    if (names := names_beside(output.model, model.config)) is not None:
+        model.facts["names"] = names
     axes = axes_of(chosen.codes, peers_of(chosen, found), model.vae.prior.subspaces)
     fitted = Fitted(
         model,
@@ -120,7 +138,7 @@ def _conclude(
         explained(model.vae, np.load(output.images, mmap_mode="r"), len(axes)),
         tuple(decided["reasons"]),
         decided["left_out"],
-        progress.total - progress.done,
+        len(runs) - done,
     )
     model.facts["axes"] = fitted.shared_axes()
     output.write_results(fitted, data)

@@ -4,6 +4,7 @@ It holds:
 
 - `model.safetensors`: the chosen model; `isavae encode`, `decode`, `sample`, `export` read it.
 - `report.html`: the results, to be opened in a browser.
+- `model.names.json`: names that the user gave to latents (`isavae name-axes`).
 - `codes.csv`, `codes.parquet`: the code of every image.
 - `fit.json`: what was decided; `images.npy`: the images as they were read; `study/`: every run.
 """
@@ -29,6 +30,7 @@ from isavae.fit.fitted import Fitted
 from isavae.fit.proposal import Budget, Proposal, schedule
 from isavae.fit.training_images import Opened, TrainingImages, find_fingerprint, image_folder
 from isavae.runs import Run
+from isavae.runs.hub import MODEL_FILE
 from isavae.runs.moved_images import FIT_FILE, FIT_IMAGES
 from isavae.studies import Study, StudyDirectory
 
@@ -43,6 +45,10 @@ class OutputFolder:
     @property
     def study(self) -> StudyDirectory:
         return StudyDirectory(self.path / "study")
+
+    @property
+    def model(self) -> Path:
+        return self.path / MODEL_FILE
 
     @property
     def images(self) -> Path:
@@ -66,7 +72,7 @@ class OutputFolder:
                 f"The output must not lie among the images, but {self.path} is below {folder}: "
                 "choose another folder."
             )
-        decided = self._decided()
+        decided = self.decided()
         if decided is None and path.exists() and (not path.is_dir() or (path / "study").exists()):
             raise ValueError(
                 f"The output must be a new folder, but {self.path} is not: choose another."
@@ -78,7 +84,7 @@ class OutputFolder:
             )
         return decided
 
-    def _decided(self) -> dict[str, Any] | None:
+    def decided(self) -> dict[str, Any] | None:
         """What `decide` wrote.
 
         Raises:
@@ -133,12 +139,13 @@ class OutputFolder:
 
     def write_results(self, fitted: Fitted, data: ImageDataset) -> None:
         """Write model, codes and report."""
-        fitted.model.save(self.path / "model.safetensors")
-        table = codes_table(fitted.names, fitted.codes, fitted.model.vae.prior)
+        fitted.model.save(self.model)
+        table = codes_table(fitted.names, fitted.codes, fitted.model.names)
         for name in ("codes.csv", "codes.parquet"):
             write_table(table, self.path / name)
         with atomic_write(self.path / "report.html") as file:
-            file.write(render(fitted, data).encode())
+            page = render(fitted, data, self.path.resolve().name)
+            file.write(page.encode(errors="backslashreplace"))  # a name may be no UTF-8
 
 
 def _crc32(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, final
 import yaml
 
 from isavae.data.own.folder import list_left_out
-from isavae.fit.pixel_statistics import PixelStatistics, measure_pixels
+from isavae.data.pixel_statistics import PixelStatistics, measure_pixels
 from isavae.fit.training_images import TrainingImages
 from isavae.models import build_prior
 from isavae.runs import RunConfig

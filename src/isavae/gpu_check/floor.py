@@ -127,7 +127,7 @@ def _training(
         objective=OBJECTIVES[objective](),
     )
     model = build_model(config, data.shape).to(device)
-    model.network_dtype = resolve_precision(precision, device)
+    model.network_dtype = resolve_precision(precision, device, setting.batch)
     state = TrainState(model, adversary=config.objective.adversary(model.prior.n_latents))
     steps = train(state, data, config.objective, steps=10**9, batch_size=setting.batch, seed=0)
     return state, steps

@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Beyond, float32 has not every whole number.
+_MOST_EXACT = 1 << 24
+
 
 def as_floats(name: str, values: Any) -> Tensor:
     """Numbers as a float32 or float64 tensor on the CPU, without a copy where possible.
@@ -30,4 +33,7 @@ def as_floats(name: str, values: Any) -> Tensor:
             f"`{name}` must hold real numbers, but holds {values.dtype}: take their real parts."
         )
     values = values.detach().cpu()
-    return values if values.dtype in (torch.float32, torch.float64) else values.float()
+    if values.dtype in (torch.float32, torch.float64):
+        return values
+    exact = values.is_floating_point() or not values.numel() or values.abs().max() <= _MOST_EXACT
+    return values.float() if exact else values.double()

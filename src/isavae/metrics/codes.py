@@ -20,6 +20,9 @@ from isavae.metrics.factor_classes import Factor
 # information about a value is mostly that about the image.
 MIN_IMAGES = 50
 
+# Beyond, squares of means, or stds and their inverses, may leave the range of float32.
+LARGEST = {"mean": 1e18, "log_std": 80.0}
+
 
 @final
 class NotApplicable(ValueError):  # noqa: N818 - a condition of the codes, not a fault
@@ -52,7 +55,8 @@ class Codes:
         grid: The factors as a `FactorGrid`, or None.
 
     Raises:
-        ValueError: If the shapes or row counts do not fit together or a value is not finite.
+        ValueError: If the shapes or row counts do not fit together, a value is not finite, a mean
+            is beyond 1e18, or a log-std beyond 80.
 
     Examples:
         >>> grid = FactorGrid(("x", "y"), (2, 3))
@@ -264,7 +268,9 @@ def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:
             "`mean` must have the shape (images, latents) with one or more of each, but has "
             f"{tuple(mean.shape)}: pass one row per image."
         )
-    for name, values in {"mean": mean, "log_std": mean if log_std is None else log_std}.items():
+    for name, values in {"mean": mean, "log_std": log_std}.items():
+        if values is None:
+            continue
         if values.shape != mean.shape:
             raise ValueError(
                 f"`{name}` must have the shape of `mean`, {tuple(mean.shape)}, but has "
@@ -274,4 +280,9 @@ def _check_matrices(mean: Tensor, log_std: Tensor | None) -> None:
             row = int(torch.nonzero(~torch.isfinite(values))[0, 0])
             raise ValueError(
                 f"Codes must be finite, but `{name}` is not in row {row}: drop such rows first."
+            )
+        if float(values.abs().max()) > LARGEST[name]:
+            raise ValueError(
+                f"`{name}` must be within ±{LARGEST[name]:g}, but is not: bring the codes to unit "
+                "variance first."
             )

@@ -1,6 +1,7 @@
 """`evaluate`: choose scores by name, family or function, and compute those that codes allow."""
 
 import inspect
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -159,6 +160,9 @@ def _row(
     scored = result.parameters.get("factors", ())
     if isinstance(scored, tuple) and (binned := codes.binned(scored)):
         result = replace(result, parameters={**result.parameters, "binned": binned})
+    if not math.isfinite(result.value) and "note" not in result.parameters:
+        note = f"the score of these codes is {result.value}, no finite number"
+        result = replace(result, parameters={**result.parameters, "note": note})
     return ScoreRow(name, metric, result, time.perf_counter() - start)
 
 

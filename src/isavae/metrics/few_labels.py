@@ -40,19 +40,9 @@ def few_label_accuracy(
     makers = {"logistic": lambda *_: logistic_regression(), "boosting": histogram_boosting}
     if predictor not in makers:
         raise ValueError(f"The predictor must be one of {list(makers)}, but is {predictor!r}.")
-    if not labels or min(*labels, repeats, test) < 1:
-        raise ValueError(
-            "The numbers of labels, repeats and test images must be 1 or more, not "
-            f"{tuple(labels)}, {repeats} and {test}: leave them out for the customary ones."
-        )
     names = codes.factor_names(factors)
     fewest = min(len(codes.factor(name).known) for name in names)
-    labels = tuple(count for count in labels if count <= fewest // 2)
-    if not labels:
-        raise NotApplicable(
-            f"Few-label accuracy needs twice as many labelled images as labels, but there are only "
-            f"{fewest}: pass smaller numbers."
-        )
+    labels = _possible(labels, repeats, test, fewest)
     most = max(labels)
     rest = min(test, fewest - most)
 
@@ -83,3 +73,24 @@ def few_label_accuracy(
             "seed": seed,
         },
     )
+
+
+def _possible(labels: Sequence[int], repeats: int, test: int, images: int) -> tuple[int, ...]:
+    """The numbers of labels that so many labelled images allow.
+
+    Raises:
+        ValueError: If a number is below 1.
+        NotApplicable: If none is possible.
+    """
+    if not labels or min(*labels, repeats, test) < 1:
+        raise ValueError(
+            "The numbers of labels, repeats and test images must be 1 or more, not "
+            f"{tuple(labels)}, {repeats} and {test}: leave them out for the customary ones."
+        )
+    possible = tuple(count for count in labels if count <= images // 2)
+    if not possible:
+        raise NotApplicable(
+            f"Few-label accuracy needs twice as many labelled images as labels, but there are only "
+            f"{images}: pass smaller numbers."
+        )
+    return possible

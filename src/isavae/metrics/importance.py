@@ -17,10 +17,18 @@ def disentanglement(importance: Float[Tensor, "latents factors"]) -> float:
 
     sum_j w_j (1 - H(p_j) / log K), p_j the row's shares, w_j the row's share of the whole matrix.
 
+    Raises:
+        ValueError: If an importance is negative, infinite or NaN.
+
     Examples:
         >>> disentanglement(torch.eye(3)), disentanglement(torch.ones(3, 3))
         (1.0, 0.0)
     """
+    if not bool(((importance >= 0) & importance.isfinite()).all()):
+        raise ValueError(
+            "Importances must be finite and 0 or more, but some are not: leave out the latents or "
+            "factors without a number, and take absolute values."
+        )
     total = importance.sum(dim=1, keepdim=True)
     if not total.sum() > 0:
         return 0.0

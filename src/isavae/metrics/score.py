@@ -19,7 +19,8 @@ class Score:
         standard_error: Standard error of `value` if it is estimated from samples; None if it is
             exact or no valid standard error is known.
         term_errors: Standard errors of `terms`.
-        parameters: Factors, bins, sample sizes, seed, predictor: what the number depends on.
+        parameters: Factors, bins, sample sizes, seed, predictor: what the number depends on; "note"
+            says why a value is not finite.
         information: The mutual-information matrix behind the score, where there is one.
     """
 

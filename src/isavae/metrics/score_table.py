@@ -112,7 +112,8 @@ _COLUMNS = {
 
 def _number(score: Score) -> str:
     error = "" if score.standard_error is None else f" ± {score.standard_error:.4f}"
-    return f"{score.value:.4f}{error}"
+    note = f" ({score.parameters['note']})" if "note" in score.parameters else ""
+    return f"{score.value:.4f}{error}{note}"
 
 
 def _plain(score: Score) -> dict[str, Any]:

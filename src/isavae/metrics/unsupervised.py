@@ -46,7 +46,8 @@ def gaussian_total_correlation(codes: Codes) -> Score:
         return Score(value=0.0)
     spectrum = torch.linalg.eigvalsh(torch.corrcoef(varying.T))
     if spectrum[0] < len(spectrum) * torch.finfo(spectrum.dtype).eps:  # rounding of a zero
-        return Score(value=math.inf)
+        note = "a latent is a linear function of the others"
+        return Score(value=math.inf, parameters={"note": note})
     return Score(value=max(0.0, float(-0.5 * spectrum.log().sum())))  # rounding of a zero
 
 

@@ -6,6 +6,7 @@ function of the step.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import Field, fields, is_dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -75,6 +76,15 @@ class Objective(ABC):
     def adversary(self, n_latents: int) -> Adversary | None:
         """A new adversary of the objective; None for most."""
         return None
+
+    def weights(self) -> str:
+        """The weights of its terms in words, "KL × 4"; by default its numbers by name."""
+        found = [(field.name, getattr(self, field.name)) for field in _fields(self)]
+        return ", ".join(f"{name} {value:g}" for name, value in found if type(value) is float)
+
+
+def _fields(objective: Objective) -> tuple[Field, ...]:
+    return fields(objective) if is_dataclass(objective) else ()
 
 
 def estimate_kl(output: VAEOutput, kind: KLEstimator = "sampled") -> Float[Tensor, " batch"]:

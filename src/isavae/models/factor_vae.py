@@ -80,6 +80,9 @@ class FactorVAE(Objective):
         loss = terms["kl"] + gamma * terms["total_correlation"] - terms["reconstruction"]
         return ObjectiveValue(loss, terms)
 
+    def weights(self) -> str:
+        return f"KL × 1, total correlation × {self.gamma:g}"
+
 
 @final
 class DensityRatio(Adversary):

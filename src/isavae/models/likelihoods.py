@@ -2,7 +2,8 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from math import inf, nan, pi
 from typing import Any, final
 
@@ -26,9 +27,16 @@ SMALLEST_SPREAD = 1e-3
 
 
 class Likelihood(nn.Module, ABC):
-    """A module from a decoder's output, `parameters_per_pixel` channels per pixel, to p(x|z)."""
+    """A module from a decoder's output, `parameters_per_pixel` channels per pixel, to p(x|z).
+
+    Attributes:
+        parameters_per_pixel: Channels of the decoder's output per channel of an image.
+        widens: Whether it takes outputs of a network that runs in bfloat16 as they are, and
+            computes in float32 itself; a VAE widens them otherwise.
+    """
 
     parameters_per_pixel: int = 1
+    widens: bool = False
 
     @abstractmethod
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
@@ -39,16 +47,33 @@ class Likelihood(nn.Module, ABC):
 class BernoulliLikelihood(Likelihood):
     """Pixels in [0, 1] as independent Bernoulli variables with the decoder's logits (A.4)."""
 
+    widens = True
+
     def forward(self, decoded: Float[Tensor, "batch channels height width"]) -> Distribution:
-        return _BernoulliImages(Bernoulli(logits=decoded, validate_args=False), 3)
+        return _BernoulliImages(decoded)
 
 
 @final
 class _BernoulliImages(Independent):
-    """Images of Bernoulli pixels, with a log-probability that stays in the caches."""
+    """Images of Bernoulli pixels, with a log-probability that stays in the caches.
+
+    A training step asks for nothing else: the distribution of the pixels, with all logits widened,
+    is built where something else is asked for.
+    """
+
+    def __init__(self, logits: Tensor):
+        self._logits, self.reinterpreted_batch_ndims = logits, 3
+        Distribution.__init__(self, logits.shape[:-3], logits.shape[-3:], validate_args=False)
+
+    @cached_property
+    def base_dist(self) -> Bernoulli:  # pyrefly: ignore[bad-override]
+        return Bernoulli(logits=_widened(self._logits), validate_args=False)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "_BernoulliImages":
+        return _BernoulliImages(self._logits.expand(*batch_shape, *self.event_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        logits, x = torch.broadcast_tensors(self.base_dist.logits, value)  # pyrefly: ignore
+        logits, x = torch.broadcast_tensors(self._logits, value)  # pyrefly: ignore
         rows = logits.flatten(-3).flatten(0, -2), x.flatten(-3).flatten(0, -2)
         return _BernoulliLogProb.apply(*rows).reshape(logits.shape[:-3])
 
@@ -63,22 +88,38 @@ class _BernoulliLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        sums = logits.new_empty(logits.shape[:-1])
-        for out, logit, pixel in _blocks(sums, logits, x):
+        sums = logits.new_empty(logits.shape[:-1], dtype=_wide(logits.dtype))
+        for out, narrow, pixel in _blocks(sums, logits, x):
+            logit = _widened(narrow)
             torch.sum(F.softplus(logit).neg_().addcmul_(logit, pixel), -1, out=out)
         return sums
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        (logits, x), (slope,) = ctx.saved_tensors, slopes
+        (logits, x), slope = ctx.saved_tensors, slopes[0][:, None]
         of_logits, of_x = ctx.needs_input_grad
-        blocks = _blocks(slope[:, None], logits, x)
         return (
-            torch.cat([(pixel - logit.sigmoid()).mul_(s) for s, logit, pixel in blocks])
-            if of_logits
-            else None,
-            logits * slope[:, None] if of_x else None,
+            _slopes_of_logits(logits, x, slope) if of_logits else None,
+            _widened(logits) * slope if of_x else None,
         )
+
+
+def _slopes_of_logits(logits: Tensor, x: Tensor, slope: Tensor) -> Tensor:
+    if torch.is_grad_enabled():  # second derivatives are asked for
+        return (x - _widened(logits).sigmoid()).mul(slope)
+    slopes = torch.empty_like(logits)
+    for out, logit, pixel, s in _blocks(slopes, logits, x, slope):
+        torch.mul(pixel - _widened(logit).sigmoid(), s, out=out)
+    return slopes
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _widened(values: Tensor) -> Tensor:
+    """The values in float32 at least."""
+    return values.to(_wide(values.dtype))
 
 
 def _blocks(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:

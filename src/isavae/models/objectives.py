@@ -57,6 +57,9 @@ class BetaVAE(Objective):
         beta = self.beta * linear_ramp(step, self.warmup)
         return ObjectiveValue(beta * elbo["kl"] - elbo["reconstruction"], elbo)
 
+    def weights(self) -> str:
+        return f"KL × {self.beta:g}"
+
 
 @final
 @dataclass(frozen=True)
@@ -111,6 +114,23 @@ class BetaTCVAE(Objective):
         kl = terms["mutual_information"] + terms["total_correlation"] + terms["parts_kl"]
         return ObjectiveValue(loss, terms | {"kl": kl})
 
+    def weights(self) -> str:
+        """The weights of its terms in words; the two beside β are one where they are equal.
+
+        Examples:
+            >>> BetaTCVAE(beta=20, alpha=4, gamma=4).weights()
+            'total correlation × 20, rest of the KL × 4'
+        """
+        correlation = "total correlation"
+        if self.between == "subspaces":
+            correlation += " of the subspaces"
+        if self.alpha == self.gamma:
+            return f"{correlation} × {self.beta:g}, rest of the KL × {self.alpha:g}"
+        return (
+            f"mutual information × {self.alpha:g}, {correlation} × {self.beta:g}, "
+            f"KL of the marginals × {self.gamma:g}"
+        )
+
     def _log_aggregate(
         self, output: VAEOutput, n_data: int
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
@@ -164,6 +184,9 @@ class AnnealedVAE(Objective):
         excess = terms["kl"] - self.capacity * linear_ramp(step, self.capacity_steps)
         return ObjectiveValue(self.gamma * excess.abs() - terms["reconstruction"], terms)
 
+    def weights(self) -> str:
+        return f"|KL - {self.capacity:g} nats| × {self.gamma:g}"
+
 
 @dataclass(frozen=True)
 class _DIPVAE(Objective):
@@ -192,6 +215,9 @@ class _DIPVAE(Objective):
         penalty = self.lambda_od * apart + self.lambda_d * spread
         loss = terms["kl"] + linear_ramp(step, self.warmup) * penalty - terms["reconstruction"]
         return ObjectiveValue(loss, terms | {"covariance_penalty": penalty})
+
+    def weights(self) -> str:
+        return f"KL × 1, covariances × {self.lambda_od:g}, variances × {self.lambda_d:g}"
 
 
 @final

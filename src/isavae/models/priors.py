@@ -19,6 +19,8 @@ Scale = float | Literal["standardised"]
 PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
 # Learned exponents start from those of the normal distribution.
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
+# Latents and levels of a prior, which keep its check below a second.
+MOST_LATENTS, DEEPEST = 10_000, 100
 # Bounds of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
 
@@ -47,12 +49,6 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def forward(self) -> Distribution:
         """The prior p(z), with event shape (n_latents,)."""
-
-    @property
-    def latent_names(self) -> list[str]:
-        """Names of the latents in tables, with their subspaces, both counted from 1: "s2_z5"."""
-        parts = enumerate(self.subspaces, 1)
-        return [f"s{k}_z{j + 1}" for k, part in parts for j in range(part.start, part.stop)]
 
     def learned_values(self) -> dict[str, Float[Tensor, ""]]:
         """The learned values by name, for the log."""
@@ -279,9 +275,11 @@ def build_prior(
                 "for example 2.1[2*4, 2*4]"
             )
         width = PAPER_TREE.n if n_latents is None else n_latents
+        _check_size(width)
         return _build_factorial(family[1], family[2], width, scale, learn_scale)
     paper = LEARNED_TREE if learn_exponents else PAPER_TREE
     tree = paper if prior == "isa" else LpTree.parse(prior)
+    _check_size(tree.n, tree)
     if n_latents not in (None, tree.n):
         raise ValueError(
             f"the number of latents must be the tree's number of leaves, {tree.n} for {tree}; "
@@ -295,6 +293,31 @@ def build_prior(
         learn_scale=learn_scale,
         lowest_exponent=lowest_exponent,
     )
+
+
+def _check_size(n_latents: int, tree: LpTree | None = None) -> None:
+    """Check that a step over a prior takes seconds at most.
+
+    Raises:
+        ValueError: If it has too many latents or levels.
+    """
+    if n_latents > MOST_LATENTS:
+        raise ValueError(
+            f"a prior must have at most {MOST_LATENTS:,} latents; this one has {n_latents:,}: take "
+            "fewer"
+        )
+    unfinished: list[int] = []  # children to come of the nodes above, the nearest last
+    for arity in tree.arities if tree else ():
+        while unfinished and unfinished[-1] == 0:
+            unfinished.pop()
+        if unfinished:
+            unfinished[-1] -= 1
+        unfinished += [arity] if arity else []
+        if len(unfinished) > DEEPEST:
+            raise ValueError(
+                f"the tree of a prior must have at most {DEEPEST} levels; this one has more: nest "
+                "fewer nodes"
+            )
 
 
 def _build_factorial(

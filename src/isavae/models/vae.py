@@ -96,7 +96,7 @@ class VAE(nn.Module):
                 f"an encoder must give mean and log-std of {self.prior.n_latents} latents, (batch, "
                 f"{2 * self.prior.n_latents}); got {tuple(moments.shape)}: change its last layer"
             )
-        mean, log_std = moments.chunk(2, dim=-1)
+        mean, log_std = self._widened(moments).chunk(2, dim=-1)
         return mean, log_std + (LEAST_LOG_STD - log_std).clamp(min=0).detach()
 
     def encode(self, x: Float[Tensor, "batch channels height width"]) -> Independent:
@@ -106,7 +106,8 @@ class VAE(nn.Module):
 
     def decode(self, z: Float[Tensor, "batch latents"]) -> Distribution:
         """The likelihood p(x|z)."""
-        return self.likelihood(self._network(self.decoder, z))
+        decoded = self._network(self.decoder, z)
+        return self.likelihood(decoded if self.likelihood.widens else self._widened(decoded))
 
     def forward(
         self,
@@ -134,8 +135,10 @@ class VAE(nn.Module):
             return network(inputs)
         # Without a cache: every cast is part of a step that is recorded as a CUDA graph.
         with torch.autocast(inputs.device.type, dtype=self.network_dtype, cache_enabled=False):
-            outputs = network(inputs)
-        return outputs.float()
+            return network(inputs)
+
+    def _widened(self, outputs: Tensor) -> Tensor:
+        return outputs if self.network_dtype == torch.float32 else outputs.float()
 
 
 @final

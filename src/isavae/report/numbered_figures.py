@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from matplotlib.figure import Figure
 
+from isavae.data import ImageDataset
 from isavae.distributions import LpTree
 from isavae.figures import (
     PositionPlane,
@@ -39,10 +40,12 @@ from isavae.toys import (
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
 FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
+# Those that show codes of images.
+OF_IMAGES = ("3", *map(str, SHEETS))
 Named = Iterator[tuple[str, Figure]]
 
 
-def paper_figures(number: str, *sources: Path) -> Named:
+def paper_figures(number: str, *sources: Path, data: ImageDataset | None = None) -> Named:
     """A figure of the paper, with the name of the file it would be saved as; some have two parts.
 
     Args:
@@ -52,16 +55,22 @@ def paper_figures(number: str, *sources: Path) -> Named:
             and 7 the faces, 6 the cars, with every model of the study); a run or a study for 8-16,
             where the k-th of these figures shows the study's k-th model and β, by its
             representative run. For 4, a run draws its own tree.
+        data: Images instead of those that the runs were trained on, for 3 and 8-16.
 
     Raises:
-        ValueError: There is no such figure, or the source lacks what it needs.
+        ValueError: There is no such figure, it shows no images, or the source lacks what it needs.
     """
     if number == "5":
         for part in ("5a", "5b", "5c"):
-            yield from paper_figures(part, *sources)
+            yield from paper_figures(part, *sources, data=data)
         return
     if number not in FIGURES:
         raise ValueError(f"the paper has figures {', '.join(FIGURES)}, not {number!r}")
+    if data is not None and number not in OF_IMAGES:
+        raise ValueError(
+            f"other images can be drawn in figures {', '.join(OF_IMAGES)}, but figure {number} "
+            "shows none: leave data out"
+        )
     if number in DRAWN_FROM_NOTHING:
         yield f"figure{number}", DRAWN_FROM_NOTHING[number]()
     elif number == "4":
@@ -69,11 +78,11 @@ def paper_figures(number: str, *sources: Path) -> Named:
     elif not sources:
         raise ValueError(f"figure {number} needs a study or a run: isavae figure {number} DIR")
     elif number == "3":
-        yield "figure3", orientation(_planes(sources))
+        yield "figure3", orientation(_planes(sources, data))
     elif number in STUDY_FIGURES:
         yield f"figure{number}", _of_study(number, results(sources[0]))
     else:
-        yield from _sheet(number, sources[0])
+        yield from _sheet(number, sources[0], data)
 
 
 def ica_toy(n: int = 1000, seed: int = 0) -> Figure:
@@ -156,7 +165,7 @@ def _of_study(number: str, table: pl.DataFrame) -> Figure:
     return trade_off(with_series(table), "series")  # 5b of dSprites, 5c of faces, 6 of cars
 
 
-def _sheet(number: str, source: Path) -> Named:
+def _sheet(number: str, source: Path, data: ImageDataset | None) -> Named:
     path = source
     if not (source / "config.json").exists():
         chosen = select(results(source))
@@ -168,12 +177,12 @@ def _sheet(number: str, source: Path) -> Named:
                 f"there is nothing for figure {number}"
             )
         path = Path(chosen["path"][position])
-    figures = RunFigures.open(path)
+    figures = RunFigures.open(path, data=data)
     yield f"figure{number}-latents", figures.latents()
     yield f"figure{number}-traversals", figures.traversals()
 
 
-def _planes(sources: tuple[Path, ...]) -> dict[str, PositionPlane]:
+def _planes(sources: tuple[Path, ...], data: ImageDataset | None) -> dict[str, PositionPlane]:
     """The runs of Fig. 3 (of a study the first two models') under their priors."""
     runs = list(sources)
     if len(runs) == 1 and not (runs[0] / "config.json").exists():
@@ -183,7 +192,8 @@ def _planes(sources: tuple[Path, ...]) -> dict[str, PositionPlane]:
         f"prior {prior}" if priors.count(prior) == 1 else f"{path.name}: {prior}"
         for path, prior in zip(runs, priors, strict=True)
     ]
-    return {t: RunFigures.open(path).plane() for t, path in zip(titles, runs, strict=True)}
+    named = zip(titles, runs, strict=True)
+    return {title: RunFigures.open(path, data=data).plane() for title, path in named}
 
 
 def _tree(sources: tuple[Path, ...]) -> LpTree:

@@ -1,6 +1,7 @@
 """A study as one HTML file: it needs no network, no server and no other file."""
 
 import re
+import shlex
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,18 +13,30 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from isavae import __version__
-from isavae.figures import encode, exponent_histograms, mig_distributions, trade_off
+from isavae.figures import (
+    encode,
+    exponent_histograms,
+    learning_curves,
+    mig_distributions,
+    trade_off,
+)
 from isavae.files import atomic_write
-from isavae.pages import render_page
+from isavae.metrics import informative
+from isavae.pages import fixed, render_page
 from isavae.report.numbered_figures import learned_exponents, with_series
 from isavae.report.run_figures import RunFigures
-from isavae.runs import RunConfig
+from isavae.runs import Run, RunConfig
 from isavae.runs.config import name_without_folders
 from isavae.runs.moved_images import FIT_FILE
-from isavae.studies import finished, results, select, summarise
+from isavae.studies import finished, group_columns, results, select, summarise
 
 # With at most this many finished runs, all are drawn; otherwise the representative ones.
 FEW = 12
+# Score -> what its best group is called, the decimals of a value, its unit.
+BEST = {
+    "mig": ("Highest MIG", 3, ""),
+    "reconstruction": ("Highest log p(x|z)", 2, " nats"),
+}
 
 Drawn = Literal["auto", "chosen", "all", "none"]
 
@@ -46,7 +59,7 @@ def write_report(study: str | Path, out: str | Path | None = None, figures: Draw
     target = Path(study, "report.html") if out is None else Path(out)
     page = render(Path(study), figures)
     with atomic_write(target) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))  # names of folders may be no UTF-8
     return target
 
 
@@ -64,19 +77,22 @@ def render(study: Path, figures: Drawn = "auto") -> str:
     shortened = partial(_without_folders, names)
     texts = pl.col("^(data|error)$").cast(pl.String)
     table = table.with_columns(texts.map_elements(shortened, return_dtype=pl.String))
-    done, scored = finished(table), finished(table, ("mig", "reconstruction"))
-    varying, shared = _settings(table)
+    done, title = finished(table), _title(study.resolve())
+    varying, shared, defaults = _settings(table)
     return render_page(
         "report/study_report.html",
         anchor=anchor,
-        title=study.resolve().name,
+        title=title,
+        typed=shlex.quote(title.replace(" / ", "/")),
+        findings=_findings(table),
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         counts=dict(table["status"].value_counts().sort("status").iter_rows()),
         varying=varying,
         shared=shared,
+        defaults=defaults,
         study_file=shortened(_text(study / "study.yaml")),
-        **(_scores(table) if len(scored) else {"summary": None}),
+        **_scores(table),
         exponents=_exponents(table),
         cards=list(_cards(done, figures)) if len(done) else [],
         runs=table.to_dicts(),
@@ -84,13 +100,45 @@ def render(study: Path, figures: Drawn = "auto") -> str:
     )
 
 
+def _title(study: Path) -> str:
+    """The name of the folder; with that of the fit that it belongs to."""
+    fit = study.parent
+    return f"{fit.name} / {study.name}" if (fit / FIT_FILE).is_file() else study.name
+
+
+def _findings(table: pl.DataFrame) -> list[str]:
+    """The results in words: the groups of runs that are best by MIG and by reconstruction."""
+    known = [name for name in BEST if len(finished(table, (name,)))]
+    groups = summarise(table, known)
+    settings = [name for name in group_columns(table) if name not in ("model", "beta")]
+    found = []
+    for name in known:
+        mean = f"{name}_mean"
+        best = groups.filter(pl.col(mean).is_finite()).sort(mean).row(-1, named=True)
+        words = [best["model"]]
+        words += [f"{key} {best[key]}" for key in settings if best[key] is not None]
+        words += [f"β = {best['beta']:g}"] if best["beta"] is not None else []
+        label, digits, unit = BEST[name]
+        error = "" if best[f"{name}_se"] is None else f" ± {best[f'{name}_se']:.{digits}f}"
+        found.append(
+            f"{label}: {', '.join(words)}, with {fixed(best[mean], digits)}{error}{unit}, the mean "
+            f"over {best['done']} run{'' if best['done'] == 1 else 's'}."
+        )
+    return found or ["No run has scores yet: `isavae evaluate` gives them."]
+
+
 def _scores(table: pl.DataFrame) -> dict[str, Any]:
-    """The summary by model and β, and the figures of the trade-off."""
-    groups, named = summarise(table), with_series(table)
-    settings = [name for name in groups.columns if not name.startswith(("mig_", "reconstruction_"))]
-    return {
-        "summary": groups.to_dicts(),
-        "groups": settings,
+    """The summary by model and β, and the figures of the trade-off where factors are known."""
+    measure = "mig" if len(finished(table, ("mig", "reconstruction"))) else "kl"
+    if not len(finished(table, (measure, "reconstruction"))):
+        return {"summary": None, "trade_off": None}
+    groups, named = summarise(table, (measure, "reconstruction")), with_series(table)
+    scored = (f"{measure}_", "reconstruction_")
+    settings = [name for name in groups.columns if not name.startswith(scored)]
+    shown = {"summary": groups.to_dicts(), "groups": settings, "measure": measure}
+    if measure == "kl":
+        return shown | {"trade_off": None}
+    return shown | {
         "trade_off": svg(trade_off(named, "series", link=lambda run: f"#{anchor(run)}")),
         "distributions": svg(mig_distributions(named, None, "series")),
     }
@@ -120,17 +168,21 @@ def anchor(run: str) -> str:
     return "run-" + re.sub(r"[^A-Za-z0-9.]+", "-", run)
 
 
-def _settings(table: pl.DataFrame) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Settings that vary, with their values, and settings that all runs share."""
-    names = ["model", *RunConfig.model_fields, "beta", "gamma"]
-    varying, shared = {}, {}
+def _settings(
+    table: pl.DataFrame,
+) -> tuple[dict[str, list[str]], dict[str, str], dict[str, str]]:
+    """Settings that vary, with their values; that all runs share; and those left at defaults."""
+    names = ["model", *RunConfig.model_fields, "beta", "gamma", "alpha"]
+    varying, shared, defaults = {}, {}, {}
     for name in (name for name in names if name in table.columns):
         values = table[name].drop_nulls().unique().sort().to_list()
         if len(values) == 1:
-            shared[name] = f"{values[0]}"
+            field = RunConfig.model_fields.get(name)
+            at_default = field is not None and field.default == values[0]
+            (defaults if at_default else shared)[name] = f"{values[0]}"
         elif values:
             varying[name] = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
-    return varying, shared
+    return varying, shared, defaults
 
 
 def _exponents(table: pl.DataFrame) -> str | None:
@@ -147,15 +199,20 @@ def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[dict[str, Any]]:
     everyone = figures == "all" or (figures == "auto" and len(done) <= FEW)
     for row in done.iter_rows(named=True):
         if everyone or (figures != "none" and row["run"] in chosen):
-            figures_of_run = _figures_of(row["path"])
-            yield {"row": row, "chosen": row["run"] in chosen, "figures": figures_of_run}
+            yield {"row": row, "chosen": row["run"] in chosen, **_drawn(row["path"])}
 
 
-def _figures_of(path: str) -> dict[str, bytes]:
-    run = RunFigures.open(path)
+def _drawn(path: str) -> dict[str, Any]:
+    """The figures of a run as PNGs, and how much of the images it explains."""
+    run, opened = RunFigures.open(path), Run.open(path)
     drawn = {"Latents": run.latents(8)} if run.information else {}
-    drawn |= {"Traversals": run.traversals(8), "Reconstructions": run.reconstructions()}
-    return {name: encode(figure, "png", 110) for name, figure in drawn.items()}
+    drawn["Traversals"] = run.traversals(8)
+    if informative(run.codes).any():
+        drawn["Real images"] = run.nearest(8)
+    drawn |= {"Reconstructions": run.reconstructions(), "Training": learning_curves([opened.log()])}
+    figures = {name: encode(figure, "png", 110) for name, figure in drawn.items()}
+    weights = opened.config.objective.weights()
+    return {"figures": figures, "explained": run.explained(), "weights": weights}
 
 
 def _text(path: Path) -> str:

@@ -12,10 +12,11 @@ from isavae.runs.config import (
     read_settings,
 )
 from isavae.runs.directory import Run
-from isavae.runs.execution import NonFiniteLossError, execute
+from isavae.runs.execution import NonFiniteLossError, execute, take_steps
 from isavae.runs.held_out import HELD_OUT, training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
 from isavae.runs.moved_images import run_images
+from isavae.runs.names_file import name_latents, names_of
 from isavae.runs.onnx import OnnxFiles, export_onnx
 from isavae.runs.scoring import evaluate_run
 from isavae.runs.trained_model import TrainedModel
@@ -40,9 +41,12 @@ __all__ = [
     "export_onnx",
     "fresh_state",
     "merge_settings",
+    "name_latents",
+    "names_of",
     "preset",
     "read_settings",
     "run_images",
     "save_model",
+    "take_steps",
     "training_images",
 ]

@@ -86,7 +86,7 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     device = resolve_device(config.device)
     check_memory(config, shape)
     model = build_model(config, shape).to(device)
-    model.network_dtype = resolve_precision(config.precision, device)
+    model.network_dtype = resolve_precision(config.precision, device, config.batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         adversary = config.objective.adversary(model.prior.n_latents)

@@ -1,11 +1,13 @@
 """The model card: what others need to know about a model, from its configuration and facts."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from isavae.models import Prior
 from isavae.runs.config import RunConfig
 from isavae.runs.held_out import HELD_OUT
+from isavae.runs.latent_names import all_names
 
 _CARD = """\
 ---
@@ -35,7 +37,7 @@ images = model.decode(mean)
 | subspace | latents | exponent |
 |---|---|---|
 {subspaces}
-
+{names}
 ## Training
 
 | setting | value |
@@ -62,7 +64,7 @@ def model_card(
         config: The configuration of the model.
         prior: Its prior.
         shape: (channels, height, width) of an image.
-        facts: What else is known; "step" and "scores" are shown.
+        facts: What else is known; "step", "scores" and "names" are shown.
         repo: The name that `TrainedModel.from_pretrained` takes.
     """
     channels, height, width = shape
@@ -76,6 +78,7 @@ def model_card(
         height=height,
         width=width,
         subspaces=_rows(_subspaces(prior)),
+        names=_names(facts.get("names", {}), prior.n_latents),
         settings=_rows(_settings(config, facts.get("step"))),
         scores=_scores(facts.get("scores", {})),
     )
@@ -94,9 +97,20 @@ def _subspaces(prior: Prior) -> list[tuple[str, ...]]:
     ]
 
 
+def _names(given: Mapping[str, str], latents: int) -> str:
+    """The names that the user gave, as they are written: no character of them is Markdown."""
+    rows: list[tuple[str, ...]] = [
+        (f"z{k}", re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", name))
+        for k, name in enumerate(all_names(given, latents), 1)
+        if f"z{k}" in given
+    ]
+    return f"\n| latent | name |\n|---|---|\n{_rows(rows)}\n" if rows else ""
+
+
 def _settings(config: RunConfig, step: int | None) -> list[tuple[str, ...]]:
     given = config.settings() | {"step": step}
-    return [(name, f"`{value}`") for name, value in given.items() if value is not None]
+    shown = [(name, f"`{value}`") for name, value in given.items() if value is not None]
+    return [("weights of the objective", config.objective.weights()), *shown]
 
 
 def _scores(scores: dict[str, Any]) -> str:

@@ -4,16 +4,16 @@ import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal, final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isavae import bounded_yaml
-from isavae.errors import first_line, shown
-from isavae.files import CHECKSUM, check_seal
+from isavae.errors import shown
+from isavae.files import CHECKSUM, check_seal, read_at_most
 from isavae.models import NETWORKS, AnyObjective, BetaVAE
+from isavae.models.priors import MOST_LATENTS
 
 PAPER_EPOCHS = 20.0
 
@@ -70,7 +70,10 @@ class RunConfig(BaseModel):
         1.0, description='s of Eq. 11, or "standardised" for unit mean variance.'
     )
     n_latents: int | None = Field(
-        None, ge=1, le=99_999, description="Number of latents, where the prior does not say it."
+        None,
+        ge=1,
+        le=MOST_LATENTS,
+        description="Number of latents, where the prior does not say it.",
     )
     learn_exponents: bool = Field(
         False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
@@ -134,7 +137,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Precision of the networks; auto is bfloat16 where the hardware computes it "
-        "natively.",
+        "natively and batches are large enough for it to be faster.",
     )
     device: str = Field("auto", description="The device: auto, cpu, cuda, cuda:N or mps.")
 
@@ -279,17 +282,17 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: If the file is missing or is no such file.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_at_most(path, 4 * bounded_yaml.MOST_CHARACTERS)
         check_seal(data, path)
         settings = bounded_yaml.load(data.decode())
     except OSError as error:
         raise ValueError(
             f"a configuration file must be readable; {path} is not ({error.strerror})"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"a configuration must be YAML or JSON; {path} is not: {first_line(error)}"
-        ) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"a configuration must be YAML or JSON; {path} is not: {error}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(bounded_yaml.explain(error, str(path))) from None
     if not isinstance(settings, dict):
         raise ValueError(
             f"a configuration must map names to values; {path} holds {shown(settings)}"
@@ -318,5 +321,8 @@ def name_without_folders(data: str) -> str:
     path, bracket, options = data.partition("[")
     if data.endswith("]"):  # a path may have [, too
         path, bracket, options = data.rpartition("[")
-    path, factors = re.sub(r".*[/\\]", "", path), re.sub(r"=[^,\]]*[/\\]", "=", options)
+    path, factors = (
+        re.sub(r".*[/\\]", "", path),
+        re.sub(r"(factors\s*=)[^,\]]*[/\\]", r"\1", options),
+    )
     return path + bracket + factors

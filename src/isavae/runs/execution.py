@@ -16,8 +16,9 @@ from isavae.blur import Blur
 from isavae.data import ImageDataset, load
 from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
-from isavae.files import atomic_write
+from isavae.files import atomic_write, open_regular
 from isavae.runs.build import fresh_state
+from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run
 from isavae.runs.held_out import training_images
 from isavae.runs.model_file import CorruptCheckpointError, save_model
@@ -26,7 +27,7 @@ from isavae.training import (
     StepReport,
     TrainState,
     floats_of,
-    resolve_precision,
+    multiplies_bfloat16,
     train,
 )
 
@@ -97,22 +98,36 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> bool:
     """Take the remaining steps; return whether the run is finished."""
-    config, steps = run.config, recorder.steps
-    for report in train(
+    steps = recorder.steps
+    for report in take_steps(run.config, state, data, steps):
+        stop = should_stop()
+        recorder.take(report, last=stop or report.step == steps)
+        if stop:
+            break
+    return state.step >= steps
+
+
+def take_steps(
+    config: RunConfig, state: TrainState, images: ImageDataset, steps: int
+) -> Iterator[StepReport]:
+    """The steps of a run from its state on, without its directory.
+
+    Args:
+        config: The run's configuration.
+        state: Its state, such as `fresh_state(config, images.shape)`; changed in place.
+        images: What it is trained on, `training_images(config, data)`.
+        steps: Total number of steps, `config.total_steps(len(data))`.
+    """
+    return train(
         state,
-        data,
+        images,
         config.objective,
         steps=steps,
         batch_size=config.batch_size,
         seed=config.seed,
         blur=Blur(config.blur, config.blur_until),
         learning_rate_end=config.learning_rate_end,
-    ):
-        stop = should_stop()
-        recorder.take(report, last=stop or report.step == steps)
-        if stop:
-            break
-    return state.step >= steps
+    )
 
 
 def _check_same_images(run: Run, data: ImageDataset) -> None:
@@ -134,8 +149,9 @@ def _read_checkpoint(run: Run) -> dict[str, Any] | None:
     if not run.state_path.exists():
         return None
     with _refusing_corrupt(run):
-        check_stored_zip(run.state_path)
-        saved = torch.load(run.state_path, map_location="cpu", weights_only=True)
+        with open_regular(run.state_path) as file:
+            check_stored_zip(file, run.state_path)
+            saved = torch.load(file, map_location="cpu", weights_only=True)
         if saved["precision"] not in PRECISIONS or type(saved["threads"]) is not int:
             raise ValueError("it names no precision and threads")
         return saved
@@ -146,10 +162,10 @@ def _state(run: Run, saved: dict[str, Any] | None, shape: tuple[int, int, int]) 
     state = fresh_state(run.config, shape)
     if saved is None:
         return state
-    began, device = saved["precision"], state.model.device
-    native = run.config.precision != "auto" or resolve_precision("auto", device)
-    lacking = native is torch.float32 and began != "float32"
-    if device.type != saved["device"] or lacking:
+    began = saved["precision"]
+    chosen = run.config.precision != "auto" or multiplies_bfloat16(state.model.device)
+    lacking = began == "bfloat16" and not chosen
+    if state.model.device.type != saved["device"] or lacking:
         warnings.warn(
             f"{run.path} began on another device ({saved['device']}, {began}): it goes on, but not "
             "bit for bit as it would have there",

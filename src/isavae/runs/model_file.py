@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import partial
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -20,10 +21,19 @@ from pydantic import (
 from pydantic_core import from_json
 
 from isavae.errors import first_line, shown
-from isavae.files import BLANK, CHECKSUM, DamagedFileError, atomic_write, is_sealed, sealed
+from isavae.files import (
+    BLANK,
+    CHECKSUM,
+    DamagedFileError,
+    atomic_write,
+    is_sealed,
+    open_regular,
+    sealed,
+)
 from isavae.models import VAE
 from isavae.runs.build import build_model
 from isavae.runs.config import FORMAT, RunConfig, check_format
+from isavae.runs.latent_names import check_names
 
 
 @final
@@ -88,6 +98,7 @@ class Metadata(BaseModel):
     preprocessing: ReadImages | None = None
     scores: dict[str, Any] = {}
     axes: list[SharedAxis] = []
+    names: dict[str, str] = {}
 
     @field_validator("preprocessing")
     @classmethod
@@ -125,14 +136,23 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
         CorruptCheckpointError: If the file is no whole model file of isavae.
         ValueError: If there is no such file, or another version of isavae wrote it.
     """
+    with _opened(path) as file:
+        return _read_metadata(file, path)
+
+
+def _opened(path: Path) -> BufferedIOBase:
     if not path.is_file():
         raise ValueError(f"a model must be a .safetensors file; there is none at {path}")
+    return open_regular(path)
+
+
+def _read_metadata(file: BufferedIOBase, path: Path) -> dict[str, Any]:
+    """The metadata of an open model file."""
     try:
-        with path.open("rb") as file:
-            length = file.read(8)
-            header = file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
-            metadata = json.loads(from_json(header)["__metadata__"]["isavae"])
-            whole = is_sealed(length + header, iter(partial(file.read, BLOCK), b""))
+        length = file.read(8)
+        header = file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
+        metadata = json.loads(from_json(header)["__metadata__"]["isavae"])
+        whole = is_sealed(length + header, iter(partial(file.read, BLOCK), b""))
         version = metadata.pop("version", None)
         metadata.pop(CHECKSUM, None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -185,15 +205,17 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
         CorruptCheckpointError: If the file is no whole model file of isavae.
         ValueError: If there is no such file, or another version of isavae wrote it.
     """
-    metadata = read_model_metadata(path)
+    with _opened(path) as file:
+        data = file.read()  # once, so that what is checked is what is loaded
+    metadata = _read_metadata(BytesIO(data), path)
     try:
         # The weights in the file bound those of the model that its metadata describe.
-        size = path.stat().st_size
-        model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], size)
-        model.load_state_dict(safetensors.torch.load_file(path))
+        model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], len(data))
+        model.load_state_dict(safetensors.torch.load(data))
+        check_names(metadata.get("names", {}), model.prior.n_latents)
     except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise CorruptCheckpointError(
-            f"the weights in {path} must fit the configuration in it: "
+            f"the weights and names in {path} must fit the configuration in it: "
             f"{' '.join(str(error).split())[:200]}"
         ) from None
     return model.eval(), metadata

@@ -21,7 +21,9 @@ from isavae.runs.card import model_card
 from isavae.runs.config import RunConfig, name_without_folders
 from isavae.runs.directory import Run
 from isavae.runs.hub import MODEL_FILE, download, upload
+from isavae.runs.latent_names import all_names
 from isavae.runs.model_file import read_model, save_model
+from isavae.runs.names_file import keep_in_step, names_beside
 
 
 @final
@@ -35,7 +37,8 @@ class TrainedModel:
         vae: The model.
         config: The configuration that it was built from.
         shape: (channels, height, width) of an image.
-        facts: JSON-like values that are kept in the model's file, such as "step" and "scores".
+        facts: JSON-like values that are kept in the model's file, such as "step", "scores", and
+            "names" of latents, {"z5": "slant"}.
 
     Examples:
         >>> from isavae.runs import build_model
@@ -79,6 +82,8 @@ class TrainedModel:
         """
         vae, facts = read_model(Path(path))
         config, (channels, height, width) = RunConfig.parse(facts.pop("config")), facts.pop("shape")
+        if (beside := names_beside(Path(path), config)) is not None:
+            facts["names"] = beside
         return cls(vae, config, (channels, height, width), facts)
 
     @classmethod
@@ -113,6 +118,7 @@ class TrainedModel:
         config = self.config.without_folders().settings()
         metadata = self._shared_facts | {"config": config, "shape": self.shape}
         save_model(self.vae, Path(path), metadata)
+        keep_in_step(Path(path), self.config, self.facts.get("names", {}))
 
     def save_pretrained(self, folder: str | os.PathLike[str], repo: str | None = None) -> Path:
         """Write `model.safetensors` and `README.md`, the model card: a repository of the Hub.
@@ -165,6 +171,11 @@ class TrainedModel:
     @property
     def scores(self) -> dict[str, Any] | None:
         return self.facts.get("scores")
+
+    @property
+    def names(self) -> list[str]:
+        """The name of every latent: the one that the user gave it, or else "z5"."""
+        return all_names(self.facts.get("names", {}), self.vae.prior.n_latents)
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -29,13 +29,8 @@ class LocatedYaml:
         try:
             self._root = bounded_yaml.compose(text)
             self.values: Any = bounded_yaml.load(text)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ValueError(f"{source}, line {line}: {error.problem or error.context}") from None
         except yaml.YAMLError as error:
-            raise ValueError(f"{source} must be YAML: {error}") from None
-        if self._root is not None:
-            self._check_unique_keys(self._root)
+            raise ValueError(bounded_yaml.explain(error, source)) from None
 
     def line(self, *path: str | int) -> int:
         """The line of the part at a path of keys and positions, or of its nearest known parent."""
@@ -58,18 +53,3 @@ class LocatedYaml:
     def error(self, message: str, path: Sequence[str | int]) -> ValueError:
         """An error with the line of the part at `path`."""
         return ValueError(f"{self.source}, line {self.line(*path)}: {message}")
-
-    def _check_unique_keys(self, node: yaml.Node) -> None:
-        if isinstance(node, yaml.SequenceNode):
-            for child in node.value:
-                self._check_unique_keys(child)
-        elif isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, child in node.value:
-                if key.value in seen:
-                    raise ValueError(
-                        f"{self.source}, line {key.start_mark.line + 1}: a name must occur once; "
-                        f"{key.value!r} occurs twice: remove one"
-                    )
-                seen.add(key.value)
-                self._check_unique_keys(child)

@@ -79,23 +79,39 @@ def test_separators_and_encodings_are_found(tmp_path, separator, encoding):
         (("1_0", "10", "x", "nan"), ("10", "1_0", "x")),
         (("12.05.2020", "1.2.3", "NA", "1.2.3"), ("1.2.3", "12.05.2020")),
         (("True", "False", "", "True"), ("False", "True")),
+        (("?", "-", "7", "."), (7,)),
+        (("12%", "7 %", "?", "100%"), (7, 12, 100)),
+        (("12,5%", "7%", "-", "\u22120,5%"), (-0.5, 7, 12.5)),
+        (("?", "-", "+", "+"), ("+", "-", "?")),
+        (("2024-03-31", "?", "1999-12-01", "2024-03-31"), ("1999-12-01", "2024-03-31")),
+        (
+            ("2024-03-31 09:00", "2024-03-31T12:00", "", "2024-03-30"),
+            ("2024-03-30 00:00:00", "2024-03-31 09:00:00", "2024-03-31 12:00:00"),
+        ),
     ],
 )
 def test_gaps_and_numbers_are_what_they_mean(tmp_path, entries, values):
     table = write(tmp_path / "t.csv", ("kind", "file"), entries, NAMES, ";")
     grid = read_factors(table, 4, NAMES)
     assert grid.categories == {"kind": values}
-    assert grid.ordered == (() if isinstance(values[0], str) else ("kind",))
-    missing = [
-        entry.lower() in ("", "nan", "na", "n/a", "none", "<na>", "null") for entry in entries
-    ]
-    assert (grid.column("kind") < 0).tolist() == missing
+    assert grid.ordered == (() if is_text(values) else ("kind",))
+    missing = ("", "nan", "na", "n/a", "none", "<na>", "null")
+    missing += () if is_text(values) else ("?", "-", ".")
+    assert (grid.column("kind") < 0).tolist() == [entry.lower() in missing for entry in entries]
+    columns = {"kind": [entry or None for entry in entries], "file": NAMES}
+    polars.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    assert read_factors(tmp_path / "t.parquet", 4, NAMES) == grid
+
+
+def is_text(values):
+    return isinstance(values[0], str) and not values[0][:5].endswith("-")
 
 
 @pytest.mark.parametrize(
     "entries",
     [("1,234", "5,678", "", "2"), ("1.234,5", "2", "3", "4"), ("1,5", "1.5", "2", "3"),
-     ("1,234,567", "2", "3", "4"), ("1", "inf", "2", "3")],
+     ("1,234,567", "2", "3", "4"), ("1", "inf", "2", "3"), ("1 234", "2", "3", "4"),
+     ("1\u2019234", "2 345", "3", "4"), ("1\u00a0234,5", "2", "3", "4")],
 )  # fmt: skip
 def test_numbers_that_could_mean_two_things_are_refused(tmp_path, entries):
     table = write(tmp_path / "t.csv", ("dose", "file"), entries, NAMES, ";")
@@ -103,11 +119,41 @@ def test_numbers_that_could_mean_two_things_are_refused(tmp_path, entries):
         read_factors(table, 4, NAMES)
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (("12%", "0.5", "3", "4"), r"all be shares or none, but column 'dose' has '12%'"),
+        (("31.03.2024", "1.4.2024", "", ""), r"like 2024-03-31, but column 'dose' has '31.03.2024"),
+        (("3/4/24", "2024-03-31", "?", ""), "like 2024-03-31, but column 'dose' has '3/4/24'"),
+        (("2024-02-30", "2024-01-01", "", ""), "'dose' is not"),
+        (("9" * 25, "1", "2", "3"), "64 bits, but those of factor 'dose'"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_shares_and_dates_that_could_mean_two_things_are_refused(
+    tmp_path, entries, message, suffix
+):
+    table = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        write(table, ("dose", "file"), entries, NAMES, ";")
+    else:
+        polars.DataFrame({"dose": entries, "file": NAMES}).write_parquet(table)
+    with pytest.raises(ValueError, match=message):
+        read_factors(table, 4, NAMES)
+
+
+def test_a_table_is_no_larger_than_the_memory(tmp_path, monkeypatch):
+    table = write(tmp_path / "t.csv", ("kind", "file"), KINDS, NAMES)
+    monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", str(32 * (table.stat().st_size - 1)))
+    with pytest.raises(ValueError, match=r"more than \d+ bytes"):
+        read_factors(table, 4, NAMES)
+
+
 def test_numbers_beside_text_are_told(tmp_path):
     names = [f"{k:02}.png" for k in range(9)]
-    entries = ["?", *map(str, range(8))]
+    entries = ["x", *map(str, range(8))]
     table = write(tmp_path / "t.csv", ("age", "file"), entries, names)
-    with pytest.warns(UserWarning, match=r"'age' has numbers beside '\?'"):
+    with pytest.warns(UserWarning, match=r"'age' has numbers beside 'x'"):
         assert len(read_factors(table, 9, names).categories["age"]) == 9
 
 

@@ -25,6 +25,7 @@ from isavae.data.safe_reading import (
     npz_offset,
     rows_of,
 )
+from isavae.files import open_regular
 
 Blocks = Iterator[np.ndarray]
 # Bytes of all members together, far above the published archive.
@@ -65,9 +66,11 @@ def read_faces(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
     ):
         size, most = path.stat().st_size, int(np.prod(shape)) + (1 << 20)
         check(size <= most, path, f"at most {most} bytes", f"{size} bytes")
-        if zipfile.is_zipfile(path):  # torch's first format was none
-            check_stored_zip(path)
-        faces = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            if zipfile.is_zipfile(file):  # torch's first format was none
+                check_stored_zip(file, path)
+            file.seek(0)
+            faces = torch.load(file, map_location="cpu", weights_only=True)
         check(isinstance(faces, torch.Tensor), path, "one tensor", type(faces).__name__)
         found = f"{faces.dtype} {tuple(faces.shape)}"
         right = faces.dtype == torch.uint8 and tuple(faces.shape) == shape

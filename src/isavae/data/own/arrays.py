@@ -21,12 +21,13 @@ from isavae.data.safe_reading import (
     as_refused_file,
     check,
     hdf5_array,
+    hdf5_names,
     hdf5_rows,
-    import_extra,
     npy_header,
     npz_member,
     rows_of,
 )
+from isavae.files import open_regular
 
 AXES = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
 # Zeros and ones that are black and white.
@@ -136,6 +137,8 @@ def _opener(source: Path | np.ndarray, key: str, several: Several) -> Opener:
         raise ValueError(
             f"{source} must be a folder or an {', '.join(openers)} or image file{hint}."
         )
+    if not source.is_file():  # a pipe would be waited for
+        raise ValueError(f"{source} must be a regular file, but is none: save the array in one.")
     return partial(openers[source.suffix.lower()], source, key, several)
 
 
@@ -238,7 +241,7 @@ def _in_memory(array: np.ndarray, several: Several) -> Iterator[Stored]:
 def _npy(path: Path, key: str, several: Several) -> Iterator[Stored]:
     if key:
         raise ValueError(f"The option key is for .npz and .h5 files, but {path} is none: omit it.")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         yield _stored(file, npy_header(file, path), path, several)
 
 
@@ -256,10 +259,8 @@ def _stored(file: BufferedIOBase, header: NpyHeader, path: Path, several: Severa
 @contextmanager
 def _hdf5(path: Path, key: str, several: Several) -> Iterator[Stored]:
     if not key:
-        h5py = import_extra("h5py")
-        with h5py.File(path, "r") as file:
-            names = [n for n in file if isinstance(file.get(n, getlink=True), h5py.HardLink)]
-            key = _choose("", [n for n in names if isinstance(file[n], h5py.Dataset)], path)
+        names = hdf5_names(path)
+        key = _choose("", [name for name in names if "/" not in name] or names, path)
     with hdf5_array(path, key) as array:
         shape = several(array.shape)
         rows = hdf5_rows(array)

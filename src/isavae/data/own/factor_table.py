@@ -44,8 +44,9 @@ def read_factors(
         unknown: A further value that means unknown, such as -1.
 
     Returns:
-        A partial grid whose categories are the values found: numbers in their order, other text by
-        the alphabet. Empty entries and texts such as "NA" are unknown.
+        A partial grid whose categories are the values found: numbers and dates in their order,
+        other text by the alphabet (see `parse_column`). Empty entries and texts such as "NA" are
+        unknown.
 
     Raises:
         ValueError: If the table cannot be read or does not fit the images.
@@ -55,7 +56,7 @@ def read_factors(
     columns = (
         [[row[k] for row in rows] for k in range(len(header))]
         if typed is None
-        else [["" if v is None else str(v) for v in column] for column in typed.values()]
+        else [["" if v is None else str(v).strip() for v in column] for column in typed.values()]
     )
     try:
         naming = _name_columns(header, columns, names)
@@ -73,7 +74,10 @@ def read_factors(
         raise ValueError(f"{table} must have a column with a factor, each named, but has {header}.")
     row_of = {image: row for row, image in enumerate(images)}
     order = [row_of.get(image) for image in range(count)]
-    values = typed or {head: parse_column(head, columns[k]) for k, head in factors.items()}
+    values = {
+        head: typed[head] if typed and _is_typed(typed[head]) else parse_column(head, columns[k])
+        for k, head in factors.items()
+    }
     return grid_of_values({
         head: [None if row is None else values[head][row] for row in order]
         for head in factors.values()
@@ -91,6 +95,11 @@ def _read_parquet(table: Path, count: int) -> dict[str, list]:
         n_rows = polars.scan_parquet(table).select(polars.len()).collect().item()
         check(0 < n_rows <= count, table, f"1 to {count:,} rows, one per image", f"{n_rows:,}")
         return {column.name: column.to_list() for column in polars.read_parquet(table)}
+
+
+def _is_typed(column: list) -> bool:
+    """Whether a column of a Parquet file holds something else than text."""
+    return not all(value is None or isinstance(value, str) for value in column)
 
 
 def _name_columns(

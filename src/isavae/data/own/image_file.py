@@ -1,12 +1,10 @@
 """One image file as it is stored: the only place that opens image files."""
 
-import os
 import re
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from isavae.data.own.tiff_file import (
     open_tiff,
 )
 from isavae.data.safe_reading import import_extra
+from isavae.files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,16 +67,27 @@ def open_image(source: str | bytes, page: int = 1) -> Iterator["Image | TiffPage
         OSError: If it is none.
         UnreadableImageError: If it has no such page, or channels that would be dropped.
     """
-    if isinstance(source, str) and not stat.S_ISREG(os.stat(source).st_mode):
-        raise UnreadableImageError("not a regular file")
-    start = _start(source)
+    # TGA files have no signature: other files may look like one.
+    is_tga = isinstance(source, str) and source.lower().endswith(FORMATS["TGA"])
+    # Opened once, so that what is checked is what is read.
+    with (
+        BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file,
+        _opened(file, page, is_tga) as image,
+    ):
+        yield image
+
+
+@contextmanager
+def _opened(file: BufferedIOBase, page: int, is_tga: bool) -> Iterator["Image | TiffPage"]:
+    start = file.read(len(PNG))
     if start == PNG:
-        _verify_png(source)
-    if start.startswith(STARTS) and not _reads_tiff(source):
-        with open_tiff(source, page) as found:
+        _verify_png(file)
+    if start.startswith(STARTS) and not _reads_tiff(file):
+        file.seek(0)
+        with open_tiff(file, page) as found:
             yield found
         return
-    with _open(source) as image:
+    with _open(file, is_tga) as image:
         pages = count_pages(image)
         if page > pages:
             raise UnreadableImageError(f"has no page {page}, but {pages}")
@@ -90,26 +100,19 @@ def open_image(source: str | bytes, page: int = 1) -> Iterator["Image | TiffPage
         yield image
 
 
-def _start(source: str | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source[: len(PNG)]
-    with open(source, "rb") as file:
-        return file.read(len(PNG))
-
-
-def _verify_png(source: str | bytes) -> None:
+def _verify_png(file: BufferedIOBase) -> None:
     """Check the sums of a PNG file, which Pillow does not do when it decodes one."""
-    with _open(source) as image:
+    with _open(file) as image:
         try:
             image.verify()
         except Exception as error:  # a damaged file makes Pillow raise some dozen kinds
             raise UnreadableImageError("no image, or a damaged one") from error
 
 
-def _reads_tiff(source: str | bytes) -> bool:
+def _reads_tiff(file: BufferedIOBase) -> bool:
     """Whether Pillow reads a TIFF file with all of its channels and values."""
     try:
-        with _open(source) as image:
+        with _open(file) as image:
             description = str(image.tag_v2.get(DESCRIPTION, ""))  # pyrefly: ignore[missing-attribute]
             is_one_image = _tag(image, SAMPLES) > 1 or not HYPERSTACK.search(description)
             return is_one_image and _is_whole(image)
@@ -125,17 +128,13 @@ def _is_whole(image: "Image") -> bool:
 
 
 @contextmanager
-def _open(source: str | bytes) -> Iterator["Image"]:
+def _open(file: BufferedIOBase, is_tga: bool = False) -> Iterator["Image"]:
     pil = import_extra("PIL.Image")
     pil.init()
-    # TGA files have no signature: other files may look like one.
-    tga = isinstance(source, str) and source.lower().endswith(FORMATS["TGA"])
-    formats = [name for name in FORMATS if name in pil.OPEN and (tga or name != "TGA")]
+    formats = [name for name in FORMATS if name in pil.OPEN and (is_tga or name != "TGA")]
+    file.seek(0)
     # A file, not its path: Pillow maps TIFF files with a path, and mixes the pixels of turned ones.
-    with (
-        BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file,
-        pil.open(file, "r", formats) as image,
-    ):
+    with pil.open(file, "r", formats) as image:
         yield image
 
 

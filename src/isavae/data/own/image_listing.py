@@ -3,10 +3,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from isavae.data.own.image_file import SUFFIXES
+
+# Files and folders that are no images, before a folder is taken for something else, such as a whole
+# disk; and how many more each image allows.
+MOST_OTHERS, OTHERS_PER_IMAGE = 1_000_000, 10
 
 
 def image_files(folder: Path) -> list[str]:
@@ -31,7 +35,8 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
     by a dot before its name is among the others, a folder as one.
 
     Raises:
-        ValueError: If there is no such folder.
+        ValueError: If there is no such folder, a folder in it cannot be read, or it holds little
+            but other files.
     """
     if not folder.is_dir():
         raise ValueError(f"There must be a folder of images at {folder}, but there is none.")
@@ -41,12 +46,12 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
     folders, links = [os.fspath(folder)], []
     while folders or links:
         here = folders.pop() if folders else links.pop()
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(here) as entries:
-            for entry in entries:
+        try:
+            status = os.stat(here)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for entry in _entries(here):
                 if entry.name.startswith("."):
                     others.append(entry.path)
                 elif _is_folder(entry):
@@ -54,7 +59,31 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
                 else:
                     is_image = entry.name.lower().endswith(SUFFIXES)
                     (images if is_image else others).append(entry.path)
+                _check_share(folder, len(images), len(others) + len(folders) + len(seen))
+        except OSError as error:
+            raise ValueError(
+                f"Folders of images must be readable, but {here} is not ({error.strerror}): make "
+                "it so, or name another folder."
+            ) from None
     return sorted(images), image_names(folder, sorted(others))
+
+
+def _entries(folder: str) -> "Iterator[os.DirEntry[str]]":
+    with os.scandir(folder) as entries:
+        yield from entries
+
+
+def _check_share(folder: Path, n_images: int, n_others: int) -> None:
+    """Check that a folder may still be one of images, while its files are listed.
+
+    Raises:
+        ValueError: If it may not.
+    """
+    if n_others > MOST_OTHERS + OTHERS_PER_IMAGE * n_images:
+        raise ValueError(
+            f"A folder of images must hold little else, but of {n_images + n_others:,} files and "
+            f"folders below {folder} only {n_images:,} are images: name the folder that holds them."
+        )
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

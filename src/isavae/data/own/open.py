@@ -23,7 +23,7 @@ from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others, fingerprint, image_files, image_names
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
-from isavae.data.own.value_range import FULL_RANGE, parse_range
+from isavae.data.own.value_range import FULL_RANGE, ValueRange, parse_range
 from isavae.data.places import cache_file
 from isavae.data.read_progress import progress
 from isavae.data.tiles import to_bytes
@@ -79,12 +79,12 @@ def open_path(
     folder, files, others = _image_files(path)
     if not files:
         _check_array_options(path, channels=channels, pages=pages)
-    options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
     if unknown is not None and factors is None:
         raise ValueError(
             f"The option unknown is for a table of factors, but {path} has none: give "
             "factors=TABLE."
         )
+    options = [VERSION, str(path.resolve()), size, fit, channels, axes, str(factors or "")]
     options += [factors_by_order, unknown, range, pages, key, others, like and like.to_dict()]
     options += [fingerprint(folder, files or [str(path)])]
     options += [fingerprint(factors.parent, [str(factors)]) if factors else ""]
@@ -94,17 +94,11 @@ def open_path(
     def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
         if files:
             how = like or find_preprocessing(files, size, fit, channels, values, pages)
-            found = read_folder(folder, how, files)
-            facts["preprocessing"] = replace(how, fit=how.fit or "crop").to_dict()
+            found, used = read_folder(folder, how, files), replace(how, fit=how.fit or "crop")
         else:
-            wanted, way = (like.size, like.fit or "crop") if like else (size, fit)
-            limits = like.values if like else values
-            is_given = values is not None
-            found, used = read_array(path, axes, key, limits, not is_given, wanted, way)
-            if used != FULL_RANGE or wanted:
-                n_channels, *edges = found.shape
-                how = Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
-                facts["preprocessing"] = how.to_dict()
+            found, used = _read_array_file(path, axes, key, values, size, fit, like)
+        if used is not None:
+            facts["preprocessing"] = used.to_dict()
         grid = None if factors is None else _factors(factors, found, factors_by_order, unknown)
         blocks = progress(
             _noted(found, others, facts), found.count, f"reading {path.name}", len, "images"
@@ -115,11 +109,33 @@ def open_path(
     name = image_names(path.parent, [str(path)])[0]
     short = re.sub(r"[^\w.-]", "_", name)[:50]
     found = cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
-    if not show:
-        return found
-    n_channels, height, width = found.shape
-    how = found.preprocessing or Preprocessing((height, width), channels=n_channels)
-    return replace(found, preprocessing=replace(how, show=show))
+    return _showing(found, show) if show else found
+
+
+def _read_array_file(
+    path: Path,
+    axes: str,
+    key: str,
+    values: ValueRange | None,
+    size: tuple[int, int] | None,
+    fit: str | None,
+    like: Preprocessing | None,
+) -> tuple[ImageStream, Preprocessing | None]:
+    """The images of an array file, and how they were read; None if they are stored so."""
+    wanted, way = (like.size, like.fit or "crop") if like else (size, fit)
+    limits = like.values if like else values
+    found, used = read_array(path, axes, key, limits, values is None, wanted, way)
+    if used == FULL_RANGE and not wanted:
+        return found, None
+    n_channels, *edges = found.shape
+    return found, Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
+
+
+def _showing(data: ImageDataset, show: tuple[int, ...]) -> ImageDataset:
+    """The images with the channels that are shown."""
+    n_channels, height, width = data.shape
+    how = data.preprocessing or Preprocessing((height, width), channels=n_channels)
+    return replace(data, preprocessing=replace(how, show=show))
 
 
 def open_array(images: Collection, name: str = "images", **how: Any) -> ImageDataset:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedIOBase
 from typing import Any, final
 
 import numpy as np
@@ -59,22 +59,21 @@ class TiffPage:
 
 
 @contextmanager
-def open_tiff(source: str | bytes, page: int) -> Iterator[TiffPage]:
+def open_tiff(source: BufferedIOBase, page: int) -> Iterator[TiffPage]:
     """Open a TIFF file at a page.
 
     An axis of channels or samples is the image's channels; all other axes (time, depth, tiles) and
     further series are pages.
 
     Args:
-        source: The path or the bytes of the file.
+        source: The file, at its beginning.
         page: The page, counted from 1.
 
     Raises:
         UnreadableImageError: If it has no such page, or is laid out in a way that is not read.
     """
     tifffile = import_extra("tifffile")
-    opened = BytesIO(source) if isinstance(source, bytes) else source
-    with tifffile.TiffFile(opened, _multifile=False) as file:
+    with tifffile.TiffFile(source, _multifile=False) as file:
         series = list(file.series)
         counts = [_n_pages(one) for one in series]
         if page > sum(counts):

@@ -91,6 +91,11 @@ export async function decode(run, codes, what = "decode") {
 // The same for many codes that may take longer: a dragged slider does not wait for them.
 export const decodeSheet = (run, codes) => decode(run, codes, "sheet");
 
+// Names latents, { z5: "slant" }; an empty name takes one away.
+export async function giveNames(run, names) {
+  return (await request(of(run, "/names"), { method: "POST", body: JSON.stringify(names) })).json();
+}
+
 export async function gif(run, codes) {
   const response = await request(of(run, "/gif"), { method: "POST", body: packed(codes) });
   return response.blob();

@@ -4,20 +4,20 @@ import { groupColour } from "./colours.js";
 import { byId, el, number } from "./dom.js";
 import { buildPad } from "./pad.js";
 import { term } from "./terms.js";
-import { HIDDEN, isActive, moveLatent, nameOf, on, set, span, state } from "./state.js";
+import { HIDDEN, isActive, moveLatent, nameOf, numberOf, on, set, span, state } from "./state.js";
 
 const FEW = 0.1; // share of a factor's entropy below which a card does not mention it
 
 function slider(latent) {
   const input = el("input", {
-    type: "range", step: 0.01, id: `z${latent}`, "aria-label": `Latent ${nameOf(latent)}`,
+    type: "range", step: 0.01, id: `z${latent}`,
     oninput: () => moveLatent(latent, Number(input.value)),
     onfocus: () => state.latent !== latent && set({ latent }),
   });
   const output = el("output", { for: `z${latent}` });
   const band = el("span", { class: "band", "aria-hidden": "true" });
-  const row = el("div", { class: "slider", "data-latent": latent },
-    el("label", { for: `z${latent}` }, nameOf(latent)),
+  const label = el("label", { for: `z${latent}` });
+  const row = el("div", { class: "slider", "data-latent": latent }, label,
     el("div", { class: "track" }, band, input), output, stability(latent));
   const follow = () => {
     const value = state.code[latent];
@@ -28,7 +28,12 @@ function slider(latent) {
     row.classList.toggle("selected", state.latent === latent);
     showUncertainty(band, input, latent);
   };
-  return { row, follow };
+  const rename = () => {
+    label.textContent = nameOf(latent);
+    label.title = numberOf(latent);
+    input.setAttribute("aria-label", `Latent ${nameOf(latent)}`);
+  };
+  return { row, follow, rename };
 }
 
 // Of a model that `isavae fit` chose: whether other seeds find this latent.
@@ -99,12 +104,20 @@ function card(group, k) {
     for (const each of sliders.values()) each.follow();
     pad?.follow();
   };
-  return { node, follow, head };
+  const rename = () => {
+    for (const each of sliders.values()) each.rename();
+    pad?.rename();
+  };
+  return { node, follow, rename, head };
 }
 
 export function startCards() {
   let cards = [];
   const follow = () => cards.forEach((each) => each.follow());
+  const rename = () => {
+    byId("cards").classList.toggle("named", state.names.some((name, latent) => name !== numberOf(latent)));
+    cards.forEach((each) => each.rename());
+  };
   let due = false;
   const followSoon = () => { // once a frame, however fast a finger moves
     if (due) return;
@@ -117,8 +130,10 @@ export function startCards() {
     const used = cards.filter((each) => !each.node.classList.contains("silent"));
     const silent = cards.filter((each) => each.node.classList.contains("silent"));
     byId("cards").replaceChildren(...[...used, ...silent].map((each) => each.node));
+    rename();
     follow();
   });
+  on(["names"], rename);
   on(["code", "latent", "image", "scatter"], followSoon);
   on(["images", "colourBy"], showColourChoice);
 }

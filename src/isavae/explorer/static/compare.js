@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el, number } from "./dom.js";
 import { paint, paintDifference } from "./pixels.js";
-import { nameOf, on, state } from "./state.js";
+import { on, state } from "./state.js";
 
 const STEPS = 7;
 const LATENTS = 4;
@@ -32,10 +32,10 @@ function figure(label, draw) {
   return el("figure", {}, painted(label, draw), el("figcaption", {}, label));
 }
 
-function strip(latent, frames, shape) {
+function strip(name, frames, shape) {
   const canvases = frames.map((frame) => painted("", (canvas) => paint(canvas, frame, shape)));
-  return el("div", { class: "small-strip", role: "img", "aria-label": `Traversal of ${nameOf(latent)}` },
-    el("span", {}, nameOf(latent)), canvases);
+  return el("div", { class: "small-strip", role: "img", "aria-label": `Traversal of ${name}` },
+    el("span", { title: name }, name), canvases);
 }
 
 function settingsOf({ series, beta, mig }) {
@@ -51,7 +51,7 @@ function column(row, { model, image, latents, reconstruction, frames }) {
       figure("Image", (canvas) => paint(canvas, image.pixels, shape)),
       figure("Reconstruction", (canvas) => paint(canvas, reconstruction, shape)),
       figure("Difference", (canvas) => paintDifference(canvas, image.pixels, reconstruction, shape))),
-    latents.map((latent, k) => strip(latent, frames.slice(k * STEPS, (k + 1) * STEPS), shape)));
+    latents.map((latent, k) => strip(model.names[latent], frames.slice(k * STEPS, (k + 1) * STEPS), shape)));
 }
 
 // The panel, and a function that chooses its second run.

@@ -45,7 +45,7 @@ export function codeAsJson() {
   return {
     title: state.overview.title, run: state.run, step: model.step, prior: model.prior, data: model.data, code,
     image: image && { index: image.index, classes: image.classes, mean: image.mean, std: image.std },
-    traversal: { latent, values: stripValues(), codes: stripCodes() },
+    traversal: { latent, name: nameOf(latent), values: stripValues(), codes: stripCodes() },
   };
 }
 

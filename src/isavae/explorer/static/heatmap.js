@@ -68,7 +68,7 @@ function sampleOf({ sample, total }) {
 }
 
 export function startHeatmap() {
-  on(["summary", "images"], ({ summary, images }) => {
+  on(["summary", "images", "names"], ({ summary, images }) => {
     byId("heatmap").replaceChildren(...contents({ summary, images }));
     byId("why-note").textContent = summary ? sampleOf(summary) : "";
     mark();

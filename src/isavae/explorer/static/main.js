@@ -8,6 +8,7 @@ import { byId, notice } from "./dom.js";
 import { startExporting } from "./exporting.js";
 import { startHeatmap } from "./heatmap.js";
 import { startKeys } from "./keys.js";
+import { startNaming } from "./naming.js";
 import { keepLink, readLink } from "./permalink.js";
 import { openRun } from "./opening.js";
 import { startNearest } from "./nearest.js";
@@ -17,7 +18,7 @@ import { startScatter } from "./scatter.js";
 import { startScores } from "./scores.js";
 import { startSheet } from "./sheet.js";
 import { startStage } from "./stage.js";
-import { on, set, state } from "./state.js";
+import { nameOf, on, set, state } from "./state.js";
 import { startStrip } from "./strip.js";
 import { startStudy } from "./study.js";
 import { startTerms } from "./terms.js";
@@ -32,7 +33,7 @@ function describeRun() {
   document.title = `${name} – isavae explorer`;
   byId("facts").textContent = [
     `prior ${model.prior}`,
-    model.beta === null ? model.objective : `${model.objective}, β = ${model.beta}`,
+    `${model.objective}: ${model.weights}`,
     model.data,
     model.step < model.steps ? `${model.step.toLocaleString("en")} of ${many(model.steps)}` : many(model.steps),
   ].join("  ·  ");
@@ -56,7 +57,7 @@ function followChanges() {
     state.model.version = version;
     notice("The run was trained or scored further; this is its newest state.");
     const { code, latent, image, other } = state;
-    openRun(run, { code, latent, image: image?.index, other: other?.index });
+    openRun(run, { code, latent: nameOf(latent), image: image?.index, other: other?.index });
   });
 }
 
@@ -75,7 +76,7 @@ function isDark() {
 }
 
 const PARTS = [
-  startDecoder, startStage, startCards, startScatter, startStrip, startNearest, startTogether, startHeatmap, startSheet, startScores, startPicker,
+  startDecoder, startStage, startCards, startScatter, startStrip, startNearest, startTogether, startHeatmap, startSheet, startNaming, startScores, startPicker,
   startBlend, startExporting, startKeys, keepLink, followChanges, switchThemes,
   startTerms,
 ];

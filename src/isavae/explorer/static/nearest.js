@@ -11,7 +11,6 @@ const load = afterPause(async () => {
   if (!summary) return;
   const found = await api.nearest(run, latent, stripCodes());
   if (run !== state.run || code !== state.code || latent !== state.latent) return;
-  byId("nearest-title").textContent = `Real images nearest along ${nameOf(latent)}`;
   byId("nearest").replaceChildren(...found.map(tile));
   byId("nearest-part").hidden = false;
   byId("nearest-part").classList.remove("stale");
@@ -19,6 +18,7 @@ const load = afterPause(async () => {
 
 export function startNearest() {
   on(["run"], () => (byId("nearest-part").hidden = true));
+  on(["latent", "names"], () => (byId("nearest-title").textContent = `Real images nearest along ${nameOf(state.latent)}`));
   on(["code", "latent", "summary"], () => {
     byId("nearest-part").classList.add("stale");
     load();

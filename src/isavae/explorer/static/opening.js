@@ -16,14 +16,21 @@ export async function openRun(run, link = {}) {
   }
   const asked = link.code?.length === model.latents ? link.code : null;
   const code = asked ?? new Array(model.latents).fill(0);
-  const latent = link.latent < model.latents ? (link.latent ?? 0) : 0;
+  const wanted = latentOf(model, link.latent);
   forgetPast();
   set({
-    run, model, code, latent, image: null, opened: null, other: null, mix: 0,
+    run, model, names: model.names, code, latent: wanted ?? 0, image: null, opened: null, other: null, mix: 0,
     images: null, summary: null, scatter: null, pads: {}, decoded: null,
   });
-  openImages(run, { ...link, code: asked, image: kept });
+  openImages(run, { ...link, latent: wanted, code: asked, image: kept });
   return true;
+}
+
+// The latent that a link names, by name or number; null if there is none.
+function latentOf(model, link) {
+  const number = /^z([1-9]\d*)$/.exec(link ?? "")?.[1];
+  const latent = model.names.includes(link) ? model.names.indexOf(link) : number - 1;
+  return latent < model.latents ? latent : null;
 }
 
 async function openImages(run, link) {

@@ -17,7 +17,7 @@ export function buildPad(title, latents, hue) {
   });
   const pick = (chosen, choose) => {
     const select = el("select", { onchange: () => choose(Number(select.value)) },
-      latents.map((latent) => el("option", { value: latent, selected: latent === chosen }, nameOf(latent))));
+      latents.map((latent) => el("option", { value: latent, selected: latent === chosen })));
     return select;
   };
   const across = pick(x, (latent) => { [x, y] = latent === y ? [y, x] : [latent, y]; choose(); });
@@ -61,10 +61,14 @@ export function buildPad(title, latents, hue) {
     move(state.code[x] + by[0] * step, state.code[y] + by[1] * step);
   });
   new ResizeObserver(follow).observe(canvas);
-  choose();
   const node = el("div", { class: "plane" }, canvas,
     el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up), term("contours", "contours")));
-  return { node, follow };
+  choose();
+  const rename = () => {
+    for (const option of node.querySelectorAll("option")) option.textContent = nameOf(Number(option.value));
+    follow();
+  };
+  return { node, follow, rename };
 }
 
 function mostInformative(latents) {

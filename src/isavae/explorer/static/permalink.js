@@ -1,6 +1,6 @@
 // The state in the address' fragment: it survives a reload and can be shared.
 
-import { on, state } from "./state.js";
+import { nameOf, on, state } from "./state.js";
 
 export function readLink() {
   const link = new URLSearchParams(location.hash.slice(1));
@@ -11,7 +11,7 @@ export function readLink() {
     code: link.has("z") && code.every(Number.isFinite) ? code : null,
     image: whole("image"),
     other: whole("other"),
-    latent: whole("latent"),
+    latent: link.get("latent"),
     seed: whole("seed"),
     colourBy: link.get("colour") ?? "",
   };
@@ -23,14 +23,14 @@ export function linkOf({ run, code, image, other, latent, colourBy }) {
   link.set("z", code.map((value) => Number(value.toFixed(4))).join(","));
   if (Number.isInteger(image?.index)) link.set("image", image.index);
   if (Number.isInteger(other?.index)) link.set("other", other.index);
-  link.set("latent", latent);
+  link.set("latent", nameOf(latent));
   if (colourBy) link.set("colour", colourBy);
   return `#${link.toString().replaceAll("%2C", ",")}`;
 }
 
 export function keepLink() {
   let timer = 0;
-  on(["run", "code", "image", "other", "latent", "colourBy"], () => {
+  on(["run", "code", "image", "other", "latent", "names", "colourBy"], () => {
     clearTimeout(timer);
     timer = setTimeout(() => state.code.length && history.replaceState(null, "", linkOf(state)), 150);
   });

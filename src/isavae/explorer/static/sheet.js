@@ -92,7 +92,6 @@ const refresh = latestWins(async () => {
   if (run !== state.run || latent !== state.latent) return refresh();
   const means = answer.curves.flatMap((curve) => curve.lines.flatMap((line) => line.mean));
   const limit = Math.max(span() / 2, ...means.map((mean) => Math.abs(mean ?? 0)));
-  byId("curves-title").textContent = `${nameOf(latent)} against the factors`;
   const parts = [
     legend(answer.curves),
     el("div", { class: "plots" }, answer.curves.map((curve) => plot(curve, limit))),
@@ -100,7 +99,6 @@ const refresh = latestWins(async () => {
   ];
   byId("curves").replaceChildren(...parts.filter(Boolean));
   byId("plane-panel").hidden = !answer.plane;
-  byId("plane-title").textContent = `${nameOf(latent)} over two factors`;
   if (answer.plane) byId("plane").replaceChildren(plane(answer.plane, limit, x, y));
 });
 
@@ -109,6 +107,10 @@ export function startSheet() {
     const known = Boolean(summary?.factors.length);
     byId("curves-panel").hidden = !known;
     byId("plane-panel").hidden = !known;
+  });
+  on(["latent", "names"], ({ latent }) => {
+    byId("curves-title").textContent = `${nameOf(latent)} against the factors`;
+    byId("plane-title").textContent = `${nameOf(latent)} over two factors`;
   });
   on(["summary", "images", "latent"], ({ summary, images }) => summary && images && refresh());
 }

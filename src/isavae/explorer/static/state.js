@@ -4,6 +4,7 @@ export const state = {
   overview: null,
   run: null, // id of the run
   model: null, // its description
+  names: [], // of its latents
   images: null, // what is known of its data set; { error } if it cannot be opened
   summary: null, // what its latents do on a sample of images
   code: [], // the latents' values
@@ -68,8 +69,9 @@ export function moveLatent(latent, value) {
   edit({ code, latent }, `latent ${latent}`);
 }
 
-// Latents are counted from 1 where people read them, as in the paper.
-export const nameOf = (latent) => `z${latent + 1}`;
+// What the user called a latent, or else its number, counted from 1 as in the paper.
+export const nameOf = (latent) => state.names[latent];
+export const numberOf = (latent) => `z${latent + 1}`;
 
 // Sliders, pads and strips reach from -span to span: as far as the codes of the images, and at least
 // to one standard deviation of the prior; to three of them where there are no images.

@@ -3,7 +3,7 @@
 import { stripValues } from "./decoder.js";
 import { byId, el, number } from "./dom.js";
 import { paint } from "./pixels.js";
-import { moveLatent, nameOf, on, span, state } from "./state.js";
+import { moveLatent, on, span, state } from "./state.js";
 
 export function startStrip() {
   let frames = [];
@@ -18,7 +18,6 @@ export function startStrip() {
     });
     byId("strip").replaceChildren(el("div", { class: "strip" }, frames.map((frame) => frame.button)));
   });
-  on(["latent", "model"], () => (byId("strip-title").textContent = `Traversal of ${nameOf(state.latent)}`));
   on(["decoded", "code", "latent"], ({ decoded, model, code, latent }) => {
     if (!decoded) return;
     const step = (2 * span()) / (frames.length - 1);

@@ -87,7 +87,7 @@ function jump(event) {
 
 export function startTogether() {
   byId("together").addEventListener("click", jump);
-  on(["code", "latent", "summary", "pads"], () => {
+  on(["code", "latent", "summary", "pads", "names"], () => {
     follow();
     load();
   });

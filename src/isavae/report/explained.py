@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from isavae.data.pixel_statistics import measure_pixels, measured_images
 from isavae.evaluation import reconstruct
-from isavae.fit.pixel_statistics import measure_pixels, measured_images
 from isavae.models import VAE
 
 

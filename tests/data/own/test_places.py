@@ -1,0 +1,133 @@
+"""Where images are looked for: whole disks, pipes, groups in a file, files that are swapped."""
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from isavae.data import load
+from isavae.data.own import image_file, image_listing
+from isavae.data.own.decoding import decode
+from isavae.data.own.image_file import UnreadableImageError
+from isavae.data.own.image_listing import walk
+
+pytestmark = pytest.mark.system
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+
+
+def write_png(path, value):
+    Image.fromarray(np.full((4, 4), value, np.uint8)).save(path)
+
+
+def test_a_folder_of_other_files_is_refused_before_all_of_them_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_listing, "MOST_OTHERS", 50)
+    for k in range(4):
+        write_png(tmp_path / f"{k}.png", 60 * k)
+        for name in range(10):
+            (tmp_path / f"{k}-{name}.txt").touch()
+    assert len(load(str(tmp_path))) == 4  # 40 others
+    for k in range(200):
+        (tmp_path / f"many{k}" / "deep").mkdir(parents=True)
+    listed = []
+    entries = image_listing._entries
+    monkeypatch.setattr(
+        image_listing, "_entries", lambda path: (listed.append(path), entries(path))[1]
+    )
+    with pytest.raises(ValueError, match=r"folders below .* only [0-4] are images"):
+        load(str(tmp_path))
+    assert len(listed) < 200
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.parametrize("place", ["/", "/proc"])
+def test_whole_systems_are_refused_with_a_sentence(place, monkeypatch):
+    monkeypatch.setattr(image_listing, "MOST_OTHERS", 2_000)
+    with pytest.raises(ValueError, match=r"name the folder that holds them|name another folder"):
+        load(place)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(image_listing, "_entries", refused)
+    with pytest.raises(ValueError, match=rf"{tmp_path} is not \(Permission denied\)"):
+        walk(tmp_path)
+
+
+@needs_pipes
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.png"])
+def test_pipes_are_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=r"regular file|must be readable"):
+        load(str(tmp_path / name))
+
+
+@needs_pipes
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path):
+    """The check is of the file that was opened, not of what had its name before."""
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableImageError, match="not a regular file"):
+        decode(str(tmp_path / "pipe.png"), None, None, 1)
+
+
+def test_an_image_that_is_swapped_after_its_check_is_read_as_checked(tmp_path, monkeypatch):
+    write_png(tmp_path / "a.png", 10)
+    write_png(tmp_path / "other.png", 200)
+    os.symlink(tmp_path / "a.png", link := tmp_path / "link.png")
+    verify = image_file._verify_png
+
+    def swapped(file):
+        verify(file)
+        os.symlink(tmp_path / "other.png", tmp_path / "next")
+        os.replace(tmp_path / "next", link)
+
+    monkeypatch.setattr(image_file, "_verify_png", swapped)
+    assert (decode(str(link), None, None, 1).pixels == 10).all()
+    assert os.readlink(link).endswith("other.png")
+
+
+def pixels(data):
+    return (255 * data.batch(slice(None))[:, 0].numpy()).round()
+
+
+@pytest.fixture
+def nested(tmp_path):
+    images = np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 8, 8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train/deep/images"] = images
+    return tmp_path / "a.h5", images
+
+
+def test_arrays_in_groups_are_found_by_their_key(nested):
+    path, images = nested
+    for name in (path, f"{path}[key=train/deep/images]", f"{path}[key=/train/deep/images]"):
+        data = load(str(name))
+        assert (pixels(data) == images).all()
+    with h5py.File(path, "a") as file:
+        file["test/images"] = 255 - images
+    with pytest.raises(ValueError, match=r"test/images.*train/deep/images.*give key=NAME"):
+        load(str(path))
+    data = load(f"{path}[key=test/images]")
+    assert (pixels(data) == 255 - images).all()
+    with pytest.raises(ValueError, match="an array 'train'"):
+        load(f"{path}[key=train]")
+    with h5py.File(path, "a") as file:
+        file["images"] = images[:2]
+    assert len(load(str(path))) == 2  # the only one outside of groups
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/train"), h5py.ExternalLink("b.h5", "/train")])
+def test_groups_that_links_lead_to_are_not_followed(nested, tmp_path, link):
+    path, _ = nested
+    path.rename(tmp_path / "b.h5")
+    with h5py.File(path, "w") as file:
+        file["away"] = link
+        file["other"] = np.zeros((2, 4, 4), np.uint8)
+    with pytest.raises(ValueError, match="an array 'away/deep/images'"):
+        load(f"{path}[key=away/deep/images]")
