@@ -115,6 +115,23 @@ def test_optional_packages_are_imported_in_their_homes():
     assert not offenders, "\n".join(offenders)
 
 
+# Where the time of day is shown, or compared with that of files; durations and ends of waiting must
+# not follow a clock that is set.
+SHOWS_THE_TIME = {"cli/gpu_check.py", "report/study_report.py", "studies/tables/run_table.py"}
+
+
+def test_durations_are_of_a_clock_that_is_never_set():
+    wall = re.compile(r"\btime\.time(_ns)?\(|\bdatetime\.(utc)?now\(|\bdate\.today\(")
+    found = {
+        file.relative_to(SOURCE).as_posix()
+        for file in SOURCE.rglob("*.py")
+        if wall.search(file.read_text(encoding="utf-8"))
+    }
+    assert found == SHOWS_THE_TIME
+    imported = re.compile(r"from time import .*\b(time|time_ns)\b")
+    assert not [f for f in SOURCE.rglob("*.py") if imported.search(f.read_text(encoding="utf-8"))]
+
+
 def test_commands_print_in_one_place():
     """There names and texts of files are escaped, before they reach the terminal."""
     printing = [
