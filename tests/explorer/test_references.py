@@ -1,7 +1,8 @@
 """Every view of the page beside a small picture of it, compared with tolerance.
 
 Fonts and the last digits of a trained model differ between machines: what must agree is where
-things stand and their colours. `ISAVAE_WRITE_REFERENCES=1 pytest tests/explorer/test_references.py`
+things stand and their colours. The comparison is among the slow tests, since a machine without the
+usual fonts may exceed the tolerance. `ISAVAE_WRITE_REFERENCES=1 pytest tests/explorer/test_references.py`
 writes the pictures anew; look at them before you commit them.
 """
 
@@ -44,6 +45,7 @@ def study(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "width", "scheme"), VIEWS)
 def test_a_view_looks_as_it_was_approved(browser, study, kind, width, scheme):
     path = study if kind == "study" else study / "runs" / "run-0"
