@@ -33,11 +33,11 @@ SHAPE, BATCH = (1, 8, 8), 32
 COPIES = {"_to_copy", "copy_", "clone", "cat", "stack"}
 # name -> (objective, prior, most operations, copies and allocations of a step)
 STEPS = {
-    "beta-vae": (BetaVAE(), "normal", 118, 3, 112),
-    "beta-tcvae": (BetaTCVAE(), "normal", 189, 7, 171),
-    "factor-vae": (FactorVAE(discriminator_width=8), "normal", 370, 3, 292),
-    "isa-vae": (BetaVAE(), "2.1[2.2*4, 2.2*4]", 147, 8, 131),
-    "isa-tcvae": (BetaTCVAE(), "2.1[2.2*4, 2.2*4]", 218, 12, 190),
+    "beta-vae": (BetaVAE(), "normal", 116, 1, 110),
+    "beta-tcvae": (BetaTCVAE(), "normal", 185, 5, 167),
+    "factor-vae": (FactorVAE(discriminator_width=8), "normal", 256, 1, 251),
+    "isa-vae": (BetaVAE(), "2.1[2.2*4, 2.2*4]", 144, 6, 129),
+    "isa-tcvae": (BetaTCVAE(), "2.1[2.2*4, 2.2*4]", 213, 10, 186),
 }
 
 

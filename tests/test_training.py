@@ -77,6 +77,29 @@ def test_a_state_of_a_gpu_goes_on_on_the_cpu():
     assert state.step == 4
 
 
+def test_the_discriminator_runs_in_the_precision_of_the_networks():
+    """Its weights and their optimiser stay in float32."""
+    torch.manual_seed(0)
+    objective = FactorVAE(discriminator_width=64)
+    networks = build_networks("mlp", SHAPE, 2, width=16)
+    model = VAE(*networks, build_prior("normal", 2), BernoulliLikelihood())
+    state = TrainState(model, adversary=objective.adversary(2))
+    model.network_dtype, z = torch.bfloat16, torch.randn(100, 2)
+    seen = []
+    layer = state.adversary.network[2]
+    layer.register_forward_hook(lambda _, inputs, output: seen.append(output.dtype))
+    next(train(state, BlackAfterFiveSteps(), objective, steps=1, batch_size=4, seed=0))
+    assert seen == [torch.bfloat16] * 3  # for the VAE's loss, and its own two halves
+    moments = state.adversary.optimizer.state[layer.weight]["exp_avg"]
+    assert layer.weight.dtype == moments.dtype == torch.float32
+    rough = state.adversary.log_ratio(z)
+    state.adversary.network_dtype = torch.float32
+    exact = state.adversary.log_ratio(z)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, atol=0.02, rtol=0.05)
+
+
 def test_learning_rates_fall_over_the_second_half_those_of_the_prior_too():
     torch.manual_seed(0)
     networks = build_networks("mlp", SHAPE, 2, width=16)

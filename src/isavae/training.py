@@ -229,6 +229,8 @@ def _take_steps(
     state, model, optimizer = step.state, step.state.model, step.state.optimizer
     first = _first_to_graph(step) if graphs else inf
     graphed = GraphedStep(step, model, optimizer) if first < inf else step
+    if state.adversary is not None:
+        state.adversary.network_dtype = model.network_dtype
     model.train()
     while state.step < step.steps:
         state.scale_learning_rates(learning_rate_share(state.step / step.steps, learning_rate_end))

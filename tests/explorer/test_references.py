@@ -2,8 +2,8 @@
 
 Fonts and the last digits of a trained model differ between machines: what must agree is where
 things stand and their colours. The comparison is among the slow tests, since a machine without the
-usual fonts may exceed the tolerance. `ISAVAE_WRITE_REFERENCES=1 pytest tests/explorer/test_references.py`
-writes the pictures anew; look at them before you commit them.
+usual fonts may exceed the tolerance. With `ISAVAE_WRITE_REFERENCES=1` in the environment these
+tests write the pictures anew; look at them before you commit them.
 """
 
 import io

@@ -9,12 +9,12 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
+from isavae.explained import Explained, explained
 from isavae.fit import Axis, axes_of
 from isavae.fit.fitted import Fitted
 from isavae.fit.model_choice import Candidate
 from isavae.metrics import Codes
 from isavae.models import VAE, BetaVAE, build_likelihood, build_prior
-from isavae.report.explained import Explained, explained
 from isavae.runs import Run, RunConfig, TrainedModel
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 1, 4, 5), np.uint8)

@@ -11,12 +11,10 @@ from torch import Tensor
 from isavae.data import ImageDataset, Preprocessing
 from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
-from isavae.figures import learning_curves
 from isavae.fit.axes import Axis
 from isavae.fit.fitted import Fitted
 from isavae.metrics import median_row, nearest_along
 from isavae.pages import render_page
-from isavae.report.study_report import svg
 
 STEPS = 9
 # Few enough that every image of a sheet can be seen on a phone.
@@ -59,6 +57,9 @@ def render(fitted: Fitted, data: ImageDataset, name: str) -> str:
 
 def _learning(fitted: Fitted) -> str:
     """The learning curves of the seeds of the chosen β."""
+    from isavae.figures import learning_curves  # `import isavae.fit` does without Matplotlib
+    from isavae.report.study_report import svg
+
     seeds = [one for one in fitted.candidates if one.beta == fitted.chosen.beta]
     logs = [one.run.log() for one in seeds]
     return svg(learning_curves(logs, seeds.index(fitted.chosen), CHART))

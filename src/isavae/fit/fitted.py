@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+from isavae.explained import Explained
 from isavae.fit.axes import Axis, Verdict
 from isavae.fit.model_choice import Candidate
 from isavae.metrics import Codes
-from isavae.report.explained import Explained
 from isavae.runs import TrainedModel
 
 

@@ -23,7 +23,12 @@ class Adversary(nn.Module, ABC):
     """A module that is trained along with the VAE by an optimiser of its own.
 
     The training loop passes it to the objective, and lets it learn after the VAE's step.
+
+    Attributes:
+        network_dtype: What its networks run in; the training loop sets it to that of the VAE's.
     """
+
+    network_dtype: torch.dtype = torch.float32
 
     @abstractmethod
     def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:

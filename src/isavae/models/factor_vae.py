@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, final
 
 import torch
@@ -19,7 +19,7 @@ from isavae.models.elbo import (
     elbo_terms,
     linear_ramp,
 )
-from isavae.models.vae import VAEOutput
+from isavae.models.vae import VAEOutput, run_network
 
 
 @final
@@ -116,19 +116,19 @@ class DensityRatio(Adversary):
     def optimizer(self) -> torch.optim.Adam:
         """Its Adam, made on first use, when the network is on its device."""
         weights = list(self.network.parameters())
-        on_gpu = weights[0].is_cuda
+        device = weights[0].device.type
         return torch.optim.Adam(
             weights,
             lr=self.learning_rate,
             betas=(0.5, 0.9),
-            fused=on_gpu or None,
-            capturable=on_gpu,
+            fused=device in ("cpu", "cuda"),
+            capturable=device == "cuda",
         )
 
     def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
         # The VAE's gradient passes through the discriminator and leaves nothing in it.
         weights = {name: value.detach() for name, value in self.network.named_parameters()}
-        logits = torch.func.functional_call(self.network, weights, (z,))
+        logits = self._logits(partial(torch.func.functional_call, self.network, weights), z)
         return logits[:, 0] - logits[:, 1]
 
     def learn(
@@ -140,14 +140,18 @@ class DensityRatio(Adversary):
     ) -> dict[str, Float[Tensor, ""]]:
         count = max(1, round(self.share * len(z)))
         permuted = permuted_latents(fresh(count), generator)
-        of_joint = self.network(z[:count])
-        of_product = self.network(permuted)
+        of_joint = self._logits(self.network, z[:count])
+        of_product = self._logits(self.network, permuted)
         loss = (_cross_entropy(of_joint, 0) + _cross_entropy(of_product, 1)) / 2
         self.optimizer.param_groups[0]["lr"] = self.learning_rate * self.decay ** (step / 1000)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return {"discriminator": loss.detach()}
+
+    def _logits(self, network: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+        logits = run_network(network, z, self.network_dtype)
+        return logits if self.network_dtype == torch.float32 else logits.float()
 
     def get_extra_state(self) -> dict[str, Any]:
         """The optimiser's state, so that a resumed run is the same bit for bit."""

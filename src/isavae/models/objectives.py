@@ -118,7 +118,7 @@ class BetaTCVAE(Objective):
         """The weights of its terms in words; the two beside β are one where they are equal.
 
         Examples:
-            >>> BetaTCVAE(beta=20, alpha=4, gamma=4).weights()
+            >>> BetaTCVAE(beta=20.0, alpha=4.0, gamma=4.0).weights()
             'total correlation × 20, rest of the KL × 4'
         """
         correlation = "total correlation"

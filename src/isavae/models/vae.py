@@ -1,5 +1,6 @@
 """The variational autoencoder, independent of prior, likelihood, objective and data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import final
@@ -131,14 +132,19 @@ class VAE(nn.Module):
         return VAEOutput(x, z, posterior, self.prior(), self.decode(z))
 
     def _network(self, network: nn.Module, inputs: Tensor) -> Tensor:
-        if self.network_dtype == torch.float32:
-            return network(inputs)
-        # Without a cache: every cast is part of a step that is recorded as a CUDA graph.
-        with torch.autocast(inputs.device.type, dtype=self.network_dtype, cache_enabled=False):
-            return network(inputs)
+        return run_network(network, inputs, self.network_dtype)
 
     def _widened(self, outputs: Tensor) -> Tensor:
         return outputs if self.network_dtype == torch.float32 else outputs.float()
+
+
+def run_network(network: Callable[[Tensor], Tensor], inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """The outputs of a network, in the dtype in which it runs: bfloat16, or its weights' own."""
+    if dtype == torch.float32:
+        return network(inputs)
+    # Without a cache: every cast is part of a step that is recorded as a CUDA graph.
+    with torch.autocast(inputs.device.type, dtype=dtype, cache_enabled=False):
+        return network(inputs)
 
 
 @final

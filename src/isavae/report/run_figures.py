@@ -13,6 +13,7 @@ from isavae.data import ImageDataset
 from isavae.data.pixel_statistics import MAX_IMAGES
 from isavae.data.tiles import to_bytes
 from isavae.evaluation import Progress, decode_traversals, encode_all, reconstruct, sample_prior
+from isavae.explained import Explained, explained
 from isavae.figures import (
     PositionPlane,
     image_rows,
@@ -34,7 +35,6 @@ from isavae.metrics import (
     nearest_along,
 )
 from isavae.models import VAE
-from isavae.report.explained import Explained, explained
 from isavae.runs import Run, names_of, run_images
 from isavae.runs.build import prior_of
 from isavae.training import resolve_device
