@@ -39,7 +39,7 @@ def measure(name: str, flags: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("settings", nargs="*", default=DEFAULT, metavar="SETTING")
-    parser.add_argument("--rounds", type=int, default=20, help="of four steps and a floor")
+    parser.add_argument("--rounds", type=int, default=20, help="of some steps and a floor")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--objective", default="beta-vae", choices=OBJECTIVES)

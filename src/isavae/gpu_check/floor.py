@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from statistics import median, quantiles
 from typing import Any, final
 
@@ -28,8 +29,9 @@ from isavae.training import TrainState, resolve_precision, train
 FLOATS_OF_ADAM = 7
 # More than the last cache of a CPU or GPU holds.
 CACHE_BYTES = 1 << 27
-# Steps in a row, and products in a row on a GPU, where a single one is shorter than its launch.
-STEPS, REPEATS = 4, 10
+# Steps in a row, at least, and for so many seconds: the first ones find the floor's operands in the
+# caches. Products in a row on a GPU, where a single one is shorter than its launch.
+STEPS, SECONDS, REPEATS = 4, 0.1, 10
 
 
 @final
@@ -88,17 +90,18 @@ def time_step(
         objective: A key of `OBJECTIVES`.
         precision: "auto", "float32" or "bfloat16".
         device: Where to train.
-        rounds: Number of rounds of four steps and a floor.
+        rounds: Number of rounds of some steps and a floor.
     """
     state, steps = _training(setting, objective, precision, device)
     floor = Floor(state.model, setting.batch, state.model.network_dtype, device)
     for _ in range(8):  # pages, threads, the optimiser's state, the recording of a CUDA graph
         next(steps)
     floor.measure()
+    count = max(STEPS, ceil(SECONDS / seconds(partial(next, steps), device, STEPS)))
     taken, floors = [], []
     for _ in range(rounds):
         next(steps)  # as in a run, a step finds in the caches what another one left
-        taken.append(seconds(partial(next, steps), device, STEPS))
+        taken.append(seconds(partial(next, steps), device, count))
         floors.append(floor.measure())
     warm, cold, copies = (median(times) for times in zip(*floors, strict=True))
     ratios = [step / (f[0] + f[2]) for step, f in zip(taken, floors, strict=True)]
