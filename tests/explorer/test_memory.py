@@ -16,7 +16,9 @@ from tests.explorer_site import train_small
 pytestmark = [
     pytest.mark.system,
     pytest.mark.slow,
-    pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads Linux's /proc"),
+    pytest.mark.skipif(
+        not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux: it reads /proc"
+    ),
 ]
 WARM, REQUESTS = 500, 2_000
 MOST_GROWTH = 4 << 20  # bytes
