@@ -19,6 +19,13 @@ pytestmark = pytest.mark.system
 PAGES = sorted(TUTORIALS.glob("*.md"))
 
 
+@pytest.fixture(autouse=True)
+def folders_of_jupyter(tmp_path_factory, monkeypatch):
+    """A kernel writes files below the home, which need not be writable."""
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path_factory.mktemp(name)))
+
+
 def sources(made: nbformat.NotebookNode) -> str:
     return "\n".join(cell.source for cell in made.cells if cell.cell_type == "code")
 
