@@ -1,6 +1,7 @@
 """`isavae --completion SHELL`: a script that completes commands and flags, made by tyro."""
 
 from collections.abc import Callable
+from dataclasses import make_dataclass
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any
@@ -43,11 +44,7 @@ def print_completion(shell: str, commands: dict[str, Callable[..., Any]]) -> Non
 
 
 def _group(commands: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """A function whose one argument is a command of the group."""
+    """What has one argument, a command of the group."""
     marks = [subcommand(name=name, constructor=function) for name, function in commands.items()]
     parts = [Annotated[Any, mark] for mark in marks]
-
-    def group(command: Any) -> None: ...
-
-    group.__annotations__["command"] = reduce(or_, parts)
-    return group
+    return make_dataclass("Group", [("command", reduce(or_, parts))])
