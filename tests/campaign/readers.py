@@ -102,8 +102,8 @@ def _of_fit(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     found = read_training_images(source)
     proposal = propose(found, prior=None, likelihood=None, beta=(), seeds=2, learn_exponents=False)
     output.decide(found, proposal, Budget(60.0, 1, 5))
-    prior = build_prior("2*2")
-    table = codes_table("abc", Codes(np.eye(3, 2), np.zeros((3, 2))), prior)
+    latents = ["z1", "z2"]
+    table = codes_table("abc", Codes(np.eye(3, 2), np.zeros((3, 2))), latents)
     tables = [folder / "codes.csv", folder / "codes.parquet"]
     for path in tables:
         write_table(table, path)
@@ -116,7 +116,7 @@ def _of_fit(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     return {
         output.path / "fit.json": (decided, True),
         output.images: (decided, True),
-        **{path: (lambda p=path: read_codes(p, prior), False) for path in tables},
+        **{path: (lambda p=path: read_codes(p, latents), False) for path in tables},
     }
 
 

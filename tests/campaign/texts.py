@@ -84,7 +84,7 @@ READERS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], object]]] = {
     "range": (TEXT, parse_range),
     "time": (TEXT, seconds),
     "factors": (TEXT | FACTORS, _in_file("f.csv", lambda p: read_factors(p, 2, by_order=True))),
-    "codes": (FACTORS, _in_file("c.csv", lambda p: read_codes(p, build_prior("2*2")))),
+    "codes": (FACTORS, _in_file("c.csv", lambda p: read_codes(p, ["z1", "z2"]))),
     "metadata": (SETTINGS, Metadata.model_validate),
     "scores": (VALUES, lambda value: check_scores(value, Path("scores.json"))),
     "run": (SETTINGS | NEARLY, _in_file("config.json", lambda path: Run.open(path.parent))),
