@@ -19,7 +19,8 @@ from isavae.models.elbo import (
     elbo_terms,
     linear_ramp,
 )
-from isavae.models.vae import VAEOutput, run_network
+from isavae.models.precision import run_network, widened
+from isavae.models.vae import VAEOutput
 
 
 @final
@@ -150,8 +151,7 @@ class DensityRatio(Adversary):
         return {"discriminator": loss.detach()}
 
     def _logits(self, network: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-        logits = run_network(network, z, self.network_dtype)
-        return logits if self.network_dtype == torch.float32 else logits.float()
+        return widened(run_network(network, z, self.network_dtype))
 
     def get_extra_state(self) -> dict[str, Any]:
         """The optimiser's state, so that a resumed run is the same bit for bit."""

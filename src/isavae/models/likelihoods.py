@@ -20,6 +20,8 @@ from torch.distributions import (
 )
 from torch.nn import functional as F
 
+from isavae.models.precision import wide, widened
+
 # Pixels whose logits, values and log-probabilities stay in a CPU's cache (512 KB each).
 _BLOCK = 1 << 17
 # A spread below a quarter of a grey level (1/255) models rounding, not images.
@@ -67,7 +69,7 @@ class _BernoulliImages(Independent):
 
     @cached_property
     def base_dist(self) -> Bernoulli:  # pyrefly: ignore[bad-override]
-        return Bernoulli(logits=_widened(self._logits), validate_args=False)
+        return Bernoulli(logits=widened(self._logits), validate_args=False)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "_BernoulliImages":
         return _BernoulliImages(self._logits.expand(*batch_shape, *self.event_shape))
@@ -88,9 +90,9 @@ class _BernoulliLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        sums = logits.new_empty(logits.shape[:-1], dtype=_wide(logits.dtype))
+        sums = logits.new_empty(logits.shape[:-1], dtype=wide(logits.dtype))
         for out, narrow, pixel in _blocks(sums, logits, x):
-            logit = _widened(narrow)
+            logit = widened(narrow)
             torch.sum(F.softplus(logit).neg_().addcmul_(logit, pixel), -1, out=out)
         return sums
 
@@ -100,26 +102,17 @@ class _BernoulliLogProb(torch.autograd.Function):
         of_logits, of_x = ctx.needs_input_grad
         return (
             _slopes_of_logits(logits, x, slope) if of_logits else None,
-            _widened(logits) * slope if of_x else None,
+            widened(logits) * slope if of_x else None,
         )
 
 
 def _slopes_of_logits(logits: Tensor, x: Tensor, slope: Tensor) -> Tensor:
     if torch.is_grad_enabled():  # second derivatives are asked for
-        return (x - _widened(logits).sigmoid()).mul(slope)
+        return (x - widened(logits).sigmoid()).mul(slope)
     slopes = torch.empty_like(logits)
     for out, logit, pixel, s in _blocks(slopes, logits, x, slope):
-        torch.mul(pixel - _widened(logit).sigmoid(), s, out=out)
+        torch.mul(pixel - widened(logit).sigmoid(), s, out=out)
     return slopes
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
-
-
-def _widened(values: Tensor) -> Tensor:
-    """The values in float32 at least."""
-    return values.to(_wide(values.dtype))
 
 
 def _blocks(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -1,6 +1,5 @@
 """The variational autoencoder, independent of prior, likelihood, objective and data."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import final
@@ -13,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from isavae.distributions import LpNested
 from isavae.models.likelihoods import Likelihood
+from isavae.models.precision import run_network, widened
 from isavae.models.priors import Prior, as_prior
 
 # Below this std, 1e-7, noise added to a mean of float32 changes nothing. Log-densities divide by
@@ -91,13 +91,13 @@ class VAE(nn.Module):
 
         Below, its gradient stays that of the network's output, so that training leads back.
         """
-        moments = self._network(self.encoder, x)
+        moments = run_network(self.encoder, x, self.network_dtype)
         if moments.shape[1:] != (2 * self.prior.n_latents,):
             raise ValueError(
                 f"an encoder must give mean and log-std of {self.prior.n_latents} latents, (batch, "
                 f"{2 * self.prior.n_latents}); got {tuple(moments.shape)}: change its last layer"
             )
-        mean, log_std = self._widened(moments).chunk(2, dim=-1)
+        mean, log_std = widened(moments).chunk(2, dim=-1)
         return mean, log_std + (LEAST_LOG_STD - log_std).clamp(min=0).detach()
 
     def encode(self, x: Float[Tensor, "batch channels height width"]) -> Independent:
@@ -107,8 +107,8 @@ class VAE(nn.Module):
 
     def decode(self, z: Float[Tensor, "batch latents"]) -> Distribution:
         """The likelihood p(x|z)."""
-        decoded = self._network(self.decoder, z)
-        return self.likelihood(decoded if self.likelihood.widens else self._widened(decoded))
+        decoded = run_network(self.decoder, z, self.network_dtype)
+        return self.likelihood(decoded if self.likelihood.widens else widened(decoded))
 
     def forward(
         self,
@@ -130,21 +130,6 @@ class VAE(nn.Module):
             )
         z = normal.loc + normal.scale * noise
         return VAEOutput(x, z, posterior, self.prior(), self.decode(z))
-
-    def _network(self, network: nn.Module, inputs: Tensor) -> Tensor:
-        return run_network(network, inputs, self.network_dtype)
-
-    def _widened(self, outputs: Tensor) -> Tensor:
-        return outputs if self.network_dtype == torch.float32 else outputs.float()
-
-
-def run_network(network: Callable[[Tensor], Tensor], inputs: Tensor, dtype: torch.dtype) -> Tensor:
-    """The outputs of a network, in the dtype in which it runs: bfloat16, or its weights' own."""
-    if dtype == torch.float32:
-        return network(inputs)
-    # Without a cache: every cast is part of a step that is recorded as a CUDA graph.
-    with torch.autocast(inputs.device.type, dtype=dtype, cache_enabled=False):
-        return network(inputs)
 
 
 @final
