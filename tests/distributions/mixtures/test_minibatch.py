@@ -193,7 +193,7 @@ def test_stratified_weights_average_to_the_aggregate_posterior(name, unbiased):
     n, size = 5, 3
     components = torch.rand(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     estimates = []
-    row = torch.exp(ESTIMATORS[name](size, n).log_rows(0, size))
+    row = torch.exp(ESTIMATORS[name](size, n).logs)
     for position in range(size):
         for others in itertools.permutations(range(1, n), size - 1):
             batch = [*others[:position], 0, *others[position:]]
@@ -260,7 +260,7 @@ def test_float32_posteriors_of_a_thousandth_of_their_spread_keep_their_precision
 @pytest.mark.parametrize(("name", "least"), [("stratified", 2), ("stratified_published", 3)])
 def test_stratified_weights_need_other_samples(name, least):
     make = getattr(MinibatchWeights, name)
-    assert make(least, 10).log_rows(0, least).isfinite().all()
+    assert make(least, 10).logs.isfinite().all()
     with pytest.raises(ValueError, match=f"batch of {least} or more"):
         make(least - 1, 10)
 

@@ -106,11 +106,17 @@ class MinibatchWeights:
         exceptions = self.exceptions.to(device, working_dtype(device))
         return MinibatchWeights(self.default, self.components.to(device), exceptions)
 
-    def log_rows(self, start: int, stop: int) -> Float[Tensor, "rows components"]:
-        """The logarithms of all weights of some samples."""
-        exceptions = self.exceptions[start:stop].log()
-        rows = exceptions.new_full((stop - start, len(self.components)), math.log(self.default))
-        return rows.scatter_(1, self.components[start:stop], exceptions)
+    @property
+    def log_exceptions(self) -> Float[Tensor, "batch exceptions"]:
+        """The logarithms of the exceptions' ratios to the default."""
+        return self.exceptions.log() - math.log(self.default)
+
+    @property
+    def logs(self) -> Float[Tensor, "batch components"]:
+        """The logarithms of all weights."""
+        batch = len(self.components)
+        rows = self.exceptions.new_full((batch, batch), math.log(self.default))
+        return rows.scatter_(1, self.components, self.exceptions.log())
 
 
 def _check_batch(batch: int, least: int) -> None:
@@ -155,6 +161,7 @@ def log_densities(
     """
     z = _checked(z, mean, std, weights)
     columns, dtype = [], working_dtype(z.device)
+    exceptions = weights.components, weights.log_exceptions.to(z.device, dtype)
     for (size, _), some in groupby(enumerate(groups), _size_and_offset):
         adjacent = [group for _, group in some]
         latents = slice(adjacent[0].start, adjacent[-1].stop)
@@ -164,8 +171,8 @@ def log_densities(
         )
         normals = QuadraticNormals.from_normals(means, stds, dtype)
         sample = normals.features(x)
-        columns.append(LogWeightedSums.apply(sample, normals.coefficients, weights.log_rows))
-    return torch.cat(columns).T.to(z.dtype)
+        columns.append(LogWeightedSums.apply(sample, normals.coefficients, *exceptions))
+    return (torch.cat(columns) + math.log(weights.default)).T.to(z.dtype)
 
 
 def _checked(z: Tensor, mean: Tensor, std: Tensor, weights: MinibatchWeights) -> Tensor:
@@ -211,7 +218,7 @@ def log_joint_and_marginals(
     batch, latents = z.shape
     if _holds_all_pairs(batch, latents, z.device):
         dtype = torch.promote_types(z.dtype, torch.float32)
-        inputs = (a.to(z.device, dtype) for a in (z, mean, std, weights.log_rows(0, batch)))
+        inputs = (a.to(z.device, dtype) for a in (z, mean, std, weights.logs))
         joint, marginals = LogSumsOfSmallBatch.apply(*inputs)
         return joint.to(z.dtype), marginals.to(z.dtype)
     joint = log_densities(z, mean, std, weights, [slice(0, latents)])[:, 0]

@@ -5,7 +5,7 @@ matrix product. Pairs are visited in blocks: no array holds all of them.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,9 +17,9 @@ from torch.autograd.function import once_differentiable
 from isavae.distributions.mixtures.spectra import UnresolvedMixtureError
 
 _LOG_2PI = math.log(2 * math.pi)
-# Pairs per block with gradients (16 MB in float64), and on a GPU (512 MB), where many small
-# operations take longer to launch than to compute.
-_BLOCK, _BLOCK_ON_GPU = 1 << 21, 1 << 26
+# Pairs per block with gradients: 2 MB of float64, which stay in a cache, and on a GPU 512 MB, since
+# many small operations take longer to launch there than to compute.
+_BLOCK, _BLOCK_ON_GPU = 1 << 18, 1 << 26
 # Samples and components per block without gradients: 4 MB of float64, so that it stays in a cache.
 _SAMPLES_AT_ONCE, _COMPONENTS_AT_ONCE = 256, 2048
 # Logarithms of shares of a sum: a smaller one does not count, and exp takes thirty times as long
@@ -27,8 +27,6 @@ _SAMPLES_AT_ONCE, _COMPONENTS_AT_ONCE = 256, 2048
 _LEAST_LOG = {torch.float32: -50.0, torch.float64: -700.0}
 # Of (μ/σ)²: beyond, the squares cancel to less than 1e-6 nats in float64.
 _LARGEST_SQUARE = 1e10
-
-LogWeights = Callable[[int, int], Float[Tensor, "rows components"]]
 
 
 @final
@@ -158,45 +156,48 @@ class LogWeightedSums(torch.autograd.Function):
     Args:
         samples: (sets, samples, terms), such as `QuadraticNormals.features`.
         components: (sets, n, terms), such as `QuadraticNormals.coefficients`.
-        log_weights: From the first and last sample (exclusive) of a block to its log w_im, which
-            all sets share.
+        exceptions: (samples, exceptions), the components of each sample whose weight is not 1; all
+            sets share them.
+        log_weights: (samples, exceptions), the logarithms of their weights.
 
     Returns:
         Shape (sets, samples).
     """
 
     @staticmethod
-    def forward(ctx, samples: Tensor, components: Tensor, log_weights: LogWeights) -> Tensor:
-        blocks = _log_terms(samples, components, log_weights)
+    def forward(ctx, samples: Tensor, components: Tensor, exceptions: Tensor, log_weights: Tensor):
+        blocks = _log_terms(samples, components, exceptions, log_weights)
         result = torch.cat([_exp_and_log_sum(terms)[0] for _, terms in blocks], dim=1)
-        ctx.save_for_backward(samples, components, result)
-        ctx.log_weights = log_weights
+        ctx.save_for_backward(samples, components, exceptions, log_weights, result)
         return result
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (grad,) = grads
-        samples, components, result = ctx.saved_tensors
+        samples, components, exceptions, log_weights, result = ctx.saved_tensors
         to_samples, to_components = torch.empty_like(samples), torch.zeros_like(components)
-        for rows, terms in _log_terms(samples, components, ctx.log_weights):
+        for rows, terms in _log_terms(samples, components, exceptions, log_weights):
             shares = terms.sub_(result[:, rows, None]).clamp_(min=_LEAST_LOG[terms.dtype]).exp_()
-            shares.mul_(grad[:, rows, None])
-            to_samples[:, rows] = shares @ components
-            to_components.baddbmm_(shares.mT, samples[:, rows])
-        return to_samples, to_components, None
+            slopes = grad[:, rows, None]
+            to_samples[:, rows] = slopes * (shares @ components)
+            to_components.baddbmm_(shares.mT, slopes * samples[:, rows])
+        return to_samples, to_components, None, None
 
 
 def _log_terms(
-    samples: Tensor, components: Tensor, log_weights: LogWeights
+    samples: Tensor, components: Tensor, exceptions: Tensor, log_weights: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield rows and log w_im + samples_i · components_m, a block of rows at a time."""
     sets, n, _ = components.shape
     pairs_at_once = _BLOCK if samples.device.type == "cpu" else _BLOCK_ON_GPU
     step = max(1, pairs_at_once // (sets * n))
     for start in range(0, samples.shape[1], step):
-        rows = slice(start, min(start + step, samples.shape[1]))
-        weights = log_weights(rows.start, rows.stop).to(samples)
-        yield rows, torch.baddbmm(weights, samples[:, rows], components.mT)
+        rows = slice(start, start + step)
+        terms = samples[:, rows] @ components.mT
+        if exceptions.numel():
+            index, values = (a[rows].expand(sets, -1, -1) for a in (exceptions, log_weights))
+            terms.scatter_add_(2, index, values)
+        yield rows, terms
 
 
 @final
