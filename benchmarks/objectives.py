@@ -47,7 +47,7 @@ def stepper(
     prior = build_prior(layout, LATENT, **learned)
     model = VAE(*build_networks("mlp", SHAPE, LATENT), prior, BernoulliLikelihood())
     model.network_dtype = resolve_precision(precision, torch.device("cpu"), batch)
-    state = TrainState(model, adversary=objective.adversary(LATENT))
+    state = TrainState(model, companion=objective.companion(LATENT))
     steps = train(state, Noise(batch), objective, steps=10**9, batch_size=batch, seed=0)
     return lambda: next(steps)
 

@@ -16,6 +16,7 @@ from isavae.models import (
     AnyObjective,
     BetaTCVAE,
     BetaVAE,
+    ControlVAE,
     FactorVAE,
     Likelihood,
     Prior,
@@ -90,11 +91,13 @@ OBJECTIVES: dict[str, AnyObjective] = {
     "dip-vae-i": DIPVAEI(warmup=10),
     "dip-vae-ii": DIPVAEII(kl_estimator="entropy"),
     "annealed-vae": AnnealedVAE(capacity_steps=10),
+    "control-vae": ControlVAE(capacity=0.5, capacity_steps=10, integral=0.1),
+    "beta-vae, schedule": BetaVAE(4.0, schedule=((0, 16.0), (10, 1.0))),
 }
 
-# Those without an adversary, with a loss that is the same function of the output at every step.
+# Those without a companion, with a loss that is the same function of the output at every step.
 STEADY: dict[str, AnyObjective] = {
     name: replace(objective, **{"capacity_steps" if name == "annealed-vae" else "warmup": 0})
     for name, objective in OBJECTIVES.items()
-    if name != "factor-vae"
+    if name not in ("factor-vae", "control-vae", "beta-vae, schedule")
 }

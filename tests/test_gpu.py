@@ -36,7 +36,7 @@ def fresh_state(objective: Objective, prior: str, device: torch.device = DEVICE)
     networks = build_networks("mlp", SHAPE, p.n_latents, width=16)
     model = VAE(*networks, p, BernoulliLikelihood()).to(device)
     torch.manual_seed(0)
-    return TrainState(model, adversary=objective.adversary(p.n_latents))
+    return TrainState(model, companion=objective.companion(p.n_latents))
 
 
 def steps_of(state: TrainState, objective: Objective, steps: int):
@@ -148,7 +148,7 @@ def assert_resumes(objective: Objective, prior: str, **tolerance) -> None:
 
 @pytest.mark.parametrize("objective", ["beta-vae", "beta-tcvae", "factor-vae"])
 def test_a_resumed_run_is_the_same_bit_for_bit(objective):
-    """Schedules of ten steps, so that no step is replayed; the factor-vae has an adversary."""
+    """Schedules of ten steps, so that no step is replayed; the factor-vae has a companion."""
     assert_resumes(OBJECTIVES[objective], "isa", rtol=0, atol=0)
 
 

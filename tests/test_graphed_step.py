@@ -39,7 +39,7 @@ def fresh_state(objective, prior) -> TrainState:
     torch.manual_seed(0)
     networks = build_networks("mlp", SHAPE, prior.n_latents, width=8)
     model = VAE(*networks, prior, BernoulliLikelihood())
-    state = TrainState(model, adversary=objective.adversary(prior.n_latents))
+    state = TrainState(model, companion=objective.companion(prior.n_latents))
     tensor_learning_rates(state)
     return state
 
@@ -69,10 +69,11 @@ def test_a_loss_is_the_same_from_the_step_that_it_is_steady_from(name):
     output, first = state.model(x, torch.Generator().manual_seed(0)), steady_from(objective)
 
     def loss(step: int) -> float:
-        value = objective(output, step=step, n_data=100, adversary=state.adversary)
+        value = objective(output, step=step, n_data=100, companion=state.companion)
         return float(value.loss.detach())
 
-    assert first == (10 if getattr(objective, "warmup", 10) else 0)
+    changes = getattr(objective, "warmup", 10) or getattr(objective, "schedule", ())
+    assert first == (10 if changes else 0)
     assert loss(first) == loss(first + 1) == loss(1000)
     assert first == 0 or loss(first - 1) != loss(first)
 
@@ -100,14 +101,16 @@ def test_learning_rates_fall_in_replayed_steps(replays):
     assert_alike(BetaVAE(), prior, replays, STEPS - WARM_UP - 1, end=0.05)
 
 
-@pytest.mark.parametrize("objective", ["beta-vae", "beta-tcvae", "annealed-vae"])
+@pytest.mark.parametrize(
+    "objective", ["beta-vae", "beta-tcvae", "annealed-vae", "beta-vae, schedule"]
+)
 def test_steps_are_replayed_once_the_loss_is_steady(objective, replays):
     objective = OBJECTIVES[objective]
     assert_alike(objective, PRIORS["learned exponents"], replays, 10 - WARM_UP, steps=20)
 
 
 @pytest.mark.parametrize("objective", ["factor-vae", "beta-vae"])
-def test_an_adversary_and_a_rising_weight_are_not_replayed(objective, replays):
+def test_an_companion_and_a_rising_weight_are_not_replayed(objective, replays):
     objective = OBJECTIVES[objective]
     assert_alike(
         objective, PRIORS["isa"], replays, 0, steps=20 if objective.name != "beta-vae" else 10

@@ -65,7 +65,7 @@ def test_counts_of_a_step_are_bounded(name):
     torch.manual_seed(0)
     prior = build_prior(prior, 8)
     model = VAE(*build_networks("mlp", SHAPE, 8, width=16), prior, BernoulliLikelihood())
-    state = TrainState(model, adversary=objective.adversary(8))
+    state = TrainState(model, companion=objective.companion(8))
     images = ImageDataset("black", np.zeros((10 * BATCH, 8), np.uint8), SHAPE)
     steps = train(state, images, objective, steps=9, batch_size=BATCH, seed=0)
     for _ in range(2):  # clear moments, fill caches

@@ -61,7 +61,7 @@ def test_a_state_of_a_gpu_goes_on_on_the_cpu():
         FactorVAE(discriminator_width=8),
     )
     model = VAE(*networks, build_prior("normal", 2), BernoulliLikelihood())
-    state = TrainState(model, adversary=objective.adversary(2))
+    state = TrainState(model, companion=objective.companion(2))
 
     def train_to(steps: int) -> list[float]:
         reports = train(state, BlackAfterFiveSteps(), objective, steps=steps, batch_size=4, seed=0)
@@ -69,8 +69,8 @@ def test_a_state_of_a_gpu_goes_on_on_the_cpu():
 
     train_to(2)
     kept = state.state_dict()
-    adversary = kept["adversary"]["_extra_state"]
-    for group in kept["optimizer"]["param_groups"] + adversary["param_groups"]:
+    companion = kept["companion"]["_extra_state"]
+    for group in kept["optimizer"]["param_groups"] + companion["param_groups"]:
         group |= {"capturable": True, "fused": True}
     state.load_state_dict(kept)
     assert all(value > 0 for value in train_to(4))
@@ -83,18 +83,18 @@ def test_the_discriminator_runs_in_the_precision_of_the_networks():
     objective = FactorVAE(discriminator_width=64)
     networks = build_networks("mlp", SHAPE, 2, width=16)
     model = VAE(*networks, build_prior("normal", 2), BernoulliLikelihood())
-    state = TrainState(model, adversary=objective.adversary(2))
+    state = TrainState(model, companion=objective.companion(2))
     model.network_dtype, z = torch.bfloat16, torch.randn(100, 2)
     seen = []
-    layer = state.adversary.network[2]
+    layer = state.companion.network[2]
     layer.register_forward_hook(lambda _, inputs, output: seen.append(output.dtype))
     next(train(state, BlackAfterFiveSteps(), objective, steps=1, batch_size=4, seed=0))
     assert seen == [torch.bfloat16] * 3  # for the VAE's loss, and its own two halves
-    moments = state.adversary.optimizer.state[layer.weight]["exp_avg"]
+    moments = state.companion.optimizer.state[layer.weight]["exp_avg"]
     assert layer.weight.dtype == moments.dtype == torch.float32
-    rough = state.adversary.log_ratio(z)
-    state.adversary.network_dtype = torch.float32
-    exact = state.adversary.log_ratio(z)
+    rough = state.companion(z)
+    state.companion.network_dtype = torch.float32
+    exact = state.companion(z)
     assert rough.dtype == torch.float32
     assert not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.02, rtol=0.05)

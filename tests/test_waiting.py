@@ -78,7 +78,7 @@ def training_on_meta(
     monkeypatch.setattr(training, "noise_generator", lambda *_: torch.Generator())
     networks = build_networks("mlp", SHAPE, prior.n_latents, likelihood.parameters_per_pixel, 8)
     model = VAE(*networks, prior, likelihood).to(META)
-    state = TrainState(model, adversary=objective.adversary(prior.n_latents))
+    state = TrainState(model, companion=objective.companion(prior.n_latents))
     images = ImageDataset("black", np.zeros((2 * batch, 8), np.uint8), SHAPE)
     steps = train(state, images, objective, steps=10, batch_size=batch, seed=0)
     next(steps)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isavae.blur import Blur
 from isavae.graphed_step import GraphedStep, can_be_graphed
-from isavae.models import VAE, Adversary, NoiseStream, Objective, noise_generator, steady_from
+from isavae.models import VAE, Companion, NoiseStream, Objective, noise_generator, steady_from
 
 # Added to the run's seed for second batches.
 _SECOND_BATCH = 1 << 31
@@ -52,21 +52,21 @@ class TrainState:
         model: The model.
         learning_rate: Learning rate of Adam.
         prior_learning_rate: Learning rate of the prior's parameters.
-        adversary: `objective.adversary(n_latents)`, which has an optimiser of its own, or None.
+        companion: `objective.companion(n_latents)`, which the objective trains or keeps, or None.
         step: Number of steps done.
     """
 
     model: VAE
     learning_rate: float = 1e-3
     prior_learning_rate: float = 5e-4
-    adversary: Adversary | None = None
+    companion: Companion | None = None
     step: int = 0
     optimizer: torch.optim.Adam = field(init=False)
 
     def __post_init__(self):
         device = self.model.device
-        if self.adversary is not None:
-            self.adversary.to(device)
+        if self.companion is not None:
+            self.companion.to(device)
         of_prior = list(self.model.prior.parameters())
         others = [p for n, p in self.model.named_parameters() if not n.startswith("prior.")]
         groups: list[dict[str, Any]] = [{"params": others}]
@@ -101,7 +101,7 @@ class TrainState:
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": optimizer,
-            "adversary": {} if self.adversary is None else self.adversary.state_dict(),
+            "companion": {} if self.companion is None else self.companion.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -112,8 +112,8 @@ class TrainState:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, kept in zip(self.optimizer.param_groups, own, strict=True):
             group.update(kept)
-        if self.adversary is not None:
-            self.adversary.load_state_dict(state["adversary"])
+        if self.companion is not None:
+            self.companion.load_state_dict(state["companion"])
         self.step = state["step"]
 
 
@@ -155,7 +155,7 @@ def train(
     Args:
         state: The state to train from. Training runs on the model's device.
         data: The training images.
-        objective: The objective; `state.adversary` must be its adversary.
+        objective: The objective; `state.companion` must be its companion.
         steps: Total number of steps, including those done.
         batch_size: Number of images per step.
         seed: Seed of batches and noise.
@@ -192,19 +192,21 @@ class _Step:
 
     def __call__(self, x: Tensor, noise: Tensor | torch.Generator) -> dict[str, Tensor]:
         """Take the step; return its loss and terms."""
-        model, optimizer, adversary = self.state.model, self.state.optimizer, self.state.adversary
+        model, optimizer, companion = self.state.model, self.state.optimizer, self.state.companion
         output = model(x, noise)
         value = self.objective(
-            output, step=self.state.step, n_data=len(self.data), adversary=adversary
+            output, step=self.state.step, n_data=len(self.data), companion=companion
         )
         learned_values = model.prior.learned_values()
         optimizer.zero_grad()
         value.loss.backward()
         optimizer.step()
         terms = {name: term.detach() for name, term in value.terms.items()}
-        if adversary is not None:
-            generator = self.generator(NoiseStream.ADVERSARY)
-            terms |= adversary.learn(output.z.detach(), self._fresh, self.state.step, generator)
+        if companion is not None:
+            generator = self.generator(NoiseStream.COMPANION)
+            terms |= companion.learn(
+                terms, output.z.detach(), self._fresh, self.state.step, generator
+            )
         return {"loss": value.loss.detach()} | terms | learned_values
 
     @torch.no_grad()
@@ -229,8 +231,8 @@ def _take_steps(
     state, model, optimizer = step.state, step.state.model, step.state.optimizer
     first = _first_to_graph(step) if graphs else inf
     graphed = GraphedStep(step, model, optimizer) if first < inf else step
-    if state.adversary is not None:
-        state.adversary.network_dtype = model.network_dtype
+    if state.companion is not None:
+        state.companion.network_dtype = model.network_dtype
     model.train()
     while state.step < step.steps:
         state.scale_learning_rates(learning_rate_share(state.step / step.steps, learning_rate_end))
@@ -247,7 +249,7 @@ def _take_steps(
 def _first_to_graph(step: _Step) -> float:
     """The first step that may be part of a CUDA graph; infinity if none may."""
     steady = steady_from(step.objective)
-    alone = step.state.adversary is None and can_be_graphed(step.state.model, step.objective)
+    alone = step.state.companion is None and can_be_graphed(step.state.model, step.objective)
     return float(steady) if alone and steady is not None else inf
 
 

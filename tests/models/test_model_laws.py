@@ -121,7 +121,7 @@ def test_every_objective_trains_with_every_prior(name, prior_name):
     networks = build_networks("mlp", (1, 8, 8), prior.n_latents, width=16)
     model = VAE(*networks, prior, BernoulliLikelihood())
     before = {key: value.clone() for key, value in model.named_parameters()}
-    state = TrainState(model, adversary=objective.adversary(prior.n_latents))
+    state = TrainState(model, companion=objective.companion(prior.n_latents))
     reports = list(train(state, Pixels(), objective, steps=20, batch_size=16, seed=1))
     assert all(math.isfinite(v) for report in reports for v in report.to_floats().values())
     assert {"loss", "reconstruction", "kl", *prior.learned_values()} <= reports[-1].values.keys()

@@ -11,10 +11,11 @@ from isavae.models import (
     DIPVAEI,
     DIPVAEII,
     OBJECTIVES,
-    Adversary,
     AnnealedVAE,
     BetaTCVAE,
     BetaVAE,
+    Companion,
+    ControlVAE,
     FactorVAE,
     Objective,
     VAEOutput,
@@ -51,8 +52,8 @@ def literal_parts(output: VAEOutput):
     return reconstruction, log_q, output.prior.log_prob(output.z), pairs
 
 
-def loss(objective, output, step=0, adversary=None):
-    return objective(output, step=step, n_data=N_DATA, adversary=adversary).loss
+def loss(objective, output, step=0, companion=None):
+    return objective(output, step=step, n_data=N_DATA, companion=companion).loss
 
 
 @pytest.mark.parametrize("text", PRIORS)
@@ -106,21 +107,25 @@ def test_tcvae_with_unit_weights_is_the_elbo(text, between, estimator):
     torch.testing.assert_close(value.terms["kl"], estimate_kl(output).mean())
 
 
-class FixedRatio(Adversary):
-    """An adversary whose ratio is known: the sum of the latents."""
+class FixedRatio(Companion):
+    """A companion whose ratio is known: the sum of the latents."""
 
-    def log_ratio(self, z):
+    def forward(self, z):
         return z.sum(1)
 
-    def learn(self, z, fresh, step, generator):
+    def learn(self, terms, z, fresh, step, generator):
         return {}
+
+
+def companion_of(objective):
+    return FixedRatio() if isinstance(objective, FactorVAE) else objective.companion(LATENT)
 
 
 def test_factor_vae():
     output = pass_of("normal")
     reconstruction, log_q, log_p, _ = literal_parts(output)
     expected = (log_q - log_p).mean() + 5.0 * output.z.sum(1).mean() - reconstruction
-    torch.testing.assert_close(loss(FactorVAE(5.0), output, adversary=FixedRatio()), expected)
+    torch.testing.assert_close(loss(FactorVAE(5.0), output, companion=FixedRatio()), expected)
 
 
 @pytest.mark.parametrize(("objective", "within"), [(DIPVAEI(3.0, 7.0), 0), (DIPVAEII(3.0, 7.0), 1)])
@@ -165,22 +170,79 @@ def test_warmup_starts_at_a_plain_autoencoder_and_ends_at_the_full_weight(object
     weights = ["gamma"] if isinstance(objective, FactorVAE) else weights
     off = replace(objective, **{name: lossless[name] for name in weights})
     at = {step: loss(warm, output, step, FixedRatio()) for step in (0, 50, 100, 10_000)}
-    full = loss(objective, output, adversary=FixedRatio())
-    torch.testing.assert_close(at[0], loss(off, output, adversary=FixedRatio()))
+    full = loss(objective, output, companion=FixedRatio())
+    torch.testing.assert_close(at[0], loss(off, output, companion=FixedRatio()))
     torch.testing.assert_close(at[50], (at[0] + at[100]) / 2)
     torch.testing.assert_close(at[100], full)
     torch.testing.assert_close(at[10_000], full)
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [BetaVAE(4.0), BetaTCVAE(4.0), FactorVAE(4.0), DIPVAEI(4.0, 4.0), DIPVAEII(4.0, 4.0)],
+)
+def test_a_schedule_multiplies_the_weight_between_its_points(objective):
+    output = pass_of("normal")
+    falling = replace(objective, schedule=((10, 8.0), (20, 2.0), (30, 0.0)))
+    factors = {0: 8.0, 10: 8.0, 15: 5.0, 20: 2.0, 25: 1.0, 30: 0.0, 99: 0.0}
+    assert {step: falling.factor(step) for step in factors} == factors
+    full = loss(objective, output, companion=FixedRatio())
+    at = {step: loss(falling, output, step, FixedRatio()) for step in factors}
+    torch.testing.assert_close(at[25], full)
+    for step, factor in factors.items():
+        torch.testing.assert_close(at[step] - at[99], factor * (full - at[99]))
+
+
+def literal_controller(objective, kls):
+    """β of every step by the formula, in Python's own numbers."""
+    total, weights = 0.0, []
+    for step, kl in enumerate(kls):
+        rise = min(1.0, step / objective.capacity_steps) if objective.capacity_steps else 1.0
+        error = objective.capacity * rise - kl
+        total -= objective.integral * error
+        total = min(max(total, -objective.proportional), objective.highest - objective.lowest)
+        beta = objective.proportional / (1 + math.exp(error)) + total + objective.lowest
+        weights.append(min(max(beta, objective.lowest), objective.highest))
+    return weights
+
+
+def test_a_controller_is_the_formula():
+    """A KL above the capacity for long, up to the bound, then below it, down to the other one."""
+    objective = ControlVAE(5.0, 20, proportional=0.5, integral=0.1, lowest=0.5, highest=3.0)
+    controller, generator = objective.companion(LATENT), torch.Generator()
+    kls = [2.0] * 10 + [9.0] * 30 + [1.0] * 40 + [6.0] * 5
+    expected, found = literal_controller(objective, kls), []
+    for step, kl in enumerate(kls):
+        terms = {"kl": torch.tensor(kl)}
+        found.append(float(controller(terms["kl"], step)))
+        assert controller.learn(terms, torch.zeros(1, 2), torch.zeros, step, generator) == {}
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert {0.5, 3.0} <= set(expected)
+    assert len(set(expected)) > 20
+
+
+def test_control_vae_weighs_the_kl_by_its_controller():
+    output = pass_of("normal")
+    reconstruction, log_q, log_p, _ = literal_parts(output)
+    objective = ControlVAE(1e-3, 0, proportional=0.0, integral=0.5)
+    kl = (log_q - log_p).mean()
+    beta = 1.0 + 0.5 * (kl - 1e-3)
+    value = objective(output, step=0, n_data=N_DATA, companion=objective.companion(LATENT))
+    torch.testing.assert_close(value.loss, beta * kl - reconstruction)
+    torch.testing.assert_close(value.terms["beta"], beta)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("text", ["normal", "2.1[2.2*2, 1.9*2]"])
 def test_gradients(name, text):
-    objective = OBJECTIVES[name]()
+    # A controller's weight follows the KL, and no gradient follows the weight.
+    constant = {"proportional": 0.0, "integral": 0.0} if name == "control-vae" else {}
+    objective = OBJECTIVES[name](**constant)
     noise = torch.randn(4, LATENT, dtype=torch.float64, generator=torch.manual_seed(0))
 
     def of_moments(mean, log_std):
         output = output_at(text, mean, log_std, noise)
-        return loss(objective, output, step=7, adversary=FixedRatio())
+        return loss(objective, output, step=7, companion=companion_of(objective))
 
     mean = torch.randn(4, LATENT, dtype=torch.float64, requires_grad=True)
     log_std = torch.full((4, LATENT), -0.5, dtype=torch.float64, requires_grad=True)
@@ -203,7 +265,7 @@ def test_kinds_of_kl_have_the_same_expectation():
 def test_every_objective_has_the_kind_of_kl_that_it_is_told(name, kind):
     output = pass_of("normal")
     objective = OBJECTIVES[name](kl_estimator=kind)
-    value = objective(output, step=0, n_data=N_DATA, adversary=FixedRatio())
+    value = objective(output, step=0, n_data=N_DATA, companion=companion_of(objective))
     assert value.terms["kl"] == estimate_kl(output, kind).mean()
 
 
@@ -211,7 +273,7 @@ def test_every_objective_has_the_kind_of_kl_that_it_is_told(name, kind):
 def test_weights_in_words_have_every_weight(name):
     """Every number that multiplies a term, also where it differs from the others."""
     objective = OBJECTIVES[name]()
-    wanted = ("alpha", "beta", "gamma", "capacity", "lambda_od", "lambda_d")
+    wanted = ("alpha", "beta", "gamma", "capacity", "lambda_od", "lambda_d", "highest")
     weights = {w: 11.5 + k for k, w in enumerate(wanted) if hasattr(objective, w)}
     said = replace(objective, **weights).weights()
     assert weights
@@ -224,7 +286,7 @@ def test_an_objective_of_your_own_has_its_numbers_as_weights():
         strength: float = 2.5
         rounds: int = 3
 
-        def __call__(self, output, *, step, n_data, adversary=None):
+        def __call__(self, output, *, step, n_data, companion=None):
             raise NotImplementedError
 
     assert Own().weights() == "strength 2.5"
@@ -257,20 +319,20 @@ def test_factor_vaes_discriminator_is_the_papers_with_the_settings_given():
         discriminator_width=7,
         discriminator_share=0.25,
     )
-    adversary = objective.adversary(3)
-    assert (adversary.learning_rate, adversary.decay, adversary.share) == (1e-5, 0.9, 0.25)
-    linear = [m for m in adversary.network if isinstance(m, torch.nn.Linear)]
+    companion = objective.companion(3)
+    assert (companion.learning_rate, companion.decay, companion.share) == (1e-5, 0.9, 0.25)
+    linear = [m for m in companion.network if isinstance(m, torch.nn.Linear)]
     assert [(m.in_features, m.out_features) for m in linear] == [(3, 7), *[(7, 7)] * 4, (7, 2)]
-    leaky = [m for m in adversary.network if isinstance(m, torch.nn.LeakyReLU)]
+    leaky = [m for m in companion.network if isinstance(m, torch.nn.LeakyReLU)]
     assert [m.negative_slope for m in leaky] == [0.2] * 5
-    assert adversary.optimizer.defaults["betas"] == (0.5, 0.9)
+    assert companion.optimizer.defaults["betas"] == (0.5, 0.9)
 
 
 def test_the_vaes_gradient_leaves_nothing_in_the_discriminator():
     output = pass_of("normal")
-    adversary = FactorVAE(discriminator_width=8).adversary(LATENT).double()
-    loss(FactorVAE(), output, adversary=adversary).backward()
-    assert all(p.grad is None for p in adversary.parameters())
+    companion = FactorVAE(discriminator_width=8).companion(LATENT).double()
+    loss(FactorVAE(), output, companion=companion).backward()
+    assert all(p.grad is None for p in companion.parameters())
 
 
 def test_an_analytic_kl_without_a_closed_form_is_refused():
@@ -284,8 +346,15 @@ def test_an_analytic_kl_without_a_closed_form_is_refused():
         (lambda: BetaTCVAE(alpha=-1.0), "alpha"),
         (lambda: BetaVAE(math.nan), "beta must be at least 0"),
         (lambda: FactorVAE(discriminator_share=0.0), "discriminator_share"),
-        (lambda: loss(FactorVAE(), pass_of("normal")), "adversary"),
+        (lambda: loss(FactorVAE(), pass_of("normal")), "companion"),
         (lambda: AnnealedVAE(capacity_steps=-1), "capacity_steps"),
+        (lambda: loss(ControlVAE(), pass_of("normal")), "companion"),
+        (lambda: ControlVAE(lowest=2.0, highest=1.0), "at least lowest; got 1 and 2"),
+        (lambda: ControlVAE(integral=math.nan), "integral"),
+        (lambda: BetaVAE(warmup=3, schedule=((0, 1.0),)), "not both"),
+        (lambda: DIPVAEI(schedule=((5, 1.0), (5, 2.0))), "rising steps"),
+        (lambda: FactorVAE(schedule=((-5, 1.0),)), "below 0"),
+        (lambda: BetaTCVAE(schedule=((5, math.inf),)), "infinite"),
     ],
 )
 def test_bad_input_gets_a_sentence(call, sentence):
@@ -295,29 +364,30 @@ def test_bad_input_gets_a_sentence(call, sentence):
 
 def test_the_discriminator_tells_its_share_of_the_batch_from_permuted_latents_of_another():
     """Two classes of equal weight; the other batch is one point, which permutations leave alone."""
-    adversary = FactorVAE(discriminator_width=8, discriminator_share=0.25).adversary(2)
+    companion = FactorVAE(discriminator_width=8, discriminator_share=0.25).companion(2)
     z, asked = torch.randn(16, 2, generator=torch.manual_seed(0)), []
 
     def fresh(count):
         asked.append(count)
         return torch.full((count, 2), 5.0)
 
-    of_true, of_false = (adversary.network(x).softmax(1) for x in (z[:4], torch.full((1, 2), 5.0)))
+    of_true, of_false = (companion.network(x).softmax(1) for x in (z[:4], torch.full((1, 2), 5.0)))
     expected = -(of_true[:, 0].log().mean() + of_false[:, 1].log().mean()) / 2
-    terms = adversary.learn(z, fresh, 0, torch.Generator())
+    terms = companion.learn({}, z, fresh, 0, torch.Generator())
     assert asked == [4]
     torch.testing.assert_close(terms["discriminator"], expected.detach())
 
 
 def test_the_discriminators_learning_rate_decays_over_a_thousand_steps():
-    adversary = FactorVAE(discriminator_width=8, discriminator_decay=0.25).adversary(2)
-    adversary.learn(torch.randn(4, 2), lambda count: torch.randn(count, 2), 500, torch.Generator())
-    assert adversary.optimizer.param_groups[0]["lr"] == pytest.approx(0.5e-4)
+    companion = FactorVAE(discriminator_width=8, discriminator_decay=0.25).companion(2)
+    z, generator = torch.randn(4, 2), torch.Generator()
+    companion.learn({}, z, lambda count: torch.randn(count, 2), 500, generator)
+    assert companion.optimizer.param_groups[0]["lr"] == pytest.approx(0.5e-4)
 
 
 def test_a_discriminator_learns_the_total_correlation_of_a_normal():
     """Two latents of correlation 0.8: the total correlation is -1/2 log(1 - 0.64) = 0.51 nats."""
-    adversary = FactorVAE(discriminator_width=64, discriminator_learning_rate=1e-3).adversary(2)
+    companion = FactorVAE(discriminator_width=64, discriminator_learning_rate=1e-3).companion(2)
     generator = torch.Generator().manual_seed(0)
 
     def draw(count):
@@ -325,6 +395,6 @@ def test_a_discriminator_learns_the_total_correlation_of_a_normal():
         return torch.stack([z[:, 0], 0.8 * z[:, 0] + 0.6 * z[:, 1]], 1)
 
     for step in range(300):
-        adversary.learn(draw(512), draw, step, generator)
-    found = adversary.log_ratio(draw(20_000)).mean().item()
+        companion.learn({}, draw(512), draw, step, generator)
+    found = companion(draw(20_000)).mean().item()
     assert found == pytest.approx(-0.5 * math.log(1 - 0.64), abs=0.08)

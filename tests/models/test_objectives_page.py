@@ -33,9 +33,14 @@ def test_commands_of_the_page_train(command, tmp_path):
     words = shlex.split(command)
     words += [] if "--width" in words else ["--width", "8"]
     config = trained(words, tmp_path / "run").config
-    for flag, given in re.findall(r"--objective\.([a-z-]+) (\S+)", command):
+    for flag, given in re.findall(r"--objective\.([a-z-]+) (.+?)(?= --|$)", command):
         value = getattr(config.objective, flag.replace("-", "_"))
-        assert type(value)(given) == value
+        if isinstance(value, tuple):
+            assert [number for point in value for number in point] == [
+                float(w) for w in given.split()
+            ]
+        else:
+            assert type(value)(given) == value
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -20,6 +20,10 @@ FACTOR_VAE = {"name": "factor-vae", "discriminator_width": 16, "discriminator_de
 KINDS = {
     "beta-vae": {"prior": "2.1[2.2*2, 2.2*2]"},
     "factor-vae": {"prior": "normal", "n_latents": 4, "objective": FACTOR_VAE},
+    "control-vae": {
+        "prior": "6[6*2, 6*2]",
+        "objective": {"name": "control-vae", "capacity_steps": 10, "integral": 0.01},
+    },
     "learned exponents": {
         "prior": "2.1[2*2, 2*2]",
         "learn_exponents": True,
@@ -83,9 +87,12 @@ def test_sigkill_and_resume_give_the_same_bits(kind, round_, undisturbed, tmp_pa
 def test_what_is_compared_has_all_that_learns(undisturbed):
     """The discriminator, its optimiser, the exponents and their optimiser's group have moved."""
     state = contents(undisturbed["factor-vae"])["state"]
-    adversary = state["adversary"]
-    assert adversary["_extra_state"]["state"][0]["step"] == SETTINGS["steps"]
-    assert adversary["_extra_state"]["param_groups"][0]["lr"] < 1e-4
+    companion = state["companion"]
+    assert companion["_extra_state"]["state"][0]["step"] == SETTINGS["steps"]
+    assert companion["_extra_state"]["param_groups"][0]["lr"] < 1e-4
+    controlled = contents(undisturbed["control-vae"])
+    assert controlled["state"]["companion"]["summed"] > 0
+    assert len({line["beta"] for line in controlled["log"]}) == SETTINGS["steps"]
     learned = contents(undisturbed["learned exponents"])
     groups = learned["state"]["optimizer"]["param_groups"]
     assert [group["lr"] for group in groups] == [1e-3, 0.05]

@@ -46,9 +46,8 @@ def _objective_flags() -> type:
         for parameter in _parameters(made):
             kinds[parameter.name] = parameter.type
             text = " ".join(texts[parameter.name].split()).rstrip(".")
-            meanings[parameter.name][text[0].upper() + text[1:]].append(
-                f"{objective} {parameter.default}"
-            )
+            default = "none" if parameter.default == () else parameter.default
+            meanings[parameter.name][text[0].upper() + text[1:]].append(f"{objective} {default}")
     flags = [_flag("name", DisallowNone[str | None], f"Objective: {', '.join(OBJECTIVES)}.")]
     for name, meaning in meanings.items():
         parts = [f"{text} ({', '.join(where)})." for text, where in meaning.items()]

@@ -131,7 +131,7 @@ def _training(
     )
     model = build_model(config, data.shape).to(device)
     model.network_dtype = resolve_precision(precision, device, setting.batch)
-    state = TrainState(model, adversary=config.objective.adversary(model.prior.n_latents))
+    state = TrainState(model, companion=config.objective.companion(model.prior.n_latents))
     steps = train(state, data, config.objective, steps=10**9, batch_size=setting.batch, seed=0)
     return state, steps
 

@@ -1,6 +1,7 @@
 """VAEs: networks, priors, likelihoods and objectives that combine freely."""
 
-from isavae.models.elbo import Adversary, Objective, ObjectiveValue, estimate_kl
+from isavae.models.control_vae import ControlVAE
+from isavae.models.elbo import Companion, Objective, ObjectiveValue, Scheduled, estimate_kl
 from isavae.models.factor_vae import DensityRatio, FactorVAE
 from isavae.models.likelihoods import (
     LIKELIHOODS,
@@ -49,14 +50,15 @@ __all__ = [
     "OBJECTIVES",
     "PAPER_TREE",
     "VAE",
-    "Adversary",
     "AnnealedVAE",
     "AnyObjective",
     "BernoulliLikelihood",
     "BetaTCVAE",
     "BetaVAE",
     "CalibratedGaussianLikelihood",
+    "Companion",
     "ContinuousBernoulliLikelihood",
+    "ControlVAE",
     "ConvDecoder",
     "ConvEncoder",
     "DensityRatio",
@@ -72,6 +74,7 @@ __all__ = [
     "Objective",
     "ObjectiveValue",
     "Prior",
+    "Scheduled",
     "VAEOutput",
     "build_likelihood",
     "build_networks",

@@ -6,9 +6,11 @@ function of the step.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
+from math import inf
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,12 +19,14 @@ from torch.distributions import kl_divergence
 from isavae.models.vae import VAEOutput
 
 KLEstimator = Literal["sampled", "analytic", "entropy"]
+Schedule = tuple[tuple[int, float], ...]
 
 
-class Adversary(nn.Module, ABC):
-    """A module that is trained along with the VAE by an optimiser of its own.
+class Companion(nn.Module, ABC):
+    """What an objective trains or keeps beside the VAE, from step to step.
 
-    The training loop passes it to the objective, and lets it learn after the VAE's step.
+    The training loop passes it to the objective, which calls it, and lets it learn after the VAE's
+    step. All that it keeps is in its `state_dict`.
 
     Attributes:
         network_dtype: What its networks run in; the training loop sets it to that of the VAE's.
@@ -31,12 +35,9 @@ class Adversary(nn.Module, ABC):
     network_dtype: torch.dtype = torch.float32
 
     @abstractmethod
-    def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
-        """The estimate of log q(z) / Π_j q(z_j), differentiable in z only."""
-
-    @abstractmethod
     def learn(
         self,
+        terms: dict[str, Float[Tensor, ""]],
         z: Float[Tensor, "batch latents"],
         fresh: Callable[[int], Float[Tensor, "others latents"]],
         step: int,
@@ -45,6 +46,7 @@ class Adversary(nn.Module, ABC):
         """Take a step of its own.
 
         Args:
+            terms: The terms of the objective, detached.
             z: Samples of the VAE's batch, detached.
             fresh: Draws the given number of samples from another batch.
             step: Number of steps done.
@@ -67,7 +69,7 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+        self, output: VAEOutput, *, step: int, n_data: int, companion: Companion | None = None
     ) -> ObjectiveValue:
         """The loss of one pass.
 
@@ -75,17 +77,69 @@ class Objective(ABC):
             output: The pass.
             step: Number of steps done, for schedules.
             n_data: Number of images in the data set.
-            adversary: The result of `adversary`, for objectives that have one.
+            companion: The result of `companion`, for objectives that have one.
         """
 
-    def adversary(self, n_latents: int) -> Adversary | None:
-        """A new adversary of the objective; None for most."""
+    def companion(self, n_latents: int) -> Companion | None:
+        """A new companion of the objective; None for most."""
+        return None
+
+    def settled_from(self) -> int | None:
+        """The first step from which no weight changes any more; None if that is not known."""
         return None
 
     def weights(self) -> str:
         """The weights of its terms in words, "KL × 4"; by default its numbers by name."""
         found = [(field.name, getattr(self, field.name)) for field in _fields(self)]
         return ", ".join(f"{name} {value:g}" for name, value in found if type(value) is float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduled(Objective):
+    """An objective whose regulariser has a weight that may change over the steps.
+
+    Attributes:
+        warmup: Number of steps over which the weight rises from 0.
+        schedule: Points (step, factor) instead: the weight is multiplied by the factor, which is
+            linear between two points and constant before the first and after the last one.
+
+    Raises:
+        ValueError: If both are given, or steps do not rise, or a number is negative.
+    """
+
+    warmup: int = 0
+    schedule: Schedule = ()
+
+    def __post_init__(self):
+        check_nonnegative(warmup=self.warmup)
+        steps = [step for step, _ in self.schedule]
+        if self.warmup and steps:
+            raise ValueError(
+                f"an objective has a warmup or a schedule, not both; got a warmup of {self.warmup} "
+                "steps and a schedule: begin the schedule with the point (0, 0)"
+            )
+        if sorted(set(steps)) != steps or any(not 0 <= n < inf for p in self.schedule for n in p):
+            raise ValueError(
+                "a schedule must be points (step, factor) of rising steps, no number below 0 or "
+                f"infinite; got {self.schedule}"
+            )
+
+    def factor(self, step: int) -> float:
+        """What the weight is multiplied by at a step.
+
+        Examples:
+            >>> from isavae.models import BetaVAE
+            >>> falling = BetaVAE(schedule=((100, 16.0), (200, 1.0)))
+            >>> [falling.factor(step) for step in (0, 150, 1000)]
+            [16.0, 8.5, 1.0]
+        """
+        if not self.schedule:
+            return linear_ramp(step, self.warmup)
+        steps, factors = zip(*self.schedule, strict=True)
+        return float(np.interp(step, steps, factors))
+
+    def settled_from(self) -> int:
+        return self.schedule[-1][0] if self.schedule else self.warmup
 
 
 def _fields(objective: Objective) -> tuple[Field, ...]:

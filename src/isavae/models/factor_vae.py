@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isavae.models.elbo import (
-    Adversary,
+    Companion,
     KLEstimator,
-    Objective,
     ObjectiveValue,
+    Scheduled,
     check_nonnegative,
     elbo_terms,
-    linear_ramp,
 )
 from isavae.models.precision import run_network, widened
 from isavae.models.vae import VAEOutput
@@ -25,7 +24,7 @@ from isavae.models.vae import VAEOutput
 
 @final
 @dataclass(frozen=True)
-class FactorVAE(Objective):
+class FactorVAE(Scheduled):
     """The ELBO minus γ times the total correlation by the density-ratio trick (Kim & Mnih 2018).
 
     A discriminator learns to tell samples of q(z) from those of Π_j q(z_j), which are samples of a
@@ -35,6 +34,8 @@ class FactorVAE(Objective):
         gamma: Weight of the total correlation.
         kl_estimator: Estimator of the KL term, see `estimate_kl`.
         warmup: Number of steps over which gamma rises from 0.
+        schedule: Points (step, factor) instead of a warmup: gamma is multiplied by
+            the factor, which is linear in between.
         discriminator_learning_rate: Learning rate of the discriminator's Adam, betas (0.5, 0.9).
         discriminator_decay: Its learning rate is multiplied by this over every 1000 steps.
         discriminator_width: Units of its five hidden layers.
@@ -43,7 +44,6 @@ class FactorVAE(Objective):
 
     gamma: float = 6.0
     kl_estimator: KLEstimator = "sampled"
-    warmup: int = 0
     discriminator_learning_rate: float = 1e-4
     discriminator_decay: float = 1.0
     discriminator_width: int = 1000
@@ -51,7 +51,8 @@ class FactorVAE(Objective):
     name: Literal["factor-vae"] = "factor-vae"
 
     def __post_init__(self):
-        check_nonnegative(gamma=self.gamma, warmup=self.warmup)
+        check_nonnegative(gamma=self.gamma)
+        super().__post_init__()
         if not 0 < self.discriminator_width <= 1 << 16:
             raise ValueError(
                 f"discriminator_width must be 1 to {1 << 16:,}; got {self.discriminator_width}"
@@ -61,7 +62,7 @@ class FactorVAE(Objective):
                 f"discriminator_share must be in (0, 1]; got {self.discriminator_share}"
             )
 
-    def adversary(self, n_latents: int) -> Adversary:
+    def companion(self, n_latents: int) -> Companion:
         return DensityRatio(
             n_latents,
             self.discriminator_width,
@@ -71,13 +72,13 @@ class FactorVAE(Objective):
         )
 
     def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+        self, output: VAEOutput, *, step: int, n_data: int, companion: Companion | None = None
     ) -> ObjectiveValue:
-        if adversary is None:
-            raise ValueError("FactorVAE needs its adversary; pass objective.adversary(n_latents)")
+        if companion is None:
+            raise ValueError("FactorVAE needs its companion; pass objective.companion(n_latents)")
         terms = elbo_terms(output, self.kl_estimator)
-        terms["total_correlation"] = adversary.log_ratio(output.z).mean()
-        gamma = self.gamma * linear_ramp(step, self.warmup)
+        terms["total_correlation"] = companion(output.z).mean()
+        gamma = self.gamma * self.factor(step)
         loss = terms["kl"] + gamma * terms["total_correlation"] - terms["reconstruction"]
         return ObjectiveValue(loss, terms)
 
@@ -86,7 +87,7 @@ class FactorVAE(Objective):
 
 
 @final
-class DensityRatio(Adversary):
+class DensityRatio(Companion):
     """The discriminator of FactorVAE (Kim & Mnih 2018): six layers, leaky ReLU, two logits.
 
     Args:
@@ -126,7 +127,8 @@ class DensityRatio(Adversary):
             capturable=device == "cuda",
         )
 
-    def log_ratio(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
+    def forward(self, z: Float[Tensor, "batch latents"]) -> Float[Tensor, " batch"]:
+        """The estimate of log q(z) / Π_j q(z_j), differentiable in z only."""
         # The VAE's gradient passes through the discriminator and leaves nothing in it.
         weights = {name: value.detach() for name, value in self.network.named_parameters()}
         logits = self._logits(partial(torch.func.functional_call, self.network, weights), z)
@@ -134,6 +136,7 @@ class DensityRatio(Adversary):
 
     def learn(
         self,
+        terms: dict[str, Float[Tensor, ""]],
         z: Float[Tensor, "batch latents"],
         fresh: Callable[[int], Float[Tensor, "others latents"]],
         step: int,

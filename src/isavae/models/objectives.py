@@ -1,8 +1,7 @@
 """Every training objective by name.
 
 ISA-VAE is `BetaVAE` with an ISA prior and ISA-TCVAE is `BetaTCVAE` with one: no objective knows the
-prior's family. In all but `AnnealedVAE`, whose capacity rises, the weight of the regulariser rises
-from 0 over `warmup` steps.
+prior's family. `Scheduled` objectives have a regulariser whose weight may change over the steps.
 """
 
 from abc import abstractmethod
@@ -16,11 +15,13 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from isavae.distributions import MinibatchWeights, log_densities, log_joint_and_marginals
+from isavae.models.control_vae import ControlVAE
 from isavae.models.elbo import (
-    Adversary,
+    Companion,
     KLEstimator,
     Objective,
     ObjectiveValue,
+    Scheduled,
     check_nonnegative,
     elbo_terms,
     linear_ramp,
@@ -33,28 +34,30 @@ DensityEstimator = Literal["weighted", "stratified", "stratified_published"]
 
 @final
 @dataclass(frozen=True)
-class BetaVAE(Objective):
+class BetaVAE(Scheduled):
     """The negative β-ELBO, `-log p(x|z) + β (log q(z|x) - log p(z))` (Eqs. 2 and 12).
 
     Args:
         beta: Weight of the KL term; 1 is the ELBO.
         kl_estimator: Estimator of the KL term, see `estimate_kl`.
         warmup: Number of steps over which beta rises from 0.
+        schedule: Points (step, factor) instead of a warmup: beta is multiplied by
+            the factor, which is linear in between.
     """
 
     beta: float = 1.0
     kl_estimator: KLEstimator = "sampled"
-    warmup: int = 0
     name: Literal["beta-vae"] = "beta-vae"
 
     def __post_init__(self):
-        check_nonnegative(beta=self.beta, warmup=self.warmup)
+        check_nonnegative(beta=self.beta)
+        super().__post_init__()
 
     def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+        self, output: VAEOutput, *, step: int, n_data: int, companion: Companion | None = None
     ) -> ObjectiveValue:
         elbo = elbo_terms(output, self.kl_estimator)
-        beta = self.beta * linear_ramp(step, self.warmup)
+        beta = self.beta * self.factor(step)
         return ObjectiveValue(beta * elbo["kl"] - elbo["reconstruction"], elbo)
 
     def weights(self) -> str:
@@ -63,7 +66,7 @@ class BetaVAE(Objective):
 
 @final
 @dataclass(frozen=True)
-class BetaTCVAE(Objective):
+class BetaTCVAE(Scheduled):
     """β-TCVAE for any prior (Eq. 3; Chen et al. 2018): the KL in three parts with weights.
 
     `-log p(x|z) + α [log q(z|x) - log q(z)] + β [log q(z) - Σ_j log q(z_j)]
@@ -80,6 +83,8 @@ class BetaTCVAE(Objective):
             the prior, whose own latents may then depend on each other.
         exact: Sum over all pairs for log q(z_j), instead of the fast form within 1e-3 nats of it.
         warmup: Number of steps over which beta rises from 0.
+        schedule: Points (step, factor) instead of a warmup: beta is multiplied by
+            the factor, which is linear in between.
     """
 
     beta: float = 6.0
@@ -88,14 +93,14 @@ class BetaTCVAE(Objective):
     estimator: DensityEstimator = "weighted"
     between: Literal["latents", "subspaces"] = "latents"
     exact: bool = False
-    warmup: int = 0
     name: Literal["beta-tcvae"] = "beta-tcvae"
 
     def __post_init__(self):
-        check_nonnegative(beta=self.beta, alpha=self.alpha, gamma=self.gamma, warmup=self.warmup)
+        check_nonnegative(beta=self.beta, alpha=self.alpha, gamma=self.gamma)
+        super().__post_init__()
 
     def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+        self, output: VAEOutput, *, step: int, n_data: int, companion: Companion | None = None
     ) -> ObjectiveValue:
         joint, parts = self._log_aggregate(output, n_data)
         log_posterior = output.posterior.log_prob(output.z)
@@ -107,7 +112,7 @@ class BetaTCVAE(Objective):
         }
         loss = (
             self.alpha * terms["mutual_information"]
-            + self.beta * linear_ramp(step, self.warmup) * terms["total_correlation"]
+            + self.beta * self.factor(step) * terms["total_correlation"]
             + self.gamma * terms["parts_kl"]
             - terms["reconstruction"]
         )
@@ -178,34 +183,37 @@ class AnnealedVAE(Objective):
         )
 
     def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+        self, output: VAEOutput, *, step: int, n_data: int, companion: Companion | None = None
     ) -> ObjectiveValue:
         terms = elbo_terms(output, self.kl_estimator)
         excess = terms["kl"] - self.capacity * linear_ramp(step, self.capacity_steps)
         return ObjectiveValue(self.gamma * excess.abs() - terms["reconstruction"], terms)
+
+    def settled_from(self) -> int:
+        return self.capacity_steps
 
     def weights(self) -> str:
         return f"|KL - {self.capacity:g} nats| × {self.gamma:g}"
 
 
 @dataclass(frozen=True)
-class _DIPVAE(Objective):
+class _DIPVAE(Scheduled):
     """The ELBO with a penalty on the distance of a covariance from the prior's."""
 
     lambda_od: float = 10.0
     lambda_d: float = 10.0
     kl_estimator: KLEstimator = "sampled"
-    warmup: int = 0
 
     def __post_init__(self):
-        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d, warmup=self.warmup)
+        check_nonnegative(lambda_od=self.lambda_od, lambda_d=self.lambda_d)
+        super().__post_init__()
 
     @abstractmethod
     def covariance(self, posterior: Independent) -> Float[Tensor, "latents latents"]:
         """C, from the posteriors of a batch."""
 
     def __call__(
-        self, output: VAEOutput, *, step: int, n_data: int, adversary: Adversary | None = None
+        self, output: VAEOutput, *, step: int, n_data: int, companion: Companion | None = None
     ) -> ObjectiveValue:
         covariance = self.covariance(output.posterior)
         terms = elbo_terms(output, self.kl_estimator)
@@ -213,7 +221,7 @@ class _DIPVAE(Objective):
         apart = covariance.square().sum() - diagonal.square().sum()
         spread = (diagonal - output.prior.variance).square().sum()
         penalty = self.lambda_od * apart + self.lambda_d * spread
-        loss = terms["kl"] + linear_ramp(step, self.warmup) * penalty - terms["reconstruction"]
+        loss = terms["kl"] + self.factor(step) * penalty - terms["reconstruction"]
         return ObjectiveValue(loss, terms | {"covariance_penalty": penalty})
 
     def weights(self) -> str:
@@ -233,6 +241,8 @@ class DIPVAEI(_DIPVAE):
         lambda_d: Weight of the diagonal.
         kl_estimator: Estimator of the KL term, see `estimate_kl`.
         warmup: Number of steps over which both weights rise from 0.
+        schedule: Points (step, factor) instead of a warmup: both weights are multiplied by
+            the factor, which is linear in between.
     """
 
     lambda_d: float = 100.0
@@ -252,6 +262,8 @@ class DIPVAEII(_DIPVAE):
         lambda_d: Weight of the diagonal.
         kl_estimator: Estimator of the KL term, see `estimate_kl`.
         warmup: Number of steps over which both weights rise from 0.
+        schedule: Points (step, factor) instead of a warmup: both weights are multiplied by
+            the factor, which is linear in between.
     """
 
     name: Literal["dip-vae-ii"] = "dip-vae-ii"
@@ -265,7 +277,7 @@ def _covariance(mean: Float[Tensor, "batch latents"]) -> Float[Tensor, "latents 
     return centred.T @ centred / len(mean)
 
 
-AnyObjective = BetaVAE | BetaTCVAE | FactorVAE | DIPVAEI | DIPVAEII | AnnealedVAE
+AnyObjective = BetaVAE | BetaTCVAE | FactorVAE | DIPVAEI | DIPVAEII | AnnealedVAE | ControlVAE
 
 OBJECTIVES: dict[str, type[AnyObjective]] = {
     "beta-vae": BetaVAE,
@@ -274,6 +286,7 @@ OBJECTIVES: dict[str, type[AnyObjective]] = {
     "dip-vae-i": DIPVAEI,
     "dip-vae-ii": DIPVAEII,
     "annealed-vae": AnnealedVAE,
+    "control-vae": ControlVAE,
 }
 
 
@@ -286,7 +299,4 @@ def steady_from(objective: Objective) -> int | None:
         >>> steady_from(BetaVAE()), steady_from(BetaVAE(warmup=100)), steady_from(AnnealedVAE())
         (0, 100, 5000)
     """
-    if type(objective) not in OBJECTIVES.values():
-        return None
-    name = "capacity_steps" if isinstance(objective, AnnealedVAE) else "warmup"
-    return getattr(objective, name, None)
+    return objective.settled_from() if type(objective) in OBJECTIVES.values() else None

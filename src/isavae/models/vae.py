@@ -139,7 +139,7 @@ class NoiseStream(Enum):
     POSTERIOR = 0
     EVALUATION = 1
     SECOND_BATCH = 2
-    ADVERSARY = 3
+    COMPANION = 3
 
 
 def noise_generator(

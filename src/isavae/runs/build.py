@@ -77,7 +77,7 @@ def _bytes_of_networks(config: RunConfig, shape: tuple[int, int, int]) -> int:
 
 
 def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
-    """Model, optimiser and adversary of a run before its first step, on its device.
+    """Model, optimiser and companion of a run before its first step, on its device.
 
     Args:
         config: The run's configuration.
@@ -89,8 +89,8 @@ def fresh_state(config: RunConfig, shape: tuple[int, int, int]) -> TrainState:
     model.network_dtype = resolve_precision(config.precision, device, config.batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        adversary = config.objective.adversary(model.prior.n_latents)
-    return TrainState(model, config.learning_rate, config.prior_learning_rate, adversary)
+        companion = config.objective.companion(model.prior.n_latents)
+    return TrainState(model, config.learning_rate, config.prior_learning_rate, companion)
 
 
 # What training keeps of every weight: itself, its gradient and two moments of Adam. Bytes per value
