@@ -222,14 +222,18 @@ def test_a_controller_is_the_formula():
 
 
 def test_control_vae_weighs_the_kl_by_its_controller():
-    output = pass_of("normal")
+    """And no gradient passes through the weight."""
+    mean, noise = torch.randn(2, 4, LATENT, dtype=torch.float64)
+    output = output_at("normal", mean.requires_grad_(), torch.full_like(mean, -0.5), noise)
     reconstruction, log_q, log_p, _ = literal_parts(output)
     objective = ControlVAE(1e-3, 0, proportional=0.0, integral=0.5)
     kl = (log_q - log_p).mean()
     beta = 1.0 + 0.5 * (kl - 1e-3)
     value = objective(output, step=0, n_data=N_DATA, companion=objective.companion(LATENT))
     torch.testing.assert_close(value.loss, beta * kl - reconstruction)
-    torch.testing.assert_close(value.terms["beta"], beta)
+    torch.testing.assert_close(value.terms["beta"], beta.detach())
+    assert kl.requires_grad
+    assert not value.terms["beta"].requires_grad
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
