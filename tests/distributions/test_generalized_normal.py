@@ -105,7 +105,9 @@ def test_the_gradient_that_was_once_wrong():
     assert [float(x) for x in found] == pytest.approx([-0.297, 4.03], abs=5e-3)
 
 
-@pytest.mark.parametrize(("p", "x"), [(100, 3e-4), (300, 0.05), (1e3, 0.4), (1e3, 0.96), (1e6, 0.5)])
+@pytest.mark.parametrize(
+    ("p", "x"), [(100, 3e-4), (300, 0.05), (1e3, 0.4), (1e3, 0.96), (1e6, 0.5)]
+)
 def test_powers_that_underflow_leave_the_middle_of_flat_densities_alone(p, x):
     """There scipy gives 1/2 for all x below 0.08 at p = 300, and for all below 0.999 at p = 1e6."""
     with mpmath.workdps(30):
