@@ -79,7 +79,8 @@ def elbo_decomposition(
         "dimension_wise_kl": (kl - of_latents, kl_error),
     }
     if chosen is not None:
-        of_subspaces = sum(_excess(codes, rows, z, subspace) for subspace in chosen)
+        of_each = [_excess(codes, rows, z, subspace) for subspace in chosen]
+        of_subspaces = torch.stack(of_each).sum(0)
         between = of_subspaces - of_all
         parts["subspace_total_correlation"] = float(between.mean()), float(standard_error(between))
         error = math.hypot(kl_error, standard_error(of_subspaces))
