@@ -100,3 +100,20 @@ def test_generalised_normals_by_quadrature(p, q):
 def test_generalised_normals_of_two_locations_have_no_closed_form():
     with pytest.raises(NotImplementedError, match="one location"):
         kl_divergence(GeneralizedNormal(0.0, 1.0, 3.0), GeneralizedNormal(1.0, 1.0, 3.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(dtype):
+    def pairs(dtype):
+        one, three, power = torch.tensor([1.0, 3.0, 1.5], dtype=dtype)
+        normals = Independent(Normal(one.expand(2), three.expand(2)), 1)
+        return (
+            (GeneralizedNormal(one, one, power), GeneralizedNormal(one, three, three)),
+            (LpNested("2*2", one), LpNested("2*2", three)),
+            (normals, LpNested("2*2", three)),
+        )
+
+    for half, double in zip(pairs(dtype), pairs(torch.float64), strict=True):
+        found = kl_divergence(*half)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), kl_divergence(*double), rtol=1e-5, atol=1e-6)

@@ -147,8 +147,8 @@ BAD = {
     "points of two axes": (
         lambda: leaf_density(LpNested(TREE), 0, torch.zeros(2, 2)), "a vector", "(2, 2)", "flatten",
     ),
-    "a leaf without a variance": (
-        lambda: leaf_density(LpNested("0.01*2"), 0, torch.zeros(1)),
+    "a leaf of no size": (
+        lambda: leaf_density(LpNested("0.005*2"), 0, torch.zeros(1)),
         "within the range", "leaf 0", "raise",
     ),
     "a search from far away": (

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from scipy import stats
@@ -102,6 +103,19 @@ def test_the_gradient_that_was_once_wrong():
     p, u = (1.5 * DOUBLE).requires_grad_(), (0.8 * DOUBLE).requires_grad_()
     found = torch.autograd.grad(GeneralizedNormal(0.0, 1.3, p).icdf(u), (p, u))
     assert [float(x) for x in found] == pytest.approx([-0.297, 4.03], abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("p", "x"), [(100, 3e-4), (300, 0.05), (1e3, 0.4), (1e3, 0.96), (1e6, 0.5)]
+)
+def test_powers_that_underflow_leave_the_middle_of_flat_densities_alone(p, x):
+    """There scipy gives 1/2 for all x below 0.08 at p = 300, and for all below 0.999 at p = 1e6."""
+    with mpmath.workdps(30):
+        below = mpmath.gammainc(1 / mpmath.mpf(p), 0, mpmath.mpf(x) ** p, regularized=True)
+        expected = float((1 + below) / 2)
+    ours = GeneralizedNormal(p=p * DOUBLE)
+    assert float(ours.cdf(x * DOUBLE)) == pytest.approx(expected, rel=1e-14)
+    assert float(ours.icdf((1 - expected) * DOUBLE)) == pytest.approx(-x, rel=1e-11)
 
 
 def test_infinite_quantiles_do_not_depend_on_the_exponent():

@@ -10,6 +10,7 @@ from isavae.data import FactorGrid
 from isavae.metrics import (
     Codes,
     NotApplicable,
+    binned_irs,
     binned_mig,
     completeness,
     dci,
@@ -17,6 +18,7 @@ from isavae.metrics import (
     evaluate,
     explicitness,
     few_label_accuracy,
+    irs,
     jemmig,
     latent_mutual_information,
     modularity,
@@ -30,12 +32,19 @@ CODES = hand_made.perfect()
 
 
 @pytest.mark.parametrize(
-    "score", [binned_mig, robust_mig, jemmig, modularity, latent_mutual_information]
+    "score", [binned_mig, binned_irs, robust_mig, jemmig, modularity, latent_mutual_information]
 )
 @pytest.mark.parametrize("bins", [1, 0, -3])
 def test_bins_are_two_or_more(score, bins):
-    with pytest.raises(ValueError, match=f"`bins` must be 2 or more .*, but is {bins}: 20 and 100"):
+    with pytest.raises(ValueError, match=f"`bins` must be 2 or more, but is {bins}: 20 and 100"):
         score(CODES, bins=bins)
+
+
+@pytest.mark.parametrize("score", [irs, binned_irs])
+@pytest.mark.parametrize("quantile", [-0.1, 1.5, math.nan])
+def test_quantiles_are_shares(score, quantile):
+    with pytest.raises(ValueError, match=f"between 0 and 1, but is {quantile}: 0.99"):
+        score(CODES, quantile=quantile)
 
 
 @pytest.mark.parametrize("score", [robust_mig, jemmig])

@@ -152,6 +152,12 @@ def test_extended_precision_becomes_double():
     assert Codes(np.full((2, 1), 1 / 3, dtype=np.longdouble)).mean.tolist() == [[1 / 3]] * 2
 
 
+def test_truth_values_are_zero_and_one():
+    values = [[True, False], [False, False]]
+    for mean in (values, np.array(values), torch.tensor(values)):
+        assert torch.equal(Codes(mean).mean, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+
+
 def test_tensors_are_not_copied():
     mean = torch.zeros(3, 2)
     assert Codes(mean).mean.data_ptr() == mean.data_ptr()

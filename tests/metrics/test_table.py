@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import jaxtyping
 import polars as pl
 import pytest
 import torch
 from torch.distributions import Normal
 
 from isavae.data import FactorGrid
-from isavae.metrics import METRICS, Codes, NotApplicable, Score, evaluate
+from isavae.metrics import METRICS, Codes, NotApplicable, Score, binned_mig, evaluate
 from tests import hand_made
 
 # Scores of unit-free definitions; the rest depends on the latents' scale and says so.
@@ -192,6 +193,26 @@ def test_functions_keep_what_they_bind_and_their_defaults():
     bound = partial(shifted, seed=7)
     bound.__name__ = "bound"
     assert evaluate(codes, bound, seed=3, repeats=2)["bound"].value == 9
+
+
+def test_functions_without_a_name_have_that_of_what_they_are(monkeypatch):
+    class Mean:
+        def __call__(self, codes, power=1):
+            return codes.mean.mean() ** power
+
+    codes = hand_made.perfect()
+    named = [
+        partial(binned_mig, bins=5),
+        partial(binned_mig, bins=7),
+        partial(Mean(), power=2),
+        Mean(),
+    ]
+    found = {row.name: row.score.value for row in evaluate(codes, named)}
+    assert [*found] == ["binned_mig(bins=5)", "binned_mig(bins=7)", "Mean(power=2)", "Mean"]
+    assert found["Mean(power=2)"] == pytest.approx(found["Mean"] ** 2)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as users run it
+    with pytest.raises(TypeError, match="a function of codes, but is 3: METRICS"):
+        evaluate(codes, [3])
 
 
 def test_the_table_as_frames_and_as_html(whole):

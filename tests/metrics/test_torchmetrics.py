@@ -103,8 +103,20 @@ def test_what_cannot_be_scored_is_refused():
         metric.compute()
     named = CodesMetric("irs", factors=["a", "b"])
     named.update(WHOLE.mean, LABELS)
-    with pytest.raises(ValueError, match=r"shorter|longer"):
+    with pytest.raises(ValueError, match=r"of the factors \('a', 'b'\), but have 3: name"):
         named.compute()
+    with (
+        pytest.warns(UserWarning, match="before the ``update``"),  # torchmetrics'
+        pytest.raises(NotApplicable, match="there are none yet: call `update`"),
+    ):
+        CodesMetric("mig").compute()
+
+
+def test_batches_may_be_empty():
+    metric = CodesMetric("irs")
+    metric.update(WHOLE.mean[:0], LABELS[:0])
+    metric.update(WHOLE.mean, LABELS)
+    assert float(metric.compute()) == pytest.approx(evaluate(WHOLE, "irs")["irs"].value, abs=1e-6)
 
 
 def score_a_share(rank, meeting, found):

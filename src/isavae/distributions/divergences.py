@@ -28,8 +28,9 @@ def lp_nested_divergence(p: LpNested, q: LpNested) -> Tensor:
         )
     if p.radial is not None and q.radial is not None:
         return kl_divergence(p.radial, q.radial)
-    ratio = p.scale / q.scale
-    return p.tree.n / p.exponents[..., 0] * (ratio - 1 - ratio.log())
+    p0, s_p, s_q = _single(p.exponents[..., 0], p.scale, q.scale)
+    ratio = s_p / s_q
+    return p.tree.n / p0 * (ratio - 1 - ratio.log())
 
 
 @register_kl(Independent, LpNested)
@@ -53,7 +54,8 @@ def normal_divergence(p: Independent, q: LpNested) -> Tensor:
             f"A closed form needs normals, and a tree whose exponents are 2 and stay so, not {p} "
             f"and {q}: average log_prob over samples."
         )
-    std = (q.scale / 2).sqrt().unsqueeze(-1)
+    (scale,) = _single(q.scale)
+    std = (scale / 2).sqrt().unsqueeze(-1)
     return kl_divergence(normals, Normal(torch.zeros_like(std), std)).sum(-1)
 
 
@@ -78,9 +80,15 @@ def generalized_normal_divergence(p: GeneralizedNormal, q: GeneralizedNormal) ->
             f"A closed form needs one location, or a second p of 2, not {p} and {q}: average "
             "log_prob over samples."
         )
-    log_moment = torch.lgamma((q.p + 1) / p.p) - torch.lgamma(1 / p.p)
-    central = (q.p * (p.scale / q.scale).log() + log_moment).exp()
-    return central + (apart / q.scale) ** 2 - p.entropy() + q.entropy() - 1 / q.p
+    apart, power_p, power_q, scale_p, scale_q = _single(apart, p.p, q.p, p.scale, q.scale)
+    log_moment = torch.lgamma((power_q + 1) / power_p) - torch.lgamma(1 / power_p)
+    central = (power_q * (scale_p / scale_q).log() + log_moment).exp()
+    return central + (apart / scale_q) ** 2 - p.entropy() + q.entropy() - 1 / power_q
+
+
+def _single(*parameters: Tensor) -> list[Tensor]:
+    """Parameters with at least single precision."""
+    return [x.to(torch.promote_types(x.dtype, torch.float32)) for x in parameters]
 
 
 def _all(condition: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """From an estimator's arguments and rows to what the training loop takes."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from isavae.data import ImageDataset
 from isavae.data.conversion import as_images
 from isavae.data.order import epoch_order
 from isavae.distributions import LpTree
@@ -22,6 +24,8 @@ SIZE = 4
 # (n, features), or images: an array, a table, a list or a generator.
 Samples: TypeAlias = ArrayLike | Iterable[Any]
 Sizes: TypeAlias = Sequence[int] | np.ndarray
+# Names of types of dates, times and durations, in NumPy, pandas and polars.
+TIMES = re.compile(r"date|time|duration|period", re.I)
 WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "beta-tcvae": BetaTCVAE}
 
 
@@ -100,11 +104,13 @@ def _is_whole(value: Any) -> bool:
 
 
 def rows_or_images(X: Any) -> Any:
-    """An array of images where X is a list, a generator or an array of images; else X.
+    """An array of images where X is a list, a generator, an array or a data set of them; else X.
 
     Raises:
-        ValueError: If the images differ in size, mode or type, or values are masked.
+        ValueError: If the images differ in size, mode or type, values are masked, dates or
+            durations, or there are more than four axes.
     """
+    _check_numbers(X)
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
             "values must not be masked, for they would be taken as they are: fill them, or leave "
@@ -113,6 +119,8 @@ def rows_or_images(X: Any) -> Any:
     if isinstance(X, Tensor):
         X = X.detach().cpu()
         return X.float() if X.dtype == torch.bfloat16 else X
+    if isinstance(X, ImageDataset):
+        return X.batch(slice(None)).numpy()
     if isinstance(X, Iterator) or hasattr(X, "getbands"):
         return as_images(X)
     holds_objects = str(getattr(X, "dtype", "")) == "object" and getattr(X, "ndim", 0) == 1
@@ -121,6 +129,28 @@ def rows_or_images(X: Any) -> Any:
         if hasattr(first, "getbands") or np.ndim(first) > 1:
             return as_images(X)
     return X
+
+
+def _check_numbers(X: Any) -> None:
+    """Check that an array or the columns of a table are no dates, which NumPy counts in units.
+
+    Raises:
+        ValueError: If some are, or an array has more than four axes.
+    """
+    if getattr(X, "ndim", 2) > 4:
+        raise ValueError(
+            "rows must be features (n, k) or images (n, h, w) or (n, channels, h, w); got shape "
+            f"{tuple(X.shape)}: reshape them"
+        )
+    kinds = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", ()))
+    names = list(getattr(X, "columns", ()))
+    for k, kind in enumerate(kinds):
+        if getattr(kind, "kind", "f") in "mM" or TIMES.match(str(kind)):
+            where = f"column {names[k]!r} holds" if names else "they are"
+            raise ValueError(
+                f"values must be numbers; {where} {kind}: subtract a date and divide by a unit, "
+                'such as pandas.Timedelta("1D"), or leave them out'
+            )
 
 
 def likelihood_of(likelihood: str, rows: Tensor) -> str:

@@ -39,6 +39,9 @@ from isavae.models import AnyObjective
 from isavae.runs import RunConfig, TrainedModel, check_trainable, fresh_state
 from isavae.training import train
 
+# The largest spread of a column, in the networks' units, that is rounding.
+NO_SPREAD = 1e-6
+
 
 @final
 class ISAVAE(TransformerMixin, BaseEstimator):
@@ -147,7 +150,7 @@ class ISAVAE(TransformerMixin, BaseEstimator):
 
         Args:
             X: (n, features), or images (n, h, w) or (n, channels, h, w), perhaps one by one in a
-                list or generator, or Pillow images.
+                list or generator, or Pillow images, or an `ImageDataset`.
             y: Ignored.
 
         Raises:
@@ -155,8 +158,8 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             ArithmeticError: If the loss becomes NaN or infinite.
 
         Warns:
-            ConvergenceWarning: If fewer than two latents are in use, or the rows are reconstructed
-                no better than by their mean.
+            ConvergenceWarning: If fewer than two latents are in use, the rows are reconstructed
+                no better than by their mean, or all rows are the same.
         """
         rows = self._rows(X, reset=True)
         self._start(rows)
@@ -312,12 +315,20 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         return self
 
     def _check_convergence(self, rows: Tensor) -> None:
-        """Warn if the model has learned next to nothing."""
+        """Warn if the model has learned next to nothing, or there was nothing to learn."""
+        if float(rows.std(0, correction=0).max()) < NO_SPREAD:
+            warnings.warn(
+                "rows should differ from each other; all are the same, and so are their codes: "
+                "give other rows",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+            return
         some = rows[: 2 * BATCH].unflatten(1, self.shape_)
         codes = Codes(*self.trained_.encode(some))
         used, wanted = int(informative(codes).sum()), min(2, codes.latents)
         error = float((self.trained_.decode(codes.mean) - some).square().mean())
-        variance = max(float(some.var(0, correction=0).mean()), 1e-30)
+        variance = float(some.var(0, correction=0).mean())
         if used < wanted or error >= variance:
             warnings.warn(
                 f"{wanted} latents or more should be in use, and reconstructions be better than "

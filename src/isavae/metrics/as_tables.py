@@ -35,5 +35,6 @@ def as_floats(name: str, values: Any) -> Tensor:
     values = values.detach().cpu()
     if values.dtype in (torch.float32, torch.float64):
         return values
-    exact = values.is_floating_point() or not values.numel() or values.abs().max() <= _MOST_EXACT
+    whole = not values.is_floating_point() and values.dtype != torch.bool and values.numel() > 0
+    exact = not whole or values.abs().max() <= _MOST_EXACT
     return values.float() if exact else values.double()

@@ -57,7 +57,7 @@ def quantised_information(
     Raises:
         ValueError: For fewer than two bins, or a limit that is not positive and finite.
     """
-    _check_bins(bins)
+    check_bins(bins)
     if not 0 < limit < math.inf:
         raise ValueError(
             f"`limit` must be positive and finite, but is {limit}: 4 is right for latents of unit "
@@ -83,7 +83,7 @@ def bin_means(mean: Float[Tensor, "n latents"], bins: int) -> Int64[Tensor, "lat
     Edges and ties are those of `numpy.histogram` in double precision; a constant latent falls into
     one bin.
     """
-    _check_bins(bins)
+    check_bins(bins)
     columns = []
     for column in mean.double().T.contiguous():
         low, high = column.min(), column.max()
@@ -93,11 +93,14 @@ def bin_means(mean: Float[Tensor, "n latents"], bins: int) -> Int64[Tensor, "lat
     return torch.stack(columns)
 
 
-def _check_bins(bins: int) -> None:
+def check_bins(bins: int) -> None:
+    """Refuse fewer than two bins.
+
+    Raises:
+        ValueError: For fewer than two.
+    """
     if bins < 2:
-        raise ValueError(
-            f"`bins` must be 2 or more for each latent, but is {bins}: 20 and 100 are customary."
-        )
+        raise ValueError(f"`bins` must be 2 or more, but is {bins}: 20 and 100 are customary.")
 
 
 def pairwise_information(

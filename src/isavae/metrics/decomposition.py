@@ -44,8 +44,9 @@ def elbo_decomposition(
     With subspaces, the last two are also split by subspace: `subspace_total_correlation` =
     sum_S H(z_S) - H(z) between subspaces and `subspace_wise_kl` = E [sum_S log q(z_S) - log p(z)].
 
-    H(z|x) and H(z_j) are exact. H(z) and H(z_S) are means of -log q over `samples` draws, each
-    under the full mixture of all images; the KL is a mean over two or more draws per image.
+    I(x; z_j) = H(z_j) - H(z_j|x) is exact. I(x; z) and I(x; z_S) are means of log q(z|x) - log q(z)
+    over `samples` draws, each under the full mixture of all images; the KL is a mean over two or
+    more draws per image.
 
     Args:
         codes: Codes with posterior standard deviations.
@@ -66,33 +67,29 @@ def elbo_decomposition(
         >>> print({name: round(abs(value), 2) for name, value in parts.items()})
         {'index_code_information': 0.0, 'total_correlation': 0.0, 'dimension_wise_kl': 0.0}
     """
+    chosen = None if subspaces is None else _partition(subspaces, codes.latents)
     kl, kl_error = _kl(codes, prior, seed)
     of_latents = float(latent_information(codes).sum())
     rows, z = draw(codes, samples, seed + 1)
-    joint = _excess(codes, rows, z, list(range(codes.latents)))
-    information = float(joint.mean())
-    terms = {
-        "index_code_information": information,
-        "total_correlation": of_latents - information,
-        "dimension_wise_kl": kl - of_latents,
+    of_all = _excess(codes, rows, z, list(range(codes.latents)))
+    information, error = float(of_all.mean()), float(standard_error(of_all))
+    parts = {  # and their standard errors
+        "index_code_information": (information, error),
+        "total_correlation": (of_latents - information, error),
+        "dimension_wise_kl": (kl - of_latents, kl_error),
     }
-    errors = {
-        "index_code_information": float(standard_error(joint)),
-        "total_correlation": float(standard_error(joint)),
-        "dimension_wise_kl": kl_error,
-    }
-    chosen = None if subspaces is None else _partition(subspaces, codes.latents)
     if chosen is not None:
-        between = sum(_excess(codes, rows, z, subspace) for subspace in chosen) - joint
-        terms["subspace_total_correlation"] = float(between.mean())
-        terms["subspace_wise_kl"] = kl - information - float(between.mean())
-        errors["subspace_total_correlation"] = float(standard_error(between))
-        errors["subspace_wise_kl"] = math.hypot(kl_error, standard_error(between + joint))
+        of_each = [_excess(codes, rows, z, subspace) for subspace in chosen]
+        of_subspaces = torch.stack(of_each).sum(0)
+        between = of_subspaces - of_all
+        parts["subspace_total_correlation"] = float(between.mean()), float(standard_error(between))
+        error = math.hypot(kl_error, standard_error(of_subspaces))
+        parts["subspace_wise_kl"] = kl - float(of_subspaces.mean()), error
     return Score(
         value=kl,
-        terms=terms,
+        terms={name: value for name, (value, _) in parts.items()},
         standard_error=kl_error,
-        term_errors=errors,
+        term_errors={name: error for name, (_, error) in parts.items()},
         parameters={
             "prior": str(prior),
             "subspaces": chosen,

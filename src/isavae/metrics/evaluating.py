@@ -2,11 +2,13 @@
 
 import inspect
 import math
+import reprlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from torch.distributions import Distribution
@@ -40,9 +42,10 @@ def evaluate(
         metrics: Names in `METRICS`, families (`information`, `elbo`, `supervised`, `unsupervised`)
             or `all`. Scores that the codes do not allow are skipped, with the reason, unless named.
             A score that turns out to be beyond the computation's limits is always skipped so.
-            Functions of codes are scores too, under their own name; they return a `Score` or a
-            number, and may take `factors`, `prior`, `subspaces`, `others` or `seed`, which are
-            passed where they are given and not bound by `functools.partial`.
+            Functions of codes are scores too, under their own name, such as `mine` or, of
+            `functools.partial(mine, bins=5)`, `mine(bins=5)`. They return a `Score` or a number,
+            and may take `factors`, `prior`, `subspaces`, `others` or `seed`, which are passed where
+            they are given and not bound.
         factors: Names; by default the grid's scored factors.
         prior: p(z), for the decomposition of the ELBO.
         subspaces: Latents of each subspace, for scores of subspaces.
@@ -132,7 +135,7 @@ def _chosen(metrics: Wanted | Sequence[Wanted]) -> dict[str, Metric]:
     for function in wanted:
         if isinstance(function, str):
             continue
-        name = getattr(function, "__name__", repr(function))
+        name = _name(function)
         if name in METRICS or name in chosen:
             raise ValueError(
                 f"A function that scores must have a name of its own, but {name!r} is taken: "
@@ -141,6 +144,24 @@ def _chosen(metrics: Wanted | Sequence[Wanted]) -> dict[str, Metric]:
         source = f"{getattr(function, '__module__', '')}.{name}"
         chosen[name] = Metric(function, "own", "", "neither", (), source, "")
     return chosen
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """A function's own name, that of a partial one with what it binds, or that of its class.
+
+    Raises:
+        TypeError: If it is no function.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"A score must be a name, a family or a function of codes, but is {function!r}: "
+            "METRICS lists the names."
+        )
+    if hasattr(function, "__name__") or not isinstance(function, partial):
+        return getattr(function, "__name__", type(function).__name__)
+    bound = [*map(reprlib.repr, function.args)]
+    bound += [f"{name}={reprlib.repr(value)}" for name, value in function.keywords.items()]
+    return f"{_name(function.func)}({', '.join(bound)})"
 
 
 def _row(

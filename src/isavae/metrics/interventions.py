@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from isavae.metrics.bins import check_bins
 from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.predictors import logistic_regression
 from isavae.metrics.samples import ClassSampler
@@ -140,6 +141,9 @@ def irs(codes: Codes, factors: Sequence[str] | None = None, quantile: float = 0.
         codes: Codes; only their means count.
         factors: Names; by default the grid's scored factors.
         quantile: 1 is the maximum, as in the paper; 0.99 is customary and more robust.
+
+    Raises:
+        ValueError: For a quantile outside [0, 1].
     """
     names = codes.factor_names(factors)
     groups = {name: codes.factor(name).labels.numpy() for name in names}
@@ -158,8 +162,12 @@ def binned_irs(
         codes: Codes; only their means count.
         factors: Names; by default the grid's scored factors.
         quantile: As in `irs`.
-        bins: Equal bins between each factor's least and largest class number.
+        bins: Equal bins between each factor's least and largest class number, two or more.
+
+    Raises:
+        ValueError: For fewer than two bins, or a quantile outside [0, 1].
     """
+    check_bins(bins)
     names = codes.factor_names(factors)
     assert codes.grid is not None  # the codes have factors
     groups = {name: _binned(codes.grid.column(name), bins) for name in names}
@@ -183,6 +191,10 @@ def _robustness(
     parameters: Mapping[str, object],
 ) -> Score:
     """IRS of the rows that share a group of each factor; group -1 is left out."""
+    if not 0 <= quantile <= 1:
+        raise ValueError(
+            f"`quantile` must be between 0 and 1, but is {quantile}: 0.99 is customary."
+        )
     mean = codes.mean.double().numpy()
     mean = mean[:, mean.max(axis=0) > mean.min(axis=0)]  # a variance is not 0 by rounding
     largest = np.abs(mean - mean.mean(axis=0)).max(axis=0)

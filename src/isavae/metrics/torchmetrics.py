@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from isavae.metrics.all_metrics import METRICS
-from isavae.metrics.codes import Codes
+from isavae.metrics.codes import Codes, NotApplicable
 from isavae.metrics.evaluating import evaluate
 
 Means = Float[Tensor, "n latents"]
@@ -99,7 +99,8 @@ class CodesMetric(Metric):
         if log_std is not None:
             self.log_stds.append(log_std.detach())
         if labels is not None:
-            self.labels.append(labels.detach().reshape(len(labels), -1))
+            columns = labels.detach()
+            self.labels.append(columns[:, None] if columns.ndim == 1 else columns.flatten(1))
 
     def compute(self) -> Float[Tensor, ""]:
         """The score of all codes.
@@ -107,6 +108,8 @@ class CodesMetric(Metric):
         Raises:
             NotApplicable: If the codes do not allow the score.
         """
+        if not len(self.means):
+            raise NotApplicable("A score needs codes, but there are none yet: call `update` first.")
         codes = Codes(
             dim_zero_cat(self.means),
             dim_zero_cat(self.log_stds) if len(self.log_stds) else None,
@@ -122,5 +125,11 @@ class CodesMetric(Metric):
         if not len(self.labels):
             return None
         labels = dim_zero_cat(self.labels).cpu()
-        names = self.factors
-        return labels if names is None else dict(zip(names, labels.T, strict=True))
+        if self.factors is None:
+            return labels
+        if len(self.factors) != labels.shape[1]:
+            raise ValueError(
+                f"Labels need one column for each of the factors {tuple(self.factors)}, but have "
+                f"{labels.shape[1]}: name every column."
+            )
+        return dict(zip(self.factors, labels.T, strict=True))

@@ -60,7 +60,7 @@ def gaussian_wasserstein_correlation(codes: Codes) -> Score:
     root = covariance.diagonal().sqrt()
     spectrum = torch.linalg.eigvalsh(root[:, None] * covariance * root).clamp_min(0)
     total = covariance.trace()
-    distance = float(2 * total - 2 * spectrum.sqrt().sum())
+    distance = max(0.0, float(2 * total - 2 * spectrum.sqrt().sum()))  # rounding of a zero
     return Score(
         value=distance,
         terms={"normalised": distance / float(total) if total > 0 else 0.0},

@@ -57,6 +57,17 @@ def test_of_few_seeds_the_representative_has_the_highest_mig(seeds, unit, tmp_pa
     assert row["mig"] == points[:, 0].max()
 
 
+def test_equal_distances_are_equal_also_where_reconstructions_are_large(tmp_path):
+    """A reconstruction of many pixels varies by little of itself, and its offsets by roundings."""
+    generator = np.random.default_rng(0)
+    for study in range(20):
+        points = generator.random((5, 2)) * [0.6, 80] - [0, 1e7]
+        for seed, (gap, reconstruction) in enumerate(points):
+            write_run(tmp_path / str(study), f"r{seed}", scored(gap, reconstruction), seed=seed)
+        [row] = select(results(tmp_path / str(study))).iter_rows(named=True)
+        assert row["mig"] == points[:, 0].max()
+
+
 def test_elbo_and_scores_take_the_highest_of_every_group(tmp_path):
     write_run(tmp_path, "a", scored(0.3, -20.0, 9.0), seed=0)  # ELBO -29
     write_run(tmp_path, "b", scored(0.2, -23.0, 5.0), seed=1)  # ELBO -28
