@@ -265,6 +265,12 @@ def test_stratified_weights_need_other_samples(name, least):
         make(least - 1, 10)
 
 
+@pytest.mark.parametrize("sizes", [(0, 10), (10, 0), (-1, 10)])
+def test_weights_need_samples(sizes):
+    with pytest.raises(ValueError, match="one or more samples"):
+        MinibatchWeights.weighted(*sizes)
+
+
 def test_second_derivatives_of_small_batches_are_refused_not_wrong():
     z, mean, log_std = posterior_batch("active", 8)
     joint, _ = log_joint_and_marginals(z, mean, log_std.exp(), MinibatchWeights.weighted(8, 80))

@@ -53,7 +53,16 @@ class MinibatchWeights:
 
     @classmethod
     def weighted(cls, batch: int, n_data: int) -> "MinibatchWeights":
-        """1 / (N M) for all: minibatch weighted sampling (Chen et al. 2018, C.1)."""
+        """1 / (N M) for all: minibatch weighted sampling (Chen et al. 2018, C.1).
+
+        Raises:
+            ValueError: For a batch or data of no sample.
+        """
+        if min(batch, n_data) < 1:
+            raise ValueError(
+                f"Weights need a batch and data of one or more samples, not {batch} and {n_data}: "
+                "give the size of the batch and of the data set."
+            )
         none = torch.empty(batch, 0, dtype=torch.float64)
         return cls(1 / (n_data * batch), none.long(), none)
 
