@@ -27,19 +27,20 @@ class ProgressLine:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._stream and self._text:
+        if self._text:
             self._write("\n")
 
     def __call__(self, text: str) -> None:
         """Show a text, at the latest when the block ends."""
         self._text = text
-        if self._stream and time.monotonic() - self._written >= SECONDS:
+        if time.monotonic() - self._written >= SECONDS:
             self._write("")
 
     def _write(self, end: str) -> None:
         self._written = time.monotonic()
-        self._stream.write(f"\r{self._text:<60}{end}")
-        self._stream.flush()
+        if self._stream:
+            self._stream.write(f"\r{self._text:<60}{end}")
+            self._stream.flush()
 
 
 def time_left(seconds: float) -> str:
