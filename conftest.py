@@ -8,6 +8,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -87,9 +90,25 @@ docstrings = Sybil(
     path="src",
     patterns=["**/*.py"],
 )
+
+
+def enter_folder(namespace: dict[str, Any]) -> None:
+    """Run the examples of a page in a folder of their own, where they may write files."""
+    namespace["_folder"], namespace["_before"] = TemporaryDirectory(), Path.cwd()
+    os.chdir(namespace["_folder"].name)
+
+
+def leave_folder(namespace: dict[str, Any]) -> None:
+    """Go back to where the tests run."""
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
 pages = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md", "docs/*/*.md"],
+    setup=enter_folder,
+    teardown=leave_folder,
 )
 
 pytest_collect_file = (docstrings + pages).pytest()

@@ -28,6 +28,8 @@ extensions = [
 ]
 html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 exclude_patterns = ["_build"]
 # Fields of several classes are named like a type; annotations mean the type.

@@ -94,6 +94,8 @@ def own_names(module: ModuleType) -> list[str]:
 
 def escape(app: object, what: str, name: str, value: object, options: object, lines: list[str]):
     """Show the bars and stars of formulas in docstrings, outside of code and of examples."""
+    if what == "property":  # its first line is a sentence: napoleon takes "x: y" for a type
+        lines.insert(0, "")
     text = "\n".join(lines)
     literal = r"`[^`]*`|^ *>>>.*(?:\n.+)*|::\n(?:\n| +.*\n)*|\*\*[^*\n]+\*\*|\\."
     lines[:] = re.sub(

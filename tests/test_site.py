@@ -7,17 +7,23 @@ import sys
 from html import unescape
 from html.parser import HTMLParser
 from importlib import import_module
+from inspect import getdoc, isclass, isroutine
 from pathlib import Path
+from types import FunctionType, ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from isavae.cli.command_line import VERBS
 
-pytestmark = pytest.mark.system
-
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+
+import from_code  # noqa: E402
+
+pytestmark = pytest.mark.system
+
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 PACKAGES = sorted(path.stem for path in (DOCS / "reference" / "api").glob("*.md"))
 
@@ -76,6 +82,30 @@ def test_every_public_package_and_name_has_a_place(site):
         public = {f"isavae.{package}.{name}" for name in getattr(module, "__all__", [])}
         missing |= public - places
     assert not missing
+
+
+def undocumented(module: ModuleType) -> set[str]:
+    """The public names of a module, and the methods and properties of its classes, without text."""
+    missing = set()
+    for name in getattr(module, "__all__", None) or from_code.own_names(module):
+        value = getattr(module, name)
+        if not (isclass(value) or isroutine(value)):
+            missing |= {name} - {name for _ in from_code.comment_above(module, name)}
+            continue
+        members = vars(value) if isclass(value) else {}
+        parts = {f"{name}.{key}": key for key in members if not key.startswith("_")}
+        texts = {full: getdoc(getattr(value, key)) for full, key in parts.items()}
+        kinds = (property, classmethod, staticmethod, FunctionType)
+        missing |= {full for full in parts if isinstance(members[parts[full]], kinds)} & {
+            full for full, text in texts.items() if not text
+        }
+        missing |= {name} if not vars(value).get("__doc__", value.__doc__) else set()
+    return missing
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_of_the_reference_says_what_it_is(package):
+    assert not undocumented(import_module(f"isavae.{package}"))
 
 
 def help_texts(site: Path) -> dict[str, str]:

@@ -105,6 +105,7 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave, on the same or another device."""
         self.model.load_state_dict(state["model"])
         # How Adam runs is a matter of this device, not of the one that the state comes from.
         names = ("lr", "fused", "capturable")

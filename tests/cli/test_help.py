@@ -36,7 +36,7 @@ def test_a_description_of_several_lines_is_one_paragraph(capsys, monkeypatch):
 def test_the_overview_lists_exit_codes(capsys):
     assert main([]) == 0
     listed = re.findall(r"^  (\d+) ", capsys.readouterr().out, re.MULTILINE)
-    assert listed == ["0", "1", "2", "130"]
+    assert listed == ["0", "1", "2", "130", "141"]
 
 
 COMPLETE = """

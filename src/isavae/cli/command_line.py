@@ -4,6 +4,7 @@ import errno
 import inspect
 import os
 import re
+import select
 import signal
 import sys
 import threading
@@ -76,8 +77,9 @@ VERBS = {
 EXIT_CODES = """exit codes:
   0    done
   1    runs of a study failed, or isavae itself did, with a traceback
-  2    bad input, a missing file or package, output without space or reader
-  130  stopped by Ctrl-C or a signal"""
+  2    bad input, a missing file or package, a full disk
+  130  stopped by Ctrl-C or a signal
+  141  what reads the output, such as head, has ended"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,10 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):
             raise
-        complain(f"{prog}: {_sentence(error)}")
+        unread = _is_of_output(error) and _reader_has_gone()
+        if not unread:
+            complain(f"{prog}: {_sentence(error)}")
         if _is_of_output(error):  # the end of the process would try to write it again
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 2
+        return 141 if unread else 2
 
 
 def _run(name: str | None, prog: str, words: list[str]) -> int:
@@ -200,7 +204,7 @@ def _sentence(error: Exception) -> str:
         if isinstance(missing, ModuleNotFoundError) and missing.name:
             return missing_package(missing.name)
     if _is_of_output(error):
-        return f"what is printed must find space and a reader; it found none ({error})"
+        return f"what is printed must find space; it found none ({error})"
     return str(error)
 
 
@@ -208,6 +212,15 @@ def _is_of_output(error: Exception) -> bool:
     """Whether an error comes from printing; one from a file names the file."""
     lost = (errno.EPIPE, errno.ENOSPC)
     return isinstance(error, OSError) and error.errno in lost and error.filename is None
+
+
+def _reader_has_gone() -> bool:
+    """Whether the standard output is a pipe whose reader has ended, such as `head`."""
+    if not hasattr(select, "poll"):
+        return False
+    output = select.poll()
+    output.register(1, 0)
+    return bool(output.poll(0))
 
 
 def _verb_name(words: list[str]) -> str | None:

@@ -93,6 +93,7 @@ def _published(name: str) -> Source:
     )
 
 
+# The data sets that `load` knows by name; a name may have options in brackets.
 DATASETS: dict[str, Source] = {
     "dsprites": _sprites(64),
     "dsprites32": _sprites(32),

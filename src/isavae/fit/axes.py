@@ -38,6 +38,7 @@ class Axis:
 
     @property
     def verdict(self) -> Verdict:
+        """Stable from an agreement of 0.8, partly stable from 0.6, otherwise not."""
         shown = round(self.agreement, 2)  # as it is printed
         if shown >= STABLE:
             return "stable"

@@ -51,6 +51,7 @@ class Candidate:
 
     @property
     def seed(self) -> int:
+        """The seed of its run."""
         return self.run.config.seed
 
 

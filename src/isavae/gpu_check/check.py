@@ -95,6 +95,7 @@ class GpuCheck:
 
     @property
     def path(self) -> Path:
+        """The file that the measurements are kept in."""
         return self.folder / "gpu-check.json"
 
     def measure(

@@ -46,6 +46,7 @@ class Setting:
     prior: str
 
 
+# The training steps that are timed, by name.
 SETTINGS = {
     "paper": Setting(64, 1200, 2048, None, "isa"),
     "small": Setting(32, 128, 64, 8, "normal"),

@@ -48,6 +48,7 @@ class Metric:
     caveat: str
 
 
+# Every score by its name in `evaluate`, on the command line and in `scores.json`.
 METRICS: dict[str, Metric] = {
     "mig": Metric(
         mig, "information", "[0, 1]", "higher", ("factors", "log_std"),

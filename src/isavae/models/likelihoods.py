@@ -225,6 +225,7 @@ class LaplaceLikelihood(LocationScaleLikelihood):
         return Laplace(loc, spread, validate_args=False)
 
 
+# Every likelihood by its name in settings; `build_likelihood` also fixes the spread of some.
 LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
     "bernoulli": BernoulliLikelihood,
     "continuous-bernoulli": ContinuousBernoulliLikelihood,

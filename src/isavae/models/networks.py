@@ -178,6 +178,8 @@ def _conv(
 
 
 Builder = Callable[[ImageShape, int, int, int | None], tuple[nn.Module, nn.Module]]
+# Every pair of networks by its name in settings: a function of (shape of an image, number of
+# latents, channels per pixel that the likelihood takes, width or None) that returns both.
 NETWORKS: dict[str, Builder] = {
     "mlp": _mlp,
     "mlp-silu": partial(_mlp, activations=(nn.SiLU, nn.SiLU)),

@@ -277,8 +277,10 @@ def _covariance(mean: Float[Tensor, "batch latents"]) -> Float[Tensor, "latents 
     return centred.T @ centred / len(mean)
 
 
+# The type of an objective, whose fields are the settings `objective.*` of a run.
 AnyObjective = BetaVAE | BetaTCVAE | FactorVAE | DIPVAEI | DIPVAEII | AnnealedVAE | ControlVAE
 
+# Every objective by its name in settings.
 OBJECTIVES: dict[str, type[AnyObjective]] = {
     "beta-vae": BetaVAE,
     "beta-tcvae": BetaTCVAE,

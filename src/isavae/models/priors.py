@@ -16,6 +16,7 @@ from isavae.models.bounded import BoundedValues, bounded_values
 
 Scale = float | Literal["standardised"]
 
+# The tree of the prior `isa`: five subspaces of four latents, with the exponents of the paper.
 PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
 # Learned exponents start from those of the normal distribution.
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)

@@ -82,6 +82,7 @@ class VAE(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device of its weights."""
         return next(self.parameters()).device
 
     def moments(

@@ -39,6 +39,7 @@ from isavae.toys import (
 )
 
 STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
+# The numbers of the paper's figures that `paper_figures` draws.
 FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
 # Those that show codes of images.
 OF_IMAGES = ("3", *map(str, SHEETS))

@@ -126,10 +126,12 @@ class Run:
 
     @property
     def model_path(self) -> Path:
+        """The weights, with the facts about them: a file that `TrainedModel.load` opens."""
         return self.path / "model.safetensors"
 
     @property
     def state_path(self) -> Path:
+        """The checkpoint that `execute` goes on from."""
         return self.path / "state.pt"
 
     def log(self) -> list[dict[str, Any]]:

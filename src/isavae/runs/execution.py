@@ -17,6 +17,7 @@ from isavae.data import ImageDataset, load
 from isavae.data.safe_reading import check_stored_zip
 from isavae.errors import first_line
 from isavae.files import atomic_write, open_regular
+from isavae.progress_line import ProgressLine, time_left
 from isavae.runs.build import fresh_state
 from isavae.runs.config import RunConfig
 from isavae.runs.directory import Run
@@ -53,7 +54,8 @@ def execute(
     Args:
         run: An open run directory.
         data: The data set, with the images that the run holds out; loaded by name if left out.
-        on_step: Called with (step, steps, values) whenever values are logged.
+        on_step: Called with (step, steps, values) whenever values are logged; by default one line
+            in a terminal or a notebook shows the steps and the time left.
         should_stop: Called after every step; True writes a checkpoint and ends.
         log_every: Number of steps between lines of `log.jsonl`.
         checkpoint_seconds: Time between checkpoints in seconds; the result does not depend on it.
@@ -76,7 +78,9 @@ def execute(
                 run, state, _metadata(run, data), on_step, log_every, checkpoint_seconds
             )
             images = training_images(run.config, data)
-            return _train(run, images, state, recorder, should_stop)
+            with ProgressLine() as line:
+                shown = _Steps(line, state.step, recorder.steps) if on_step is None else None
+                return _train(run, images, state, recorder, should_stop, shown)
 
 
 def _metadata(run: Run, data: ImageDataset) -> dict[str, Any]:
@@ -96,12 +100,15 @@ def _train(
     state: TrainState,
     recorder: "_Recorder",
     should_stop: Callable[[], bool],
+    shown: "_Steps | None",
 ) -> bool:
     """Take the remaining steps; return whether the run is finished."""
     steps = recorder.steps
     for report in take_steps(run.config, state, data, steps):
         stop = should_stop()
         recorder.take(report, last=stop or report.step == steps)
+        if shown:
+            shown.show(report.step)
         if stop:
             break
     return state.step >= steps
@@ -200,6 +207,22 @@ def _threads(count: int) -> Iterator[None]:
     finally:
         if count != before:
             torch.set_num_threads(before)
+
+
+@final
+class _Steps:
+    """Shows how many steps are taken, and how long the rest takes at the rate of this process."""
+
+    def __init__(self, line: ProgressLine, first: int, steps: int):
+        self._line, self._first, self._steps = line, first, steps
+        self._started = time.monotonic()
+
+    def show(self, step: int) -> None:
+        text = f"step {step:,} of {self._steps:,}, {100 * step / self._steps:.0f} %"
+        if step < self._steps:
+            seconds = (time.monotonic() - self._started) / (step - self._first)
+            text += f", {time_left(seconds * (self._steps - step))}"
+        self._line(text)
 
 
 @final

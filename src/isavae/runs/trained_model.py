@@ -170,6 +170,7 @@ class TrainedModel:
 
     @property
     def scores(self) -> dict[str, Any] | None:
+        """The scores of the run, if it had been evaluated."""
         return self.facts.get("scores")
 
     @property

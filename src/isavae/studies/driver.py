@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
+from isavae.progress_line import ProgressLine, time_left
 from isavae.studies.engines.engine import Ended, Engine, Job, Outcome, Progress
 from isavae.studies.engines.local import LocalEngine, usual_workers
-from isavae.studies.progress_line import ProgressLine
 from isavae.studies.study import Study
 from isavae.studies.study_directory import StudyDirectory
 
@@ -124,12 +124,27 @@ def run_study(
         for run in study.runs_by_seed()
     }
     driver = _Driver(directory, engine, jobs, study.retries, retry_failed)
-    report = on_change or ProgressLine()
-    with engine:
-        driver.drive(report, should_stop)
-    report(driver.progress)
+    with ProgressLine() as line:
+        report = on_change or (lambda progress: line(describe(progress)))
+        with engine:
+            driver.drive(report, should_stop)
+        report(driver.progress)
     driver.check_space()
     return driver.progress
+
+
+def describe(progress: StudyProgress) -> str:
+    """How much is done, and how long the rest takes at the rate of now.
+
+    >>> describe(StudyProgress(total=4, done=1, failed={"b": "out of memory"}))
+    '1 of 4 runs done, 25 %, 1 failed'
+    """
+    parts = [f"{progress.done} of {progress.total} runs done", f"{100 * progress.share:.0f} %"]
+    if progress.failed:
+        parts.append(f"{len(progress.failed)} failed")
+    if seconds := progress.seconds_left():
+        parts.append(time_left(seconds))
+    return ", ".join(parts)
 
 
 @final

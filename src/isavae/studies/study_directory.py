@@ -75,9 +75,11 @@ class StudyDirectory:
 
     @property
     def place(self) -> str:
+        """The URL of a study in object storage, else its path."""
         return self.remote.url if self.remote else str(self.path)
 
     def run_path(self, run: str) -> Path:
+        """The directory of a run, by the run's id."""
         return self.path / "runs" / run
 
     def initialise(self, study: Study) -> None:
@@ -164,6 +166,7 @@ class StudyDirectory:
             return RunRecord()
 
     def write_record(self, run: str, record: RunRecord) -> None:
+        """Store what is known of a run's attempts and time, beside the run."""
         write_json(self.run_path(run) / "work.json", asdict(record))
 
     def give_up(self, run: str, attempts: int, error: str) -> None:

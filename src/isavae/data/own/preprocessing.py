@@ -92,6 +92,7 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image that was read."""
         return self.channels, *self.size
 
     def decode(self, source: str | bytes, page: int | str = 1) -> DecodedImage:
@@ -121,10 +122,16 @@ class Preprocessing:
         return images[..., list(self.show), :, :] if self.show else images
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-like values, for a model file."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Preprocessing":
+        """The preprocessing whose `to_dict` gave these fields.
+
+        Raises:
+            KeyError: If a field is missing.
+        """
         stored = fields["values"]
         deep = None if stored["deep"] is None else tuple(stored["deep"])
         values = ValueRange(tuple(stored["byte"]), deep)

@@ -52,6 +52,13 @@ class QuadraticNormals:
         std: Float[Tensor, "*sets n latents"],
         dtype: torch.dtype = torch.float64,
     ) -> "QuadraticNormals":
+        """Normals by their means and standard deviations, one set or several.
+
+        Args:
+            mean: (…, n, latents).
+            std: (…, n, latents), positive.
+            dtype: What to compute in.
+        """
         # Widened first: in float32 a difference would be rounded by up to 1e-7 |μ|, many stds of a
         # narrow posterior.
         mean, std = mean.to(dtype), std.to(dtype)

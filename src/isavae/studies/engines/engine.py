@@ -86,7 +86,9 @@ class Engine(Protocol):
         """Whether the jobs run on other machines."""
         ...
 
-    def start(self, job: Job) -> None: ...
+    def start(self, job: Job) -> None:
+        """Begin a job; called while fewer than `slots` are in progress."""
+        ...
 
     def wait(self, seconds: float) -> list[Event]:
         """Wait for events for up to `seconds`; return as soon as there are some."""

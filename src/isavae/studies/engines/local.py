@@ -36,12 +36,14 @@ class LocalEngine:
         self._running: dict[Connection, tuple[str, BaseProcess]] = {}
 
     def start(self, job: Job) -> None:
+        """Begin a job in a process of its own."""
         ours, theirs = self._context.Pipe()
         process = start(self._context, _run_in_worker, job, theirs)
         theirs.close()
         self._running[ours] = (job.run, process)
 
     def wait(self, seconds: float) -> list[Event]:
+        """Wait for events for up to `seconds`; return as soon as there are some."""
         events: list[Event] = []
         for pipe in wait(list(self._running), seconds):
             assert isinstance(pipe, Connection)
@@ -59,6 +61,7 @@ class LocalEngine:
         return events
 
     def stop(self) -> None:
+        """Ask all jobs to checkpoint and stop; `wait` reports how they end."""
         for pipe in self._running:
             try:
                 pipe.send("stop")

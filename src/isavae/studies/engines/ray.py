@@ -63,9 +63,11 @@ class RayEngine:
 
     @property
     def slots(self) -> int:
+        """Maximum number of jobs at a time; Ray itself queues those that find no room."""
         return self.workers or 1_000_000
 
     def start(self, job: Job) -> None:
+        """Hand a job to Ray, with the resources of a run."""
         task = self._task.options(
             num_cpus=self.resources.cpus,
             num_gpus=self.resources.gpus,
@@ -76,12 +78,14 @@ class RayEngine:
         self._running[task.remote(job, self._lease)] = job.run
 
     def wait(self, seconds: float) -> list[Event]:
+        """Wait for an ended job for up to `seconds`; there are no events in between."""
         if not self._running:
             return []
         ready, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
         return [Ended(self._running.pop(task), _outcome(task)) for task in ready]
 
     def stop(self) -> None:
+        """Ask all jobs to checkpoint and stop; `wait` reports how they end."""
         self._lease.revoke()
 
     def _check_node(self) -> None:
