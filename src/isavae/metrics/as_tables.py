@@ -45,7 +45,7 @@ def check_indexes(**tables: Any) -> None:
     """Check that tables of pandas have the same index: rows are matched by their order alone.
 
     Raises:
-        ValueError: If two indexes differ, so that rows of one may belong to other rows of the other.
+        ValueError: If two indexes differ, so that rows may belong to other rows.
     """
     # an index of pandas has `equals`; lists have a method `index`
     columns = {
@@ -66,8 +66,8 @@ def check_indexes(**tables: Any) -> None:
         if len(other) == len(index) and not other.equals(index):
             raise ValueError(
                 f"Rows of `{first}` and `{name}` must have the same index, but have "
-                f"{_first_difference(index, other)}: give {name}.loc[{first}.index], or, if the rows are "
-                "in the same order, reset_index(drop=True) of both."
+                f"{_first_difference(index, other)}: give {name}.loc[{first}.index], or, if the "
+                "rows are in the same order, reset_index(drop=True) of both."
             )
 
 

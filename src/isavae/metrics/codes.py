@@ -45,8 +45,8 @@ class Codes:
             per factor.
             Values are numbers, dates or text and are sorted into classes, ordered categories in
             their own order; None, NaN and text such as "NA"
-            mean unknown. None if nothing is known about the images. Rows are those of `mean`, in its
-            order; where both are of pandas, their indexes must be equal.
+            mean unknown. None if nothing is known about the images. Rows are in the order of those
+            of `mean`; where both are of pandas, their indexes must be equal.
         unknown: A further value that means unknown, such as -1 in an array of classes.
         bins: In how many quantile bins scores take a continuous factor; 0 takes every value as a
             class. A factor is continuous if its values are numbers, more than `bins`, and on
