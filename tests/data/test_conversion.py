@@ -144,3 +144,28 @@ def test_clear_values_of_palettes_stay():
     found = ImageDataset.from_torch([image, image])
     assert found.shape == (4, 8, 9)
     np.testing.assert_array_equal(found[0][3], MANY[0, ..., 0] % 4 != 2)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "advice"),
+    [
+        (0, 255, "divide them by 255"),
+        (-1, 1, "add 1 and halve them"),
+        (-40, 900, "subtract the black"),
+        (0, np.nan, "hold NaN or infinity: replace such values"),
+    ],
+)
+def test_floats_elsewhere_are_refused_with_what_to_do(low, high, advice):
+    images = np.linspace(low, high, 48).reshape(3, 4, 4)
+    with pytest.raises(ValueError, match=f"must lie in \\[0, 1\\], but .*{advice}"):
+        ImageDataset.from_arrays(images)
+
+
+def test_floats_that_rounding_took_beyond_are_black_and_white():
+    images = np.linspace(-1e-7, 1.0000001, 48).reshape(3, 4, 4)
+    stored = ImageDataset.from_arrays(images).batch(slice(None))
+    assert torch.allclose(
+        stored.flatten(), torch.from_numpy(images).float().flatten(), atol=1 / 255
+    )
+    assert stored.min() == 0
+    assert stored.max() == 1

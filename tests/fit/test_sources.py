@@ -45,6 +45,15 @@ def test_images_keep_their_proportions_and_a_small_size_of_their_own(tmp_path):
         assert (found.images.shape, found.notes) == ((20, 1, 64, 64), ())
 
 
+def test_too_few_images_are_counted(tmp_path):
+    draw(tmp_path / "few", 8, 8, n=5)
+    with pytest.raises(ValueError, match=r"images must be readable, but \S+ has 5: add images\.$"):
+        read_training_images(tmp_path / "few")
+    (tmp_path / "few" / "e.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"but of the 6 in \S+ 5 are: add images\. e\.png"):
+        read_training_images(tmp_path / "few")
+
+
 def test_fit_and_encode_take_arrays_data_sets_and_folders(tmp_path, capsys):
     shades = RNG.random((24, 1, 1, 1))
     stored = (4 * shades - 2 + 0.1 * RNG.random((24, 12, 10, 2))).astype("f4")

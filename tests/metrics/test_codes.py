@@ -76,6 +76,40 @@ def test_means_and_stds_may_be_data_frames(frame):
         Codes(frame({"name": ["x", "y"]}))
 
 
+NAMES = ["a.png", "b.png", "c.png"]
+LABELS = {"cls": [0, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        pd.DataFrame(LABELS, index=NAMES[::-1]),
+        pd.DataFrame(LABELS, index=[*NAMES[:2], "d.png"]),
+        pd.DataFrame(LABELS),
+        {"cls": pd.Series(LABELS["cls"], index=NAMES[::-1])},
+    ],
+)
+def test_labels_of_other_rows_are_refused(factors):
+    """Rows are matched by their order: a table of pandas in another order got the wrong labels."""
+    means = pd.DataFrame(np.eye(3), index=NAMES)
+    with pytest.raises(ValueError, match=r"must have the same index, but have .*loc\[mean.index\]"):
+        Codes(means, factors=factors)
+    stds = pd.DataFrame(np.eye(3), index=NAMES[::-1])
+    with pytest.raises(ValueError, match="`mean` and `log_std` must have the same index"):
+        Codes(means, stds)
+
+
+def test_labels_of_the_same_rows_or_without_an_index_are_taken():
+    means = pd.DataFrame(np.eye(3), index=NAMES)
+    same = pd.DataFrame(LABELS, index=NAMES)
+    turned = same.iloc[::-1]
+    for first, factors in [
+        (means, same), (means, turned.loc[means.index]), (means, LABELS), (means.to_numpy(), same),
+        (means.reset_index(drop=True), same.reset_index(drop=True)), (means, pl.DataFrame(LABELS)),
+    ]:  # fmt: skip
+        assert Codes(first, factors=factors).factor("cls").labels.tolist() == [0, 1, 2]
+
+
 class ArrowTable:
     """What an Arrow table offers: `columns` are not names there."""
 

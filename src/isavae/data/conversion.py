@@ -15,6 +15,7 @@ from torch import Tensor
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
 from isavae.data.memory import memory_limit
+from isavae.data.own.value_range import ROUNDING
 
 # Pillow's images whose values are places in a palette or inks, and what they become.
 COLOURS = {"P": "RGB", "PA": "RGBA", "CMYK": "RGB"}
@@ -147,11 +148,8 @@ def pack(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
         raise ValueError(
             f"Images must be bool, uint8 or floats in [0, 1], but are {images.dtype}: convert them."
         )
-    if images.dtype.kind == "f" and not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError(
-            f"Float images must lie in [0, 1], but reach from {images.min()} to "
-            f"{images.max()}: rescale them."
-        )
+    if images.dtype.kind == "f":
+        images = _shares(images)
     if images.dtype.kind == "b" or ((images == 0) | (images == 1)).all():
         stored = np.packbits(images.reshape(len(images), -1) != 0, axis=1)
     elif images.dtype.kind == "f":
@@ -159,6 +157,27 @@ def pack(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     else:
         stored = np.ascontiguousarray(images)
     return stored, shape
+
+
+def _shares(images: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1], those beyond by no more than rounding brought back.
+
+    Raises:
+        ValueError: If they lie elsewhere.
+    """
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+        where = f"reach from {low:.6g} to {high:.6g}"
+        if not math.isfinite(low + high):
+            where, advice = "hold NaN or infinity", "replace such values, or leave out their images"
+        elif -1 - ROUNDING <= low < 0 and high <= 1 + ROUNDING:
+            advice = "add 1 and halve them, if -1 is black"
+        elif low >= 0 and 1 < high <= 255:
+            advice = "divide them by 255, if 255 is white"
+        else:
+            advice = "subtract the black and divide by the distance to white"
+        raise ValueError(f"Float images must lie in [0, 1], but {where}: {advice}.")
+    return images.clip(0, 1) if low < 0 or high > 1 else images
 
 
 def unpack(

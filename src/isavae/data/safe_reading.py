@@ -53,14 +53,23 @@ class RefusedFileError(ValueError):
     """A file does not hold what it must hold."""
 
 
-def check(condition: bool | np.bool_, path: Path, must: str, found: object) -> None:
+def check(
+    condition: bool | np.bool_, path: Path, must: str, found: object, do: str = "use another file"
+) -> None:
     """Check the content of a file.
+
+    Args:
+        condition: What must hold.
+        path: The file.
+        must: What it must have.
+        found: What it has.
+        do: What to do where the condition does not hold.
 
     Raises:
         RefusedFileError: If the condition does not hold.
     """
     if not condition:
-        raise RefusedFileError(f"{path} must have {must}, but has {found}: use another file.")
+        raise RefusedFileError(f"{path} must have {must}, but has {found}: {do}.")
 
 
 def named(wanted: str) -> Callable[[list[str], Path], str]:

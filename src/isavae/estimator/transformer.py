@@ -60,8 +60,10 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         p: Exponent within subspaces, one number or one per subspace.
         prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
         beta: Weight of the objective's regulariser, where `objective` is a name. The default keeps
-            more of X than 1 does. Of `load_digits`, 20 latents keep 0.95 to 0.97 of the variance
-            (PCA 0.89). They do not replace PCA where rows are few or smooth: 5 latents of
+            more of X than 1 does. In five folds of `load_digits`, 20 latents keep 0.915 to 0.917 of
+            the variance of the digits that were left out (PCA 0.89), and a logistic regression of
+            them is right for 0.944 to 0.953 (PCA 0.943 to 0.945), over three seeds. They do not
+            replace PCA where rows are few or smooth: 5 latents of
             `load_wine` (178 rows) give a logistic regression 0.94 (PCA 0.98), 10 of grey crops of
             `load_sample_images` keep 0.93 of the variance (PCA 0.95), both with width 256.
         objective: "beta-vae" or "beta-tcvae", or any objective of `isavae.models`, for example

@@ -79,10 +79,11 @@ def read_training_images(
         else _of_folder(folder, split_path(os.fspath(source))[1], size, fit)  # pyrefly: ignore
     )
     if len(found.images) < FEWEST:
-        total = len(found.images) + len(found.left_out)
+        n, n_left = len(found.images), len(found.left_out)
+        has = f"of the {n + n_left} in {source} {n} are" if n_left else f"{source} has {n}"
         raise ValueError(
-            f"At least {FEWEST} images must be readable, but of the {total} in {source} only "
-            f"{len(found.images)} are: add images. {list_left_out(found.left_out)}".strip()
+            f"At least {FEWEST} images must be readable, but {has}: add images. "
+            f"{list_left_out(found.left_out)}".strip()
         )
     if (found.images == found.images[0]).all():
         raise ValueError(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isavae.data import FactorGrid
 from isavae.data.factor_columns import as_grid
-from isavae.metrics.as_tables import as_floats
+from isavae.metrics.as_tables import as_floats, check_indexes
 from isavae.metrics.factor_classes import Factor
 
 # Images per value below which a factor of numbers counts as continuous: with fewer, the estimated
@@ -45,7 +45,8 @@ class Codes:
             per factor.
             Values are numbers, dates or text and are sorted into classes, ordered categories in
             their own order; None, NaN and text such as "NA"
-            mean unknown. None if nothing is known about the images.
+            mean unknown. None if nothing is known about the images. Rows are in the order of those
+            of `mean`; where both are of pandas, their indexes must be equal.
         unknown: A further value that means unknown, such as -1 in an array of classes.
         bins: In how many quantile bins scores take a continuous factor; 0 takes every value as a
             class. A factor is continuous if its values are numbers, more than `bins`, and on
@@ -56,7 +57,7 @@ class Codes:
 
     Raises:
         ValueError: If the shapes or row counts do not fit together, a value is not finite, a mean
-            is beyond 1e18, or a log-std beyond 80.
+            is beyond 1e18, or a log-std beyond 80, or two tables of pandas have different indexes.
 
     Examples:
         >>> grid = FactorGrid(("x", "y"), (2, 3))
@@ -83,6 +84,7 @@ class Codes:
         unknown: int | float | str | None = None,
         bins: int = 20,
     ) -> None:
+        check_indexes(mean=mean, log_std=log_std, factors=factors)
         means = as_floats("mean", mean)
         log_stds = None if log_std is None else as_floats("log_std", log_std)
         _check_matrices(means, log_stds)

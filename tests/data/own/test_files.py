@@ -42,6 +42,11 @@ def test_what_pillow_reads_is_read(folder, suffix, upper):
     np.testing.assert_allclose(found, np.broadcast_to(smooth / 255, found.shape), atol=0.05)
 
 
+def test_one_file_in_capitals_is_an_image(folder):
+    Image.new("L", (8, 8), 200).save(folder / "SCAN.PNG")
+    assert len(load(str(folder / "SCAN.PNG"))) == 1
+
+
 def test_an_image_never_starts_another_program(folder):
     (folder / "cat.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n")
     with pytest.raises(ValueError, match=r"cat\.png \(no image"):

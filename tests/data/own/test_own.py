@@ -194,9 +194,11 @@ def test_floats_and_binary_arrays(folder):
         (np.zeros((4, 3, 5, 3), np.uint8), r"axes.*hwc or chw"),
         (np.zeros((4, 7, 5, 6), np.uint8), "one axis of 1, 3 or 4"),
         (np.zeros(7, np.uint8), r"\(n, h, w\)"),
-        (np.zeros((4, 7, 5), np.complex64), "complex64"),
+        (np.zeros((4, 7, 5), np.complex64), "complex64: give its real part or its size"),
         (np.full((4, 7, 5), np.inf), "finite numbers"),
-        (np.full((4, 7, 5), np.nan), "finite numbers"),
+        (np.full((4, 7, 5), np.nan), "NaN or infinity: replace such values, or leave out"),
+        (np.zeros((2, 3, 4, 7, 5), np.uint8), r"\(2, 3, 4, 7, 5\): reshape it"),
+        (np.zeros((4, 7, 5), "M8[D]"), r"datetime64\[D\]: convert it"),
         (np.array([[[{}]]]), "Python objects"),
         (np.zeros((0, 7, 5), np.uint8), "array"),
     ],
@@ -219,9 +221,17 @@ def test_files_that_are_no_arrays(folder):
         (folder / f"bad.{suffix}").write_bytes(b"\x93NUMPY not really" * 9)
         with pytest.raises(ValueError, match=r"(get the|use another) file"):
             load(str(folder / f"bad.{suffix}"))
-    (folder / "bad.txt").write_text("x")
-    with pytest.raises(ValueError, match="must be a folder or an"):
-        load(str(folder / "bad.txt"))
+    for name, advice in {
+        "bad.txt": "convert it to one of these",
+        "images.zip": "unpack it, and give the folder",
+        "images.tar.gz": "unpack it, and give the folder",
+        "images.PT": "save its array of images with numpy.save",
+        "film.mp4": "save its frames as images",
+        "table.csv": "factors=PATH names a table of factors",
+    }.items():
+        (folder / name).write_text("x")
+        with pytest.raises(ValueError, match=f"must be a folder or an .* image file: .*{advice}"):
+            load(str(folder / name))
     with zipfile.ZipFile(folder / "many.npz", "w") as archive:
         archive.writestr("a.npy", b"")
         archive.writestr("b.npy", b"")
@@ -251,7 +261,7 @@ def test_factors_by_file_name(folder):
 def test_factors_in_order_of_the_images(folder):
     np.save(folder / "images.npy", colours())
     (folder / "table.csv").write_text("angle\n0.5\n-1\n0.5\n\n7\n")
-    with pytest.raises(ValueError, match=r"line 5|5 images"):
+    with pytest.raises(ValueError, match=r"row 4 has 0"):
         load(f"{folder}/images.npy[factors={folder}/table.csv]")
     (folder / "table.csv").write_text('angle,"a b"\n0.5,x\n-1,y\n0.5,y\n,y\n7,x\n')
     grid = open_path(folder / "images.npy", factors=folder / "table.csv").grid
@@ -264,8 +274,13 @@ def test_factors_in_order_of_the_images(folder):
     [
         ("", "header"),
         ("kind\ncat\n", "a line for each of the 2 images"),
-        ("kind,weight\ncat\ndog,1\n", "line 2"),
-        ("kind,kind\ncat,1\ndog,1\n", "in its header"),
+        (
+            "kind,weight\ncat\ndog,1\n",
+            "2 entries in every row, as in its header, but row 1 has 1: correct",
+        ),
+        ("file,kind\na.png,cat,\nb.png,dog,\n", "row 1 has 3"),
+        ("file,kind\n", "must have rows of factors, but has only a header"),
+        ("kind,kind\ncat,1\ndog,1\n", "'kind' is the head of several: rename one"),
         ("file,kind\nz.png,cat\n", r"'z\.png' is none"),
         ("file,kind\na.png,cat\na.png,dog\n", "comes twice"),
         ("file\na.png\nb.png\n", "a column with a factor"),

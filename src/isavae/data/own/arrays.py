@@ -36,6 +36,14 @@ BINARY = ValueRange((0.0, 1.0), (0.0, 1.0))
 CHANNELS = (1, 3, 4)
 # Names of the array of images in a file with several.
 NAMES = ("images", "imgs", "image", "x", "data", "arr_0")
+# What to do with files of other kinds, by the ends of their names.
+OTHER_FILES = {
+    (".safetensors",): "isavae.TrainedModel.load opens models",
+    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"): "unpack it, and give the folder",
+    (".pt", ".pth", ".pkl", ".pickle", ".mat"): "save its array of images with numpy.save",
+    (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg"): "save its frames as images in a folder",
+    (".csv", ".tsv", ".parquet", ".xlsx"): "give images; factors=PATH names a table of factors",
+}
 
 Stored: TypeAlias = tuple[tuple[int, ...], np.dtype, Iterator[np.ndarray]]
 # Makes the shape of one image that of several.
@@ -76,8 +84,10 @@ def read_array(
     opener = _opener(source, key, partial(_of_several, path, axes, size), left)
     with as_refused_file(path, "a file with one array of images"), opener() as (shape, dtype, rows):
         right = len(shape) in (3, 4) and min(shape) > 0
-        check(right, path, "an array (n, h, w), (n, h, w, c) or (n, c, h, w)", shape)
-        check(dtype.kind in "buif", path, "bool, integers or floats", dtype)
+        must = "an array (n, h, w), (n, h, w, c) or (n, c, h, w)"
+        check(right, path, must, shape, "reshape it" if min(shape, default=0) else "give images")
+        do = "give its real part or its size" if dtype.kind == "c" else "convert it"
+        check(dtype.kind in "buif", path, "bool, integers or floats", dtype, do)
         order = AXES["hw" if len(shape) == 3 else axes or _axes(shape, path)]
         is_binary, found = _survey(rows, dtype, path, values, may_be_binary)
     # An order of four axes permutes the shape; without one there is a single channel.
@@ -141,9 +151,12 @@ def _opener(source: Path | np.ndarray, key: str, several: Several, left: list[st
         return partial(_in_memory, source, several)
     openers = {".npy": _npy, ".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5}
     if source.suffix.lower() not in openers:
-        hint = ": isavae.TrainedModel.load opens models" if source.suffix == ".safetensors" else ""
+        do = next(
+            (do for ends, do in OTHER_FILES.items() if source.name.lower().endswith(ends)), ""
+        )
         raise ValueError(
-            f"{source} must be a folder or an {', '.join(openers)} or image file{hint}."
+            f"{source} must be a folder or an {', '.join(openers)} or image file: "
+            f"{do or 'convert it to one of these'}."
         )
     if not source.is_file():  # a pipe would be waited for
         raise ValueError(f"{source} must be a regular file, but is none: save the array in one.")
@@ -185,7 +198,9 @@ def _survey(
     low, high = np.inf, -np.inf
     for block in rows:
         low, high = min(low, float(block.min())), max(high, float(block.max()))
-        check(bool(np.isfinite([low, high]).all()), path, "finite numbers", "NaN or infinity")
+        finite = bool(np.isfinite([low, high]).all())
+        do = "replace such values, or leave out their images"
+        check(finite, path, "finite numbers", "NaN or infinity", do)
         is_binary = is_binary and bool(((block == 0) | (block == 1)).all())
         if not is_binary and (dtype == np.uint8 or values is not None):
             break

@@ -56,12 +56,19 @@ def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
         raise ValueError(f"{table} must be a CSV file with a header, but has no whole line.")
     header, *rows = _best_split(splits)
     named = [name for name in header if name]
-    ragged = next((k for k, row in enumerate(rows, 2) if len(row) != len(header)), None)
-    if ragged is not None or len(set(named)) != len(named):
-        where = "in its header" if ragged is None else f"in line {ragged}"
+    ragged = next((k for k, row in enumerate(rows) if len(row) != len(header)), None)
+    if ragged is not None:
         raise ValueError(
-            f"{table} must have as many distinct columns in every line, but not {where}."
+            f"{table} must have {len(header)} entries in every row, as in its header, but row "
+            f"{ragged + 1} has {len(rows[ragged])}: correct it, or quote entries with separators."
         )
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"{table} must have distinct columns, but {twice!r} is the head of several: rename one."
+        )
+    if not rows:
+        raise ValueError(f"{table} must have rows of factors, but has only a header: add them.")
     return header, rows
 
 

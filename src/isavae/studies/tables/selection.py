@@ -87,16 +87,23 @@ def _representative_distance(group: pl.DataFrame) -> pl.Series:
     upper = ranked[: (len(ranked) + 1) // 2]
     distance = np.full(len(points), np.nan)
     if len(upper):
-        offset = points[upper] - points[upper].mean(axis=0)
-        spread = offset.std(axis=0)
-        offset = offset / np.where(spread > 0, spread, 1.0)
-        # Of runs on a line, such as two, the covariance is singular: distance within its range.
-        covariance = offset.T @ offset / max(1, len(upper) - 1)
-        precision = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-        distance[upper] = np.sqrt(np.einsum("ij,jk,ik->i", offset, precision, offset))
-        # Up to three runs are all equally far by algebra: rounding must not tell them apart.
-        distance = distance.round(9)
+        distance[upper] = _distances_to_mean(points[upper])
     return pl.Series(distance).fill_nan(None)
+
+
+def _distances_to_mean(points: np.ndarray) -> np.ndarray:
+    """Mahalanobis distances of points from their mean."""
+    count = len(points)
+    offset = points - points.mean(axis=0)
+    spread = offset.std(axis=0)
+    offset = offset / np.where(spread > 0, spread, 1.0)
+    # Of points on a line, such as two, the covariance is singular: distance within its range.
+    values, axes = np.linalg.eigh(offset.T @ offset / max(1, count - 1))
+    used = values > 1e-9 * values.max()
+    if used.sum() == count - 1:
+        # By algebra they are all equally far: rounding must not tell them apart.
+        return np.full(count, (count - 1) / count**0.5)
+    return np.sqrt(np.square(offset @ axes[:, used] / np.sqrt(values[used])).sum(axis=1)).round(9)
 
 
 def _codes(path: str | os.PathLike[str]) -> Codes | None:
