@@ -32,7 +32,7 @@ from torch import Tensor
 
 from isavae.data import ImageDataset
 from isavae.files import read_json, write_json, write_text
-from isavae.fit import fit_folder
+from isavae.fitting import fit
 from isavae.metrics import Codes, agreement, binned_mig, dci, informative, modularity
 from isavae.runs import TrainedModel
 
@@ -93,7 +93,7 @@ def betavae(images: Images, seed: int, out: Path) -> Method:
 def of_fit(images: Images, out: Path, args: argparse.Namespace, oracle: bool) -> list[Method]:
     """The chosen model, or the one with the highest MIG, and the other seeds of its β."""
     data = ImageDataset.from_arrays(images.train)
-    found = fit_folder(data, out, args.budget, workers=args.threads)  # goes on where it stopped
+    found = fit(data, out, args.budget, workers=args.threads)  # goes on where it stopped
 
     def by_labels(candidate: Any) -> float:
         return binned_mig(codes_of(TrainedModel.from_run(candidate.run), images)).value

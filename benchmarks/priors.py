@@ -27,7 +27,7 @@ from torch.nn.functional import silu
 
 from isavae.blur import Blur
 from isavae.distributions import LpNested
-from isavae.fit.proposal import BLUR
+from isavae.fitting.proposal import BLUR
 from isavae.metrics import Codes, binned_mig, informative
 from isavae.training import learning_rate_share
 

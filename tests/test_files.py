@@ -18,7 +18,7 @@ from isavae.files import (
     write_json,
     write_text,
 )
-from isavae.fit.codes_table import codes_table, write_table
+from isavae.fitting.codes_table import codes_table, write_table
 from isavae.metrics import Codes
 from isavae.runs import Run, RunConfig, execute
 

@@ -43,10 +43,10 @@ def test_the_main_names_are_there_and_load_nothing_before_they_are_used():
         "import sys, isavae\n"
         "heavy = {'torch', 'numpy', 'sklearn', 'matplotlib', 'polars'}\n"
         "assert not heavy & set(sys.modules)\n"
-        "from isavae import LpNested, fit_folder, load\n"
+        "from isavae import LpNested, fit, load\n"
         "assert not {'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        "import isavae.fit\n"
-        "assert isavae.fit.fit_folder is fit_folder and isavae.data.load is load\n"
+        "import isavae.fitting\n"
+        "assert isavae.fit is isavae.fitting.fit is fit and isavae.data.load is load\n"
         "from isavae import ISAVAE\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -36,14 +36,14 @@ FIT = """
 from pathlib import Path
 from PIL import Image
 from isavae.data import load
-from isavae.fit import fit_folder
+from isavae.fitting import fit
 
 print("begun", flush=True)
 hearts = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(60)
 Path("images").mkdir()
 for i, image in enumerate(hearts.batch(range(60))):
     Image.fromarray((255 * image[0]).byte().numpy()).save(f"images/{i}.png")
-fitted = fit_folder(
+fitted = fit(
     Path("images"), Path("out"), size=16, steps=200, workers=2, seeds=2, beta=(2.0,),
     prior="2.1[6*2]",
 )

@@ -19,7 +19,7 @@ _PACKAGES = (
     "evaluation",
     "explorer",
     "figures",
-    "fit",
+    "fitting",
     "gpu_check",
     "metrics",
     "models",
@@ -43,8 +43,7 @@ _OBJECTS = {
     "TrainedModel": "runs",
     "VAE": "models",
     "evaluate": "evaluation",
-    # Not `fit`, which is the package that holds it.
-    "fit_folder": "fit",
+    "fit": "fitting",
     "load": "data",
 }
 

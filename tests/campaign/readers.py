@@ -26,10 +26,10 @@ from isavae.data.own.arrays import read_array
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.open import open_path
 from isavae.explorer.uploads import read_upload
-from isavae.fit.codes_table import codes_table, read_codes, write_table
-from isavae.fit.output_folder import OutputFolder
-from isavae.fit.proposal import Budget, propose
-from isavae.fit.training_images import read_training_images
+from isavae.fitting.codes_table import codes_table, read_codes, write_table
+from isavae.fitting.output_folder import OutputFolder
+from isavae.fitting.proposal import Budget, propose
+from isavae.fitting.training_images import read_training_images
 from isavae.metrics import Codes
 from isavae.models import build_prior
 from isavae.runs import Run, RunConfig, TrainedModel, execute

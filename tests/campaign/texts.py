@@ -20,7 +20,7 @@ from isavae.cli.fit import seconds
 from isavae.data.catalog import load
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.value_range import parse_range
-from isavae.fit.codes_table import read_codes
+from isavae.fitting.codes_table import read_codes
 from isavae.models import OBJECTIVES, build_likelihood, build_prior
 from isavae.runs import Run, RunConfig, check_trainable
 from isavae.runs.config import read_settings

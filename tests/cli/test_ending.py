@@ -43,7 +43,7 @@ def test_an_interrupted_fit_prints_the_command_that_goes_on(monkeypatch, capsys)
     def interrupted(*_, **__):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("isavae.cli.fit.fit_folder", interrupted)
+    monkeypatch.setattr("isavae.cli.fit.fit_images", interrupted)
     assert main(["fit", "my images", "--out", "found", "--budget", "2h"]) == 130
     assert capsys.readouterr().out.splitlines() == [
         "stopped; continue with: isavae fit 'my images' --out found --budget 2h"

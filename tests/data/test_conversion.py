@@ -9,8 +9,8 @@ from PIL import Image
 from isavae.data import ImageDataset
 from isavae.data.own.open import open_array
 from isavae.estimator import ISAVAE
-from isavae.fit import read_training_images
-from isavae.fit.codes_table import encode_images
+from isavae.fitting import read_training_images
+from isavae.fitting.codes_table import encode_images
 from isavae.runs import RunConfig, TrainedModel, build_model
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 9), dtype=np.uint8)

@@ -11,7 +11,7 @@ from isavae.data import ImageDataset, Preprocessing, load
 from isavae.data.own.value_range import ValueRange
 from isavae.explorer.sources import open_source
 from isavae.explorer.uploads import read_upload
-from isavae.fit import fit_folder
+from isavae.fitting import fit
 from isavae.runs import Run, RunConfig, TrainedModel, execute
 from tests.explorer_site import serving
 
@@ -127,7 +127,7 @@ def test_other_images_are_read_as_the_training_images(tmp_path):
 def test_a_fitted_folder_is_explored_with_its_images(tmp_path):
     shades = RNG.integers(0, 200, (20, 1, 1))
     stored = (shades + RNG.integers(0, 40, (20, 8, 8))).astype(np.uint8)
-    fitted = fit_folder(
+    fitted = fit(
         stored, tmp_path / "out", steps=20, seeds=2, beta=(1.0,), prior="2.1[6*2]", workers=1
     )
     moved = (tmp_path / "out").rename(tmp_path / "renamed")

@@ -16,7 +16,7 @@ from isavae.data import load
 from isavae.data.tiles import side_by_side, tile
 from isavae.explorer.describe import describe_model, describe_posterior
 from isavae.explorer.library import ServedModel
-from isavae.fit import fit_folder
+from isavae.fitting import fit
 from isavae.report import RunFigures
 from isavae.runs import TrainedModel, export_onnx
 
@@ -107,7 +107,7 @@ def test_fit_keeps_the_shown_channels(tmp_path):
     shades = np.random.default_rng(0).integers(0, 200, (20, 4, 1, 1))
     stored = (shades + np.random.default_rng(1).integers(0, 40, (20, 4, 8, 8))).astype(np.uint8)
     np.save(tmp_path / "cells.npy", stored)
-    fitted = fit_folder(
+    fitted = fit(
         f"{tmp_path}/cells.npy[show=3]", tmp_path / "out", steps=20, seeds=2, beta=(1.0,),
         prior="2.1[6*2]", workers=1,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from isavae.data import load
-from isavae.fit import fit_folder
+from isavae.fitting import fit
 from isavae.runs import Run, RunConfig, execute
 from isavae.studies import StudyDirectory, results
 from tests.study_runs import tiny_study
@@ -57,7 +57,7 @@ def test_training_takes_as_many_checkpoints_as_ever(tmp_path, jumping):
 def test_a_fit_uses_its_budget_not_the_clock(tmp_path, jumping):
     images = load("dsprites16[shape=heart, scale=5, orientation=0]").sample(60)
     how = {"prior": "2.1[6*2]", "beta": [2.0], "seeds": 2, "steps": 200, "workers": 1}
-    fitted = fit_folder(images, tmp_path / "out", 600.0, **how)
+    fitted = fit(images, tmp_path / "out", 600.0, **how)
     assert fitted.unfinished == 0
 
 

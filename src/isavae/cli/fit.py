@@ -16,14 +16,14 @@ from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
 from isavae.cli.terminal import say
 from isavae.data.own.preprocessing import parse_size
-from isavae.fit import fit_folder
+from isavae.fitting import fit as fit_images
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def fit(
     images: Positional[str],
-    out: Path,
+    out: Path = Path("found"),
     budget: str = "15m",
     size: Optionally[str] = None,
     fit: Literal["crop", "pad", "stretch"] = "crop",
@@ -59,7 +59,7 @@ def fit(
     """
     again = ["isavae", "fit", images, "--out", str(out), "--budget", budget]
     with telling_how_to_continue(again), StepProgress("training", None) as bar:
-        fitted = fit_folder(
+        fitted = fit_images(
             images,
             out,
             seconds(budget),

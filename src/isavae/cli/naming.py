@@ -6,7 +6,7 @@ from tyro.conf import Positional
 
 from isavae.cli.flag_kinds import Several
 from isavae.cli.terminal import say
-from isavae.fit import write_again
+from isavae.fitting import write_again
 from isavae.runs import name_latents, names_of
 from isavae.runs.moved_images import is_fitted
 

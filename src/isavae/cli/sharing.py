@@ -7,7 +7,7 @@ from tyro.conf import Positional
 
 from isavae.cli.terminal import say
 from isavae.data.tiles import write_tiles
-from isavae.fit.codes_table import encode_images, read_codes, write_table
+from isavae.fitting.codes_table import encode_images, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
 
 # Begins the name of a model on the Hugging Face Hub.

@@ -13,7 +13,7 @@ from isavae.data.own.open import open_path
 from isavae.explorer.describe import describe_model
 from isavae.explorer.library import ServedModel
 from isavae.explorer.uploads import read_upload
-from isavae.fit import read_training_images
+from isavae.fitting import read_training_images
 from isavae.runs import TrainedModel
 
 tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'isavae[data]'")

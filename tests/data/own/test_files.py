@@ -12,8 +12,8 @@ from isavae.cli import main
 from isavae.data import Preprocessing, load
 from isavae.data.image_statistics import inspect
 from isavae.data.own.image_file import FORMATS, SUFFIXES, UnreadableImageError
-from isavae.fit import read_training_images
-from isavae.fit.codes_table import encode_images, write_table
+from isavae.fitting import read_training_images
+from isavae.fitting.codes_table import encode_images, write_table
 from isavae.runs import RunConfig, TrainedModel, build_model
 
 RNG = np.random.default_rng(0)

@@ -11,8 +11,8 @@ from torch import Tensor
 from isavae.data import ImageDataset, Preprocessing
 from isavae.data.tiles import png, tile
 from isavae.evaluation import decode_traversals, reconstruct
-from isavae.fit.axes import Axis
-from isavae.fit.fitted import Fitted
+from isavae.fitting.axes import Axis
+from isavae.fitting.fitted import Fitted
 from isavae.metrics import median_row, nearest_along
 from isavae.pages import render_page
 
@@ -38,7 +38,7 @@ def render(fitted: Fitted, data: ImageDataset, name: str) -> str:
     images = data.sample(min(SHEETS * COLUMNS, len(data))).batch(slice(None))
     pairs = zip(images.split(COLUMNS), reconstruct(vae, images).split(COLUMNS), strict=True)
     return render_page(
-        "fit/fit_report.html",
+        "fitting/fit_report.html",
         name=name,
         typed=shlex.quote(name),
         example=f"z{fitted.axes[0].latent + 1}",
@@ -57,7 +57,7 @@ def render(fitted: Fitted, data: ImageDataset, name: str) -> str:
 
 def _learning(fitted: Fitted) -> str:
     """The learning curves of the seeds of the chosen β."""
-    from isavae.figures import learning_curves  # `import isavae.fit` does without Matplotlib
+    from isavae.figures import learning_curves  # `import isavae.fitting` does without Matplotlib
     from isavae.report.study_report import svg
 
     seeds = [one for one in fitted.candidates if one.beta == fitted.chosen.beta]

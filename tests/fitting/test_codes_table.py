@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isavae.fit.codes_table import codes_table, read_codes, write_table
+from isavae.fitting.codes_table import codes_table, read_codes, write_table
 from isavae.metrics import Codes
 from tests.campaign.readers import damaged
 

@@ -9,8 +9,8 @@ from PIL import Image
 from isavae.cli import main
 from isavae.data import load
 from isavae.data.own.preprocessing import Preprocessing
-from isavae.fit import fit_folder, read_training_images
-from isavae.fit.codes_table import encode_images
+from isavae.fitting import fit, read_training_images
+from isavae.fitting.codes_table import encode_images
 from isavae.runs import TrainedModel
 
 pytestmark = pytest.mark.system
@@ -40,8 +40,8 @@ def test_images_keep_their_proportions_and_a_small_size_of_their_own(tmp_path):
     assert read_training_images(tmp_path / "digits").images.shape == (20, 1, 28, 28)
     square = read_training_images(tmp_path / "spectrograms", (64, 64))
     assert "Cropping cuts off 70% of the images" in square.notes[0]
-    for fit in ("pad", "stretch"):
-        found = read_training_images(tmp_path / "spectrograms", (64, 64), fit)
+    for how in ("pad", "stretch"):
+        found = read_training_images(tmp_path / "spectrograms", (64, 64), how)
         assert (found.images.shape, found.notes) == ((20, 1, 64, 64), ())
 
 
@@ -59,7 +59,7 @@ def test_fit_and_encode_take_arrays_data_sets_and_folders(tmp_path, capsys):
     stored = (4 * shades - 2 + 0.1 * RNG.random((24, 12, 10, 2))).astype("f4")
     np.save(tmp_path / "cells.npy", stored)
     data = f"{tmp_path}/cells.npy[axes=hwc]"
-    fitted = fit_folder(data, tmp_path / "out [1]", **GIVEN)
+    fitted = fit(data, tmp_path / "out [1]", **GIVEN)
     assert fitted.model.shape == (2, 12, 10)
     assert fitted.names[:2] == ("0", "1")
     assert any("-2 white" in reason or "becomes black" in reason for reason in fitted.reasons)
@@ -75,7 +75,7 @@ def test_fit_and_encode_take_arrays_data_sets_and_folders(tmp_path, capsys):
     mean, _ = model.encode(torch.from_numpy(np.rint(values * 255) / 255).permute(0, 3, 1, 2))
     np.testing.assert_allclose(table.to_numpy()[:, 1:3].astype(float), mean, atol=1e-5)
     with pytest.raises(ValueError, match="made from other images"):
-        fit_folder(load(data).take(range(20)), tmp_path / "out [1]", **GIVEN)
+        fit(load(data).take(range(20)), tmp_path / "out [1]", **GIVEN)
     smaller = read_training_images(data, (8, 8))
     assert "Images of 12 x 10 become 8 x 8 (height x width), by fit=crop." in smaller.notes
     assert any("Cropping cuts off 17% of the images" in note for note in smaller.notes)
@@ -85,7 +85,7 @@ def test_fit_and_encode_take_arrays_data_sets_and_folders(tmp_path, capsys):
 
 def test_one_image_is_encoded_by_its_path(tmp_path, capsys):
     draw(tmp_path / "images", 16, 12)
-    fitted = fit_folder(tmp_path / "images", tmp_path / "out", size=(8, 6), fit="pad", **GIVEN)
+    fitted = fit(tmp_path / "images", tmp_path / "out", size=(8, 6), fit="pad", **GIVEN)
     assert fitted.model.preprocessing == Preprocessing((8, 6), "pad", 1)
     out = tmp_path / "codes.csv"
     image = str(tmp_path / "images" / "03.png")

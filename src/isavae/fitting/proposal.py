@@ -9,7 +9,7 @@ import yaml
 
 from isavae.data.own.folder import list_left_out
 from isavae.data.pixel_statistics import PixelStatistics, measure_pixels
-from isavae.fit.training_images import TrainingImages
+from isavae.fitting.training_images import TrainingImages
 from isavae.models import build_prior
 from isavae.runs import RunConfig
 from isavae.studies import Study, StudyEstimate, plan

@@ -11,20 +11,20 @@ import numpy as np
 from isavae.data import load
 from isavae.evaluation import encode_all
 from isavae.explained import explained
-from isavae.fit.axes import axes_of
-from isavae.fit.fitted import Fitted
-from isavae.fit.model_choice import candidates, choose, peers_of
-from isavae.fit.output_folder import OutputFolder
-from isavae.fit.proposal import Budget, propose
-from isavae.fit.training_images import Source, open_collection, read_training_images
+from isavae.fitting.axes import axes_of
+from isavae.fitting.fitted import Fitted
+from isavae.fitting.model_choice import candidates, choose, peers_of
+from isavae.fitting.output_folder import OutputFolder
+from isavae.fitting.proposal import Budget, propose
+from isavae.fitting.training_images import Source, open_collection, read_training_images
 from isavae.runs import TrainedModel
 from isavae.runs.names_file import names_beside
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
 
 
-def fit_folder(
+def fit(
     source: Source,
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] = "found",
     budget: float = 900.0,
     *,
     size: int | tuple[int, int] | None = None,

@@ -20,7 +20,7 @@ from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
 from isavae.data.safe_reading import DENSEST
 from isavae.files import atomic_write
-from isavae.fit.training_images import Source
+from isavae.fitting.training_images import Source
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
 from isavae.runs.latent_names import STD

@@ -12,7 +12,7 @@ import numpy as np
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
-from isavae.fit.axes import agreements, is_stable
+from isavae.fitting.axes import agreements, is_stable
 from isavae.metrics import Codes, informative, partner_correlations
 from isavae.runs import Run
 from isavae.studies import StudyDirectory

@@ -13,7 +13,7 @@ from isavae.data import Preprocessing, load
 from isavae.evaluation import encode_all
 from isavae.explorer.library import ModelFile
 from isavae.explorer.uploads import read_upload
-from isavae.fit.codes_table import write_table
+from isavae.fitting.codes_table import write_table
 from isavae.runs import Run, RunConfig, TrainedModel, execute
 from isavae.studies.shared_data import open_shared
 

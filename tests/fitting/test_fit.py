@@ -22,15 +22,15 @@ from isavae.data import load
 from isavae.data.tiles import png, tile
 from isavae.distributions import marginal_entropies
 from isavae.explorer.sources import open_source
-from isavae.fit import (
+from isavae.fitting import (
     Axis,
     axes_of,
     choose,
-    fit_folder,
+    fit,
     output_folder,
     read_training_images,
 )
-from isavae.fit.model_choice import Candidate, candidates, peers_of
+from isavae.fitting.model_choice import Candidate, candidates, peers_of
 from isavae.metrics import Codes, latent_information, mig, partner_correlations
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel
@@ -403,7 +403,7 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     draw(tmp_path / "images", 24)
     given = {"prior": "2.1[6*2]", "beta": (1.0, 4.0), "seeds": 2, "size": 16, "steps": 100}
     out = tmp_path / "out"
-    found = fit_folder(tmp_path / "images", out, workers=2, **given).candidates
+    found = fit(tmp_path / "images", out, workers=2, **given).candidates
     assert [(one.beta, one.seed) for one in found] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     for pair in (found[:2], found[2:]):
         for one, other in (pair, pair[::-1]):
@@ -483,7 +483,7 @@ def test_killed_three_times_it_ends_as_if_undisturbed(tmp_path):
 def test_the_choice_without_labels_is_in_the_upper_half(tmp_path):
     """A few hundred images whose factors are revealed only after the choice."""
     data = draw(tmp_path / "images", 400)
-    fitted = fit_folder(tmp_path / "images", tmp_path / "out", 3600.0, workers=1, steps=2000)
+    fitted = fit(tmp_path / "images", tmp_path / "out", 3600.0, workers=1, steps=2000)
     coded = [Codes(one.codes.mean, one.codes.log_std, data.grid) for one in fitted.candidates]
     migs = [mig(codes).value for codes in coded]
     assert len(migs) == 8

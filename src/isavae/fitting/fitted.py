@@ -1,11 +1,11 @@
-"""`Fitted`: the result of `fit_folder`."""
+"""`Fitted`: the result of `fit`."""
 
 from dataclasses import dataclass
 from typing import Any, final
 
 from isavae.explained import Explained
-from isavae.fit.axes import Axis, Verdict
-from isavae.fit.model_choice import Candidate
+from isavae.fitting.axes import Axis, Verdict
+from isavae.fitting.model_choice import Candidate
 from isavae.metrics import Codes
 from isavae.runs import TrainedModel
 
@@ -13,7 +13,7 @@ from isavae.runs import TrainedModel
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Fitted:
-    """The result of `fit_folder`.
+    """The result of `fit`.
 
     Attributes:
         model: The chosen model.

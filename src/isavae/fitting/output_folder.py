@@ -24,11 +24,11 @@ from isavae.files import (
     write_json,
     write_text,
 )
-from isavae.fit.codes_table import codes_table, write_table
-from isavae.fit.fit_report import render
-from isavae.fit.fitted import Fitted
-from isavae.fit.proposal import Budget, Proposal, schedule
-from isavae.fit.training_images import Opened, TrainingImages, find_fingerprint, image_folder
+from isavae.fitting.codes_table import codes_table, write_table
+from isavae.fitting.fit_report import render
+from isavae.fitting.fitted import Fitted
+from isavae.fitting.proposal import Budget, Proposal, schedule
+from isavae.fitting.training_images import Opened, TrainingImages, find_fingerprint, image_folder
 from isavae.runs import Run
 from isavae.runs.hub import MODEL_FILE
 from isavae.runs.moved_images import FIT_FILE, FIT_IMAGES

@@ -10,9 +10,9 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from isavae.explained import Explained, explained
-from isavae.fit import Axis, axes_of
-from isavae.fit.fitted import Fitted
-from isavae.fit.model_choice import Candidate
+from isavae.fitting import Axis, axes_of
+from isavae.fitting.fitted import Fitted
+from isavae.fitting.model_choice import Candidate
 from isavae.metrics import Codes
 from isavae.models import VAE, BetaVAE, build_likelihood, build_prior
 from isavae.runs import Run, RunConfig, TrainedModel

@@ -5,8 +5,8 @@ import pytest
 
 from isavae.data import Preprocessing
 from isavae.data.pixel_statistics import measure_pixels
-from isavae.fit import TrainingImages, propose
-from isavae.fit.proposal import Budget, schedule
+from isavae.fitting import TrainingImages, propose
+from isavae.fitting.proposal import Budget, schedule
 from isavae.models import BetaTCVAE
 from isavae.studies import RunEstimate, Study, StudyEstimate
 
@@ -113,7 +113,7 @@ def foreseen(configs, *, workers, images):
 
 def test_the_length_is_what_the_budget_allows(monkeypatch):
     """Eight runs, two at a time: four after each other, each 3 s and 10 ms a step."""
-    monkeypatch.setattr("isavae.fit.proposal.plan", foreseen)
+    monkeypatch.setattr("isavae.fitting.proposal.plan", foreseen)
     proposal = propose(training_images(drawn()), beta=(1.0, 4.0))
     scheduled = schedule(proposal, "images.npy", Budget(200.0, 2))
     assert scheduled.config["steps"] == int((170 - 4 * 3) / 4 / 0.01)
@@ -126,7 +126,7 @@ def test_the_length_is_what_the_budget_allows(monkeypatch):
 
 def test_a_short_budget_takes_one_beta_then_two_seeds_of_what_was_not_given(monkeypatch):
     """Twelve runs of 2,000 steps take 138 s, four 46 s, two 23 s; 85 % of a budget is theirs."""
-    monkeypatch.setattr("isavae.fit.proposal.plan", foreseen)
+    monkeypatch.setattr("isavae.fitting.proposal.plan", foreseen)
     proposal = propose(training_images(drawn()))
 
     def within(seconds, proposal=proposal, steps=None):
