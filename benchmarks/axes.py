@@ -92,7 +92,7 @@ def betavae(images: Images, seed: int, out: Path) -> Method:
 
 def of_fit(images: Images, out: Path, args: argparse.Namespace, oracle: bool) -> list[Method]:
     """The chosen model, or the one with the highest MIG, and the other seeds of its β."""
-    data = ImageDataset.from_arrays(images.train)
+    data = ImageDataset(images.train)
     found = fit(data, out, args.budget, workers=args.threads)  # goes on where it stopped
 
     def by_labels(candidate: Any) -> float:

@@ -81,7 +81,7 @@ class Items(Dataset):
 
 def batches() -> None:
     mapped = dsprites()
-    memory = ImageDataset("memory", np.array(mapped.stored), mapped.shape)
+    memory = ImageDataset.from_stored("memory", np.array(mapped.stored), mapped.shape)
     steps = iter(range(10**6))
     for name, data in (("memory", memory), ("warm memory map", mapped)):
         data.minibatch(0, 0, BATCH)

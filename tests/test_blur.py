@@ -34,7 +34,7 @@ def test_even_images_and_sharp_ones_stay_as_they_are():
 
 @pytest.mark.parametrize("objective", ["beta-vae", "factor-vae"])
 def test_training_blurs_every_batch_and_a_resumed_run_goes_on_the_same(objective):
-    data = ImageDataset.from_arrays(np.random.default_rng(0).random((40, 1, 8, 8)))
+    data = ImageDataset(np.random.default_rng(0).random((40, 1, 8, 8)))
     config = RunConfig.parse(
         {
             "prior": "normal",
@@ -59,7 +59,7 @@ def test_training_blurs_every_batch_and_a_resumed_run_goes_on_the_same(objective
 
 
 def test_the_first_batch_is_as_blurred_as_said():
-    data = ImageDataset.from_arrays(IMAGES[:, :1].numpy())
+    data = ImageDataset(IMAGES[:, :1].numpy())
     seen = []
 
     class Objective(BetaVAE):

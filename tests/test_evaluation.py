@@ -1,7 +1,5 @@
 """A model on a data set: its estimates against scipy and closed forms, its subsets, its sweeps."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import scipy.stats
@@ -110,7 +108,7 @@ def test_every_score_stands_once_in_one_shape(model, data):
     assert "skipped" not in scores
     everything = evaluate(model, data, metrics="unsupervised", n_images=8)
     assert everything["skipped"].keys() == {"udr", "agreement"}
-    unlabelled = evaluate(model, replace(data, grid=None), n_images=8)
+    unlabelled = evaluate(model, data.with_changes(grid=None), n_images=8)
     assert not {"mig", "factors", "mutual_information"} & set(unlabelled)
 
 
@@ -123,7 +121,7 @@ def test_progress_names_every_stage(model, data):
 
 def test_scores_say_which_factors_are_binned(model, data, capsys):
     angle = np.random.default_rng(0).uniform(size=len(data))
-    data = replace(data, grid=grid_of_values({"angle": angle, "lit": angle > 0.5}))
+    data = data.with_changes(grid=grid_of_values({"angle": angle, "lit": angle > 0.5}))
     scores = evaluate(model, data, n_images=8)
     assert scores["binned"] == {"angle": 20}
     assert evaluate(model, data, n_images=8, bins=4)["binned"] == {"angle": 4}
@@ -133,7 +131,7 @@ def test_scores_say_which_factors_are_binned(model, data, capsys):
 
 
 def test_one_image_has_no_standard_error(tmp_path):
-    images = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None])
+    images = ImageDataset(np.eye(8, dtype=np.uint8)[None])
     config = RunConfig(prior="normal", n_latents=2, width=8, data="arrays")
     scores = evaluate(build_model(config, images.shape), images)
     assert scores["reconstruction"]["standard_error"] is None

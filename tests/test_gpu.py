@@ -27,7 +27,7 @@ pytestmark = [
 
 def random_images(n: int = 100, values: int = 2) -> ImageDataset:
     images = np.random.default_rng(0).integers(0, values, (n, *SHAPE), np.uint8)
-    return ImageDataset.from_arrays(images)
+    return ImageDataset(images)
 
 
 def fresh_state(objective: Objective, prior: str, device: torch.device = DEVICE) -> TrainState:

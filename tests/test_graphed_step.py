@@ -32,7 +32,7 @@ def replays(monkeypatch):
 
 def images() -> ImageDataset:
     values = np.random.default_rng(0).integers(0, 2, (100, *SHAPE), np.uint8)
-    return ImageDataset.from_arrays(values)
+    return ImageDataset(values)
 
 
 def fresh_state(objective, prior) -> TrainState:

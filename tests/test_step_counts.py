@@ -66,7 +66,7 @@ def test_counts_of_a_step_are_bounded(name):
     prior = build_prior(prior, 8)
     model = VAE(*build_networks("mlp", SHAPE, 8, width=16), prior, BernoulliLikelihood())
     state = TrainState(model, companion=objective.companion(8))
-    images = ImageDataset("black", np.zeros((10 * BATCH, 8), np.uint8), SHAPE)
+    images = ImageDataset.from_stored("black", np.zeros((10 * BATCH, 8), np.uint8), SHAPE)
     steps = train(state, images, objective, steps=9, batch_size=BATCH, seed=0)
     for _ in range(2):  # clear moments, fill caches
         next(steps)

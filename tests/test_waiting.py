@@ -79,7 +79,7 @@ def training_on_meta(
     networks = build_networks("mlp", SHAPE, prior.n_latents, likelihood.parameters_per_pixel, 8)
     model = VAE(*networks, prior, likelihood).to(META)
     state = TrainState(model, companion=objective.companion(prior.n_latents))
-    images = ImageDataset("black", np.zeros((2 * batch, 8), np.uint8), SHAPE)
+    images = ImageDataset.from_stored("black", np.zeros((2 * batch, 8), np.uint8), SHAPE)
     steps = train(state, images, objective, steps=10, batch_size=batch, seed=0)
     next(steps)
     with no_waiting():
@@ -115,14 +115,16 @@ def test_no_step_waits_whatever_the_likelihood(likelihood, monkeypatch):
 
 @pytest.mark.parametrize("colourise", [colour, noise])
 def test_no_batch_of_coloured_images_waits(colourise):
-    images = ImageDataset("black", np.zeros((32, 8), np.uint8), (3, 8, 8), colourise=colourise)
+    images = ImageDataset.from_stored(
+        "black", np.zeros((32, 8), np.uint8), (3, 8, 8), colourise=colourise
+    )
     images.minibatch(0, 0, BATCH, META)
     with no_waiting():
         assert images.minibatch(0, 1, BATCH, META).shape == (BATCH, 3, 8, 8)
 
 
 def test_no_batch_of_images_beyond_the_memory_waits():
-    images = ImageDataset("black", np.zeros((32, 8), np.uint8), SHAPE)
+    images = ImageDataset.from_stored("black", np.zeros((32, 8), np.uint8), SHAPE)
     images = replace(images, shuffle_block=4)
     images.minibatch(0, 0, BATCH, META)
     with no_waiting():

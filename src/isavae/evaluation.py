@@ -188,7 +188,7 @@ def _check_types(model: object, data: object) -> None:
     if not isinstance(data, ImageDataset):
         raise TypeError(
             f"data must be an ImageDataset; got {type(data).__name__}: use "
-            "ImageDataset.from_arrays(images, factors)"
+            "ImageDataset(images, factors)"
         )
 
 

@@ -98,7 +98,7 @@ def _record(study: StudyDirectory) -> Path:
 def _of_fit(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     output = OutputFolder(folder / "fit")
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
-    source = ImageDataset("some", images, (1, 8, 8))
+    source = ImageDataset.from_stored("some", images, (1, 8, 8))
     found = read_training_images(source)
     proposal = propose(found, prior=None, likelihood=None, beta=(), seeds=2, learn_exponents=False)
     output.decide(found, proposal, Budget(60.0, 1, 5))

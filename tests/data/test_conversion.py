@@ -17,7 +17,7 @@ BYTES = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 9), dtype=np.uint8)
 TENSOR = torch.from_numpy(BYTES / 255)
 
 
-@pytest.mark.parametrize("read", [ImageDataset.from_arrays, open_array])
+@pytest.mark.parametrize("read", [ImageDataset, open_array])
 @pytest.mark.parametrize(
     "images",
     [
@@ -37,7 +37,7 @@ def test_every_kind_of_array_gives_its_values(read, images):
     np.testing.assert_allclose(found, BYTES / 255, atol=tolerance)
 
 
-@pytest.mark.parametrize("read", [ImageDataset.from_arrays, open_array])
+@pytest.mark.parametrize("read", [ImageDataset, open_array])
 def test_masked_values_are_refused(read):
     with pytest.raises(ValueError, match="some are masked"):
         read(np.ma.masked_array(BYTES, BYTES < 50))
@@ -81,7 +81,7 @@ def test_collections_of_images_are_the_array_of_them(kind):
     np.testing.assert_array_equal(read_training_images(images()).images, FIRST)
     if kind == "object numbers":  # int64, which has no white of its own
         return
-    found = ImageDataset.from_arrays(images())
+    found = ImageDataset(images())
     np.testing.assert_allclose(found.batch(slice(None)), FIRST / 255, atol=1e-6)
     config = RunConfig(prior="normal", n_latents=2, width=8)
     model = TrainedModel(build_model(config, (3, 8, 9)), config, (3, 8, 9))
@@ -121,13 +121,13 @@ def test_the_estimator_takes_collections_of_images():
 )
 def test_what_is_no_collection_of_images_gets_a_sentence(images, message):
     with pytest.raises(ValueError, match=message):
-        ImageDataset.from_arrays(images)
+        ImageDataset(images)
 
 
 def test_collections_are_gathered_within_the_memory_limit(monkeypatch):
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", "1000")
     with pytest.raises(ValueError, match="fit into 1,000 bytes, but the first 5 do not"):
-        ImageDataset.from_arrays(image for image in FIRST)
+        ImageDataset(image for image in FIRST)
 
 
 def test_models_refuse_integers_without_a_white():
@@ -158,12 +158,12 @@ def test_clear_values_of_palettes_stay():
 def test_floats_elsewhere_are_refused_with_what_to_do(low, high, advice):
     images = np.linspace(low, high, 48).reshape(3, 4, 4)
     with pytest.raises(ValueError, match=f"must lie in \\[0, 1\\], but .*{advice}"):
-        ImageDataset.from_arrays(images)
+        ImageDataset(images)
 
 
 def test_floats_that_rounding_took_beyond_are_black_and_white():
     images = np.linspace(-1e-7, 1.0000001, 48).reshape(3, 4, 4)
-    stored = ImageDataset.from_arrays(images).batch(slice(None))
+    stored = ImageDataset(images).batch(slice(None))
     assert torch.allclose(
         stored.flatten(), torch.from_numpy(images).float().flatten(), atol=1 / 255
     )

@@ -18,8 +18,8 @@ def some_images(n=30, c=3, h=5, w=7, seed=0):
 def numbered(n, block=1):
     """A data set whose image k is k in binary."""
     bits = (np.arange(n)[:, None] >> np.arange(16)) & 1
-    data = ImageDataset.from_arrays(bits.astype(np.uint8).reshape(n, 4, 4))
-    return ImageDataset(data.name, data.stored, data.shape, shuffle_block=block)
+    data = ImageDataset(bits.astype(np.uint8).reshape(n, 4, 4))
+    return ImageDataset.from_stored(data.name, data.stored, data.shape, shuffle_block=block)
 
 
 def numbers(batch):
@@ -30,7 +30,7 @@ def numbers(batch):
 def test_binary_images_come_back_bit_for_bit(shape):
     images = np.random.default_rng(0).integers(0, 2, (20, *shape), dtype=np.uint8)
     for given_as in (images, images.astype(bool), images.astype(np.float32)):
-        data = ImageDataset.from_arrays(given_as)
+        data = ImageDataset(given_as)
         assert data.is_binary
         assert data.stored.nbytes == 20 * -(-np.prod(shape) // 8)
         assert np.array_equal(data.batch(range(20)).numpy(), images)
@@ -39,15 +39,15 @@ def test_binary_images_come_back_bit_for_bit(shape):
 def test_bytes_and_floats_come_back_as_floats():
     images = some_images()
     assert torch.equal(
-        ImageDataset.from_arrays(images).batch(slice(None)), torch.from_numpy(images) * (1 / 255)
+        ImageDataset(images).batch(slice(None)), torch.from_numpy(images) * (1 / 255)
     )
     floats = images / np.float32(255)
-    again = ImageDataset.from_arrays(torch.from_numpy(floats)).batch([4, 2])
+    again = ImageDataset(torch.from_numpy(floats)).batch([4, 2])
     assert np.abs(again.numpy() - floats[[4, 2]]).max() < 1e-6
 
 
 def test_grey_images_need_no_channel_axis():
-    assert ImageDataset.from_arrays(some_images()[:, 0]).shape == (1, 5, 7)
+    assert ImageDataset(some_images()[:, 0]).shape == (1, 5, 7)
 
 
 @pytest.mark.parametrize("block", [1, 4])
@@ -99,7 +99,7 @@ def test_block_orders_read_one_window_after_the_other():
 
 def test_selections_and_samples_keep_image_and_factors_together():
     grid = FactorGrid(("a", "b"), (6, 5))
-    data = ImageDataset.from_arrays(some_images(), grid)
+    data = ImageDataset(some_images(), grid)
     part = data.select(a=[4, 1]).select(b=slice(1, None, 3))
     assert [grid.index((a, b)) for a in (4, 1) for b in (1, 4)] == [21, 24, 6, 9]
     assert torch.equal(part.batch(range(4)), data.batch([21, 24, 6, 9]))
@@ -126,14 +126,14 @@ def test_a_split_parts_the_images():
         (lambda: numbered(5).select(shape=1), "no factors"),
         (lambda: numbered(5).take([]), "no image is chosen"),
         (lambda: numbered(5).split(0, 0.0), "Both parts"),
-        (lambda: ImageDataset.from_arrays(np.zeros((0, 4, 4))), "not be empty"),
-        (lambda: ImageDataset.from_arrays(np.zeros((4, 4))), r"shape \(4, 4\)"),
-        (lambda: ImageDataset.from_arrays(np.full((2, 4, 4), 255.0)), "rescale"),
-        (lambda: ImageDataset.from_arrays(np.full((2, 4, 4), np.nan)), "rescale"),
-        (lambda: ImageDataset.from_arrays(np.zeros((2, 8, 8, 3))), "channels first"),
-        (lambda: ImageDataset.from_arrays(np.zeros((2, 4, 4), np.int64)), "int64"),
+        (lambda: ImageDataset(np.zeros((0, 4, 4))), "not be empty"),
+        (lambda: ImageDataset(np.zeros((4, 4))), r"shape \(4, 4\)"),
+        (lambda: ImageDataset(np.full((2, 4, 4), 255.0)), "rescale"),
+        (lambda: ImageDataset(np.full((2, 4, 4), np.nan)), "rescale"),
+        (lambda: ImageDataset(np.zeros((2, 8, 8, 3))), "channels first"),
+        (lambda: ImageDataset(np.zeros((2, 4, 4), np.int64)), "int64"),
         (
-            lambda: ImageDataset.from_arrays(some_images(), FactorGrid(("a",), (3,))),
+            lambda: ImageDataset(some_images(), FactorGrid(("a",), (3,))),
             "one row per image",
         ),
     ],
@@ -157,7 +157,7 @@ def test_a_torch_data_set_is_read_with_its_labels():
 
 def test_items_are_images_for_loops_loaders_and_plots():
     """What a newcomer types first."""
-    data = ImageDataset.from_arrays(some_images(n=10))
+    data = ImageDataset(some_images(n=10))
     assert data[0].dtype == torch.float32
     assert data[0].shape == data.shape
     assert torch.equal(torch.stack(list(data)), data.batch(slice(None)))
@@ -183,7 +183,7 @@ def test_a_named_data_set_feeds_a_loader():
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch's
 def test_an_image_can_be_shown():
     pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib: make setup")
-    data = ImageDataset.from_arrays(some_images(n=2))
+    data = ImageDataset(some_images(n=2))
     figure, axes = pyplot.subplots()
     shown = axes.imshow(data[0][0])
     assert np.array_equal(shown.get_array(), data[0][0].numpy())

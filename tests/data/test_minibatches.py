@@ -12,7 +12,7 @@ KINDS = {"bits": 2, "bytes": 256}
 
 def random_images(kind: str, n: int = 50) -> ImageDataset:
     values = np.random.default_rng(0).integers(0, KINDS[kind], (n, 2, 3, 5), np.uint8)
-    return ImageDataset.from_arrays(values)
+    return ImageDataset(values)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -89,7 +89,7 @@ def test_images_and_flat_features_are_the_same_thing(images, fitted):
 
 def test_a_data_set_is_its_images(images):
     pixels = np.rint(images[:, None] * 255).astype(np.uint8)
-    data = ImageDataset.from_arrays(pixels)
+    data = ImageDataset(pixels)
     model = ISAVAE(**SMALL).fit(data)
     np.testing.assert_allclose(model.transform(data), model.transform(pixels), atol=1e-5)
     assert model.inverse_transform(model.transform(data)).shape == pixels.shape

@@ -109,7 +109,7 @@ def test_other_images_are_read_as_the_training_images(tmp_path):
     assert abs(float(expected.mean() / own.batch(range(12)).mean()) - 0.25) < 0.01
     for data in (stored // 4, str(folder)):
         np.testing.assert_allclose(images_of(run.path, data).batch(range(12)), expected, atol=1e-6)
-    bytes_ = ImageDataset.from_arrays((stored >> 4).astype(np.uint8))
+    bytes_ = ImageDataset((stored >> 4).astype(np.uint8))
     np.testing.assert_allclose(
         images_of(run.path, bytes_).batch(range(12)), own.batch(range(12)), atol=2 / 255
     )

@@ -21,13 +21,13 @@ GRID = grid_of_values({"kind": list("abc") * 30, "age": RNG.normal(size=90).toli
 SETTINGS = {"data": "arrays", "prior": "normal", "n_latents": 2, "width": 8, "batch_size": 8}
 SETTINGS |= {"epochs": 2, "held_out": 0.2, "seed": 3, "likelihood": "gaussian(0.2)"}
 CONFIG = RunConfig.parse(SETTINGS)
-DATA = ImageDataset.from_arrays(PIXELS, GRID)
+DATA = ImageDataset(PIXELS, GRID)
 TRAINING, HELD = DATA.split_positions(3, 0.2)
 
 
 def trained(path, pixels=PIXELS):
     run = Run.create(path, CONFIG)
-    assert execute(run, ImageDataset.from_arrays(pixels, GRID))
+    assert execute(run, ImageDataset(pixels, GRID))
     return run
 
 

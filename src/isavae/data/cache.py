@@ -159,7 +159,7 @@ def read(path: Path, content: str | None = None) -> ImageDataset | None:
     block = _block(stored) if os.environ.get("ISAVAE_MEMORY_LIMIT") else about["block"]
     facts = about["facts"]
     fields = facts.get("preprocessing")
-    return ImageDataset(
+    return ImageDataset.from_stored(
         name,
         images,
         tuple(about["shape"]),

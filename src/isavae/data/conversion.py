@@ -127,7 +127,7 @@ def pack(images: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Images as `ImageDataset.stored`, and the shape of one.
 
     Args:
-        images: As for `ImageDataset.from_arrays`.
+        images: As for `ImageDataset`.
 
     Raises:
         ValueError: If the shape, type or range is another.
@@ -263,7 +263,7 @@ def read_items(dataset: Items, name: str) -> tuple[np.ndarray, FactorGrid | None
     if left_out := [entry for entry, columns in found.items() if not columns]:
         warnings.warn(
             f"Entries of the items of {name} must be numbers or text to become factors; "
-            f"{', '.join(left_out)} are left out: give factors as a `FactorGrid` to `from_arrays`.",
+            f"{', '.join(left_out)} are left out: give factors to `ImageDataset`.",
             stacklevel=3,
         )
     factors = {factor: column for columns in found.values() for factor, column in columns.items()}

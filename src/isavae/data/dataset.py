@@ -3,7 +3,6 @@
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, SupportsIndex, TypeAlias, final
 
 import numpy as np
@@ -27,101 +26,123 @@ Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
 
 
 @final
-@dataclass(frozen=True, eq=False)
 class ImageDataset:
     """Images in memory or memory-mapped, read in batches of floats in [0, 1].
 
     A data set can be indexed and iterated, so that `DataLoader`, `random_split` and `imshow` take
     it. An item is an image, float32 of shape (channels, height, width); the factors behind image k
-    are `grid.values(k)`.
+    are `grid.values(k)`. A data set does not change.
 
     Args:
+        images: (n, h, w) or (n, channels, h, w), perhaps one by one in a list or generator, or
+            Pillow images: bool, uint8 (0..255, or binary if all are 0 or 1) or floats in [0, 1],
+            which are rounded to 8 bits unless all are 0 or 1.
+        factors: The factors, as for `isavae.Codes`: a grid, or a mapping, a DataFrame or an
+            Arrow table with one value per image for each factor's name.
         name: The name of the data set.
-        stored: uint8, either (images, channels, height, width) with values 0..255, or for binary
-            images (images, bytes): the pixels eight a byte, the first in the highest bit.
+
+    Attributes:
+        name: The name of the data set.
+        stored: The images as `from_stored` takes them.
         shape: (channels, height, width).
         grid: The factors of every image, where known.
-        rows: Which of the stored images belong to the data set, in order; by default all. Rows
-            beyond the last begin again with the first: images that `colourise` makes of one image.
-        shuffle_block: How many neighbouring images stay together when an epoch is shuffled; more
-            than 1 for data that do not fit into memory (see `epoch_order`).
+        rows: Which of the stored images belong to the data set, in order; None for all.
+        shuffle_block: How many neighbouring images stay together when an epoch is shuffled.
         colourise: Makes colour images of the stored ones and their rows when a batch is read.
         preprocessing: How images of a folder were read; None for others.
         notes: What reading changed or left out, one sentence each.
         fingerprint: Changes with the stored images; empty for those in memory.
 
+    Raises:
+        ValueError: If the shape, type or range is none of these.
+
     Examples:
-        >>> data = ImageDataset.from_arrays(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
+        >>> data = ImageDataset(np.eye(8, dtype=np.uint8)[None].repeat(6, 0))
         >>> len(data), data.shape, data.is_binary
         (6, (1, 8, 8), True)
         >>> data.minibatch(seed=0, step=2, batch_size=3).shape
         torch.Size([3, 1, 8, 8])
         >>> data[0].shape, sum(1 for image in data)
         (torch.Size([1, 8, 8]), 6)
+        >>> ImageDataset(np.zeros((3, 8, 8)), {"size": [1, 2, 1]}).grid.sizes
+        (2,)
     """
 
-    name: str
-    stored: np.ndarray
-    shape: tuple[int, int, int]
-    grid: FactorGrid | None = None
-    rows: np.ndarray | None = None
-    shuffle_block: int = 1
-    colourise: Colourise | None = None
-    preprocessing: Preprocessing | None = None
-    notes: tuple[str, ...] = ()
-    fingerprint: str = ""
-    _on_devices: dict[torch.device, DeviceImages | None] = field(
-        default_factory=dict, init=False, repr=False
-    )
-
-    def __post_init__(self) -> None:
-        c, h, w = self._stored_shape
-        packed = (-(-c * h * w // 8),)
-        if self.stored.dtype != np.uint8 or self.stored.shape[1:] not in (packed, (c, h, w)):
-            raise ValueError(
-                f"Stored images must be uint8 of shape (images, {packed[0]}) or "
-                f"(images, {c}, {h}, {w}), but are {self.stored.dtype} of shape "
-                f"{self.stored.shape}: use `from_arrays`."
-            )
-        if self.grid is not None and len(self.grid) != len(self):
-            raise ValueError(
-                f"Factors must have one row per image, but have {len(self.grid)} rows for "
-                f"{len(self)} images: give a mapping from names to values, or a grid with `labels`."
-            )
-
-    @classmethod
-    def from_arrays(
-        cls,
+    def __init__(
+        self,
         images: Collection,
         factors: FactorGrid | Mapping[str, Any] | ArrayLike | Tensor | None = None,
         name: str = "images",
+    ):
+        stored, shape = pack(as_images(images))
+        self._hold(name, stored, shape, as_grid(factors))
+
+    @classmethod
+    def from_stored(
+        cls,
+        name: str,
+        stored: np.ndarray,
+        shape: tuple[int, int, int],
+        grid: FactorGrid | None = None,
+        **more: Any,
     ) -> "ImageDataset":
-        """Make a data set from an array.
+        """A data set of images as they are stored, which are not copied.
 
         Args:
-            images: (n, h, w) or (n, channels, h, w), perhaps one by one in a list or generator, or
-                Pillow images: bool, uint8 (0..255, or binary if all are 0
-                or 1) or floats in [0, 1], which are rounded to 8 bits unless all are 0 or 1.
-            factors: The factors, as for `isavae.Codes`: a grid, or a mapping, a DataFrame or an
-                Arrow table with one value per image for each factor's name.
             name: The name of the data set.
+            stored: uint8, either (images, channels, height, width) with values 0..255, or for
+                binary images (images, bytes): the pixels eight a byte, the first in the highest
+                bit.
+            shape: (channels, height, width).
+            grid: The factors of every image, where known.
+            **more: Other attributes by name. `rows` beyond the last begin again with the first:
+                images that `colourise` makes of one image. A `shuffle_block` of more than 1 is for
+                data that do not fit into memory (see `epoch_order`).
 
         Raises:
-            ValueError: If the shape, type or range is none of these.
-
-        Examples:
-            >>> ImageDataset.from_arrays(np.zeros((3, 8, 8)), {"size": [1, 2, 1]}).grid.sizes
-            (2,)
+            ValueError: If the images are stored in another way, or factors have other rows.
         """
-        stored, shape = pack(as_images(images))
-        return cls(name, stored, shape, as_grid(factors))
+        data = cls.__new__(cls)
+        data._hold(name, stored, shape, grid, **more)
+        return data
+
+    def _hold(
+        self,
+        name: str,
+        stored: np.ndarray,
+        shape: tuple[int, int, int],
+        grid: FactorGrid | None = None,
+        rows: np.ndarray | None = None,
+        shuffle_block: int = 1,
+        colourise: Colourise | None = None,
+        preprocessing: Preprocessing | None = None,
+        notes: tuple[str, ...] = (),
+        fingerprint: str = "",
+    ) -> None:
+        self.name, self.stored, self.shape, self.grid = name, stored, shape, grid
+        self.rows, self.shuffle_block, self.colourise = rows, shuffle_block, colourise
+        self.preprocessing, self.notes, self.fingerprint = preprocessing, notes, fingerprint
+        self._on_devices: dict[torch.device, DeviceImages | None] = {}
+        c, h, w = self._stored_shape
+        packed = (-(-c * h * w // 8),)
+        if stored.dtype != np.uint8 or stored.shape[1:] not in (packed, (c, h, w)):
+            raise ValueError(
+                f"Stored images must be uint8 of shape (images, {packed[0]}) or "
+                f"(images, {c}, {h}, {w}), but are {stored.dtype} of shape {stored.shape}: give "
+                "other images to `ImageDataset`."
+            )
+        if grid is not None and len(grid) != len(self):
+            raise ValueError(
+                f"Factors must have one row per image, but have {len(grid)} rows for "
+                f"{len(self)} images: give a mapping from names to values, or a grid with `labels`."
+            )
 
     @classmethod
     def from_torch(cls, dataset: Items, name: str = "images") -> "ImageDataset":
         """Read all of a torch data set into memory.
 
         Args:
-            dataset: Items are images as for `from_arrays` or of Pillow, sequences that begin with
+            dataset: Items are images as for `ImageDataset` or of Pillow, sequences that begin with
                 one, or mappings with one under `image`, `img`, `pixel_values` or `x`. Numbers and
                 text beside it become factors: `label` after the image of a sequence, `entry_2`, ...
                 after it, the keys of a mapping; vectors become one factor per position. Other
@@ -132,7 +153,7 @@ class ImageDataset:
             ValueError: If items are not images of one size with the same entries.
         """
         images, grid = read_items(dataset, name)
-        return cls.from_arrays(images, grid, name)
+        return cls(images, grid, name)
 
     def __len__(self) -> int:
         return len(self.stored) if self.rows is None else len(self.rows)
@@ -251,7 +272,7 @@ class ImageDataset:
 
     def named(self, name: str) -> "ImageDataset":
         """The same images under another name."""
-        return replace(self, name=name)
+        return self.with_changes(name=name)
 
     def split(self, seed: int, held_out: float) -> tuple["ImageDataset", "ImageDataset"]:
         """Split at random into training and held-out images.
@@ -305,4 +326,9 @@ class ImageDataset:
         if len(rows) == 0:
             raise ValueError(f"A part of {self.name} must have images, but no image is chosen.")
         stored_rows = rows if self.rows is None else self.rows[rows]
-        return replace(self, rows=stored_rows, grid=grid)
+        return self.with_changes(rows=stored_rows, grid=grid)
+
+    def with_changes(self, **changes: Any) -> "ImageDataset":
+        """The same stored images with other attributes, by their names; nothing is copied."""
+        held = {name: value for name, value in vars(self).items() if name != "_on_devices"}
+        return self.from_stored(**(held | changes))

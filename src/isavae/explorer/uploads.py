@@ -46,7 +46,7 @@ def read_upload(
         raise ValueError(
             f"An upload must be an image, but these {len(upload):,} bytes cannot be read: {error}."
         ) from error
-    image = ImageDataset("upload", found.pixels[None], preprocessing.shape).batch([0])
+    image = ImageDataset.from_stored("upload", found.pixels[None], preprocessing.shape).batch([0])
     if found.pages == 1 or page == AS_CHANNELS:
         return image, ""
     return image, f"Page {page} of {found.pages} is read, the others are left out."
@@ -61,7 +61,9 @@ def _read_array(upload: bytes, suffix: str, how: Preprocessing) -> tuple[Tensor,
             stream, _ = read_array(
                 path, axes, values=how.values, size=how.size, fit=how.fit or "crop"
             )
-            image = ImageDataset("upload", next(stream.blocks)[:1], stream.shape).batch([0])
+            image = ImageDataset.from_stored("upload", next(stream.blocks)[:1], stream.shape).batch(
+                [0]
+            )
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), "the array")) from error
     if stream.count == 1:

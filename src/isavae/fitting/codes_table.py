@@ -77,7 +77,7 @@ def encode_images(model: TrainedModel, source: Source) -> tuple[pl.DataFrame, li
         stream, _ = read_array(
             path, **given, values=how.values, size=how.size, fit=how.fit or "crop"
         )
-    images = ImageDataset(path.name, np.concatenate([*stream.blocks]), stream.shape)
+    images = ImageDataset.from_stored(path.name, np.concatenate([*stream.blocks]), stream.shape)
     notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]
     every = stream.names or [str(k) for k in range(stream.count)]
     table = _table_of(model, images, [every[k] for k in stream.positions()])

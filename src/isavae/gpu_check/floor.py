@@ -139,7 +139,7 @@ def _training(
 
 def _images(side: int, count: int = 100_000) -> ImageDataset:
     packed = np.random.default_rng(0).integers(0, 256, (count, side * side // 8), np.uint8)
-    return ImageDataset("noise", packed, (1, side, side))
+    return ImageDataset.from_stored("noise", packed, (1, side, side))
 
 
 @final

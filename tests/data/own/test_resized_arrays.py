@@ -78,7 +78,7 @@ def test_arrays_in_memory_follow_the_rules_of_files(tmp_path):
     how = {"preprocessing": found.preprocessing.to_dict()}
     model = TrainedModel(build_model(config, (1, 6, 8)), config, (1, 6, 8), how)
     expected, _ = model.encode(found.images)
-    data = ImageDataset.from_arrays((stored >> 4).astype(np.uint8))
+    data = ImageDataset((stored >> 4).astype(np.uint8))
     for source in (stored, path, stored[:3], data):
         table, notes = encode_images(model, source)
         assert "Images of 9 x 12 become 6 x 8 (height x width), by fit=pad." in notes

@@ -7,7 +7,6 @@ over them when a batch is read.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from math import atan2, hypot, radians
 from typing import TypeAlias
 
@@ -159,7 +158,7 @@ def rooms3d_drawn() -> ImageDataset:
     name, shape = "rooms3d-drawn", (4, SIZE, SIZE)
     views = cached(cache_file(name), f"{name}/1", lambda: (shape, _images(), VIEWS))
     rows = np.arange(len(GRID))
-    return replace(views, grid=GRID, rows=rows, colourise=colourise, shape=(3, SIZE, SIZE))
+    return views.with_changes(grid=GRID, rows=rows, colourise=colourise, shape=(3, SIZE, SIZE))
 
 
 def _images() -> Iterator[np.ndarray]:

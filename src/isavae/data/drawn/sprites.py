@@ -142,5 +142,5 @@ def dsprites(size: int = 64, **choices: Choice) -> ImageDataset:
     chosen = {f: GRID.classes(f, choices.get(f, slice(None))) for f in GRID.names}
     blocks = progress(draw(chosen, size), math.prod(grid.sizes[:3]), f"drawing {name}")
     if choices:
-        return ImageDataset(name, np.concatenate(list(blocks)), shape, grid)
+        return ImageDataset.from_stored(name, np.concatenate(list(blocks)), shape, grid)
     return cached(cache_file(name), f"{name}/1", lambda: (shape, blocks, grid))

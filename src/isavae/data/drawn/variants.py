@@ -4,7 +4,6 @@ There every access draws a new colour or new noise; here an image keeps its own,
 is the same in every run. They are laid over the packed images when a batch is read.
 """
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -32,7 +31,7 @@ def noisy_dsprites() -> ImageDataset:
 
 def _colourised(name: str, colourise: Colourise) -> ImageDataset:
     sprites = dsprites()
-    return replace(sprites, name=name, colourise=colourise, shape=(3, *sprites.shape[1:]))
+    return sprites.with_changes(name=name, colourise=colourise, shape=(3, *sprites.shape[1:]))
 
 
 def colour(images: Float[Tensor, "b 1 h w"], rows: np.ndarray) -> Float[Tensor, "b 3 h w"]:

@@ -135,7 +135,7 @@ def _showing(data: ImageDataset, show: tuple[int, ...]) -> ImageDataset:
     """The images with the channels that are shown."""
     n_channels, height, width = data.shape
     how = data.preprocessing or Preprocessing((height, width), channels=n_channels)
-    return replace(data, preprocessing=replace(how, show=show))
+    return data.with_changes(preprocessing=replace(how, show=show))
 
 
 def open_array(images: Collection, name: str = "images", **how: Any) -> ImageDataset:
@@ -154,7 +154,9 @@ def open_array(images: Collection, name: str = "images", **how: Any) -> ImageDat
     preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
     stored = np.concatenate([*stream.blocks])
     notes = tuple(stream.changes())
-    return ImageDataset(name, stored, stream.shape, preprocessing=preprocessing, notes=notes)
+    return ImageDataset.from_stored(
+        name, stored, stream.shape, preprocessing=preprocessing, notes=notes
+    )
 
 
 def images_like(images: Collection | ImageDataset, how: Preprocessing) -> ImageDataset:
@@ -187,7 +189,8 @@ def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset
     how = data.preprocessing or found.preprocessing
     assert how is not None  # arrays have one
     how = replace(how, size=size, fit=fit)
-    return replace(found, grid=data.grid, preprocessing=how, notes=data.notes + found.notes)
+    notes = data.notes + found.notes
+    return found.with_changes(grid=data.grid, preprocessing=how, notes=notes)
 
 
 def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
