@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Tests start Python hundreds of times: let it keep what it has compiled, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo docs test test-matrix test-slow test-versions check format campaign bench-peers notebooks dist clean
 
 setup: $(VENV)/.dev          ## the package and every development tool in .venv

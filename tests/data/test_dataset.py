@@ -128,8 +128,8 @@ def test_a_split_parts_the_images():
         (lambda: numbered(5).split(0, 0.0), "Both parts"),
         (lambda: ImageDataset(np.zeros((0, 4, 4))), "not be empty"),
         (lambda: ImageDataset(np.zeros((4, 4))), r"shape \(4, 4\)"),
-        (lambda: ImageDataset(np.full((2, 4, 4), 255.0)), "rescale"),
-        (lambda: ImageDataset(np.full((2, 4, 4), np.nan)), "rescale"),
+        (lambda: ImageDataset(np.full((2, 4, 4), 255.0)), "divide them by 255"),
+        (lambda: ImageDataset(np.full((2, 4, 4), np.nan)), "replace such values"),
         (lambda: ImageDataset(np.zeros((2, 8, 8, 3))), "channels first"),
         (lambda: ImageDataset(np.zeros((2, 4, 4), np.int64)), "int64"),
         (
