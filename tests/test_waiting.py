@@ -7,7 +7,6 @@ device waits, too, unless it is told not to.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,7 +124,7 @@ def test_no_batch_of_coloured_images_waits(colourise):
 
 def test_no_batch_of_images_beyond_the_memory_waits():
     images = ImageDataset.from_stored("black", np.zeros((32, 8), np.uint8), SHAPE)
-    images = replace(images, shuffle_block=4)
+    images = images.with_changes(shuffle_block=4)
     images.minibatch(0, 0, BATCH, META)
     with no_waiting():
         images.minibatch(0, 1, BATCH, META)
