@@ -31,6 +31,8 @@ from isavae.runs import (
 )
 from isavae.studies import Study
 
+pytestmark = pytest.mark.system
+
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
 CONFIG = {"data": DATA, "prior": "2.1[2.2*2, 2.2*2]", "steps": 4, "batch_size": 32, "width": 16}
 FLIPS = 60

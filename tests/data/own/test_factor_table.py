@@ -12,6 +12,8 @@ from isavae.data import load
 from isavae.data.image_statistics import inspect
 from isavae.data.own.factor_table import read_factors
 
+pytestmark = pytest.mark.system
+
 NAMES = ["part0/b c.png", "part0/ISIC_01.png", "part1/ä.v2.png", "part1/0003.png"]
 KINDS = ["cat", "dog", "cow", "owl"]  # of these images
 

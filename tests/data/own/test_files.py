@@ -16,6 +16,8 @@ from isavae.fitting import read_training_images
 from isavae.fitting.codes_table import encode_images, write_table
 from isavae.runs import RunConfig, TrainedModel, build_model
 
+pytestmark = pytest.mark.system
+
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (16, 16), dtype=np.uint8)
 
