@@ -156,12 +156,13 @@ def _leaf_positions(tree: LpTree) -> list[int]:
 def _members_by_shape(tree: LpTree) -> list[list[int]]:
     """Inner nodes of one height and arity, lowest first; the root is alone in the last list."""
     height = [0] * len(tree.arities)
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for position in reversed(tree.inner):
         height[position] = 1 + max(height[child] for child in tree.children[position])
+    # No sorting: a compiler that traces this takes arities for unknown numbers.
+    groups: list[dict[int, list[int]]] = [{} for _ in range(height[0] + 1)]
     for position in tree.inner:
-        groups[height[position], tree.arities[position]].append(position)
-    return [groups[shape] for shape in sorted(groups)]
+        groups[height[position]].setdefault(tree.arities[position], []).append(position)
+    return [members for of_height in groups for members in of_height.values()]
 
 
 def _surface_terms(tree: LpTree) -> dict[tuple[int, int], float]:
