@@ -262,3 +262,10 @@ def test_other_entries_of_items_are_left_out_in_words(entries, left_out, has_lab
     with pytest.warns(UserWarning, match=f"become factors; {left_out} are left out"):
         data = ImageDataset.from_torch(items)
     assert (data.grid is not None) == has_labels
+
+
+def test_a_data_set_does_not_change():
+    data = ImageDataset(np.zeros((3, 8, 8)), name="black")
+    with pytest.raises(AttributeError):
+        data.name = "white"
+    assert (data.name, data.with_changes(name="white").name) == ("black", "white")

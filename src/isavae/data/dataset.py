@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, SupportsIndex, TypeAlias, final
 
 import numpy as np
@@ -26,6 +27,7 @@ Rows: TypeAlias = Sequence[int] | np.ndarray | Tensor | slice
 
 
 @final
+@dataclass(frozen=True, eq=False, init=False)
 class ImageDataset:
     """Images in memory or memory-mapped, read in batches of floats in [0, 1].
 
@@ -67,6 +69,18 @@ class ImageDataset:
         >>> ImageDataset(np.zeros((3, 8, 8)), {"size": [1, 2, 1]}).grid.sizes
         (2,)
     """
+
+    name: str
+    stored: np.ndarray
+    shape: tuple[int, int, int]
+    grid: FactorGrid | None
+    rows: np.ndarray | None
+    shuffle_block: int
+    colourise: Colourise | None
+    preprocessing: Preprocessing | None
+    notes: tuple[str, ...]
+    fingerprint: str
+    _on_devices: dict[torch.device, DeviceImages | None]
 
     def __init__(
         self,
@@ -119,10 +133,19 @@ class ImageDataset:
         notes: tuple[str, ...] = (),
         fingerprint: str = "",
     ) -> None:
-        self.name, self.stored, self.shape, self.grid = name, stored, shape, grid
-        self.rows, self.shuffle_block, self.colourise = rows, shuffle_block, colourise
-        self.preprocessing, self.notes, self.fingerprint = preprocessing, notes, fingerprint
-        self._on_devices: dict[torch.device, DeviceImages | None] = {}
+        vars(self).update(
+            name=name,
+            stored=stored,
+            shape=shape,
+            grid=grid,
+            rows=rows,
+            shuffle_block=shuffle_block,
+            colourise=colourise,
+            preprocessing=preprocessing,
+            notes=notes,
+            fingerprint=fingerprint,
+            _on_devices={},
+        )
         c, h, w = self._stored_shape
         packed = (-(-c * h * w // 8),)
         if stored.dtype != np.uint8 or stored.shape[1:] not in (packed, (c, h, w)):
