@@ -32,7 +32,7 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old CPU computes, a short campaign
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 	$(BIN)/python tests/matrix.py oldest
 	$(BIN)/python -m tests.campaign --seconds 15
 

@@ -11,7 +11,7 @@ try() {  # try NAME PYTHON [further requirements]: test in $home/NAME
     echo "== $name"
     $uv venv --quiet --clear --python "$python" "$home/$name" &&
         $uv pip install --quiet --python "$home/$name" --editable '.[dev]' "$@" &&
-        "$home/$name/bin/python" -m pytest -n 2 -q || failed="$failed $name"
+        "$home/$name/bin/python" -m pytest -n auto --maxprocesses 4 -q || failed="$failed $name"
 }
 
 ${PYTHON:-python3} -m venv $home/uv && $home/uv/bin/python -m pip install --quiet uv || exit

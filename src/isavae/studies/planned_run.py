@@ -61,11 +61,12 @@ def runs_of_block(
         raise located.error(str(error), at) from None
     for chosen in choices:
         model = chosen.pop("model")
-        for seed in seeds_of(located, file, block, at):
+        for number, seed in enumerate(seeds_of(located, file, block, at)):
             try:
                 layers = [preset(model) if model else {}, shared, chosen, {"seed": seed}]
                 config = RunConfig.parse(merge_settings(*layers))
-                check_trainable(config.model_copy(update={"device": "cpu"}))
+                if number == 0:  # what it checks does not depend on the seed
+                    check_trainable(config.model_copy(update={"device": "cpu"}))
             except ValueError as error:
                 raise located.error(str(error), locate_error(error, file, block, at)) from None
             yield PlannedRun(run_id(config), config, located.line(*at))
