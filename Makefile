@@ -48,13 +48,13 @@ campaign: $(VENV)/.dev       ## an hour of kills, full disks and hostile files; 
 test-versions:               ## the tests on each Python found, and with the lowest releases declared
 	tools/test_versions.sh
 
-bench-peers: .venv-peers/.done  ## a training step against pythae's, in an environment of its own
+bench-peers: .venv-peers/.done  ## a training step against pythae's and Lightning's, in an environment of its own
 	.venv-peers/bin/python benchmarks/peers.py
 
 .venv-peers/.done: pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable . pythae==0.1.2
+		--constraint constraints.txt --editable . pythae==0.1.2 lightning
 	@touch $@
 
 docs: $(VENV)/.dev           ## the documentation as a site: docs/_build/html/index.html
