@@ -67,7 +67,7 @@ def train(
     else:
         parsed = RunConfig.parse(merge_settings(*layers))
         check_trainable(parsed)
-        images = load(parsed.data)
+        images = load(parsed.data, lambda _, shape: check_memory(parsed, shape))
         check_batch(parsed.batch_size, len(training_images(parsed, images)))
         check_memory(parsed, images.shape)
         run = Run.create(out, parsed)

@@ -24,6 +24,7 @@ class Changes:
         self._preprocessing = preprocessing
         self._paged = self._pages = self._clipped = 0
         self._cut: list[float] = []
+        self._dtypes: dict[np.dtype, None] = {}  # in their order
 
     def add(self, image: DecodedImage) -> None:
         if image.pages > 1 and self._preprocessing.pages != ALL:
@@ -31,10 +32,11 @@ class Changes:
             self._pages += image.pages - 1
         self._clipped += image.clips
         self._cut.append(image.cut)
+        self._dtypes[image.dtype] = None
 
     def sentences(self) -> list[str]:
         """What was changed or left out, one sentence each."""
-        found = describe_range(self._preprocessing.values, self._clipped)
+        found = describe_range(self._preprocessing.values, self._clipped, self._dtypes)
         if self._paged:
             found.append(
                 f"Of {self._paged:,} files with several pages or frames one is read, "
