@@ -78,7 +78,10 @@ def run(
     if progress.stopped:
         say(f"stopped; resume with: isavae study run {file} --out {out}")
         return 130
-    say(f"next: isavae study results {out}")
+    if progress.failed:
+        say(f"why: isavae study status {out}")
+    if progress.done:
+        say(f"next: isavae study results {out}")
     return 1 if progress.failed else 0
 
 
