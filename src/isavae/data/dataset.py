@@ -20,6 +20,7 @@ from isavae.data.memory import free_memory
 from isavae.data.minibatches import DeviceImages
 from isavae.data.order import epoch_order
 from isavae.data.own.preprocessing import Preprocessing
+from isavae.errors import counted
 
 # Images and their rows -> colour images.
 Colourise: TypeAlias = Callable[[Tensor, np.ndarray], Tensor]
@@ -156,8 +157,9 @@ class ImageDataset:
             )
         if grid is not None and len(grid) != len(self):
             raise ValueError(
-                f"Factors must have one row per image, but have {len(grid)} rows for "
-                f"{len(self)} images: give a mapping from names to values, or a grid with `labels`."
+                f"Factors must have one row per image, but have {counted(len(grid), 'row')} for "
+                f"{counted(len(self), 'image')}: give a mapping from names to values, or "
+                "a grid with `labels`."
             )
 
     @classmethod
@@ -200,7 +202,7 @@ class ImageDataset:
     def __repr__(self) -> str:
         c, h, w = self.shape
         factors = "" if self.grid is None else f", factors {', '.join(self.grid.names)}"
-        return f"ImageDataset({self.name}: {len(self):,} images, {c} x {h} x {w}{factors})"
+        return f"ImageDataset({self.name}: {counted(len(self), 'image')}, {c} x {h} x {w}{factors})"
 
     def shown(self, images: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n shown h w"]:
         """Those channels of images that the option `show` names; by default all."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isavae.errors import counted
 from isavae.files import scratch_folder
 
 
@@ -57,7 +58,7 @@ def check_space(count: int, block: np.ndarray) -> None:
     free = shutil.disk_usage(_existing(folder)).free
     if needed > free:
         raise ValueError(
-            f"The cache folder {folder} must have space for {count:,} images, "
+            f"The cache folder {folder} must have space for {counted(count, 'image')}, "
             f"{needed / 1e9:,.1f} GB, but has {free / 1e9:,.1f} GB: give a smaller size, such as "
             "size=64, fit=crop, or set ISAVAE_CACHE to a folder with more space."
         )

@@ -17,6 +17,7 @@ from isavae.data.own.decoding import AS_CHANNELS
 from isavae.data.own.preprocessing import ALL
 from isavae.data.own.tiff_file import MAX_PIXELS
 from isavae.data.own.value_range import describe_range
+from isavae.errors import counted
 
 GIF_SIDE = 256
 # First bytes of array files, and their suffixes.
@@ -46,7 +47,7 @@ def read_upload(
         found = preprocessing.decode(upload, page)
     except ValueError as error:
         raise ValueError(
-            f"An upload must be an image, but these {len(upload):,} bytes cannot be read: "
+            f"An upload must be an image, but {counted(len(upload), 'byte')} cannot be read: "
             f"{str(error).removesuffix('.')}."
         ) from error
     image = ImageDataset.from_stored("upload", found.pixels[None], preprocessing.shape).batch([0])

@@ -28,6 +28,7 @@ from isavae.data.own.value_range import FULL_RANGE, ValueRange, parse_range
 from isavae.data.places import cache_file, check_space
 from isavae.data.read_progress import progress
 from isavae.data.tiles import to_bytes
+from isavae.errors import counted
 
 # What is called with the number and the shape of images before they are read; may refuse them.
 Check: TypeAlias = Callable[[int, tuple[int, int, int]], None]
@@ -244,7 +245,7 @@ def _noted(
     if found.left_out:
         n, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
         listed = list_left_out(found.left_out)
-        notes.append(f"{n:,} of {found.count:,} images {verb} left out: {listed}.")
+        notes.append(f"{n:,} of {counted(found.count, 'image')} {verb} left out: {listed}.")
         warnings.warn(notes[-1], stacklevel=2)
     facts["notes"] = notes
 

@@ -140,7 +140,8 @@ def describe_range(
                 f"{high:.0f} white."
             )
     if n_clipped:
+        verb = "has" if n_clipped == 1 else "have"
         found.append(
-            f"{n_clipped:,} of the images have values beyond, which become black or white."
+            f"{n_clipped:,} of the images {verb} values beyond, which become black or white."
         )
     return found
