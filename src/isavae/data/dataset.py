@@ -284,6 +284,10 @@ class ImageDataset:
     def sample(self, n: int, seed: int = 0) -> "ImageDataset":
         """A random subset without repeats, in the data set's order; a pure function of (n, seed).
 
+        Args:
+            n: Number of images.
+            seed: Seed of the choice.
+
         Raises:
             ValueError: If the data set has fewer than n images.
         """
@@ -313,7 +317,15 @@ class ImageDataset:
         return self.take(training), self.take(others)
 
     def split_positions(self, seed: int, held_out: float) -> tuple[np.ndarray, np.ndarray]:
-        """The positions of the images of `split`, each in order."""
+        """The positions of the images of `split`, each in order.
+
+        Args:
+            seed: Seed of the choice.
+            held_out: Share of the second part, between 0 and 1.
+
+        Raises:
+            ValueError: If a part would be empty.
+        """
         n = round(len(self) * held_out)
         if not 0 < n < len(self):
             raise ValueError(

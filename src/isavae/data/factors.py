@@ -166,6 +166,10 @@ class FactorGrid:
     def classes(self, factor: str | int, choice: Choice) -> np.ndarray:
         """Classes of a factor that a choice means: a class, a category, a slice, or several.
 
+        Args:
+            factor: The name or position of a factor.
+            choice: The classes.
+
         Raises:
             ValueError: If the choice names no class of this factor.
 

@@ -90,7 +90,12 @@ class Proposal:
                 yield replace(self, beta=beta, seeds=count, reasons=(*self.reasons, said))
 
     def with_steps(self, steps: int, reason: str) -> "Proposal":
-        """The same proposal with a number of steps per run."""
+        """The same proposal with a number of steps per run.
+
+        Args:
+            steps: Optimiser steps.
+            reason: The sentence about them, which ends the reasons.
+        """
         config = self.config | {"steps": steps}
         return replace(self, config=config, reasons=(*self.reasons, reason))
 

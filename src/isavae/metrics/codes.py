@@ -202,7 +202,12 @@ class Codes:
         return Codes(self.mean, self.log_std, grid, bins=0)
 
     def has_factors(self, factors: Sequence[str] | None = None, count: int = 1) -> bool:
-        """Whether `factor_names(factors)` would give at least `count` names."""
+        """Whether `factor_names(factors)` would give at least `count` names.
+
+        Args:
+            factors: Names; by default the grid's scored factors.
+            count: The number of names.
+        """
         return self.grid is not None and len(self._varying(self._asked(factors))) >= count
 
     def factor_names(self, factors: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -246,7 +246,12 @@ def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
 def spearman(
     x: Float[Tensor, "n left"], y: Float[Tensor, "n right"]
 ) -> Float[Tensor, "left right"]:
-    """|Spearman correlation| of every pair of columns; 0 for constant columns, NaN for NaN."""
+    """|Spearman correlation| of every pair of columns; 0 for constant columns, NaN for NaN.
+
+    Args:
+        x: Values by row, (n, left).
+        y: Other values of the same rows, (n, right).
+    """
     from scipy.stats import rankdata
 
     def standardised_ranks(values: Tensor) -> Tensor:

@@ -323,7 +323,7 @@ def test_inspection_tells_what_is_there(folder):
     assert found.duplicates == 1
     assert found.sizes == {(8, 6): 5}
     assert "5 images of 3 x 6 x 8" in str(found)
-    assert "1 repeat an earlier image" in str(found)
+    assert "1 repeats an earlier image" in str(found)
     assert contact_sheet(load(str(folder)), columns=3, rows=2).shape == (12, 24, 3)
     with Image.open(folder.parent / "sheet.png") as sheet:
         assert sheet.size == (16 * 8, 6)
