@@ -22,7 +22,7 @@ from torch import Tensor
 @final
 @dataclass(frozen=True, eq=False)
 class FactorAnalysis:
-    """The linear Gaussian model z ~ N(0, I), x | z ~ N(W z, D).
+    """The linear Gaussian model z ~ N(0, I), x | z ~ N(W z, D) of appendix B.
 
     Args:
         weights: W, one matrix or a batch of them.

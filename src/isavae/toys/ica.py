@@ -34,7 +34,7 @@ class Factors:
 @final
 @dataclass(frozen=True, eq=False)
 class StudentICA:
-    """Student-t components, mixed linearly, with normal noise.
+    """Student-t components, mixed linearly, with normal noise (appendix B).
 
     Args:
         weights: W, one column a component.

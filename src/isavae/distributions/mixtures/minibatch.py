@@ -155,7 +155,7 @@ def log_densities(
     weights: MinibatchWeights,
     groups: Sequence[slice],
 ) -> Float[Tensor, "batch groups"]:
-    """Log Σ_m w_im q(z_i|x_m) for groups of latents, over all pairs (i, m) in blocks.
+    """Log Σ_m w_im q(z_i|x_m) for groups of latents (Chen et al. 2018, C.1), in blocks of pairs.
 
     One group of all latents gives log q(z), the subspaces of a tree give theirs, and single latents
     give the exact marginals. Memory is bounded: backward recomputes each block. Values are within
