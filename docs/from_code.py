@@ -41,7 +41,8 @@ def settings() -> str:
     for name, field in RunConfig.model_fields.items():
         if name != "objective":
             default = "" if field.default is None else f"`{field.default}`"
-            rows.append(f"| `{name}` | {default} | {field.description} |")
+            meaning = re.sub(r"([*_|\\[\]])", r"\\\1", field.description or "")
+            rows.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 

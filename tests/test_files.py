@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from isavae.cli import main
 from isavae.files import (
     DamagedFileError,
     atomic_write,
@@ -148,6 +150,18 @@ def test_a_checkpoint_beyond_the_limit_leaves_a_run_that_goes_on(tmp_path):
         execute(run)
     assert not run.state_path.exists()
     assert execute(run)
+
+
+def test_images_of_a_fit_beyond_the_limit_are_named_in_one_sentence(tmp_path, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for k in range(20):
+        Image.new("L", (16, 16), 10 * k).save(folder / f"{k}.png")
+    with largest_file(4000):
+        assert main(["fit", str(folder), "--out", str(tmp_path / "found")]) == 2
+    said = "isavae fit: a file must stay below the limit on the size of files, but "
+    assert capsys.readouterr().err.startswith(f"{said}{tmp_path}/found/images.npy does not")
+    assert [*(tmp_path / "found").iterdir()] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from isavae.cli.command_line import VERBS
+from isavae.runs import RunConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -173,3 +174,10 @@ def test_the_gallery_has_every_image():
     assert {*re.findall(r"images/([\w-]+\.png)", gallery)} == {
         path.name for path in (DOCS / "images").iterdir()
     }
+
+
+def test_descriptions_of_settings_stand_on_the_site_letter_by_letter(site):
+    page = (site / "reference" / "settings.html").read_text(encoding="utf-8")
+    text = unescape(re.sub(r"<[^>]+>", "", page)).translate(str.maketrans("“”’", '""\''))
+    for name, field in RunConfig.model_fields.items():
+        assert name == "objective" or (field.description or "").replace("`", "") in text

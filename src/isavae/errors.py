@@ -1,4 +1,4 @@
-"""Errors in one line."""
+"""Messages in one line."""
 
 import re
 import reprlib
@@ -43,6 +43,17 @@ def missing_package(module: str) -> str:
     extra = _EXTRAS.get(package)
     wanted = f"'isavae[{extra}]'" if extra else package
     return f"this needs the package {package}: pip install {wanted}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, one of them in the singular.
+
+    Examples:
+        >>> counted(1, "image"), counted(2000, "class")
+        ('1 image', '2,000 classes')
+    """
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def first_line(error: BaseException) -> str:

@@ -72,12 +72,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
-            raise OSError(
-                errno.EFBIG,
+            refusal = OSError(
                 f"a file must stay below the limit on the size of files, but {path} does not: "
-                "raise the limit with `ulimit -f`, or choose a folder on another file system",
-            ) from None
-        if isinstance(error, OSError) and error.filename is None:
+                "raise the limit with `ulimit -f`, or choose a folder on another file system"
+            )
+            refusal.errno = errno.EFBIG
+            raise refusal from None
+        if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = os.fspath(path)  # what a full disk does not say
         raise
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isavae.blur import Blur
+from isavae.errors import counted
 from isavae.graphed_step import GraphedStep, can_be_graphed
 from isavae.models import VAE, Companion, NoiseStream, Objective, noise_generator, steady_from
 
@@ -287,8 +288,8 @@ def check_batch(batch_size: int, n_data: int) -> None:
     """Raise a ValueError if a minibatch is larger than the data set."""
     if batch_size > n_data:
         raise ValueError(
-            f"a batch must fit the data set; got batch size {batch_size} for {n_data} images: "
-            "lower the batch size or take more images"
+            f"a batch must fit the data set; got batch size {batch_size} for "
+            f"{counted(n_data, 'image')}: lower the batch size or take more images"
         )
 
 

@@ -71,7 +71,7 @@ def test_the_command_line_says_which_images_are_left_out(run, tmp_path):
     code, text = run("inspect", str(tmp_path))
     assert code == 0
     assert "isavae data inspect: 1 of 2 images is left out: b.png (" in text
-    assert "1 files of a size that cannot be read" in text
+    assert "1 file of a size that cannot be read" in text
     assert ".py:" not in text
 
 

@@ -33,6 +33,7 @@ def array_file(stored, save=np.save):
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_uploaded_arrays_are_read_as_the_training_images(channels, save):
     how = Preprocessing((6, 8), "crop", channels, ValueRange(deep=(0.0, 4095.0)))
+    scaled = "In images of more than 8 bits, 0 becomes black and 4095 white."
     stored = RNG.integers(0, 4096, (channels, 6, 8), dtype=np.uint16)
     right = stored[None] / 4095
     last = np.moveaxis(stored, 0, -1)
@@ -40,11 +41,11 @@ def test_uploaded_arrays_are_read_as_the_training_images(channels, save):
     for shape in shapes:
         found, note = read_upload(array_file(shape, save), how)
         np.testing.assert_allclose(found, right, atol=0.51 / 255)
-        assert note == ""
+        assert note == scaled
     several = array_file(np.stack([stored, stored[::-1]]), save)
     found, note = read_upload(several, how)
     np.testing.assert_allclose(found, right, atol=0.51 / 255)
-    assert note == "Image 1 of 2 is read, the others are left out."
+    assert note == f"{scaled} Image 1 of 2 is read, the others are left out."
     larger = Preprocessing((3, 4), "stretch", channels, how.values)
     assert read_upload(array_file(stored[None], save), larger)[0].shape == (1, channels, 3, 4)
     with pytest.raises(ValueError, match=r"must have 4 channels, but has shape \(1, "):
@@ -140,3 +141,57 @@ def test_a_fitted_folder_is_explored_with_its_images(tmp_path):
         {"latent": a.latent, "verdict": fitted.verdict(a), "found_by": a.found_by, "seeds": 1}
         for a in fitted.axes
     ]
+
+
+ACROSS = np.tile(np.linspace(0, 255, 16).round().astype(np.uint8), (16, 1))
+COLOURS = np.stack([ACROSS, ACROSS.T, 255 - ACROSS], -1)
+CLEAR = np.dstack([COLOURS, np.where(ACROSS < 128, 0, 255).astype(np.uint8)])
+ON_WHITE = np.where(CLEAR[..., 3:] == 0, 255, COLOURS)
+BY_TYPE = "Images of uint16 are scaled by their type: 0 becomes black and 65535 white."
+
+
+def image_file(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("upload", "right", "note"),
+    [
+        (image_file(Image.fromarray(ACROSS.astype(np.uint16) * 257), "PNG"), ACROSS, BY_TYPE),
+        (image_file(Image.fromarray(ACROSS.astype(np.uint16)), "TIFF"), 0 * ACROSS, BY_TYPE),
+        (image_file(Image.fromarray(COLOURS).convert("CMYK"), "TIFF"), COLOURS, ""),
+        (image_file(Image.fromarray(COLOURS).quantize(255), "PNG"), COLOURS, ""),
+        (image_file(Image.fromarray(CLEAR), "PNG"), ON_WHITE, ""),
+        (image_file(Image.fromarray(CLEAR).quantize(255), "PNG"), ON_WHITE, ""),
+        (image_file(Image.fromarray(COLOURS).convert("LAB"), "TIFF"), COLOURS, ""),
+        (
+            image_file(Image.fromarray(np.hstack([COLOURS] * 3)), "PNG"),
+            COLOURS,
+            "Cropping cuts off 67% of it.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_odd_images_are_read_or_said_to_be_changed(upload, right, note, channels):
+    found, said = read_upload(upload, Preprocessing((16, 16), "crop", channels))
+    assert said == note
+    shown = Image.fromarray(right).convert("L" if channels == 1 else "RGB")
+    expected = np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)[None]
+    # palettes of 255 and colours as LAB are not exact
+    assert np.abs(found.numpy() * 255 - expected).mean() < 8
+    assert np.median(np.abs(found.numpy() * 255 - expected)) <= 4
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_a_grey_array_is_no_image_of_a_model_with_channels(channels):
+    sentence = rf"must have {channels} channels, but has shape \(16, 16\)\.$"
+    with pytest.raises(ValueError, match=sentence):
+        read_upload(array_file(ACROSS), Preprocessing((16, 16), channels=channels))
+
+
+def test_values_beyond_the_range_of_the_training_images_are_said():
+    how = Preprocessing((16, 16), "crop", 1, ValueRange(deep=(0.0, 1.0)))
+    for upload in (array_file(ACROSS / 100), image_file(Image.fromarray(ACROSS / 100), "TIFF")):
+        assert "beyond" in read_upload(upload, how)[1]

@@ -120,3 +120,13 @@ def test_no_name_in_a_csv_is_a_formula(tmp_path):
     assert written == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "a=b", "plain"]
     write_table(table, tmp_path / "codes.parquet")
     assert polars.read_parquet(tmp_path / "codes.parquet")["image"].to_list() == names
+
+
+def test_an_array_with_other_channels_than_the_model_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ISAVAE_CACHE", str(tmp_path / "cache"))
+    run = trained(draw(tmp_path / "images"), "size=16, fit=crop", tmp_path / "run")
+    np.save(tmp_path / "grey.npy", np.zeros((4, 16, 16), dtype=np.uint8))
+    out = tmp_path / "codes.csv"
+    assert main(["encode", str(run.path), str(tmp_path / "grey.npy"), "--out", str(out)]) == 2
+    assert "that the model was trained on, 3, but have 1: convert them." in capsys.readouterr().err
+    assert not out.exists()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 import torch
 
 from isavae.data import FactorGrid
@@ -172,6 +173,11 @@ def test_factors_may_be_a_matrix_of_classes():
     codes = Codes(torch.zeros(3, 1), factors=torch.tensor([[0, 7], [1, -1], [0, 5]]), unknown=-1)
     assert codes.grid.names == ("factor_0", "factor_1")
     assert codes.factor("factor_1").labels.tolist() == [1, -1, 0]
+    sparse = scipy.sparse.csr_matrix(np.eye(4))
+    with pytest.raises(ValueError, match=r"but are a csr_matrix: call its \.toarray\(\)\.$"):
+        as_grid(sparse)
+    with pytest.raises(ValueError, match=r"but are a str: read or convert it first\.$"):
+        as_grid("factors.csv")
     with pytest.raises(ValueError, match="one column per factor"):
         Codes(torch.zeros(3, 1), factors=[0, 1, 0])
 

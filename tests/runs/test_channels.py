@@ -68,7 +68,7 @@ def test_any_channels_work_everywhere(tmp_path, channels, network, capsys):
     assert export_onnx(model, tmp_path / "onnx").decoder.is_file()
     Image.new("L", (12, 10)).save(tmp_path / "a.png")
     assert main(["encode", str(run), str(tmp_path / "a.png")]) == 2
-    assert f"{channels} are wanted: give an array" in capsys.readouterr().err
+    assert f"must have {channels}: give an array" in capsys.readouterr().err
 
 
 def test_chosen_channels_are_shown_everywhere(tmp_path, monkeypatch):

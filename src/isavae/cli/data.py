@@ -8,6 +8,7 @@ from isavae import data
 from isavae.cli.flag_kinds import Optionally
 from isavae.cli.terminal import say
 from isavae.data import catalog, image_statistics
+from isavae.runs import RunConfig, check_memory
 
 
 def list_() -> None:
@@ -71,4 +72,9 @@ def inspect(path: Positional[Path], options: str = "", sheet: Optionally[Path] =
     """
     statistics = image_statistics.inspect(path, options, sheet)
     say(statistics)
+    if statistics.dataset is not None:
+        try:
+            check_memory(RunConfig(batch_size=1), statistics.dataset.shape)
+        except ValueError as refusal:
+            say(f"  {refusal}")
     return 2 if statistics.dataset is None else 0

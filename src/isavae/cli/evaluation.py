@@ -12,7 +12,7 @@ from isavae.cli.step_progress import StageProgress
 from isavae.cli.terminal import Side, say, table
 from isavae.cli.terminal import show as show_table
 from isavae.data import load
-from isavae.errors import missing_package
+from isavae.errors import counted, missing_package
 from isavae.runs import HELD_OUT, Run, evaluate_run, names_of
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def show(scores: Mapping[str, Any], latents: Sequence[str] = ()) -> None:
     if not held_out:
         _show_part(scores, latents)
         return
-    say(f"{scores['n_images']:,} images of training")
+    say(f"{counted(scores['n_images'], 'image')} of training")
     _show_part({name: v for name, v in scores.items() if not name.startswith(HELD_OUT)}, latents)
-    say(f"{held_out['n_images']:,} images held out")
+    say(f"{counted(held_out['n_images'], 'image')} held out")
     _show_part(held_out, latents)
 
 

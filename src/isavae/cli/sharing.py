@@ -7,6 +7,7 @@ from tyro.conf import Positional
 
 from isavae.cli.terminal import say
 from isavae.data.tiles import write_tiles
+from isavae.errors import counted
 from isavae.fitting.codes_table import encode_images, read_codes, write_table
 from isavae.runs import TrainedModel, export_onnx
 
@@ -46,7 +47,7 @@ def encode(model: Positional[str], images: Positional[str], out: Path = Path("co
     for note in notes:
         say(note)
     write_table(table, out)
-    say(f"{out}: codes of {len(table):,} images")
+    say(f"{out}: codes of {counted(len(table), 'image')}")
 
 
 def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("decoded")) -> None:
@@ -61,7 +62,7 @@ def decode(model: Positional[str], codes: Positional[Path], out: Path = Path("de
     images = opened.preprocessing.shown(opened.decode(read_codes(codes, opened.names)))
     for row, image in enumerate(images):
         write_tiles(out / f"{row:05d}.png", image[None])
-    say(f"{out}: {len(images):,} images")
+    say(f"{out}: {counted(len(images), 'image')}")
 
 
 def sample(

@@ -10,6 +10,7 @@ from isavae.cli.flag_kinds import Optionally
 from isavae.cli.study_progress import LiveProgress
 from isavae.cli.terminal import Side, fits, say, show, table
 from isavae.cli.training import interruptible
+from isavae.errors import counted
 from isavae.files import atomic_write
 from isavae.studies import (
     Engine,
@@ -67,18 +68,24 @@ def run(
         runner = LocalEngine(workers)
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
     each = "1 thread" if threads == 1 else f"{threads} threads"
-    say(f"{study.name}: {len(study.runs):,} runs, {at_a_time}, {each} each")
+    say(f"{study.name}: {counted(len(study.runs), 'run')}, {at_a_time}, {each} each")
     with interruptible() as stopped, LiveProgress() as live:
         progress = run_study(
             study, directory, runner, on_change=live, should_stop=stopped,
             retry_failed=retry_failed, track=track == "tensorboard",
             checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
-    say(f"{progress.done:,} of {progress.total:,} runs done, {len(progress.failed):,} failed")
+    say(
+        f"{progress.done:,} of {counted(progress.total, 'run')} done, "
+        f"{len(progress.failed):,} failed"
+    )
     if progress.stopped:
         say(f"stopped; resume with: isavae study run {file} --out {out}")
         return 130
-    say(f"next: isavae study results {out}")
+    if progress.failed:
+        say(f"why: isavae study status {out}")
+    if progress.done:
+        say(f"next: isavae study results {out}")
     return 1 if progress.failed else 0
 
 
@@ -92,7 +99,7 @@ def status(directory: Positional[str]) -> None:
     study = opened.study()
     states = {run.id: opened.state(run.id) for run in study.runs}
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
-    say(f"{study.name}: {len(states):,} runs")
+    say(f"{study.name}: {counted(len(states), 'run')}")
     for state in ("done", "running", "failed", "started", "missing"):
         if counts.get(state):
             say(f"  {state:<8}{counts[state]:>7,}")

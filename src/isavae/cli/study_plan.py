@@ -6,6 +6,7 @@ from isavae.cli.flag_kinds import Optionally
 from isavae.cli.step_progress import StepProgress
 from isavae.cli.study_progress import duration
 from isavae.cli.terminal import say
+from isavae.errors import counted
 from isavae.studies import Study, plan, usual_workers
 
 
@@ -42,7 +43,10 @@ def show_plan(
             on_kind=progress,
         )
     each = "1 thread" if threads == 1 else f"{threads} threads"
-    say(f"{study.name}: {len(study.runs):,} runs, {estimate.workers} at a time, {each} each")
+    say(
+        f"{study.name}: {counted(len(study.runs), 'run')}, {estimate.workers} at a time, "
+        f"{each} each"
+    )
     of_run = sorted(run.seconds for run in estimate.runs)
     shortest, longest = duration(of_run[0]), duration(of_run[-1])
     say(f"a run: {shortest}" + (f" to {longest}" if longest != shortest else ""))

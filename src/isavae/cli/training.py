@@ -15,6 +15,7 @@ from isavae.cli.step_progress import StepProgress
 from isavae.cli.terminal import say
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
+from isavae.errors import counted
 from isavae.runs import (
     Run,
     RunConfig,
@@ -67,7 +68,7 @@ def train(
     else:
         parsed = RunConfig.parse(merge_settings(*layers))
         check_trainable(parsed)
-        images = load(parsed.data)
+        images = load(parsed.data, lambda _, shape: check_memory(parsed, shape))
         check_batch(parsed.batch_size, len(training_images(parsed, images)))
         check_memory(parsed, images.shape)
         run = Run.create(out, parsed)
@@ -82,9 +83,10 @@ def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> in
         data: Its images.
         track: Whether to write TensorBoard events.
     """
-    say(f"{run.path}: {run.config.prior} prior on {run.config.data}, {len(data):,} images")
+    say(f"{run.path}: {run.config.prior} prior on {run.config.data}, {counted(len(data), 'image')}")
     if held_out := len(data) - len(training_images(run.config, data)):
-        say(f"  {held_out:,} of the images are held out: they are only scored, by evaluate")
+        verb = "is" if held_out == 1 else "are"
+        say(f"  {held_out:,} of the images {verb} held out, only to be scored by evaluate")
     unknown = data.grid.counts(only_unknown=True) if data.grid else []
     for note in [*data.notes, *unknown]:
         say(f"  {note}")

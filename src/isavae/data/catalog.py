@@ -18,7 +18,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.drawn import cars, faces, rooms, sprites, variants
 from isavae.data.factors import FactorGrid
 from isavae.data.official import OFFICIAL, how_to_get, open_official
-from isavae.data.own.open import open_path
+from isavae.data.own.open import Check, open_path, unchecked
 from isavae.data.own.preprocessing import parse_size
 from isavae.data.places import cache_file
 
@@ -132,13 +132,15 @@ SINGLE |= {"factors", "factors_by_order", "unknown"}
 CHANNELS_SHOWN = re.compile(r"\bshow\s*=\s*\d+(\s*,\s*\d+)+")
 
 
-def load(name: str) -> ImageDataset:
+def load(name: str, check: Check = unchecked) -> ImageDataset:
     """Open a data set; draw it first if it is drawn here and not in the cache.
 
     Args:
         name: A name in `DATASETS`, or the path of your own images, with a choice of factor classes
             if a part is wanted: `dsprites[shape=heart, scale=::2, posX=3|5]`. A class is a
             category's name or a number; `a:b:c` is a slice; `|` separates several.
+        check: Called with the number and the shape of your own images before they are read, and of
+            those that were; may refuse them.
 
     Raises:
         ValueError: If there is no such data set, factor or class.
@@ -149,7 +151,7 @@ def load(name: str) -> ImageDataset:
     """
     path, options = split_path(name)
     if path not in DATASETS and os.path.exists(path):
-        return load_path(Path(path), options)
+        return load_path(Path(path), options, check)
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
     if match and match[1] not in DATASETS and re.search(r"[/\\.~]", match[1]):
         raise ValueError(f"Images must be there to be read, but there is nothing at {match[1]}.")
@@ -197,19 +199,20 @@ def split_path(name: str) -> tuple[str, str]:
     return text, ""
 
 
-def load_path(path: Path, options: str = "") -> ImageDataset:
+def load_path(path: Path, options: str = "", check: Check = unchecked) -> ImageDataset:
     """Open your own images.
 
     Args:
         path: A folder of images, or an .npy, .npz or .h5 file.
         options: How to read them (see `open_path`) and which to choose by their factors:
             `size=64, fit=crop, kind=cat`.
+        check: As for `load`.
 
     Raises:
         ValueError: If they cannot be read in this way.
     """
     how, choices = parse_options(options)
-    dataset = open_path(path, **how)
+    dataset = open_path(path, **how, check=check)
     return dataset.select(**choices) if choices else dataset
 
 

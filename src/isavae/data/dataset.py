@@ -20,6 +20,7 @@ from isavae.data.memory import free_memory
 from isavae.data.minibatches import DeviceImages
 from isavae.data.order import epoch_order
 from isavae.data.own.preprocessing import Preprocessing
+from isavae.errors import counted
 
 # Images and their rows -> colour images.
 Colourise: TypeAlias = Callable[[Tensor, np.ndarray], Tensor]
@@ -156,8 +157,9 @@ class ImageDataset:
             )
         if grid is not None and len(grid) != len(self):
             raise ValueError(
-                f"Factors must have one row per image, but have {len(grid)} rows for "
-                f"{len(self)} images: give a mapping from names to values, or a grid with `labels`."
+                f"Factors must have one row per image, but have {counted(len(grid), 'row')} for "
+                f"{counted(len(self), 'image')}: give a mapping from names to values, or "
+                "a grid with `labels`."
             )
 
     @classmethod
@@ -200,7 +202,7 @@ class ImageDataset:
     def __repr__(self) -> str:
         c, h, w = self.shape
         factors = "" if self.grid is None else f", factors {', '.join(self.grid.names)}"
-        return f"ImageDataset({self.name}: {len(self):,} images, {c} x {h} x {w}{factors})"
+        return f"ImageDataset({self.name}: {counted(len(self), 'image')}, {c} x {h} x {w}{factors})"
 
     def shown(self, images: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n shown h w"]:
         """Those channels of images that the option `show` names; by default all."""
@@ -282,6 +284,10 @@ class ImageDataset:
     def sample(self, n: int, seed: int = 0) -> "ImageDataset":
         """A random subset without repeats, in the data set's order; a pure function of (n, seed).
 
+        Args:
+            n: Number of images.
+            seed: Seed of the choice.
+
         Raises:
             ValueError: If the data set has fewer than n images.
         """
@@ -311,7 +317,15 @@ class ImageDataset:
         return self.take(training), self.take(others)
 
     def split_positions(self, seed: int, held_out: float) -> tuple[np.ndarray, np.ndarray]:
-        """The positions of the images of `split`, each in order."""
+        """The positions of the images of `split`, each in order.
+
+        Args:
+            seed: Seed of the choice.
+            held_out: Share of the second part, between 0 and 1.
+
+        Raises:
+            ValueError: If a part would be empty.
+        """
         n = round(len(self) * held_out)
         if not 0 < n < len(self):
             raise ValueError(

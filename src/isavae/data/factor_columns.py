@@ -25,12 +25,16 @@ def as_grid(factors: Any, unknown: int | float | str | None = None) -> FactorGri
         return factors
     if type(factors).__name__ == "LazyFrame":  # of polars
         factors = factors.collect()
+    if isinstance(factors, Tensor):
+        factors = _values(factors)
     columns = _columns(factors)
-    orders = {name: order for name in columns if (order := _order(factors, name)) is not None}
+    orders = {
+        name: order for name in columns if (order := order_of_values(factors, name)) is not None
+    }
     return grid_of_values(columns, unknown, orders)
 
 
-def _order(factors: Any, name: str) -> list | None:
+def order_of_values(factors: Any, name: str) -> list | None:
     """The order of the values of a column: ordered categories of pandas, enums of polars."""
     try:
         column = factors[name]
@@ -54,6 +58,12 @@ def _columns(factors: Any) -> dict[str, Sequence | np.ndarray]:
             raise ValueError(f"Factors need distinct names, but are {list(names)}: rename them.")
         return {str(name): _values(factors[name]) for name in names}
     matrix = np.asarray(factors)
+    if matrix.ndim == 0:  # an object that NumPy takes for one value
+        do = "call its .toarray()" if hasattr(factors, "toarray") else "read or convert it first"
+        raise ValueError(
+            "Factors must be a mapping from names to labels, a table, or a matrix with one column "
+            f"per factor, but are a {type(factors).__name__}: {do}."
+        )
     if matrix.ndim != 2:
         raise ValueError(
             f"An array of factors must have one column per factor, but has shape {matrix.shape}: "

@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 
 from isavae.data.classes import Choice, checked_labels, chosen_classes, renumber
+from isavae.errors import counted
 
 MAX_GROUPS = 4  # an unordered factor of more classes would crowd a figure with lines
 
@@ -165,6 +166,10 @@ class FactorGrid:
     def classes(self, factor: str | int, choice: Choice) -> np.ndarray:
         """Classes of a factor that a choice means: a class, a category, a slice, or several.
 
+        Args:
+            factor: The name or position of a factor.
+            choice: The classes.
+
         Raises:
             ValueError: If the choice names no class of this factor.
 
@@ -219,11 +224,12 @@ class FactorGrid:
 
         Examples:
             >>> FactorGrid(("a", "b"), (2, 1), np.array([[1, 0], [0, -1]])).counts(True)
-            ['factor b: 1 classes, 1 of 2 images unknown']
+            ['factor b: 1 class, 1 of 2 images unknown']
         """
         unknown = [int((self.column(name) < 0).sum()) for name in self.names]
         return [
-            f"factor {name}: {size} classes, {count:,} of {len(self):,} images unknown"
+            f"factor {name}: {counted(size, 'class')}, {count:,} of {counted(len(self), 'image')} "
+            "unknown"
             for name, size, count in zip(self.names, self.sizes, unknown, strict=True)
             if count or not only_unknown
         ]

@@ -12,6 +12,7 @@ from isavae.data.dataset import ImageDataset
 from isavae.data.own.find_preprocessing import image_sizes
 from isavae.data.own.image_listing import image_files
 from isavae.data.tiles import png, tile
+from isavae.errors import counted
 from isavae.files import atomic_write
 
 
@@ -43,17 +44,18 @@ class ImageStatistics:
         lines = [str(self.path)]
         for (width, height), count in sorted(self.sizes.items(), key=lambda one: -one[1])[:8]:
             size = f"{width} x {height} (width x height)" if width else "a size that cannot be read"
-            lines.append(f"  {count:,} files of {size}")
+            lines.append(f"  {counted(count, 'file')} of {size}")
         if self.dataset is None:
             return "\n".join([*lines, f"  {self.problem}"])
         c, h, w = self.dataset.shape
         kind = "binary, one bit a pixel" if self.dataset.is_binary else "one byte a value"
         lines += [
-            f"  would be used as {len(self.dataset):,} images of {c} x {h} x {w} "
+            f"  would be used as {counted(len(self.dataset), 'image')} of {c} x {h} x {w} "
             "(channels x height x width)",
             f"  kept as {kind}, {self.dataset.stored.nbytes / 1e6:,.1f} MB",
             f"  values from {self.low:.3f} to {self.high:.3f} in a sample",
-            f"  {self.duplicates:,} repeat an earlier image exactly",
+            f"  {self.duplicates:,} {'repeats' if self.duplicates == 1 else 'repeat'} an earlier "
+            "image exactly",
             *(f"  {note}" for note in self.dataset.notes),
         ]
         if (grid := self.dataset.grid) is not None:

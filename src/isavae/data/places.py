@@ -1,9 +1,13 @@
 """The cache folder for data sets."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from isavae.errors import counted
 from isavae.files import scratch_folder
 
 
@@ -40,6 +44,26 @@ def check_writable(folder: Path) -> None:
         )
 
 
+def check_space(count: int, block: np.ndarray) -> None:
+    """Check that images find space in the cache folder, before they are written.
+
+    Args:
+        count: Their number.
+        block: The first of them, as they are stored.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    needed, folder = count * block[0].nbytes, cache_folder()
+    free = shutil.disk_usage(_existing(folder)).free
+    if needed > free:
+        raise ValueError(
+            f"The cache folder {folder} must have space for {counted(count, 'image')}, "
+            f"{needed / 1e9:,.1f} GB, but has {free / 1e9:,.1f} GB: give a smaller size, such as "
+            "size=64, fit=crop, or set ISAVAE_CACHE to a folder with more space."
+        )
+
+
 def _platform_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "isavae/Cache"
@@ -50,5 +74,10 @@ def _platform_folder() -> Path:
 
 
 def _is_writable(folder: Path) -> bool:
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = _existing(folder)
     return existing.is_dir() and os.access(existing, os.W_OK)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

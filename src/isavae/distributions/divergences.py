@@ -15,7 +15,7 @@ from isavae.distributions.lp_nested import LpNested
 def lp_nested_divergence(p: LpNested, q: LpNested) -> Tensor:
     """KL of two distributions over one tree: that of their radii, since the directions are alike.
 
-    Under Eq. 11, n/p0 (log(s_q / s_p) + s_p / s_q - 1).
+    Under Eq. 11, n/p0 (log(s_q / s_p) + s_p / s_q - 1), in nats, of the shape of the batch.
 
     Raises:
         NotImplementedError: For two trees, other exponents, or Eq. 11 beside another radius.
@@ -35,7 +35,7 @@ def lp_nested_divergence(p: LpNested, q: LpNested) -> Tensor:
 
 @register_kl(Independent, LpNested)
 def normal_divergence(p: Independent, q: LpNested) -> Tensor:
-    """KL of independent normals and of the N(0, s/2 I) that a tree of fixed exponents 2 is.
+    """KL, in nats, of independent normals and of the N(0, s/2 I) that a tree of exponents 2 is.
 
     Raises:
         ValueError: If the two are not over the same latents.
@@ -69,7 +69,7 @@ def _refuse_single_normals(p: Normal, q: LpNested) -> Tensor:
 
 @register_kl(GeneralizedNormal, GeneralizedNormal)
 def generalized_normal_divergence(p: GeneralizedNormal, q: GeneralizedNormal) -> Tensor:
-    """KL from E_p |(z - μ_q)/a_q|^q, known for one location, or for a q that is normal.
+    """KL, in nats, from E_p |(z - μ_q)/a_q|^q, known for one location, or for a q that is normal.
 
     Raises:
         NotImplementedError: For two locations and an exponent of q other than 2.

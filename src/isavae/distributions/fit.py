@@ -163,7 +163,7 @@ def compare_trees(
 
 
 def likelihood_ratio_p_value(restricted: Fit, general: Fit) -> float:
-    """Wilks' test of a fit against a more general one, for example with fewer exponents fixed.
+    """Wilks' test (1938) of a fit against a more general one, as with fewer exponents fixed.
 
     Args:
         restricted: The fit of the null hypothesis.

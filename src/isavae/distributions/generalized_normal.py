@@ -64,6 +64,12 @@ class GeneralizedNormal(Distribution):
     ) -> "GeneralizedNormal":
         """The distribution with p = 2 / (1 + κ): κ > 0 is leptokurtic, -1 < κ < 0 platykurtic.
 
+        Args:
+            kappa: κ.
+            loc: The location.
+            scale: The scale, as of the class.
+            validate_args: As for every distribution of torch.
+
         Raises:
             ValueError: If κ is not above -1.
 

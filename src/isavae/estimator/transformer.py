@@ -197,13 +197,25 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         return self._samples(self.trained_.decode(check_array(Z, dtype=np.float32)))
 
     def score(self, X: Samples, y: Any = None) -> float:
-        """The mean ELBO of a sample, log p(x|z) - KL(q(z|x) || p(z)), in nats; by one draw each."""
+        """The mean ELBO, log p(x|z) - KL(q(z|x) || p(z)), by one draw of z per sample.
+
+        Args:
+            X: Samples, as for `transform`.
+            y: Not used.
+
+        Returns:
+            Nats per sample.
+        """
         check_is_fitted(self)
         reconstruction, kl = elbo_blocks(self.model_, self._images(X).split(BATCH), self._seed)
         return (reconstruction - kl).double().mean().item() - self.scale_.log_volume
 
     def sample(self, n_samples: int = 1) -> np.ndarray:
-        """Means of p(x|z) at draws from the prior, with the axes of what `fit` was given."""
+        """Means of p(x|z) at draws from the prior, with the axes of what `fit` was given.
+
+        Raises:
+            ValueError: If the number of samples is negative.
+        """
         check_is_fitted(self)
         if n_samples < 0:
             raise ValueError(f"n_samples must be 0 or more; got {n_samples}")

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from isavae.data import ImageDataset, Preprocessing
 from isavae.data.own.arrays import read_array, stored_shape
+from isavae.data.own.changes import ROUNDED
 from isavae.data.own.decoding import AS_CHANNELS
 from isavae.data.own.preprocessing import ALL
 from isavae.data.own.tiff_file import MAX_PIXELS
+from isavae.data.own.value_range import describe_range
+from isavae.errors import counted
 
 GIF_SIDE = 256
 # First bytes of array files, and their suffixes.
@@ -31,7 +34,7 @@ def read_upload(
         preprocessing: That of the model.
 
     Returns:
-        The image, and a sentence about images of the file that are left out; empty if none is.
+        The image, and sentences about what is cut off, clipped or left out; empty if nothing is.
 
     Raises:
         ValueError: If the bytes are no image, or the model has other channels.
@@ -44,12 +47,18 @@ def read_upload(
         found = preprocessing.decode(upload, page)
     except ValueError as error:
         raise ValueError(
-            f"An upload must be an image, but these {len(upload):,} bytes cannot be read: {error}."
+            f"An upload must be an image, but {counted(len(upload), 'byte')} cannot be read: "
+            f"{str(error).removesuffix('.')}."
         ) from error
     image = ImageDataset.from_stored("upload", found.pixels[None], preprocessing.shape).batch([0])
-    if found.pages == 1 or page == AS_CHANNELS:
-        return image, ""
-    return image, f"Page {page} of {found.pages} is read, the others are left out."
+    notes = describe_range(preprocessing.values, 0, [found.dtype])
+    if found.clips:
+        notes.append("Values beyond the range become black or white.")
+    if found.cut > ROUNDED:
+        notes.append(f"Cropping cuts off {found.cut:.0%} of it.")
+    if found.pages > 1 and page != AS_CHANNELS:
+        notes.append(f"Page {page} of {found.pages} is read, the others are left out.")
+    return image, " ".join(notes)
 
 
 def _read_array(upload: bytes, suffix: str, how: Preprocessing) -> tuple[Tensor, str]:
@@ -61,14 +70,14 @@ def _read_array(upload: bytes, suffix: str, how: Preprocessing) -> tuple[Tensor,
             stream, _ = read_array(
                 path, axes, values=how.values, size=how.size, fit=how.fit or "crop"
             )
-            image = ImageDataset.from_stored("upload", next(stream.blocks)[:1], stream.shape).batch(
-                [0]
-            )
+            pixels = np.concatenate([*stream.blocks])[:1]
+            image = ImageDataset.from_stored("upload", pixels, stream.shape).batch([0])
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), "the array")) from error
-    if stream.count == 1:
-        return image, ""
-    return image, f"Image 1 of {stream.count} is read, the others are left out."
+    notes = stream.changes()
+    if stream.count > 1:
+        notes.append(f"Image 1 of {stream.count} is read, the others are left out.")
+    return image, " ".join(notes)
 
 
 def _axes(shape: tuple[int, ...], channels: int) -> str:
@@ -77,7 +86,7 @@ def _axes(shape: tuple[int, ...], channels: int) -> str:
         raise ValueError(
             f"at most {MAX_PIXELS:,} values may be there, but are {math.prod(shape):,}"
         )
-    if len(shape) == 2 or (len(shape) == 3 and channels == 1):
+    if channels == 1 and len(shape) in (2, 3):
         return "hw"
     if len(shape) not in (3, 4) or channels not in (shape[-3], shape[-1]):
         raise ValueError(f"the array must have {channels} channels, but has shape {shape}")

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from isavae.data import FactorGrid
+from isavae.errors import counted
 from isavae.figures import style
 from isavae.figures.factor_panels import Panel, panels
 from isavae.metrics import Codes, Information
@@ -79,7 +80,7 @@ def latent_sheet(
     style.mark_subspaces(figure, shown, subspaces)
     if hidden:
         most = float(nats[hidden].max())
-        rest = f"{len(hidden)} more latents, at most {most:.2g} nats with a factor"
+        rest = f"{counted(len(hidden), 'more latent')}, at most {most:.2g} nats with a factor"
         figure.text(LEFT / style.PAGE, 0, rest, color=style.MUTED, va="bottom")
     return figure
 

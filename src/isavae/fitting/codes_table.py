@@ -19,6 +19,7 @@ from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
 from isavae.data.safe_reading import DENSEST
+from isavae.evaluation import encode_all
 from isavae.files import atomic_write
 from isavae.fitting.training_images import Source
 from isavae.metrics import Codes
@@ -86,8 +87,12 @@ def encode_images(model: TrainedModel, source: Source) -> tuple[pl.DataFrame, li
 
 
 def _table_of(model: TrainedModel, images: ImageDataset, names: Iterable[str]) -> pl.DataFrame:
-    codes = Codes(*model.encode(images.batch(slice(None))))
-    return codes_table([*names], codes, model.names)
+    if images.shape[0] != model.shape[0]:
+        raise ValueError(
+            f"Images must have the channels of those that the model was trained on, "
+            f"{model.shape[0]}, but have {images.shape[0]}: convert them."
+        )
+    return codes_table([*names], encode_all(model.vae, images), model.names)
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:

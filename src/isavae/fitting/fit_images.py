@@ -15,7 +15,7 @@ from isavae.fitting.axes import axes_of
 from isavae.fitting.fitted import Fitted
 from isavae.fitting.model_choice import candidates, choose, peers_of
 from isavae.fitting.output_folder import OutputFolder
-from isavae.fitting.proposal import Budget, propose
+from isavae.fitting.proposal import Budget, check_size, propose
 from isavae.fitting.training_images import Source, open_collection, read_training_images
 from isavae.runs import TrainedModel
 from isavae.runs.names_file import names_beside
@@ -71,7 +71,8 @@ def fit(
     workers = workers or available_cores()
     decided = output.decisions(source)
     if decided is None:
-        found = read_training_images(source, (size, size) if isinstance(size, int) else size, fit)
+        sides = (size, size) if isinstance(size, int) else size
+        found = read_training_images(source, sides, fit, check_size)
         proposal = propose(
             found,
             prior=prior,

@@ -59,6 +59,10 @@ def candidates(directory: StudyDirectory, data: ImageDataset) -> list[Candidate]
     """The finished runs of a study, sorted by β.
 
     Runs whose β has no second finished seed are left out: agreement takes two.
+
+    Args:
+        directory: The study.
+        data: The images on which its models are compared.
     """
     some = data if len(data) <= MAX_IMAGES else data.sample(MAX_IMAGES)
     done = [run.id for run in directory.study().runs if directory.is_done(run.id)]

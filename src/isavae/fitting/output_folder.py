@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+from numpy.lib import format as numpy_format
 
 from isavae.data import ImageDataset, Preprocessing
 from isavae.data.safe_reading import crc32_of
@@ -104,7 +105,10 @@ class OutputFolder:
     def decide(self, found: TrainingImages, proposal: Proposal, budget: Budget) -> dict[str, Any]:
         """Write the images and what is decided about them; return the decisions."""
         with atomic_write(self.images) as file:
-            np.save(file, found.images)
+            numpy_format.write_array_header_1_0(
+                file, numpy_format.header_data_from_array_1_0(found.images)
+            )
+            file.write(np.ascontiguousarray(found.images).data)  # `np.save` hides why it fails
         proposal = schedule(proposal, self.data(found.preprocessing), budget)
         decided = {
             "fingerprint": found.fingerprint,

@@ -7,11 +7,12 @@ from typing import Any, final
 
 import yaml
 
+from isavae.data.memory import free_memory
 from isavae.data.own.folder import list_left_out
 from isavae.data.pixel_statistics import PixelStatistics, measure_pixels
 from isavae.fitting.training_images import TrainingImages
 from isavae.models import build_prior
-from isavae.runs import RunConfig
+from isavae.runs import RunConfig, check_memory
 from isavae.studies import Study, StudyEstimate, plan
 
 # docs/practitioner.md has the measurements behind these choices.
@@ -27,6 +28,11 @@ BLUR = 1 / 8
 # β per pixel of an image, where pixels are calibrated: from many latents with fine details to few
 # that all seeds share.
 BETA_PER_PIXEL = (1 / 256, 1 / 64, 1 / 32)
+# What every model shares, besides what is proposed.
+NETWORK = {"network": "mlp-silu", "width": 256}
+BATCH = 64
+# Bytes per value of the images while they are read: as they are kept, and as float32.
+PER_VALUE = 5
 # Other pixels.
 DEFAULT_BETA = (1.0, 4.0)
 # The total correlation counts so many times as much as the rest of the KL.
@@ -84,7 +90,12 @@ class Proposal:
                 yield replace(self, beta=beta, seeds=count, reasons=(*self.reasons, said))
 
     def with_steps(self, steps: int, reason: str) -> "Proposal":
-        """The same proposal with a number of steps per run."""
+        """The same proposal with a number of steps per run.
+
+        Args:
+            steps: Optimiser steps.
+            reason: The sentence about them, which ends the reasons.
+        """
         config = self.config | {"steps": steps}
         return replace(self, config=config, reasons=(*self.reasons, reason))
 
@@ -129,9 +140,8 @@ def propose(
         "prior_scale": "standardised",
         "learn_exponents": learn_exponents,
         "likelihood": likelihood,
-        "network": "mlp-silu",
-        "width": 256,
-        "batch_size": min(64, len(found.images)),
+        **NETWORK,
+        "batch_size": min(BATCH, len(found.images)),
         "blur": max(found.images.shape[2:]) * BLUR,
         "learning_rate_end": 0.05,
     }
@@ -140,6 +150,27 @@ def propose(
     values, reason = (beta, "as given") if beta else _beta(likelihood, found.images.shape[2:])
     reasons.append(f"β: {_listed(values)}, {reason}; {seeds} seeds each.")
     return Proposal(config, tuple(values), seeds, tuple(reasons), given)
+
+
+def check_size(count: int, shape: tuple[int, int, int]) -> None:
+    """Check that images can be held in memory and trained on, before they are read.
+
+    Args:
+        count: Their number.
+        shape: (channels, height, width).
+
+    Raises:
+        ValueError: If they cannot.
+    """
+    needed, free = PER_VALUE * count * math.prod(shape), free_memory()
+    if needed > free:
+        height, width = shape[1:]
+        raise ValueError(
+            f"All images must fit into the {free / 1e9:.1f} GB of memory that are free, but "
+            f"{count:,} of {height} x {width} take {needed / 1e9:.1f} GB: give a smaller size, "
+            "such as 64, or fewer images."
+        )
+    check_memory(RunConfig.parse(NETWORK | {"batch_size": min(BATCH, count)}), shape)
 
 
 def _listed(values: Sequence[float]) -> str:

@@ -17,7 +17,7 @@ from isavae.data.own.find_preprocessing import find_preprocessing, image_sizes
 from isavae.data.own.folder import list_left_out, read_folder
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others, fingerprint, image_files, image_names
-from isavae.data.own.open import open_array, resized
+from isavae.data.own.open import Check, open_array, resized, unchecked
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.value_range import parse_range
 from isavae.data.read_progress import progress
@@ -57,7 +57,10 @@ class TrainingImages:
 
 
 def read_training_images(
-    source: Source, size: tuple[int, int] | None = None, fit: str = "crop"
+    source: Source,
+    size: tuple[int, int] | None = None,
+    fit: str = "crop",
+    check: Check = unchecked,
 ) -> TrainingImages:
     """Read all images; those that cannot be read are left out.
 
@@ -67,6 +70,8 @@ def read_training_images(
         size: Height and width to bring images to; by default those of an array, and of image files
             see `propose_size`.
         fit: What to do with other proportions: `crop`, `pad` or `stretch`.
+        check: Called with the number and the shape of the images before they are read; may refuse
+            them.
 
     Raises:
         ValueError: If there are too few readable images, or they are all the same.
@@ -74,9 +79,9 @@ def read_training_images(
     source = open_collection(source)
     folder = image_folder(source)
     found = (
-        _of_data_set(source, size, fit)
+        _of_data_set(source, size, fit, check)
         if folder is None
-        else _of_folder(folder, split_path(os.fspath(source))[1], size, fit)  # pyrefly: ignore
+        else _of_folder(folder, split_path(os.fspath(source))[1], size, fit, check)  # pyrefly: ignore
     )
     if len(found.images) < FEWEST:
         n, n_left = len(found.images), len(found.left_out)
@@ -133,9 +138,16 @@ def find_fingerprint(source: Opened) -> str | None:
     return fingerprint(path if path.is_dir() else path.parent, files)
 
 
-def _of_data_set(source: Opened, size: tuple[int, int] | None, fit: str) -> TrainingImages:
+def _of_data_set(
+    source: Opened, size: tuple[int, int] | None, fit: str, check: Check
+) -> TrainingImages:
     """The images of an array or a data set, at their own size if none is given."""
-    data = source if isinstance(source, ImageDataset) else load(os.fspath(source))
+
+    def check_resized(count: int, shape: tuple[int, int, int]) -> None:
+        check(count, (shape[0], *(size or shape[1:])))
+
+    data = source if isinstance(source, ImageDataset) else load(os.fspath(source), check_resized)
+    check_resized(len(data), data.shape)
     fingerprint, original = find_fingerprint(source), (data.shape[2], data.shape[1])
     data = resized(data, size or data.shape[1:], fit)
     n_channels, height, width = data.shape
@@ -151,7 +163,7 @@ def _of_data_set(source: Opened, size: tuple[int, int] | None, fit: str) -> Trai
 
 
 def _of_folder(
-    folder: Path, options: str, size: tuple[int, int] | None, fit: str
+    folder: Path, options: str, size: tuple[int, int] | None, fit: str, check: Check
 ) -> TrainingImages:
     how, choices = parse_options(options)
     if unknown := {*how, *choices} - {"size", "fit", "channels", "range", "pages", "show"}:
@@ -172,6 +184,7 @@ def _of_folder(
     )
     preprocessing = replace(preprocessing, show=how.get("show", ()))
     stream = read_folder(folder, preprocessing, files)
+    check(stream.count, stream.shape)
     blocks = [*progress(stream.blocks, stream.count, f"reading {folder.name}", len, "images")]
     kept = [stream.names[k] for k in stream.positions()]
     shapes = dict(zip(image_names(folder, files), original, strict=True))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isavae.data import FactorGrid
 from isavae.data.factor_columns import as_grid
+from isavae.errors import counted
 from isavae.metrics.as_tables import as_floats, check_indexes
 from isavae.metrics.factor_classes import Factor
 
@@ -91,8 +92,8 @@ class Codes:
         grid = as_grid(factors, unknown)
         if grid is not None and len(grid) != len(means):
             raise ValueError(
-                f"The factors must describe every code, but have {len(grid)} rows for "
-                f"{len(means)} codes: select the same images in both."
+                f"The factors must describe every code, but have {counted(len(grid), 'row')} for "
+                f"{counted(len(means), 'code')}: select the same images in both."
             )
         if bins < 2 and bins != 0:
             raise ValueError(f"`bins` must be 2 or more, or 0 for none, but is {bins}: give 20.")
@@ -201,7 +202,12 @@ class Codes:
         return Codes(self.mean, self.log_std, grid, bins=0)
 
     def has_factors(self, factors: Sequence[str] | None = None, count: int = 1) -> bool:
-        """Whether `factor_names(factors)` would give at least `count` names."""
+        """Whether `factor_names(factors)` would give at least `count` names.
+
+        Args:
+            factors: Names; by default the grid's scored factors.
+            count: The number of names.
+        """
         return self.grid is not None and len(self._varying(self._asked(factors))) >= count
 
     def factor_names(self, factors: Sequence[str] | None = None) -> tuple[str, ...]:

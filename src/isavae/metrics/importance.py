@@ -39,7 +39,7 @@ def disentanglement(importance: Float[Tensor, "latents factors"]) -> float:
 
 
 def completeness(importance: Float[Tensor, "latents factors"]) -> float:
-    """How far each factor is captured by one latent only: `disentanglement` of the transpose."""
+    """How far one latent captures a factor: `disentanglement` of the transpose (Eastwood 2018)."""
     return disentanglement(importance.T)
 
 

@@ -116,7 +116,7 @@ def dci_mig(codes: Codes, factors: Sequence[str] | None = None) -> Score:
 
 
 def gaps(information: Information) -> Float[Tensor, "factors"]:
-    """(I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k); a missing second row counts as zero."""
+    """(I(z_j1; v_k) - I(z_j2; v_k)) / H(v_k) (Chen et al. 2018); a missing second row is 0."""
     top = _top_two(information.mutual)
     return (top[0] - top[1]) / information.factor_entropies
 

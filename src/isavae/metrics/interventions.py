@@ -97,6 +97,9 @@ def beta_vae_metric(
         test: Number of test points.
         batch_size: Pairs in a point.
         seed: Seed of points and images.
+
+    Raises:
+        NotApplicable: For fewer than two factors.
     """
     names = codes.factor_names(factors)
     if len(names) < 2:

@@ -36,10 +36,10 @@ def active_units(codes: Codes, threshold: float = 0.01) -> Score:
 
 
 def gaussian_total_correlation(codes: Codes) -> Score:
-    """Total correlation, in nats, of the normal distribution with the covariance of the means.
+    """Total correlation, in nats, of a normal distribution with the means' covariance.
 
-    1/2 (sum_j log C_jj - log det C); infinite if a latent is a linear function of the others.
-    Constant latents are left out.
+    As in Locatello et al. (2019): 1/2 (sum_j log C_jj - log det C); infinite if a latent is a
+    linear function of the others. Constant latents are left out.
     """
     varying = _varying(codes)
     if varying.shape[1] < 2:
@@ -54,7 +54,8 @@ def gaussian_total_correlation(codes: Codes) -> Score:
 def gaussian_wasserstein_correlation(codes: Codes) -> Score:
     """Squared Wasserstein-2 distance between the means' normal fit and its independent version.
 
-    2 tr C - 2 tr (D^1/2 C D^1/2)^1/2 with D the diagonal of C; `normalised` divides by tr C.
+    As in Locatello et al. (2019): 2 tr C - 2 tr (D^1/2 C D^1/2)^1/2 with D the diagonal of C;
+    `normalised` divides by tr C.
     """
     covariance = torch.atleast_2d(torch.cov(_varying(codes).T))
     root = covariance.diagonal().sqrt()
@@ -69,6 +70,8 @@ def gaussian_wasserstein_correlation(codes: Codes) -> Score:
 
 def latent_mutual_information(codes: Codes, bins: int = 20) -> Score:
     """Mean mutual information, in nats, of two different latents' binned means.
+
+    As in Locatello et al. (2019).
 
     Args:
         codes: The codes; only their means count.
@@ -233,7 +236,7 @@ def informative(codes: Codes, threshold: float = MIN_INFORMATION) -> Bool[Tensor
 
 
 def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
-    """Mean of max^2 / sum over rows and over columns, averaged; empty rows and columns count 0."""
+    """Mean of max^2 / sum over rows and over columns (Duan et al. 2020); empty ones count 0."""
     if similarity.numel() == 0:
         return 0.0
     sides = []
@@ -246,7 +249,12 @@ def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
 def spearman(
     x: Float[Tensor, "n left"], y: Float[Tensor, "n right"]
 ) -> Float[Tensor, "left right"]:
-    """|Spearman correlation| of every pair of columns; 0 for constant columns, NaN for NaN."""
+    """|Spearman correlation| of every pair of columns; 0 for constant columns, NaN for NaN.
+
+    Args:
+        x: Values by row, (n, left).
+        y: Other values of the same rows, (n, right).
+    """
     from scipy.stats import rankdata
 
     def standardised_ranks(values: Tensor) -> Tensor:

@@ -38,6 +38,9 @@ class ControlVAE(Objective):
         lowest: The least β.
         highest: The largest β.
         kl_estimator: Estimator of the KL term, see `estimate_kl`.
+
+    Raises:
+        ValueError: If a number is negative, or `highest` below `lowest`.
     """
 
     capacity: float = 18.0

@@ -40,6 +40,9 @@ class FactorVAE(Scheduled):
         discriminator_decay: Its learning rate is multiplied by this over every 1000 steps.
         discriminator_width: Units of its five hidden layers.
         discriminator_share: Share of a batch that the discriminator learns from in a step.
+
+    Raises:
+        ValueError: If a width or share is out of its range.
     """
 
     gamma: float = 6.0

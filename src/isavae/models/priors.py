@@ -117,6 +117,9 @@ class FactorialPrior(Prior):
         scale: The family's own scale parameter, or "standardised" for unit variance.
         learn_scale: Whether the scale, common to all latents, is learned.
 
+    Raises:
+        ValueError: If it is standardised, and has no finite variance.
+
     Examples:
         >>> FactorialPrior(3, "laplace", scale="standardised")().variance.round(decimals=4)
         tensor([1., 1., 1.])
@@ -165,6 +168,9 @@ class LpNestedPrior(Prior):
         learn_p0: Whether p0 is learned.
         learn_scale: Whether s is learned.
         lowest_exponent: Lower bound of learned exponents.
+
+    Raises:
+        ValueError: If a standardised scale is to be learned beside the exponents.
 
     Examples:
         >>> LpNestedPrior(LpTree.parse("2.1[2*4, 2*4]"), learn_exponents=True).learned_values()

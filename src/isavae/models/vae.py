@@ -57,6 +57,9 @@ class VAE(nn.Module):
         prior: A module that returns p(z), or an `LpNested`, which is not learned.
         likelihood: A module from the decoder's output to p(x|z).
 
+    Raises:
+        TypeError: If `likelihood` is no `Likelihood`.
+
     The networks run in `network_dtype` (bfloat16 by autocast where set); posterior, prior and
     likelihood are always computed in the weights' own precision.
     """
@@ -91,6 +94,9 @@ class VAE(nn.Module):
         """Mean and log-std of q(z|x), which is at least `LEAST_LOG_STD`.
 
         Below, its gradient stays that of the network's output, so that training leads back.
+
+        Raises:
+            ValueError: If the encoder gives another number of values per image.
         """
         moments = run_network(self.encoder, x, self.network_dtype)
         if moments.shape[1:] != (2 * self.prior.n_latents,):

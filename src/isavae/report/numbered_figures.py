@@ -91,6 +91,10 @@ def ica_toy(n: int = 1000, seed: int = 0) -> Figure:
 
     With fixed lengths, variational inference (β = 1) turns the components apart. With free lengths
     it prunes one and makes the others orthogonal, at β = 1 as at β = 5.
+
+    Args:
+        n: Number of points drawn.
+        seed: Seed of the points.
     """
     model = StudentICA(directions(20, 60, 120), noise=0.2)
     x = model.sample(n, seed)

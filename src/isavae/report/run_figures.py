@@ -98,7 +98,14 @@ class RunFigures:
     def of(
         cls, model: VAE, data: ImageDataset, codes: Codes, names: Sequence[str] = ()
     ) -> "RunFigures":
-        """The figures of a model with the codes of a data set, in its order."""
+        """The figures of a model with the codes of a data set, in its order.
+
+        Args:
+            model: The model.
+            data: The images.
+            codes: Their codes, and factors where they are known.
+            names: Names of the latents; by default z1, z2, ...
+        """
         known = codes.grid is not None and max(codes.grid.sizes) > 1
         return cls(model, data, codes, mig(codes).information if known else None, names)
 
@@ -129,6 +136,10 @@ class RunFigures:
 
         The latents come in the order of the sheet; without known factors, those first whose mean
         codes vary most.
+
+        Args:
+            rows: The largest number of latents.
+            steps: Images per latent.
         """
         mean = self.codes.mean
         rank = mean.std(0) if self.information is None else self.information.mutual.sum(1)
@@ -144,6 +155,10 @@ class RunFigures:
         """The real images nearest along each latent in use, from its 2 % to its 98 % quantile.
 
         The latents that carry most information about the image come first.
+
+        Args:
+            rows: The largest number of latents.
+            steps: Images per latent.
         """
         mean = self.codes.mean
         nats = latent_information(self.codes)

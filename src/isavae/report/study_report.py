@@ -69,6 +69,9 @@ def render(study: Path, figures: Drawn = "auto") -> str:
     Args:
         study: A study directory, or a folder of run directories.
         figures: The runs that are drawn: chosen ones, all or none; "auto" draws all of up to 12.
+
+    Raises:
+        ValueError: If there is no run.
     """
     table = results(study)
     if table.is_empty():

@@ -121,7 +121,9 @@ def check_memory(config: RunConfig, shape: tuple[int, int, int]) -> None:
     )
     size = next(fitting, None)
     todo = (
-        "a smaller width, batch size" if size is None else "size={}x{}, fit=stretch".format(*size)
+        "a smaller width or batch size,"
+        if size is None
+        else "size={}x{}, fit=stretch".format(*size)
     )
     raise ValueError(
         f"training must fit into the {free / 1e9:.1f} GB of memory that are free; images of "

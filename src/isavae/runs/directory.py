@@ -102,6 +102,10 @@ class Run:
     def renamed(self, config: RunConfig, path: Path) -> None:
         """Move the run, and let it find its images under another name of the data set.
 
+        Args:
+            config: The configuration with the new name.
+            path: Where the run is to lie.
+
         Raises:
             ValueError: If another process trains the run.
         """

@@ -13,6 +13,10 @@ from isavae.runs.model_file import HELD_OUT
 def training_images(config: RunConfig, data: ImageDataset) -> ImageDataset:
     """The images that a run is trained on: all that it does not hold out.
 
+    Args:
+        config: The run's configuration.
+        data: All images.
+
     Raises:
         ValueError: If one of the two parts would be empty.
     """

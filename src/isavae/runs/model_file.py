@@ -121,7 +121,13 @@ BLOCK = 1 << 24
 
 
 def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the weights as one safetensors file, with `metadata` as JSON and a checksum inside."""
+    """Write the weights as one safetensors file, with `metadata` as JSON and a checksum inside.
+
+    Args:
+        model: The model.
+        path: The file to write.
+        metadata: What else is known of it.
+    """
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
     about = json.dumps({CHECKSUM: BLANK, "version": FORMAT} | {**metadata})
     with atomic_write(path) as file:

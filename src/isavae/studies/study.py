@@ -49,6 +49,10 @@ class Study:
     def parse(cls, text: str | Mapping[str, Any], source: str = "study") -> "Study":
         """A study from its YAML text, or from the same as plain values.
 
+        Args:
+            text: The text or the values.
+            source: Its name in messages.
+
         Raises:
             ValueError: If it is no valid study; gives the line of the first mistake.
 

@@ -170,7 +170,13 @@ class StudyDirectory:
         write_json(self.run_path(run) / "work.json", asdict(record))
 
     def give_up(self, run: str, attempts: int, error: str) -> None:
-        """Record that a run has failed, unless another process holds it."""
+        """Record that a run has failed, unless another process holds it.
+
+        Args:
+            run: Its id.
+            attempts: How often it was tried.
+            error: The first line of the last error.
+        """
         with self.lock(run) as held:
             if held and not self.is_done(run):
                 self.write_record(run, RunRecord(failed=True, attempts=attempts, error=error))

@@ -22,7 +22,7 @@ from torch import Tensor
 @final
 @dataclass(frozen=True, eq=False)
 class FactorAnalysis:
-    """The linear Gaussian model z ~ N(0, I), x | z ~ N(W z, D).
+    """The linear Gaussian model z ~ N(0, I), x | z ~ N(W z, D) of appendix B.
 
     Args:
         weights: W, one matrix or a batch of them.
@@ -73,7 +73,12 @@ class FactorAnalysis:
     def posterior_covariance(
         self, beta: float = 1.0, mean_field: bool = True
     ) -> Float[Tensor, "*batch latents latents"]:
-        """Covariance of the best q: the inverse of the precision, or of its diagonal."""
+        """Covariance of the best q: the inverse of the precision, or of its diagonal.
+
+        Args:
+            beta: Weight of the KL divergence.
+            mean_field: Whether q has independent latents.
+        """
         precision = self.precision(beta)
         if mean_field:
             return torch.diag_embed(1 / precision.diagonal(dim1=-2, dim2=-1))

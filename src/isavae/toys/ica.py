@@ -34,7 +34,7 @@ class Factors:
 @final
 @dataclass(frozen=True, eq=False)
 class StudentICA:
-    """Student-t components, mixed linearly, with normal noise.
+    """Student-t components, mixed linearly, with normal noise (appendix B).
 
     Args:
         weights: W, one column a component.
@@ -66,7 +66,12 @@ class StudentICA:
             )
 
     def sample(self, n: int, seed: int) -> Float[Tensor, "n data"]:
-        """Draw data from the model."""
+        """Draw data from the model.
+
+        Args:
+            n: Number of data.
+            seed: Seed of the draws.
+        """
         rng = np.random.default_rng(seed)
         data, components = self.weights.shape
         z = self.scale * rng.standard_t(self.dof, (n, components))
@@ -76,7 +81,13 @@ class StudentICA:
     def free_energy(
         self, x: Float[Tensor, "n data"], q: Factors, beta: float = 1.0
     ) -> Float[Tensor, "n"]:
-        """F_β of every datum, in nats."""
+        """F_β of every datum, in nats.
+
+        Args:
+            x: Data.
+            q: Factors of the same data.
+            beta: Weight of the KL divergence.
+        """
         residual = (x - q.mean @ self.weights.mT).square().sum(1)
         spread = q.std.square() @ self.weights.square().sum(0)
         constant = x.shape[1] * math.log(2 * math.pi * self.noise**2)

@@ -144,9 +144,9 @@ def test_images_of_other_channels_than_most_are_left_out_by_name(folder):
     for k in range(3):
         write(folder / f"{k}.tif", RNG.integers(0, 256, (4, 6, 8), dtype=np.uint8))
     Image.fromarray(np.zeros((6, 8), np.uint8)).save(folder / "grey.png")
-    with pytest.warns(UserWarning, match=r"grey\.png \(has 1 channel, but 4 are wanted"):
+    with pytest.warns(UserWarning, match=r"grey\.png \(has 1 channel, but must have 4"):
         assert load(str(folder)).shape == (4, 6, 8)
-    with pytest.warns(UserWarning, match=r"0\.tif \(has 4 channels, but 1 are wanted"):
+    with pytest.warns(UserWarning, match=r"0\.tif \(has 4 channels, but must have 1"):
         assert load(f"{folder}[channels=1]").shape == (1, 6, 8)
 
 

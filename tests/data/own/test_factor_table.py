@@ -230,20 +230,27 @@ def test_a_path_where_nothing_is_gets_one_sentence(path):
         load(path)
 
 
-def test_parquet_tables_keep_the_types_of_their_columns(tmp_path):
-    table = tmp_path / "table.parquet"
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
+def test_typed_tables_keep_the_types_of_their_columns(tmp_path, suffix):
+    table = tmp_path / f"table.{suffix}"
     days = [datetime.timedelta(days=d) for d in (9, 10, 100, 9)]
     columns = {"file": NAMES[::-1], "kind": KINDS[::-1], "size": [2.5, None, 1.0, -1.0]}
-    polars.DataFrame({**columns, "age": days}).write_parquet(table)
+    levels = polars.Enum(["low", "mid", "high"])
+    dose = polars.Series(["low", "high", None, "mid"], dtype=levels)
+    frame = polars.DataFrame({**columns, "age": days, "dose": dose})
+    frame.write_parquet(table) if suffix == "parquet" else frame.write_ipc(table)
     grid = read_factors(table, 4, NAMES, unknown=-1)
-    assert grid.names == ("kind", "size", "age")
+    assert grid.names == ("kind", "size", "age", "dose")
+    assert grid.ordered == ("size", "age", "dose")
+    assert grid.categories["dose"] == ("low", "mid", "high")
+    assert grid.column("dose").tolist() == [1, -1, 2, 0]
     assert kinds_of(grid) == KINDS
     assert grid.column("size").tolist() == [-1, 0, -1, 1]
     assert grid.column("age").tolist() == [0, 2, 1, 0]
     with pytest.raises(ValueError, match="1 to 3 rows, one per image, but has 4"):
         read_factors(table, 3, NAMES[:3])
     table.write_bytes(table.read_bytes()[:-9])
-    with pytest.raises(ValueError, match="must be a Parquet table, but cannot be read"):
+    with pytest.raises(ValueError, match=r"must be an? (Parquet|Arrow) table, but cannot be read"):
         read_factors(table, 4, NAMES)
 
 

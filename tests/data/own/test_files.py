@@ -12,6 +12,7 @@ from isavae.cli import main
 from isavae.data import Preprocessing, load
 from isavae.data.image_statistics import inspect
 from isavae.data.own.image_file import FORMATS, SUFFIXES, UnreadableImageError
+from isavae.data.own.image_listing import walk
 from isavae.fitting import read_training_images
 from isavae.fitting.codes_table import encode_images, write_table
 from isavae.runs import RunConfig, TrainedModel, build_model
@@ -64,12 +65,10 @@ def test_a_png_file_with_a_wrong_sum_is_left_out(folder):
         load(str(folder))
 
 
-def test_links_are_followed_once_and_odd_files_are_named(folder, tmp_path):
+def test_links_are_followed_and_odd_files_are_named(folder, tmp_path):
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     Image.fromarray(GREY).save(tmp_path / "elsewhere" / "deep" / "a.png")
     (folder / "link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "back").symlink_to(folder)
-    (folder / "self").symlink_to(folder)
     os.mkfifo(folder / "pipe.png")
     (folder / "nowhere.png").symlink_to(folder / "missing.png")
     (folder / "circle.png").symlink_to("circle.png")
@@ -81,6 +80,23 @@ def test_links_are_followed_once_and_odd_files_are_named(folder, tmp_path):
     assert "nowhere.png (No such file or directory)" in str(said[0].message)
     assert "1 other file: notes.txt" in str(data.notes)
     assert load(str(folder)).notes == data.notes  # from the cache, too
+
+
+def test_links_in_a_circle_are_followed_once(folder, monkeypatch):
+    (folder / "deep").mkdir()
+    Image.fromarray(GREY).save(folder / "deep" / "a.png")
+    for name in ("self", "deep/back", "deep/again"):
+        (folder / name).symlink_to(folder)
+    listed = []
+
+    def scandir(path, list_folder=os.scandir):
+        listed.append(path)
+        assert len(listed) < 100  # followed for ever there would be 3 ** 40
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert walk(folder) == ([f"{folder}/deep/a.png"], [])
+    assert listed == [str(folder), f"{folder}/deep"]
 
 
 @pytest.mark.parametrize("name", ["a [1] b", "[x]", "c[size=8]", "n" * 255])

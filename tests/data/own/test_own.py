@@ -301,7 +301,9 @@ def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
 
     def decode(self, path, page):
         read.append(path)
-        return DecodedImage(np.zeros((1, 2, 2), np.uint8), pages=1, clips=False, cut=0.0)
+        return DecodedImage(
+            np.zeros((1, 2, 2), np.uint8), pages=1, clips=False, cut=0.0, dtype=np.dtype(np.uint8)
+        )
 
     monkeypatch.setattr(Preprocessing, "decode", decode)
     write_images(folder, np.zeros((200, 2, 2), np.uint8))
@@ -321,7 +323,7 @@ def test_inspection_tells_what_is_there(folder):
     assert found.duplicates == 1
     assert found.sizes == {(8, 6): 5}
     assert "5 images of 3 x 6 x 8" in str(found)
-    assert "1 repeat an earlier image" in str(found)
+    assert "1 repeats an earlier image" in str(found)
     assert contact_sheet(load(str(folder)), columns=3, rows=2).shape == (12, 24, 3)
     with Image.open(folder.parent / "sheet.png") as sheet:
         assert sheet.size == (16 * 8, 6)
@@ -353,7 +355,7 @@ def test_partial_and_unbalanced_factors_reach_the_scores(folder):
         ("size=big, fit=crop", "size must be whole numbers"),
         ("size=::2", "must be a value, but is a range"),
         ("fit=squash", "fit must be one of crop, pad, stretch, but is 'squash'"),
-        ("channels=2", r"000\.png \(has 3 channels, but 2 are wanted"),
+        ("channels=2", r"000\.png \(has 3 channels, but must have 2"),
         ("channels=0", "channels must be positive"),
         ("channels=grey", "channels must be a whole number"),
         ("axes=wh", "axes must be one of hw, hwc, chw"),

@@ -108,7 +108,7 @@ def read_array(
     blocks = _blocks(opener, order, None if is_binary else used, counts, path, change)
 
     def changes() -> list[str]:
-        said = [] if is_binary or used == BINARY else describe_range(used, sum(counts))
+        said = [] if is_binary or used == BINARY else describe_range(used, sum(counts), [dtype])
         said += [] if change is None else describe_resizing(given, size, fit or "")
         return said + (
             [f"Other arrays of {path.name} are not read: {_some(left)}."] if left else []

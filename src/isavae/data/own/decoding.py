@@ -45,12 +45,14 @@ class DecodedImage:
         pages: Pages or frames of the file.
         clips: Whether some values lay outside the range.
         cut: The share of the image that was cut off.
+        dtype: The type of the stored values.
     """
 
     pixels: np.ndarray
     pages: int
     clips: bool
     cut: float
+    dtype: np.dtype
 
 
 def decode(
@@ -85,10 +87,10 @@ def decode(
                 if (found := count_channels(opened)) not in (0, 3):
                     _check_number(found, channels)
                 mode = "L" if channels == 1 else "RGB"
-                image, clips = _converted(opened, source, page, mode, size, values)
+                image, clips, dtype = _converted(opened, source, page, mode, size, values)
                 planes = [image]
             else:
-                planes, clips = _planes(opened, source, page, channels, values)
+                planes, clips, dtype = _planes(opened, source, page, channels, values)
     except UnreadableImageError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise some dozen kinds
@@ -100,7 +102,7 @@ def decode(
         cut = share_cut(given, size) if fit == "crop" else 0.0
         planes = [_resized(plane, size, fit) for plane in planes]
     pixels = np.dstack([np.asarray(plane) for plane in planes]).transpose(2, 0, 1)
-    return DecodedImage(pixels, pages, clips, cut)
+    return DecodedImage(pixels, pages, clips, cut, dtype)
 
 
 def resize(
@@ -153,13 +155,17 @@ def _planes(
     page: int | str,
     channels: int,
     values: ValueRange,
-) -> "tuple[list[Image], bool]":
-    """The stored channels as grey images, and whether values lay outside the range."""
+) -> "tuple[list[Image], bool, np.dtype]":
+    """The stored channels as grey images, whether values lay outside the range, their type."""
     stored = read_channels(source, page)
     _check_number(stored.shape[2], channels)
     pixels = values.to_bytes(stored)
     planes = [import_extra("PIL.Image").fromarray(plane) for plane in np.moveaxis(pixels, 2, 0)]
-    return [_upright(plane, orientation(image)) for plane in planes], values.clips(stored)
+    return (
+        [_upright(plane, orientation(image)) for plane in planes],
+        values.clips(stored),
+        stored.dtype,
+    )
 
 
 def _check_number(found: int, wanted: int) -> None:
@@ -167,7 +173,7 @@ def _check_number(found: int, wanted: int) -> None:
     if found != wanted:
         name = "channel" if found == 1 else "channels"
         raise UnreadableImageError(
-            f"has {found} {name}, but {wanted} are wanted: give an array or a file with as many"
+            f"has {found} {name}, but must have {wanted}: give an array or a file with as many"
         )
 
 
@@ -178,14 +184,16 @@ def _converted(
     mode: str,
     size: tuple[int, int] | None,
     values: ValueRange,
-) -> "tuple[Image, bool]":
-    """An image in a mode of 8 bits, and whether values lay outside the range."""
+) -> "tuple[Image, bool, np.dtype]":
+    """An image in a mode of 8 bits, whether values lay outside the range, and their type."""
     if size and not isinstance(image, TiffPage) and image.format == "JPEG":
         image.draft(None, (2 * size[1], 2 * size[0]))  # a fraction, never below twice the target
     check_pixels(image)
     with ONE_AT_A_TIME if image.width * image.height > LARGE else nullcontext():
         turn = orientation(image)
-        image, clips = _in_bytes(image, source, page, values)
+        image, clips, dtype = _in_bytes(image, source, page, values)
+        if image.mode == "LAB":  # Pillow converts it to colours only
+            image = image.convert("RGB")
         image = _upright(image, turn)
         if image.has_transparency_data:
             image = image.convert("RGBA")
@@ -193,25 +201,26 @@ def _converted(
             white.alpha_composite(image)
             image = white
         image.load()
-        return (image if image.mode == mode else image.convert(mode)), clips
+        return (image if image.mode == mode else image.convert(mode)), clips, dtype
 
 
 def _in_bytes(
     image: "Image | TiffPage", source: str | bytes, page: int, values: ValueRange
-) -> "tuple[Image, bool]":
-    """An image with 8 bits per channel by the range, and whether it clips some values."""
+) -> "tuple[Image, bool, np.dtype]":
+    """An image with 8 bits per channel by the range, whether it clips some values, their type."""
     stored = deep_values(image, source, page)
     if stored is None:
         assert not isinstance(image, TiffPage)  # its values are never None
         if values.byte == FULL_RANGE.byte:
-            return image, False
+            return image, False, np.dtype(np.uint8)
         is_grey = image.mode in ("1", "L") and not image.has_transparency_data
         stored = np.asarray(image.convert("L" if is_grey else "RGBA"))
     colours, alpha = split_alpha(stored)
     pixels = values.to_bytes(colours)
     if alpha is not None:
         pixels = np.dstack([np.broadcast_to(pixels, (*alpha.shape, 3)), FULL_RANGE.to_bytes(alpha)])
-    return import_extra("PIL.Image").fromarray(np.squeeze(pixels)), values.clips(colours)
+    image = import_extra("PIL.Image").fromarray(np.squeeze(pixels))
+    return image, values.clips(colours), stored.dtype
 
 
 def split_alpha(stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from isavae.data.factor_columns import order_of_values
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
 from isavae.data.own.table_text import parse_column, read_table
@@ -18,6 +19,8 @@ NAME_HEADS = {
 # Heads of a column that may only number the rows; pandas writes one without a head, which it reads
 # back as `Unnamed: 0`.
 INDEX_HEADS = {"", "index", "id", "imageid", "imgid", "unnamed", "rownames"}
+# Tables whose columns have types, as polars calls their formats.
+TYPED = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 IN_ORDER = "give factors_by_order=yes if there is one row per image, in their order"
 
 
@@ -37,21 +40,21 @@ def read_factors(
 
     Args:
         table: A text file with a header, its columns separated by commas, semicolons or tabs; or a
-            Parquet file.
+            Parquet or Arrow file.
         count: The number of images.
         names: Their names, where they have any.
         by_order: Whether a table without names of the images has one row per image, in their order.
         unknown: A further value that means unknown, such as -1.
 
     Returns:
-        A partial grid whose categories are the values found: numbers and dates in their order,
-        other text by the alphabet (see `parse_column`). Empty entries and texts such as "NA" are
-        unknown.
+        A partial grid whose categories are the values found: numbers, dates and ordered
+        categories in their order, other text by the alphabet (see `parse_column`). Empty entries
+        and texts such as "NA" are unknown.
 
     Raises:
         ValueError: If the table cannot be read or does not fit the images.
     """
-    typed = _read_parquet(table, count) if table.suffix.lower() == ".parquet" else None
+    typed, orders = _read_typed(table, count)
     header, rows = read_table(table) if typed is None else (list(typed), [])
     columns = (
         [[row[k] for row in rows] for k in range(len(header))]
@@ -78,27 +81,39 @@ def read_factors(
         head: typed[head] if typed and _is_typed(typed[head]) else parse_column(head, columns[k])
         for k, head in factors.items()
     }
+    ordered = {head: values for head, values in orders.items() if head in factors.values()}
     return grid_of_values({
         head: [None if row is None else values[head][row] for row in order]
         for head in factors.values()
-    }, unknown)  # fmt: skip
+    }, unknown, ordered)  # fmt: skip
 
 
-def _read_parquet(table: Path, count: int) -> dict[str, list]:
-    """The columns of a Parquet file, which has at most one row per image.
+def _read_typed(table: Path, count: int) -> tuple[dict[str, list] | None, dict[str, list]]:
+    """The columns of a Parquet or Arrow file, and the values of those that have an order.
+
+    Returns:
+        None and nothing for files of other kinds.
 
     Raises:
-        ValueError: If it is none, or has more rows.
+        ValueError: If it is none, or has more rows than there are images.
     """
+    kind = TYPED.get(table.suffix.lower())
+    if kind is None:
+        return None, {}
     polars = import_extra("polars")
-    with as_refused_file(table, "a Parquet table"):
-        n_rows = polars.scan_parquet(table).select(polars.len()).collect().item()
+    with as_refused_file(table, "a Parquet table" if kind == "parquet" else "an Arrow table"):
+        n_rows = getattr(polars, f"scan_{kind}")(table).select(polars.len()).collect().item()
         check(0 < n_rows <= count, table, f"1 to {count:,} rows, one per image", f"{n_rows:,}")
-        return {column.name: column.to_list() for column in polars.read_parquet(table)}
+        found = getattr(polars, f"read_{kind}")(table)
+    orders = {name: order_of_values(found, name) for name in found.columns}
+    return (
+        {column.name: column.to_list() for column in found},
+        {name: order for name, order in orders.items() if order is not None},
+    )
 
 
 def _is_typed(column: list) -> bool:
-    """Whether a column of a Parquet file holds something else than text."""
+    """Whether a column of such a file holds something else than text."""
     return not all(value is None or isinstance(value, str) for value in column)
 
 

@@ -6,8 +6,9 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,15 +19,24 @@ from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.find_preprocessing import find_preprocessing
-from isavae.data.own.folder import list_left_out, read_folder
+from isavae.data.own.folder import BLOCK, list_left_out, read_folder
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others, fingerprint, image_files, image_names
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, parse_range
-from isavae.data.places import cache_file
+from isavae.data.places import cache_file, check_space
 from isavae.data.read_progress import progress
 from isavae.data.tiles import to_bytes
+from isavae.errors import counted
+
+# What is called with the number and the shape of images before they are read; may refuse them.
+Check: TypeAlias = Callable[[int, tuple[int, int, int]], None]
+
+
+def unchecked(count: int, shape: tuple[int, int, int]) -> None:
+    """The `Check` that refuses nothing."""
+
 
 # Changes whenever the same files are to be read into other pixels.
 VERSION = 4
@@ -46,6 +56,7 @@ def open_path(
     key: str = "",
     show: tuple[int, ...] = (),
     like: Preprocessing | None = None,
+    check: Check = unchecked,
 ) -> ImageDataset:
     """Open a folder of images, an image or an array file; what was read is kept in the cache.
 
@@ -66,9 +77,12 @@ def open_path(
         key: The name of the array in an .npz or .h5 file.
         show: The channels that are shown as red, green and blue, or the one that is shown as grey.
         like: How a model's training images were read, instead of options.
+        check: Called with the number and the shape of the images before any is read into the cache,
+            and of those that were read.
 
     Raises:
-        ValueError: If the images or factors cannot be read, or a rule is missing.
+        ValueError: If the images or factors cannot be read, a rule is missing, or the cache has no
+            space for them.
     """
     if axes not in ("", *AXES):
         raise ValueError(f"The option axes must be one of {', '.join(AXES)}, but is {axes!r}.")
@@ -99,6 +113,7 @@ def open_path(
             found, used = _read_array_file(path, axes, key, values, size, fit, like)
         if used is not None:
             facts["preprocessing"] = used.to_dict()
+        check(found.count, found.shape)
         grid = None if factors is None else _factors(factors, found, factors_by_order, unknown)
         blocks = progress(
             _noted(found, others, facts), found.count, f"reading {path.name}", len, "images"
@@ -109,6 +124,7 @@ def open_path(
     name = image_names(path.parent, [str(path)])[0]
     short = re.sub(r"[^\w.-]", "_", name)[:50]
     found = cached(cache_file(f"own-{short}-{digest}"), f"{name}/{digest}", make, facts)
+    check(len(found), found.shape)
     return _showing(found, show) if show else found
 
 
@@ -182,15 +198,22 @@ def resized(data: ImageDataset, size: tuple[int, int], fit: str) -> ImageDataset
     """
     if size == data.shape[1:]:
         return data
-    pixels = to_bytes(data.batch(slice(None)))
-    found = open_array(
-        pixels, data.name, axes="chw", values=FULL_RANGE, may_be_binary=False, size=size, fit=fit
+    at_once = max(1, BLOCK // prod(data.shape))  # large images may not fit into memory together
+    how: dict[str, Any] = {"axes": "chw", "values": FULL_RANGE, "may_be_binary": False}
+    parts = [
+        open_array(to_bytes(data.batch(slice(first, first + at_once))), size=size, fit=fit, **how)
+        for first in range(0, len(data), at_once)
+    ]
+    used = data.preprocessing or parts[0].preprocessing
+    assert used is not None  # arrays have one
+    return ImageDataset.from_stored(
+        data.name,
+        np.concatenate([part.stored for part in parts]),
+        parts[0].shape,
+        data.grid,
+        preprocessing=replace(used, size=size, fit=fit),
+        notes=data.notes + parts[0].notes,
     )
-    how = data.preprocessing or found.preprocessing
-    assert how is not None  # arrays have one
-    how = replace(how, size=size, fit=fit)
-    notes = data.notes + found.notes
-    return found.with_changes(grid=data.grid, preprocessing=how, notes=notes)
 
 
 def _image_files(path: Path) -> tuple[Path, list[str], list[str]]:
@@ -214,12 +237,15 @@ def _noted(
     found: ImageStream, others: Sequence[str], facts: dict[str, Any]
 ) -> Iterator[np.ndarray]:
     """The blocks of a stream; keeps what was changed, and warns of images that are left out."""
-    yield from found.blocks
+    for number, block in enumerate(found.blocks):
+        if number == 0:
+            check_space(found.count, block)
+        yield block
     notes = [*found.changes(), *others]
     if found.left_out:
         n, verb = len(found.left_out), "is" if len(found.left_out) == 1 else "are"
         listed = list_left_out(found.left_out)
-        notes.append(f"{n:,} of {found.count:,} images {verb} left out: {listed}.")
+        notes.append(f"{n:,} of {counted(found.count, 'image')} {verb} left out: {listed}.")
         warnings.warn(notes[-1], stacklevel=2)
     facts["notes"] = notes
 

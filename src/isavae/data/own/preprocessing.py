@@ -52,6 +52,9 @@ class Preprocessing:
         show: The channels that are shown as red, green and blue, or the one that is shown as grey;
             by default grey and colour images as they are, others channel by channel.
 
+    Raises:
+        ValueError: If no image could follow it.
+
     Examples:
         >>> preprocessing = Preprocessing((64, 48), "pad", channels=1)
         >>> preprocessing.shape
@@ -96,7 +99,11 @@ class Preprocessing:
         return self.channels, *self.size
 
     def decode(self, source: str | bytes, page: int | str = 1) -> DecodedImage:
-        """Decode a page of an image file, given by its path or its bytes.
+        """Decode a page of an image file.
+
+        Args:
+            source: The path or the bytes of the file.
+            page: Which page, counted from 1, or `channels` for all of them as channels.
 
         Raises:
             UnreadableImageError: If the file is damaged, no image or too large.

@@ -1,6 +1,7 @@
 """`ValueRange`: which stored values of an image become black and white."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
@@ -113,12 +114,15 @@ def natural_range(low: float, high: float) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def describe_range(values: ValueRange, n_clipped: int) -> list[str]:
+def describe_range(
+    values: ValueRange, n_clipped: int, dtypes: Iterable[np.dtype] = ()
+) -> list[str]:
     """What a range does to images, one sentence each.
 
     Args:
         values: The range.
         n_clipped: The number of images with values outside it.
+        dtypes: The types of the values.
     """
     said = {"more than 8 bits": values.deep}
     if values.byte != FULL_RANGE.byte:
@@ -128,8 +132,16 @@ def describe_range(values: ValueRange, n_clipped: int) -> list[str]:
         for kind, limits in said.items()
         if limits is not None
     ]
+    for dtype in dtypes:
+        if values.deep is None and dtype.kind in "iu" and dtype != np.uint8:
+            low, high = values.of(dtype)
+            found.append(
+                f"Images of {dtype.name} are scaled by their type: {low:.0f} becomes black and "
+                f"{high:.0f} white."
+            )
     if n_clipped:
+        verb = "has" if n_clipped == 1 else "have"
         found.append(
-            f"{n_clipped:,} of the images have values beyond, which become black or white."
+            f"{n_clipped:,} of the images {verb} values beyond, which become black or white."
         )
     return found

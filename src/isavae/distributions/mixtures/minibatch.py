@@ -55,6 +55,10 @@ class MinibatchWeights:
     def weighted(cls, batch: int, n_data: int) -> "MinibatchWeights":
         """1 / (N M) for all: minibatch weighted sampling (Chen et al. 2018, C.1).
 
+        Args:
+            batch: M, the number of samples in the batch.
+            n_data: N, the number of images of the data set.
+
         Raises:
             ValueError: For a batch or data of no sample.
         """
@@ -72,6 +76,10 @@ class MinibatchWeights:
 
         With M' = M - 1, sample i weighs its own component 1/N, one other (N - M') / (N M'), and
         the rest 1/M'.
+
+        Args:
+            batch: M, the number of samples in the batch.
+            n_data: N, the number of images of the data set.
 
         Raises:
             ValueError: For a batch of one sample, which has no other component, or of more than
@@ -96,6 +104,10 @@ class MinibatchWeights:
 
         It gives the weights that belong to the diagonal and its neighbour to columns 0 and 1, and
         is therefore biased.
+
+        Args:
+            batch: M, the number of samples in the batch.
+            n_data: N, the number of images of the data set.
 
         Raises:
             ValueError: For a batch of fewer than three samples.
@@ -143,7 +155,7 @@ def log_densities(
     weights: MinibatchWeights,
     groups: Sequence[slice],
 ) -> Float[Tensor, "batch groups"]:
-    """Log Σ_m w_im q(z_i|x_m) for groups of latents, over all pairs (i, m) in blocks.
+    """Log Σ_m w_im q(z_i|x_m) for groups of latents (Chen et al. 2018, C.1), in blocks of pairs.
 
     One group of all latents gives log q(z), the subspaces of a tree give theirs, and single latents
     give the exact marginals. Memory is bounded: backward recomputes each block. Values are within
