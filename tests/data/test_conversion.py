@@ -46,10 +46,10 @@ def test_masked_values_are_refused(read):
 def test_palettes_and_inks_of_pillow_images_become_colours():
     colours = [Image.new("RGB", (9, 8), (200, 30, shade)) for shade in (0, 90)]
     expected = ImageDataset.from_torch(colours).batch(slice(None))
-    for mode in ("P", "CMYK"):
+    for mode, error in (("P", 2), ("CMYK", 2), ("YCbCr", 3), ("HSV", 3), ("LAB", 12)):
         given = [image.convert(mode, palette=Image.Palette.ADAPTIVE) for image in colours]
         found = ImageDataset.from_torch(given)
-        np.testing.assert_allclose(found.batch(slice(None)), expected, atol=2 / 255)
+        np.testing.assert_allclose(found.batch(slice(None)), expected, atol=error / 255)
         assert found.shape == (3, 8, 9)
 
 

@@ -418,6 +418,9 @@ def test_arguments_that_count_are_whole_numbers(arguments, message):
         (pandas.DataFrame({"b": DAYS.to_period("D")}), "column 'b' holds period"),
         (polars.DataFrame({"a": range(40), "b": list(DAYS.date)}), "column 'b' holds Date"),
         (polars.DataFrame({"b": DAYS - DAYS[0]}), "column 'b' holds Duration"),
+        (pandas.DataFrame({"a": range(40), "b": ["1", "x"] * 20}), "column 'b' holds text, .* 'x'"),
+        (pandas.DataFrame({"b": pandas.Categorical(["u", "v"] * 20)}), "column 'b' holds text"),
+        (polars.DataFrame({"b": ["u", None] * 20}), "column 'b' holds text, such as 'u'"),
     ],
 )
 def test_rows_that_would_be_read_as_others_are_refused(rows, message):

@@ -17,8 +17,9 @@ from isavae.data.factors import FactorGrid
 from isavae.data.memory import memory_limit
 from isavae.data.own.value_range import ROUNDING
 
-# Pillow's images whose values are places in a palette or inks, and what they become.
-COLOURS = {"P": "RGB", "PA": "RGBA", "CMYK": "RGB"}
+# Pillow's images whose values are places in a palette, inks or other than red, green and blue, and
+# what they become.
+COLOURS = {"P": "RGB", "PA": "RGBA"} | dict.fromkeys(("CMYK", "HSV", "LAB", "YCbCr"), "RGB")
 # Names of the image in items that are mappings, and what may be a label.
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "pixels", "x", "data")
 LABELS = (int, float, str, type(None))

@@ -24,6 +24,8 @@ SIZE = 4
 # (n, features), or images: an array, a table, a list or a generator.
 Samples: TypeAlias = ArrayLike | Iterable[Any]
 Sizes: TypeAlias = Sequence[int] | np.ndarray
+# Names of types of text, in pandas and polars.
+TEXTS = re.compile(r"object|str|categor|enum", re.I)
 # Names of types of dates, times and durations, in NumPy, pandas and polars.
 TIMES = re.compile(r"date|time|duration|period", re.I)
 WEIGHTED_BY_BETA = {"beta-vae": BetaVAE, "beta-tcvae": BetaTCVAE}
@@ -135,7 +137,7 @@ def _check_numbers(X: Any) -> None:
     """Check that an array or the columns of a table are no dates, which NumPy counts in units.
 
     Raises:
-        ValueError: If some are, or an array has more than four axes.
+        ValueError: If some are, a column holds text, or an array has more than four axes.
     """
     if getattr(X, "ndim", 2) > 4:
         raise ValueError(
@@ -151,6 +153,23 @@ def _check_numbers(X: Any) -> None:
                 f"values must be numbers; {where} {kind}: subtract a date and divide by a unit, "
                 'such as pandas.Timedelta("1D"), or leave them out'
             )
+        text = _text_in(X[names[k]]) if names and TEXTS.match(str(kind)) else None
+        if text is not None:
+            raise ValueError(
+                f"values must be numbers; column {names[k]!r} holds text, such as {text!r}: encode "
+                "it, as by OneHotEncoder, or leave it out"
+            )
+
+
+def _text_in(column: Iterable[Any]) -> str | None:
+    """The first text in a column that is no number."""
+    for value in column:
+        if isinstance(value, str):
+            try:
+                float(value)
+            except ValueError:
+                return value
+    return None
 
 
 def likelihood_of(likelihood: str, rows: Tensor) -> str:

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from isavae.distributions import LpTree
+from isavae.errors import counted
 from isavae.estimator.inputs import (
     Rows,
     Samples,
@@ -345,9 +346,9 @@ class ISAVAE(TransformerMixin, BaseEstimator):
         variance = float(some.var(0, correction=0).mean())
         if used < wanted or error >= variance:
             warnings.warn(
-                f"{wanted} latents or more should be in use, and reconstructions be better than "
-                f"the mean; {used} are, and the error is {error / variance:.0%} of the variance: "
-                "raise max_iter or lower beta",
+                f"{counted(wanted, 'latent')} or more should be in use, and reconstructions be "
+                f"better than the mean; {used} are, and the error is {error / variance:.0%} of "
+                "the variance: raise max_iter or lower beta",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -230,6 +230,13 @@ def test_a_path_where_nothing_is_gets_one_sentence(path):
         load(path)
 
 
+@pytest.mark.parametrize("suffix", ["xlsx", "json", "npz"])
+def test_tables_of_other_kinds_are_refused_by_their_suffix(tmp_path, suffix):
+    (tmp_path / f"table.{suffix}").write_bytes(b"PK\3\4 and more")
+    with pytest.raises(ValueError, match=rf"or Arrow, but are .*table\.{suffix}: save them as one"):
+        read_factors(tmp_path / f"table.{suffix}", 4, NAMES)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
 def test_typed_tables_keep_the_types_of_their_columns(tmp_path, suffix):
     table = tmp_path / f"table.{suffix}"

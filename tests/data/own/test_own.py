@@ -276,7 +276,7 @@ def test_factors_in_order_of_the_images(folder):
         ("kind\ncat\n", "a line for each of the 2 images"),
         (
             "kind,weight\ncat\ndog,1\n",
-            "2 entries in every row, as in its header, but row 1 has 1: correct",
+            "as many entries in every row as in its header, 2, but row 1 has 1: correct",
         ),
         ("file,kind\na.png,cat,\nb.png,dog,\n", "row 1 has 3"),
         ("file,kind\n", "must have rows of factors, but has only a header"),

@@ -219,8 +219,8 @@ def _in_bytes(
     pixels = values.to_bytes(colours)
     if alpha is not None:
         pixels = np.dstack([np.broadcast_to(pixels, (*alpha.shape, 3)), FULL_RANGE.to_bytes(alpha)])
-    image = import_extra("PIL.Image").fromarray(np.squeeze(pixels))
-    return image, values.clips(colours), stored.dtype
+    found = import_extra("PIL.Image").fromarray(np.squeeze(pixels))
+    return found, values.clips(colours), stored.dtype
 
 
 def split_alpha(stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

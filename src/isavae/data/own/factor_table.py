@@ -21,6 +21,8 @@ NAME_HEADS = {
 INDEX_HEADS = {"", "index", "id", "imageid", "imgid", "unnamed", "rownames"}
 # Tables whose columns have types, as polars calls their formats.
 TYPED = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
+# Files that hold tables in other ways.
+OTHER = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".pkl", ".mat", ".h5", ".hdf5", ".npy", ".npz")
 IN_ORDER = "give factors_by_order=yes if there is one row per image, in their order"
 
 
@@ -54,6 +56,11 @@ def read_factors(
     Raises:
         ValueError: If the table cannot be read or does not fit the images.
     """
+    if table.suffix.lower() in OTHER:
+        raise ValueError(
+            f"Factors must be a table as text (.csv, .tsv), Parquet or Arrow, but are {table}: "
+            "save them as one."
+        )
     typed, orders = _read_typed(table, count)
     header, rows = read_table(table) if typed is None else (list(typed), [])
     columns = (

@@ -59,8 +59,9 @@ def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
     ragged = next((k for k, row in enumerate(rows) if len(row) != len(header)), None)
     if ragged is not None:
         raise ValueError(
-            f"{table} must have {len(header)} entries in every row, as in its header, but row "
-            f"{ragged + 1} has {len(rows[ragged])}: correct it, or quote entries with separators."
+            f"{table} must have as many entries in every row as in its header, {len(header)}, but "
+            f"row {ragged + 1} has {len(rows[ragged])}: correct it, or quote "
+            "entries with separators."
         )
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice is not None:
