@@ -29,8 +29,7 @@ export function paintDifference(canvas, before, after, [channels, height, width]
 }
 
 function draw(canvas, height, width, fill) {
-  canvas.width = width;
-  canvas.height = height;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
   fill(image.data);
