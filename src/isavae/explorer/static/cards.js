@@ -14,7 +14,7 @@ function slider(latent) {
     oninput: () => moveLatent(latent, Number(input.value)),
     onfocus: () => state.latent !== latent && set({ latent }),
   });
-  const output = el("output", { for: `z${latent}` });
+  const output = el("output", { for: `z${latent}` }, " ");
   const band = el("span", { class: "band", "aria-hidden": "true" });
   const label = el("label", { for: `z${latent}` });
   const row = el("div", { class: "slider", "data-latent": latent }, label,
@@ -25,7 +25,7 @@ function slider(latent) {
     if (value === shown) return;
     shown = value;
     input.value = value;
-    output.textContent = number(value);
+    output.firstChild.data = number(value); // cheaper to lay out than another text
   };
   const mark = () => row.classList.toggle("selected", state.latent === latent);
   const bound = () => showUncertainty(band, input, latent);
