@@ -138,6 +138,7 @@ def test_page_opens_in_a_browser_on_a_phone_and_a_point_leads_to_its_run(page):
         for width in (320, 390, 1000):
             tab.set_viewport_size({"width": width, "height": 800})
             assert cut_off(tab) == []
+        assert complaints(tab) == []
         assert cut_off_in_print(tab) == []
         widths = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
         assert len(widths) >= 12
