@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { el, notice, number } from "./dom.js";
+import { resize } from "./pixels.js";
 import { palette } from "./scatter.js";
 import { edit, nameOf, set, span, state } from "./state.js";
 import { term } from "./terms.js";
@@ -128,7 +129,7 @@ function coloursOf(canvas, hue) {
 
 function drawPad(canvas, backdrop, side, [x, y], { panel, colour }) {
   const { width } = backdrop;
-  if (canvas.width !== width) Object.assign(canvas, { width, height: width });
+  resize(canvas, width, width);
   const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, width);
