@@ -99,32 +99,3 @@ def drag(page, selector, start, end, steps=8):
     page.mouse.down()
     page.mouse.move(*place[1], steps=steps)
     page.mouse.up()
-
-
-CONTRAST = """() => {
-  const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  const over = (layers) => {
-    context.clearRect(0, 0, 1, 1);
-    for (const layer of layers) { context.fillStyle = layer; context.fillRect(0, 0, 1, 1); }
-    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const luminance = (rgb) => rgb.map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-  const found = [];
-  for (const node of document.querySelectorAll('body *')) {
-    const words = [...node.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!words.length || !node.checkVisibility()) continue;
-    if (node.closest('svg, :disabled, .skip, option')) continue;
-    const layered = [];
-    for (let e = node; e; e = e.parentElement) layered.unshift(e);
-    const layers = layered.map((e) => getComputedStyle(e).backgroundColor);
-    const [ground, text] = [layers, [...layers, getComputedStyle(node).color]]
-      .map((all) => luminance(over(all)));
-    const ratio = (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
-    const through = layered.some((e) => getComputedStyle(e).opacity < 1);
-    if (ratio < 4.5 || through) found.push(`${node.textContent.trim()} ${ratio.toFixed(2)}`);
-  }
-  return found;
-}"""

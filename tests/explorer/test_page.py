@@ -12,10 +12,10 @@ from PIL import Image
 from isavae.explorer.server import opened
 from isavae.files import read_json, write_json
 from isavae.runs import TrainedModel
+from tests.accessibility import complaints
 from tests.explorer_page import (
     ADDRESS_IS_WRITTEN,
     CHROMIUM,
-    CONTRAST,
     drag,
     pixels,
     settle,
@@ -66,6 +66,8 @@ def test_sliders_and_pads_move_the_decoded_image_at_every_width(browser, site, w
         assert [a != b for a, b in zip(before, moved, strict=True)].count(True) == 1
         assert max(moved, key=abs) > 1
 
+        drawn = page.eval_on_selector("canvas.pad", "(pad) => [pad.width, pad.height]")
+        assert drawn[0] == drawn[1] > 100
         drag(page, "canvas.pad", (0.5, 0.5), (0.8, 0.25))
         on_pad = settle(page, site)
         span = page.evaluate("import('./state.js').then((m) => m.span())")
@@ -77,6 +79,38 @@ def test_sliders_and_pads_move_the_decoded_image_at_every_width(browser, site, w
         page.click("#undo")
         assert settle(page, site) == before
         assert page.is_disabled("#undo")
+
+
+def test_a_dragged_slider_asks_for_one_image_at_a_time(browser, site):
+    """What else shows the code is asked for once it rests, and only where it has changed."""
+    with visit(browser, site) as page:
+        settle(page, site)
+        page.click(".cell[data-latent='0'] >> nth=0")
+        page.wait_for_selector("#nearest-part:not(.stale)")
+        page.wait_for_timeout(500)
+        asked = []
+        page.on("request", lambda sent: asked.append(sent))
+
+        def questions(selector, start, end):
+            """What was asked during a drag and after it, with the number of its codes."""
+            asked.clear()
+            drag(page, selector, start, end, steps=20)
+            page.wait_for_timeout(500)
+            return [
+                (each.url.rsplit("/", 1)[-1], len(each.post_data_buffer or "") // 24)
+                for each in asked
+                if "/api/" in each.url
+            ]
+
+        moved = questions("#z0", (0.5, 0.5), (0.9, 0.5))
+        assert moved.count(("decode", 1)) >= 1
+        assert {*moved} <= {("decode", 1), ("nearest?latent=0", 9), ("sheet", 49)}
+        assert not page.locator("#strip.stale").count()
+
+        before = pixels(page, "#strip canvas >> nth=0")
+        moved = questions("canvas.pad", (0.5, 0.5), (0.9, 0.2))
+        assert 1 <= moved.count(("decode", 9)) < moved.count(("decode", 1))
+        assert not (before == pixels(page, "#strip canvas >> nth=0")).all()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -249,10 +283,48 @@ def test_everything_that_can_be_operated_has_a_name(browser, site):
         assert page.locator("main").count() == 1
 
 
+PART_WITH_FOCUS = """() => {
+  const parts = '.skip, .bar, .actions, #data, #second, #latents, #why, #numbers';
+  const part = document.activeElement.closest(parts);
+  return part && (part.id || part.className);
+}"""
+
+
+def test_focus_goes_down_the_page_and_a_dialog_gives_it_back(browser, site):
+    with visit(browser, site, width=1280) as page:
+        parts = []
+        for _ in range(150):
+            page.keyboard.press("Tab")
+            part = page.evaluate(PART_WITH_FOCUS)
+            if part and part not in parts[-1:]:
+                parts.append(part)
+        order = ["skip", "bar", "actions", "data", "second", "latents", "why", "numbers"]
+        assert parts[: len(order)] == order
+        page.focus("#help")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.textContent") == "Close"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "help"
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_nothing_moves_by_itself_where_that_is_not_wanted(browser, site, motion):
+    with visit(browser, site) as page:
+        page.emulate_media(reduced_motion=motion)
+        lasts = page.evaluate(
+            """() => [...document.querySelectorAll('*')].map((e) => getComputedStyle(e))
+              .filter((s) => parseFloat(s.transitionDuration) || s.animationName !== "none")
+              .length"""
+        )
+        assert (lasts == 0) is (motion == "reduce")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(browser, site, scheme):
-    """WCAG AA: contrast of at least 4.5 for every text that can be seen."""
-    with visit(browser, site, "#colour=posX", scheme=scheme) as page:
+def test_axe_finds_nothing_wrong(browser, site, scheme, width):
+    """Contrast, names, roles and headings, also with a kept image and unused latents."""
+    with visit(browser, site, "#colour=posX", scheme=scheme, width=width) as page:
+        page.click("#keep")
         page.wait_for_selector("#codes-legend i")
         page.evaluate(
             """async () => {
@@ -262,8 +334,10 @@ def test_text_stands_out_from_its_ground(browser, site, scheme):
             }"""
         )
         page.wait_for_selector(".card.silent")
-        faint = page.evaluate(CONTRAST)
-        assert faint == []
+        page.wait_for_selector("#nearest-part:not(.stale)")
+        assert complaints(page) == []
+        page.keyboard.press("?")
+        assert complaints(page) == []
 
 
 def test_exports(browser, site):

@@ -1,17 +1,21 @@
 """Many runs: MIG (Fig. 5a), trade-offs (Figs. 5b, 5c, 6) and learned exponents (Fig. 7)."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from isavae.figures import style
 from isavae.studies.tables.summary import finished, summarise
 
 SCORES = ("mig", "reconstruction")
+LABEL = 7.5  # size of the text of a β, in points
+Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 def drawable(runs: pl.DataFrame) -> pl.DataFrame:
@@ -80,6 +84,7 @@ def trade_off(
     table = summary(runs, by)
     figure, axes = style.new_axes(style.PAGE, 3.8)
     _front(axes, table)
+    labels: list[tuple[float, float, str, str]] = []
     for position, ((name,), means) in enumerate(table.group_by(by, maintain_order=True)):
         shade, marker = style.colour(position), style.MARKERS[position % len(style.MARKERS)]
         single = runs.filter(pl.col(by) == name)
@@ -93,13 +98,49 @@ def trade_off(
         label = style.literal(str(name))
         axes.errorbar(x, y, dy, dx, color=shade, marker=marker, label=label, lw=1,
                       elinewidth=0.9, capsize=1.5, zorder=3)  # fmt: skip
-        for place, beta in zip(zip(x, y, strict=True), means["weight"], strict=True):
-            if beta is not None:
-                axes.annotate(f"{beta:g}", place, (4, 4), textcoords="offset points", color=shade,
-                              fontsize=7.5)  # fmt: skip
+        labels += [
+            (*place, f"{beta:g}", shade)
+            for *place, beta in zip(x, y, means["weight"], strict=True)
+            if beta is not None
+        ]
+    _annotate(figure, axes, labels)
     axes.set(xlabel=r"reconstruction, $E_q \log p(x\,|\,z)$ (nats)", ylabel="MIG")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     return figure
+
+
+def _annotate(figure: Figure, axes: Axes, labels: list[tuple[float, float, str, str]]) -> None:
+    """Texts at points, each at that side where it covers the least of points and other texts."""
+    axes.autoscale_view()
+    inches = figure.dpi_scale_trans.inverted()
+    places = [72 * inches.transform(axes.transData.transform(label[:2])) for label in labels]
+    taken: list[Box] = [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
+    for (x, y), (across, up, text, shade) in zip(places, labels, strict=True):
+        sides = _sides(x, y, 0.6 * LABEL * len(text))
+        side = min(sides, key=lambda side: sum(_shared(sides[side], other) for other in taken))
+        taken.append(sides[side])
+        axes.annotate(
+            text, (across, up), side, textcoords="offset points", color=shade, fontsize=LABEL,
+            ha="left" if side[0] > 0 else "right", zorder=4,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+
+
+def _sides(x: float, y: float, length: float) -> dict[tuple[float, float], Box]:
+    """Boxes of a text about a point, the nearest first, by their offsets from it, in points."""
+    ups = (4.0, -4 - LABEL, 5 + LABEL, -5 - 2 * LABEL)
+    lefts = {4.0: x + 4, -4.0: x - 4 - length}
+    return {
+        (right, up): (left, y + up, left + length, y + up + LABEL)
+        for up in ups
+        for right, left in lefts.items()
+    }
+
+
+def _shared(a: Box, b: Box) -> float:
+    """The area that two boxes share."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, width) * max(0.0, height)
 
 
 def _front(axes: Axes, table: pl.DataFrame) -> None:

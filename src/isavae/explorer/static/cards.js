@@ -10,30 +10,31 @@ const FEW = 0.1; // share of a factor's entropy below which a card does not ment
 
 function slider(latent) {
   const input = el("input", {
-    type: "range", step: 0.01, id: `z${latent}`,
+    type: "range", step: 0.01, min: -span(), max: span(), id: `z${latent}`,
     oninput: () => moveLatent(latent, Number(input.value)),
     onfocus: () => state.latent !== latent && set({ latent }),
   });
-  const output = el("output", { for: `z${latent}` });
+  const output = el("output", { for: `z${latent}` }, " ");
   const band = el("span", { class: "band", "aria-hidden": "true" });
   const label = el("label", { for: `z${latent}` });
   const row = el("div", { class: "slider", "data-latent": latent }, label,
     el("div", { class: "track" }, band, input), output, stability(latent));
+  let shown = null;
   const follow = () => {
     const value = state.code[latent];
-    input.min = -span();
-    input.max = span();
+    if (value === shown) return;
+    shown = value;
     input.value = value;
-    output.textContent = number(value);
-    row.classList.toggle("selected", state.latent === latent);
-    showUncertainty(band, input, latent);
+    output.firstChild.data = number(value); // cheaper to lay out than another text
   };
+  const mark = () => row.classList.toggle("selected", state.latent === latent);
+  const bound = () => showUncertainty(band, input, latent);
   const rename = () => {
     label.textContent = nameOf(latent);
     label.title = numberOf(latent);
     input.setAttribute("aria-label", `Latent ${nameOf(latent)}`);
   };
-  return { row, follow, rename };
+  return { row, follow, mark, bound, rename };
 }
 
 // Of a model that `isavae fit` chose: whether other seeds find this latent.
@@ -100,29 +101,21 @@ function card(group, k) {
       unused.length ? el("details", { class: "folded" },
         el("summary", {}, `${unused.length} `, term("unused", "unused", "span"), unused.length > 1 ? " latents" : " latent"), rows(unused)) : null)));
   node.classList.toggle("silent", used.length === 0);
-  const follow = () => {
-    for (const each of sliders.values()) each.follow();
-    pad?.follow();
-  };
-  const rename = () => {
-    for (const each of sliders.values()) each.rename();
-    pad?.rename();
-  };
-  return { node, follow, rename, head };
+  return { node, head, parts: [...sliders.values(), pad].filter(Boolean) };
 }
 
 export function startCards() {
   let cards = [];
-  const follow = () => cards.forEach((each) => each.follow());
+  const all = (what) => cards.flatMap((each) => each.parts).forEach((part) => part[what]?.());
   const rename = () => {
     byId("cards").classList.toggle("named", state.names.some((name, latent) => name !== numberOf(latent)));
-    cards.forEach((each) => each.rename());
+    all("rename");
   };
   let due = false;
   const followSoon = () => { // once a frame, however fast a finger moves
     if (due) return;
     due = true;
-    requestAnimationFrame(() => { due = false; follow(); });
+    requestAnimationFrame(() => { due = false; all("follow"); });
   };
   on(["model", "summary"], ({ model }) => {
     cards = model.groups.map(card);
@@ -131,10 +124,13 @@ export function startCards() {
     const silent = cards.filter((each) => each.node.classList.contains("silent"));
     byId("cards").replaceChildren(...[...used, ...silent].map((each) => each.node));
     rename();
-    follow();
+    for (const what of ["follow", "mark", "bound"]) all(what);
   });
   on(["names"], rename);
-  on(["code", "latent", "image", "scatter"], followSoon);
+  on(["latent"], () => all("mark"));
+  on(["image"], () => all("bound"));
+  on(["theme"], () => all("recolour"));
+  on(["code", "scatter"], followSoon);
   on(["images", "colourBy"], showColourChoice);
 }
 

@@ -81,5 +81,5 @@ export function comparison(rows) {
     show();
     second.scrollIntoView({ block: "nearest" });
   };
-  return { panel: [el("p", { class: "compare-choice" }, "Compare ", first, " with ", second), columns], compareWith };
+  return { panel: [el("div", { class: "compare-choice" }, el("label", {}, "Compare", first), el("label", {}, "with", second)), columns], compareWith };
 }

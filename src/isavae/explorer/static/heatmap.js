@@ -70,6 +70,7 @@ function sampleOf({ sample, total }) {
 export function startHeatmap() {
   on(["summary", "images", "names"], ({ summary, images }) => {
     byId("heatmap").replaceChildren(...contents({ summary, images }));
+    byId("heat-title").textContent = `Information of latents about ${summary?.factors.length === 0 ? "the image" : "factors"}`;
     byId("why-note").textContent = summary ? sampleOf(summary) : "";
     mark();
   });

@@ -62,17 +62,17 @@ function followChanges() {
 }
 
 function switchThemes() {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const now = () => document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light");
+  const tell = () => set({ theme: now() });
   byId("theme").addEventListener("click", () => {
-    const theme = isDark() ? "light" : "dark";
+    const theme = now() === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
     localStorage.setItem("isavae-theme", theme);
-    if (state.model) set({ code: state.code });
+    tell();
   });
-}
-
-function isDark() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  system.addEventListener("change", tell);
+  tell();
 }
 
 const PARTS = [

@@ -20,7 +20,7 @@ export async function openRun(run, link = {}) {
   forgetPast();
   set({
     run, model, names: model.names, code, latent: wanted ?? 0, image: null, opened: null, other: null, mix: 0,
-    images: null, summary: null, scatter: null, pads: {}, decoded: null,
+    images: null, summary: null, scatter: null, pads: {}, decoded: null, strip: null,
   });
   openImages(run, { ...link, latent: wanted, code: asked, image: kept });
   return true;

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { el, notice, number } from "./dom.js";
+import { resize } from "./pixels.js";
 import { palette } from "./scatter.js";
 import { edit, nameOf, set, span, state } from "./state.js";
 import { term } from "./terms.js";
@@ -11,6 +12,9 @@ const STEP = 0.05;
 export function buildPad(title, latents, hue) {
   let [x, y] = mostInformative(latents);
   let contours = null;
+  let side = 0; // of the canvas, in pixels of the page
+  let colours = null;
+  let drawn = []; // what the drawing was made of
   const drawBackdrop = remembered(paintBackdrop);
   const canvas = el("canvas", {
     class: "pad", tabindex: 0, role: "application", "aria-roledescription": "two-dimensional slider",
@@ -45,10 +49,21 @@ export function buildPad(title, latents, hue) {
     edit({ code }, `pad ${x} ${y}`);
   }
 
-  function follow() {
+  function describe() {
     canvas.setAttribute("aria-label",
       `${title}: ${nameOf(x)} ${number(state.code[x])}, ${nameOf(y)} ${number(state.code[y])}. Arrow keys move.`);
-    drawPad(canvas, drawBackdrop, { x, y, contours, hue });
+  }
+
+  function follow() {
+    if (!side) return;
+    colours ??= coloursOf(canvas, hue);
+    const at = [state.code[x], state.code[y]];
+    const backdrop = drawBackdrop(side, window.devicePixelRatio || 1, x, y, contours, colours, span(), state.scatter);
+    const now = [...at, backdrop];
+    if (now.every((value, k) => value === drawn[k])) return;
+    drawn = now;
+    describe();
+    drawPad(canvas, backdrop, side, at, colours);
   }
 
   dragging(canvas, move);
@@ -60,15 +75,16 @@ export function buildPad(title, latents, hue) {
     const step = STEP * (event.shiftKey ? 5 : 1) * span() * 0.5;
     move(state.code[x] + by[0] * step, state.code[y] + by[1] * step);
   });
-  new ResizeObserver(follow).observe(canvas);
+  new ResizeObserver(([{ contentRect }]) => { side = contentRect.width; follow(); }).observe(canvas);
   const node = el("div", { class: "plane" }, canvas,
     el("div", { class: "axes" }, el("label", {}, "→ ", across), el("label", {}, "↑ ", up), term("contours", "contours")));
   choose();
   const rename = () => {
     for (const option of node.querySelectorAll("option")) option.textContent = nameOf(Number(option.value));
-    follow();
+    describe();
   };
-  return { node, follow, rename };
+  const recolour = () => { colours = null; follow(); };
+  return { node, follow, rename, recolour };
 }
 
 function mostInformative(latents) {
@@ -103,21 +119,24 @@ function remembered(work) {
   };
 }
 
-function drawPad(canvas, drawBackdrop, { x, y, contours, hue }) {
-  const side = canvas.clientWidth;
-  if (!side) return;
+// The colours of a pad; to read them makes the browser compute styles, so they are kept.
+function coloursOf(canvas, hue) {
   const style = getComputedStyle(canvas);
   const names = ["--ink", "--line", "--panel", hue.slice(4, -1)];
   const [ink, line, panel, colour] = names.map((name) => style.getPropertyValue(name));
-  const density = window.devicePixelRatio || 1;
-  const depends = [span(), state.scatter]; // what the drawing reads from the state
-  const backdrop = drawBackdrop(side, density, x, y, contours, ink, line, colour, ...depends);
-  canvas.width = canvas.height = backdrop.width;
+  return { ink, line, panel, colour };
+}
+
+function drawPad(canvas, backdrop, side, [x, y], { panel, colour }) {
+  const { width } = backdrop;
+  resize(canvas, width, width);
   const context = canvas.getContext("2d");
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, width, width);
   context.drawImage(backdrop, 0, 0);
-  context.scale(density, density);
+  context.scale(width / side, width / side);
   const { toX, toY } = places(side);
-  drawPoint(context, toX(state.code[x]), toY(state.code[y]), colour, panel);
+  drawPoint(context, toX(x), toY(y), colour, panel);
 }
 
 function places(side) {
@@ -128,7 +147,7 @@ function places(side) {
 }
 
 // What does not move with the point: axes, codes and contours.
-function paintBackdrop(side, density, x, y, contours, ink, line, colour) {
+function paintBackdrop(side, density, x, y, contours, { ink, line, colour }) {
   const pixels = Math.round(side * density);
   const backdrop = new OffscreenCanvas(pixels, pixels);
   const context = backdrop.getContext("2d");

@@ -28,9 +28,13 @@ export function paintDifference(canvas, before, after, [channels, height, width]
   });
 }
 
+// Gives a canvas a size in pixels, which empties it; one that has it already keeps its memory.
+export function resize(canvas, width, height) {
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+}
+
 function draw(canvas, height, width, fill) {
-  canvas.width = width;
-  canvas.height = height;
+  resize(canvas, width, height);
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
   fill(image.data);

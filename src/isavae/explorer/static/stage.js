@@ -60,9 +60,11 @@ export function startStage() {
   byId("undo").addEventListener("click", undo);
   on(["code", "image", "other", "mix", "latent"], () => (byId("undo").disabled = !canUndo()));
   on(["images"], () => (byId("next").disabled = !state.images?.count));
+  on(["decoded"], ({ decoded, model }) => decoded && paint(byId("decoded"), decoded.image, model.shape));
+  let beside = null;
   on(["decoded"], ({ decoded, model }) => {
-    if (!decoded) return;
-    paint(byId("decoded"), decoded.image, model.shape);
+    if (!decoded || decoded.reconstruction === beside) return; // moves leave it as it is
+    beside = decoded.reconstruction;
     byId("thumbs").hidden = !decoded.of;
     if (!decoded.of) return;
     paint(byId("original"), decoded.of.pixels, model.shape);

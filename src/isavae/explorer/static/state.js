@@ -16,7 +16,9 @@ export const state = {
   colourBy: "", // factor that colours the scattered codes
   scatter: null, // codes for the pads: { points, classes, counts, factor }
   pads: {}, // the two latents of each pad, by the first active latent of its subspace
-  decoded: null, // { image, reconstruction, strip }
+  decoded: null, // { image, reconstruction, of }
+  strip: null, // a traversal: { images, of }
+  theme: null, // light or dark
 };
 
 export const HIDDEN = "hidden"; // the value of `colourBy` that leaves the codes out
@@ -27,15 +29,16 @@ const REMEMBERED = ["code", "image", "other", "mix", "latent"];
 const SAME_GESTURE_MS = 700;
 let last = { tag: null, at: 0 };
 
-// Call `listener` whenever one of these parts of the state has changed.
+// Call `listener` whenever one of these parts of the state has changed: is another value or object.
 export function on(parts, listener) {
   listeners.push({ parts, listener });
 }
 
 export function set(patch) {
+  const changed = new Set(Object.keys(patch).filter((part) => patch[part] !== state[part]));
   Object.assign(state, patch);
   for (const { parts, listener } of listeners) {
-    if (parts.some((part) => part in patch)) listener(state);
+    if (parts.some((part) => changed.has(part))) listener(state);
   }
 }
 

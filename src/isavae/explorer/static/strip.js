@@ -1,6 +1,6 @@
 // The traversal of the selected latent: the current image with that latent swept over its range.
 
-import { stripValues } from "./decoder.js";
+import { isStripStale, stripValues } from "./decoder.js";
 import { byId, el, number } from "./dom.js";
 import { paint } from "./pixels.js";
 import { moveLatent, on, span, state } from "./state.js";
@@ -18,12 +18,11 @@ export function startStrip() {
     });
     byId("strip").replaceChildren(el("div", { class: "strip" }, frames.map((frame) => frame.button)));
   });
-  on(["decoded", "code", "latent"], ({ decoded, model, code, latent }) => {
-    if (!decoded) return;
+  on(["strip", "model", "summary"], ({ strip, model }) => strip && frames.forEach(({ canvas }, k) => paint(canvas, strip.images[k], model.shape)));
+  on(["strip", "code", "latent", "summary"], ({ strip, code, latent }) => {
+    if (!strip) return;
     const step = (2 * span()) / (frames.length - 1);
-    frames.forEach((frame, k) => {
-      paint(frame.canvas, decoded.strip[k], model.shape);
-      frame.button.classList.toggle("here", Math.abs(code[latent] - frame.value) <= step / 2);
-    });
+    frames.forEach(({ button, value }) => button.classList.toggle("here", Math.abs(code[latent] - value) <= step / 2));
+    byId("strip").classList.toggle("stale", isStripStale());
   });
 }

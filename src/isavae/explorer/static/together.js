@@ -48,7 +48,7 @@ const load = afterPause(async () => {
   if (!pair) return;
   const side = sideOf(model.shape);
   const codes = codesOver(pair, side);
-  const wanted = `${run} ${pair} ${codes[0]}`;
+  const wanted = `${run} ${model.version} ${pair} ${codes[0]}`;
   if (wanted === drawn) return; // only the point moved
   const images = await api.decodeSheet(run, codes);
   if (run !== state.run) return;
@@ -56,8 +56,8 @@ const load = afterPause(async () => {
   drawn = wanted;
 });
 
-// Shows or hides the sheet and marks the image that is nearest to the code.
-function follow() {
+// Shows or hides the sheet, and says what it is.
+function describe() {
   const pair = state.model && state.summary && plane();
   byId("together-panel").hidden = !pair;
   if (!pair) return;
@@ -66,12 +66,19 @@ function follow() {
   byId("together-note").textContent =
     `${nameOf(x)} to the right and ${nameOf(y)} upwards, each from ${number(-span(), 1)} to ${number(span(), 1)}; the other latents as they are. Click to go there.`;
   byId("together").setAttribute("aria-label", `Images decoded over the plane of ${nameOf(x)} and ${nameOf(y)}`);
+}
+
+// Marks the image that is nearest to the code.
+function mark() {
+  const pair = state.model && state.summary && plane();
+  if (!pair) return;
+  const [x, y] = pair;
   const side = sideOf(state.model.shape);
   const step = (z) => Math.round(((z + span()) / (2 * span())) * (side - 1));
-  const mark = byId("together-mark").style;
-  mark.setProperty("--column", step(state.code[x]));
-  mark.setProperty("--row", side - 1 - step(state.code[y]));
-  mark.setProperty("--side", side);
+  const { style } = byId("together-mark");
+  style.setProperty("--column", step(state.code[x]));
+  style.setProperty("--row", side - 1 - step(state.code[y]));
+  style.setProperty("--side", side);
 }
 
 function jump(event) {
@@ -87,8 +94,7 @@ function jump(event) {
 
 export function startTogether() {
   byId("together").addEventListener("click", jump);
-  on(["code", "latent", "summary", "pads", "names"], () => {
-    follow();
-    load();
-  });
+  on(["latent", "summary", "pads", "names"], describe);
+  on(["code", "latent", "summary", "pads"], mark);
+  on(["code", "latent", "summary", "pads"], load);
 }

@@ -46,8 +46,27 @@ function median(group, place, { colour }, measure) {
     svg("title", {}, said),
     svg("line", { x1: place.x(x.low), x2: place.x(x.high), y1: cy, y2: cy }),
     svg("line", { x1: cx, x2: cx, y1: place.y(y.low), y2: place.y(y.high) }),
-    svg("circle", { cx, cy, r: 3.5 }),
-    beta === null ? null : svg("text", { x: cx + 6, y: cy - 6 }, `β ${beta}`));
+    svg("circle", { cx, cy, r: 3.5 }));
+}
+
+// Places of a label about its point, from the nearest: its offset, and its side of it.
+const BESIDE = [1, 2.6].flatMap((far) => [[6, -6 * far], [6, 14 * far], [-6, -6 * far], [-6, 14 * far]]);
+
+// The β of medians, each where it covers the least of other labels and of points.
+function labels(groups, place, points) {
+  const taken = points.map(([x, y]) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 }));
+  const covered = (a) => taken.reduce((sum, b) => sum + Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left))
+    * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)), 0);
+  return groups.filter(({ beta }) => beta !== null).map(({ x, y, beta }) => {
+    const [text, cx, cy] = [`β ${beta}`, place.x(x.middle), place.y(y.middle)];
+    const boxes = BESIDE.map(([dx, dy]) => {
+      const left = dx > 0 ? cx + dx : cx + dx - 6.5 * text.length;
+      return { left, right: left + 6.5 * text.length, top: cy + dy - 10, bottom: cy + dy + 2 };
+    });
+    const best = boxes.reduce((a, b) => (covered(b) < covered(a) ? b : a));
+    taken.push(best);
+    return svg("text", { class: "median-label", x: best.left, y: best.bottom - 2, "aria-hidden": "true" }, text);
+  });
 }
 
 function printed({ model, beta, mig, reconstruction }, place, mark) {
@@ -69,10 +88,13 @@ export function tradeoff(rows, { series, withMedians = false, paper = [], width 
     { width, height: HEIGHT, labels: ["E log p(x|z), nats → better", UPWARDS[measure][1]] });
   const mark = (name) => markOf(series.indexOf(name));
   const r = scored.length > MANY ? 3.5 : 6;
+  const groups = withMedians ? medians(scored, measure) : [];
+  const points = scored.map((row) => [place.x(row.reconstruction), place.y(row[measure])]);
   return svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "tradeoff", role: "group",
     "aria-label": `${UPWARDS[measure][0]} against reconstruction, a point per run` },
   place.grid,
-  withMedians ? medians(scored, measure).map((group) => median(group, place, mark(group.series), measure)) : [],
-  scored.map((row) => point(row, place.x(row.reconstruction), place.y(row[measure]), r, mark(row.series))),
+  groups.map((group) => median(group, place, mark(group.series), measure)),
+  scored.map((row, k) => point(row, ...points[k], r, mark(row.series))),
+  labels(groups, place, points),
   measure === "mig" ? paper.map((run) => printed(run, place, series.includes(run.model) ? mark(run.model) : { colour: "var(--soft)" })) : []);
 }
