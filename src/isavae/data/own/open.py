@@ -29,7 +29,7 @@ from isavae.data.read_progress import progress
 from isavae.data.tiles import to_bytes
 
 # Changes whenever the same files are to be read into other pixels.
-VERSION = 4
+VERSION = 5
 
 
 def open_path(
