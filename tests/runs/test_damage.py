@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 import shutil
 import tracemalloc
@@ -30,7 +31,7 @@ from isavae.runs import (
     merge_settings,
     model_file,
 )
-from isavae.studies import Study
+from isavae.studies import Study, results
 
 pytestmark = pytest.mark.system
 
@@ -245,17 +246,30 @@ def nested(value, depth=40):
         ({"optimizer": Call(bytearray, 50_000_000)}, "nothing but tensors"),
         ({"optimizer": Call(print, "run")}, "nothing but tensors"),
         ({"optimizer": nested(0)}, "values, but has more"),
-        ({"threads": 10**9}, "it names no device, precision and threads"),
-        ({"threads": 0}, "it names no device, precision and threads"),
-        ({"threads": True}, "it names no device, precision and threads"),
-        ({"precision": "float8"}, "it names no device, precision and threads"),
+        ({"threads": 10**9}, "its threads must be 1 to 4,096"),
+        ({"threads": 0}, "its threads must be"),
+        ({"threads": True}, "its threads must be"),
+        ({"precision": "float8"}, "it names no device and precision"),
         ({"precision": []}, "unhashable"),
-        ({"device": None}, "it names no device, precision and threads"),
-        ({"step": "many"}, "."),
-        ({"model": {}}, "Missing key"),
+        ({"device": None}, "it names no device and precision"),
+        ({"step": "many"}, "its step must be 0 to"),
+        ({"model": {}}, "Error.s. in loading"),
         (None, "device"),
     ],
-    ids=str,
+    ids=[
+        "bytearray",
+        "call",
+        "nested",
+        "threads",
+        "none",
+        "true",
+        "float8",
+        "list",
+        "null",
+        "step",
+        "model",
+        "device",
+    ],
 )
 def test_a_forged_checkpoint_takes_no_memory_and_is_refused(run, data, change, said):
     saved = torch.load(run.state_path, weights_only=True)
@@ -270,6 +284,26 @@ def test_a_forged_checkpoint_takes_no_memory_and_is_refused(run, data, change, s
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq", "step"])
+def test_forged_moments_are_refused(run, data, name):
+    saved = torch.load(run.state_path, weights_only=True)
+    held = next(iter(saved["optimizer"]["state"].values()))
+    held[name] = torch.zeros(2, 3, 5)
+    torch.save(saved, run.state_path)
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    with pytest.raises(CorruptCheckpointError, match="moments must have the shape"):
+        execute(longer, data)
+
+
+@pytest.mark.parametrize("forged", [{"betas": "x"}, {"eps": None}, {"foreach": "yes"}], ids=str)
+def test_how_adam_runs_is_not_read_from_a_checkpoint(run, data, forged):
+    saved = torch.load(run.state_path, weights_only=True)
+    saved["optimizer"]["param_groups"][0] |= forged
+    torch.save(saved, run.state_path)
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    assert execute(longer, data)
 
 
 # Settings
@@ -396,3 +430,17 @@ def test_studies_of_absurd_size_are_refused(block):
     with pytest.raises(ValueError) as caught:
         Study.parse(f"name: many\n{block}")
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("name", ["config.json", "scores.json", "log.jsonl", "work.json"])
+def test_pipes_in_a_run_are_not_waited_for(run, name):
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    table = results(run.path.parent)
+    assert table["status"].to_list() == ["done" if name == "log.jsonl" else "corrupt"]
+    if name != "work.json":
+        with pytest.raises((ValueError, OSError), match=r"not a regular file|must hold a config"):
+            opened = Run.open(run.path)
+            opened.log()
+            opened.scores()

@@ -34,6 +34,7 @@ from isavae.training import (
 
 # torch ends the process where it cannot start as many.
 MOST_THREADS = 4096
+MOST_STEPS = 10**12
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -161,10 +162,11 @@ def _read_checkpoint(run: Run) -> dict[str, Any] | None:
     with _refusing_corrupt(run):
         with open_regular(run.state_path) as file:
             saved = read_tensors(file, run.state_path)
-        threads = saved["threads"]
-        known = saved["precision"] in PRECISIONS and isinstance(saved["device"], str)
-        if not known or type(threads) is not int or not 1 <= threads <= MOST_THREADS:
-            raise ValueError("it names no device, precision and threads")
+        if saved["precision"] not in PRECISIONS or not isinstance(saved["device"], str):
+            raise ValueError("it names no device and precision")
+        for name, least, most in (("step", 0, MOST_STEPS), ("threads", 1, MOST_THREADS)):
+            if type(saved[name]) is not int or not least <= saved[name] <= most:
+                raise ValueError(f"its {name} must be {least} to {most:,}")
         return saved
 
 
