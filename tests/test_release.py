@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -145,3 +146,17 @@ def test_the_workflow_runs_the_readme_s_test_command_on_every_python():
     versions = re.search(r"for version in ([\d. ]+);", script)[1].split()
     assert WORKFLOW["jobs"]["linux"]["strategy"]["matrix"]["python"] == versions
     assert PROJECT["requires-python"] == f">={versions[0]}"
+
+
+def test_the_index_shows_no_link_that_leads_nowhere_there():
+    """An index shows the readme away from the repository: links within it would be dead."""
+    made: dict[str, dict[str, str]] = {}
+    hook = runpy.run_path(str(ROOT / "tools/index_readme.py"))["IndexReadme"]
+    hook(str(ROOT), {}).update(made)
+    shown = made["readme"]["text"]
+    links = re.findall(r"\]\(([^)]*)\)", shown)
+    assert all(link.startswith("https://") for link in links), links
+    written = (ROOT / "README.md").read_text(encoding="utf-8")
+    inside = re.findall(r"(?<!!)\[([^\]]*)\]\((?!https://)[^)]*\)", written)
+    assert inside
+    assert all(title in shown for title in inside)

@@ -165,7 +165,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         DamagedFileError: If it holds something else.
         FileNotFoundError: If there is no such file.
     """
-    return parse_json(Path(path).read_bytes(), path)
+    return parse_json(read_whole(path), path)
 
 
 def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         OSError: If there is no such file.
         UnicodeDecodeError: If it is not UTF-8.
     """
-    data = Path(path).read_bytes()
+    data = read_whole(path)
     head, end, rest = data.partition(b"\n")
     check_seal(head, path, (end, rest))
     return (rest if _SEAL.search(head) else data).decode()
@@ -241,6 +241,16 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     return file
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file; a pipe is not waited for.
+
+    Raises:
+        OSError: If it is none, or cannot be read.
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:

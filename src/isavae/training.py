@@ -106,14 +106,25 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave, on the same or another device."""
+        """Take over what `state_dict` gave, on the same or another device.
+
+        Raises:
+            Exception: If it is another state, several kinds.
+        """
         self.model.load_state_dict(state["model"])
-        # How Adam runs is a matter of this device, not of the one that the state comes from.
-        names = ("lr", "fused", "capturable")
-        own = [{name: group[name] for name in names} for group in self.optimizer.param_groups]
+        # How Adam runs is a matter of the settings and of this device, not of where the state
+        # comes from.
+        own = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self.optimizer.param_groups
+        ]
         self.optimizer.load_state_dict(state["optimizer"])
         for group, kept in zip(self.optimizer.param_groups, own, strict=True):
             group.update(kept)
+        for weights, held in self.optimizer.state.items():
+            moments = (held["exp_avg"], held["exp_avg_sq"])
+            if any(each.shape != weights.shape for each in moments) or held["step"].numel() != 1:
+                raise ValueError("moments must have the shape of their weights")
         if self.companion is not None:
             self.companion.load_state_dict(state["companion"])
         self.step = state["step"]

@@ -159,6 +159,13 @@ def write_npz(path, **arrays):
     return path
 
 
+class AnyMemory:
+    """A pickle of few bytes that takes any number of them, and names nothing that torch refuses."""
+
+    def __reduce__(self):
+        return bytearray, (1 << 40,)
+
+
 def hostile(folder):
     """(name of the data set, file, what the sentence says)."""
     dsprites, count = (
@@ -190,7 +197,12 @@ def hostile(folder):
 
     pickled = folder / "basel_face_renders.pth"
     torch.save({"faces": print}, pickled)
-    yield "faces3d", pickled, "weights only"
+    yield "faces3d", pickled, "nothing but tensors and plain values, but has .* print"
+    for zipped in (True, False):
+        large = folder / f"bytes-{zipped}" / "basel_face_renders.pth"
+        large.parent.mkdir()
+        torch.save(AnyMemory(), large, _use_new_zipfile_serialization=zipped)
+        yield "faces3d", large, "nothing but tensors and plain values, but has .* bytearray"
     right = folder / "g" / "basel_face_renders.pth"
     right.parent.mkdir()
     torch.save(torch.zeros(2, 3, 1, 2, 64, 64), right)
@@ -235,7 +247,7 @@ def test_hostile_files_are_refused_in_a_sentence(folder):
         assert "\n" not in str(refusal.value)
         assert str(path) in str(refusal.value)
         seen += 1
-    assert seen == 14
+    assert seen == 16
     assert not list((folder / "cache").glob("*"))  # not even a temporary file stays behind
 
 

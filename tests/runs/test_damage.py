@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import random
 import shutil
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from dataclasses import fields
@@ -13,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from isavae.data import load
+from isavae.data import load, torch_file
 from isavae.explorer.describe import score_lines
 from isavae.files import DamagedFileError, sealed
 from isavae.models import OBJECTIVES
@@ -29,7 +31,7 @@ from isavae.runs import (
     merge_settings,
     model_file,
 )
-from isavae.studies import Study
+from isavae.studies import Study, results
 
 pytestmark = pytest.mark.system
 
@@ -221,6 +223,89 @@ def test_a_checkpoint_that_could_unpack_to_any_size_is_refused(run, data, tmp_pa
         execute(run, data)
 
 
+class Call:
+    """What a pickle makes by calling something."""
+
+    def __init__(self, call, *given):
+        self.call, self.given = call, given
+
+    def __reduce__(self):
+        return self.call, self.given
+
+
+def nested(value, depth=40):
+    """A list of two lists, each of two lists ...: few bytes in a file, no end of parts."""
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"optimizer": Call(bytearray, 50_000_000)}, "nothing but tensors"),
+        ({"optimizer": Call(print, "run")}, "nothing but tensors"),
+        ({"optimizer": nested(0)}, "values, but has more"),
+        ({"threads": 10**9}, "its threads must be 1 to 4,096"),
+        ({"threads": 0}, "its threads must be"),
+        ({"threads": True}, "its threads must be"),
+        ({"precision": "float8"}, "it names no device and precision"),
+        ({"precision": []}, "unhashable"),
+        ({"device": None}, "it names no device and precision"),
+        ({"step": "many"}, "its step must be 0 to"),
+        ({"model": {}}, "Error.s. in loading"),
+        (None, "device"),
+    ],
+    ids=[
+        "bytearray",
+        "call",
+        "nested",
+        "threads",
+        "none",
+        "true",
+        "float8",
+        "list",
+        "null",
+        "step",
+        "model",
+        "device",
+    ],
+)
+def test_a_forged_checkpoint_takes_no_memory_and_is_refused(run, data, change, said):
+    saved = torch.load(run.state_path, weights_only=True)
+    if change is None:
+        del saved["device"]
+    torch.save(saved | (change or {}), run.state_path)
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptCheckpointError, match=said):
+            execute(longer, data)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq", "step"])
+def test_forged_moments_are_refused(run, data, name):
+    saved = torch.load(run.state_path, weights_only=True)
+    held = next(iter(saved["optimizer"]["state"].values()))
+    held[name] = torch.zeros(2, 3, 5)
+    torch.save(saved, run.state_path)
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    with pytest.raises(CorruptCheckpointError, match="moments must have the shape"):
+        execute(longer, data)
+
+
+@pytest.mark.parametrize("forged", [{"betas": "x"}, {"eps": None}, {"foreach": "yes"}], ids=str)
+def test_how_adam_runs_is_not_read_from_a_checkpoint(run, data, forged):
+    saved = torch.load(run.state_path, weights_only=True)
+    saved["optimizer"]["param_groups"][0] |= forged
+    torch.save(saved, run.state_path)
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    assert execute(longer, data)
+
+
 # Settings
 
 
@@ -298,14 +383,14 @@ def test_weights_that_are_swapped_after_their_check_are_not_loaded(run, whole, m
 
 def test_a_checkpoint_that_is_swapped_after_its_check_is_not_loaded(run, whole, monkeypatch):
     before = torch.load(whole.state_path, weights_only=True)["step"]
-    check = execution.check_stored_zip
+    check = torch_file._check_stored
 
     def swapped(file, path):
         check(file, path)
         (run.path / "next").write_bytes(b"another file")
         (run.path / "next").replace(path)
 
-    monkeypatch.setattr(execution, "check_stored_zip", swapped)
+    monkeypatch.setattr(torch_file, "_check_stored", swapped)
     assert execution._read_checkpoint(run)["step"] == before
 
 
@@ -338,9 +423,24 @@ MANY = ["width", "steps", "batch_size", "learning_rate", "lowest_exponent", "bet
         "runs: [{model: vae, seeds: 1000000000}]",
         "runs:\n- " + "\n  ".join(f"{name}: [{','.join('1' * 50)}]" for name in MANY),
         "runs: [{width: [[[[[[[[]]]]]]]]}]",
+        "resources: {cpus: 1000000000}\nruns: [{model: vae}]",
     ],
 )  # fmt: skip
 def test_studies_of_absurd_size_are_refused(block):
     with pytest.raises(ValueError) as caught:
         Study.parse(f"name: many\n{block}")
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("name", ["config.json", "scores.json", "log.jsonl", "work.json"])
+def test_pipes_in_a_run_are_not_waited_for(run, name):
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    table = results(run.path.parent)
+    assert table["status"].to_list() == ["done" if name == "log.jsonl" else "corrupt"]
+    if name != "work.json":
+        with pytest.raises((ValueError, OSError), match=r"not a regular file|must hold a config"):
+            opened = Run.open(run.path)
+            opened.log()
+            opened.scores()

@@ -86,22 +86,6 @@ def named(wanted: str) -> Callable[[list[str], Path], str]:
     return choose
 
 
-def check_stored_zip(file: BufferedIOBase, path: Path) -> None:
-    """Check that an open zip, such as torch writes, holds whole members that are not compressed.
-
-    Raises:
-        RefusedFileError: If it does not: it may be damaged, or unpack to any size.
-    """
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        check(stored, path, "members that are not compressed", "compressed ones")
-        size, there = sum(member.file_size for member in members), file.seek(0, os.SEEK_END)
-        check(size <= there, path, f"at most {there} bytes in its members", size)
-        check(archive.testzip() is None, path, "undamaged members", "a damaged one")
-    file.seek(0)
-
-
 def check_size(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
     """Check the size that an array in a file claims, before it is read.
 

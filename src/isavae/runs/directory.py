@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from pydantic_core import from_json
 
-from isavae.files import is_temporary, read_json, write_json
+from isavae.files import is_temporary, read_json, read_whole, write_json
 from isavae.locks import locked
 from isavae.models import VAE
 from isavae.runs.config import FORMAT, RunConfig, check_format
@@ -141,7 +141,7 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """The records of `log.jsonl`, without lines that are incomplete or damaged."""
         try:
-            lines = (self.path / "log.jsonl").read_bytes().splitlines(keepends=True)
+            lines = read_whole(self.path / "log.jsonl").splitlines(keepends=True)
         except FileNotFoundError:
             return []
         return [record for line in lines if (record := _record(line)) is not None]

@@ -14,7 +14,7 @@ import torch
 import isavae
 from isavae.blur import Blur
 from isavae.data import ImageDataset, load
-from isavae.data.safe_reading import check_stored_zip
+from isavae.data.torch_file import read_tensors
 from isavae.errors import first_line
 from isavae.files import atomic_write, open_regular
 from isavae.progress_line import ProgressLine, time_left
@@ -31,6 +31,10 @@ from isavae.training import (
     multiplies_bfloat16,
     train,
 )
+
+# torch ends the process where it cannot start as many.
+MOST_THREADS = 4096
+MOST_STEPS = 10**12
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -157,10 +161,12 @@ def _read_checkpoint(run: Run) -> dict[str, Any] | None:
         return None
     with _refusing_corrupt(run):
         with open_regular(run.state_path) as file:
-            check_stored_zip(file, run.state_path)
-            saved = torch.load(file, map_location="cpu", weights_only=True)
-        if saved["precision"] not in PRECISIONS or type(saved["threads"]) is not int:
-            raise ValueError("it names no precision and threads")
+            saved = read_tensors(file, run.state_path)
+        if saved["precision"] not in PRECISIONS or not isinstance(saved["device"], str):
+            raise ValueError("it names no device and precision")
+        for name, least, most in (("step", 0, MOST_STEPS), ("threads", 1, MOST_THREADS)):
+            if type(saved[name]) is not int or not least <= saved[name] <= most:
+                raise ValueError(f"its {name} must be {least} to {most:,}")
         return saved
 
 

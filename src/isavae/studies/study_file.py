@@ -22,6 +22,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from isavae.errors import shown
 from isavae.runs import RunConfig, SettingError
+from isavae.runs.execution import MOST_THREADS
 from isavae.studies.located_yaml import LocatedYaml
 
 # Of a study: each takes a directory, and a second at the very least.
@@ -34,7 +35,7 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cpus: int = Field(1, ge=1)
+    cpus: int = Field(1, ge=1, le=MOST_THREADS)
     gpus: float = Field(0, ge=0)
     memory: ByteSize | None = None
 

@@ -42,7 +42,7 @@ def test_a_folder_of_other_files_is_refused_before_all_of_them_are_listed(tmp_pa
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
-@pytest.mark.parametrize("place", ["/", "/proc"])
+@pytest.mark.parametrize("place", ["/usr", "/proc"])
 def test_whole_systems_are_refused_with_a_sentence(place, monkeypatch):
     monkeypatch.setattr(image_listing, "MOST_OTHERS", 2_000)
     with pytest.raises(ValueError, match=r"name the folder that holds them|name another folder"):
@@ -174,3 +174,28 @@ def test_a_name_of_several_images_is_told_as_such(tmp_path):
     (tmp_path / "factors.csv").write_text("file,kind\n1.png,x\nb/0.png,y\n2.png,z\n")
     with pytest.raises(ValueError, match=r"'2\.png' is none of them"):
         load(str(tmp_path))
+
+
+@pytest.mark.skipif(os.sep != "/", reason="drives have roots of their own")
+def test_the_root_of_the_file_system_is_refused_before_it_is_listed(tmp_path, monkeypatch):
+    listed = []
+    monkeypatch.setattr(image_listing, "_entries", lambda path: listed.append(path) or iter(()))
+    (tmp_path / "all").symlink_to("/")
+    for place in ("/", "//", "/..", str(tmp_path / "all")):
+        with pytest.raises(ValueError, match="is the root of the file system: name the folder"):
+            load(place)
+    assert not listed
+
+
+def test_a_folder_that_is_removed_while_others_are_listed_is_no_error(tmp_path, monkeypatch):
+    write_png(tmp_path / "a.png", 10)
+    (tmp_path / "gone").mkdir()
+    entries = image_listing._entries
+
+    def removing(folder):
+        yield from entries(folder)
+        if folder == str(tmp_path):
+            (tmp_path / "gone").rmdir()
+
+    monkeypatch.setattr(image_listing, "_entries", removing)
+    assert walk(tmp_path) == ([str(tmp_path / "a.png")], [])

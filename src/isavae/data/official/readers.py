@@ -4,7 +4,6 @@ The grid is an argument, so that a small file of the true format can be read as 
 """
 
 import tarfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +15,6 @@ from isavae.data.official.matlab import mat_array, norb_matrix
 from isavae.data.safe_reading import (
     as_refused_file,
     check,
-    check_stored_zip,
     hdf5_array,
     hdf5_rows,
     import_extra,
@@ -25,6 +23,7 @@ from isavae.data.safe_reading import (
     npz_offset,
     rows_of,
 )
+from isavae.data.torch_file import read_tensors
 from isavae.files import open_regular
 
 Blocks = Iterator[np.ndarray]
@@ -67,10 +66,7 @@ def read_faces(paths: Sequence[Path], grid: FactorGrid) -> Blocks:
         size, most = path.stat().st_size, int(np.prod(shape)) + (1 << 20)
         check(size <= most, path, f"at most {most} bytes", f"{size} bytes")
         with open_regular(path) as file:
-            if zipfile.is_zipfile(file):  # torch's first format was none
-                check_stored_zip(file, path)
-            file.seek(0)
-            faces = torch.load(file, map_location="cpu", weights_only=True)
+            faces = read_tensors(file, path)
         check(isinstance(faces, torch.Tensor), path, "one tensor", type(faces).__name__)
         found = f"{faces.dtype} {tuple(faces.shape)}"
         right = faces.dtype == torch.uint8 and tuple(faces.shape) == shape

@@ -1,6 +1,5 @@
 """One image file to pixels, the same way wherever an image is read."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -8,18 +7,16 @@ import numpy as np
 from jaxtyping import UInt8
 
 from isavae.data.own.image_file import (
-    LARGE,
-    ONE_AT_A_TIME,
     UnreadableImageError,
-    check_pixels,
     count_channels,
     count_pages,
     deep_values,
     open_image,
     orientation,
+    room_for,
     stored_values,
 )
-from isavae.data.own.tiff_file import MAX_PIXELS, TiffPage
+from isavae.data.own.tiff_file import TiffPage
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 from isavae.data.safe_reading import import_extra
 
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
 FITS = ("crop", "pad", "stretch")
 # The option `pages` for all pages of a file as the channels of one image.
 AS_CHANNELS = "channels"
+# Pixels that are brought to 8 bits and on white at a time.
+AT_ONCE = 1 << 22
 
 
 class ImageSizeError(ValueError):
@@ -137,13 +136,10 @@ def read_channels(source: str | bytes, page: int | str) -> np.ndarray:
     Raises:
         UnreadableImageError: If pages differ in size or type, or are too large together.
     """
-    if isinstance(page, int):
-        return stored_values(source, page)
-    with open_image(source) as image:
-        n_pages = count_pages(image)
-        if n_pages * image.width * image.height > MAX_PIXELS:
-            raise UnreadableImageError("more pixels than are safe to decode")
-    pages = [stored_values(source, k) for k in range(1, n_pages + 1)]
+    with open_image(source, page if isinstance(page, int) else 1) as image:
+        numbers = [page] if isinstance(page, int) else range(1, count_pages(image) + 1)
+        with room_for(image, len(numbers)):
+            pages = [stored_values(source, number) for number in numbers]
     if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
         raise UnreadableImageError("has pages that differ in size or type, and are no channels")
     return np.concatenate(pages, axis=2)
@@ -188,39 +184,63 @@ def _converted(
     """An image in a mode of 8 bits, whether values lay outside the range, and their type."""
     if size and not isinstance(image, TiffPage) and image.format == "JPEG":
         image.draft(None, (2 * size[1], 2 * size[0]))  # a fraction, never below twice the target
-    check_pixels(image)
-    with ONE_AT_A_TIME if image.width * image.height > LARGE else nullcontext():
+    with room_for(image):
         turn = orientation(image)
-        image, clips, dtype = _in_bytes(image, source, page, values)
-        if image.mode == "LAB":  # Pillow converts it to colours only
-            image = image.convert("RGB")
-        image = _upright(image, turn)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = import_extra("PIL.Image").new("RGBA", image.size, "white")
-            white.alpha_composite(image)
-            image = white
-        image.load()
-        return (image if image.mode == mode else image.convert(mode)), clips, dtype
+        stored = deep_values(image, source, page)
+        if stored is None:
+            assert not isinstance(image, TiffPage)  # its values are never None
+            image.load()
+            stored = image
+        return _upright_in_bytes(stored, turn, mode, values)
 
 
-def _in_bytes(
-    image: "Image | TiffPage", source: str | bytes, page: int, values: ValueRange
-) -> "tuple[Image, bool, np.dtype]":
-    """An image with 8 bits per channel by the range, whether it clips some values, their type."""
-    stored = deep_values(image, source, page)
-    if stored is None:
-        assert not isinstance(image, TiffPage)  # its values are never None
+def _upright_in_bytes(
+    stored: "Image | np.ndarray", turn: int, mode: str, values: ValueRange
+) -> "tuple[Image, bool]":
+    """Some rows at a time: at its largest an image with transparency would take many times."""
+    if isinstance(stored, np.ndarray):
+        height, width = stored.shape[:2]
+    else:
+        width, height = stored.size
+    plain, clips = import_extra("PIL.Image").new(mode, (width, height)), False
+    rows = max(1, AT_ONCE // width)
+    for top in range(0, height, rows):
+        end = min(top + rows, height)
+        if isinstance(stored, np.ndarray):
+            part = stored[top:end]
+        else:
+            part = stored.crop((0, top, width, end))
+        done, beyond = _plain(part, mode, values)
+        plain.paste(done, (0, top))
+        clips = clips or beyond
+    return _upright(plain, turn), clips
+
+
+def _plain(stored: "Image | np.ndarray", mode: str, values: ValueRange) -> "tuple[Image, bool]":
+    """What is stored in a mode of 8 bits, on white, and whether values lay outside the range."""
+    image, clips = _in_bytes(stored, values)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = import_extra("PIL.Image").new("RGBA", image.size, "white")
+        white.alpha_composite(image)
+        image = white
+    return (image if image.mode == mode else image.convert(mode)), clips
+
+
+def _in_bytes(stored: "Image | np.ndarray", values: ValueRange) -> "tuple[Image, bool]":
+    """An image with 8 bits per channel by the range, and whether it clips some values."""
+    if not isinstance(stored, np.ndarray):
         if values.byte == FULL_RANGE.byte:
-            return image, False, np.dtype(np.uint8)
-        is_grey = image.mode in ("1", "L") and not image.has_transparency_data
-        stored = np.asarray(image.convert("L" if is_grey else "RGBA"))
+            return stored, False
+        is_grey = stored.mode in ("1", "L") and not stored.has_transparency_data
+        stored = np.asarray(stored.convert("L" if is_grey else "RGBA"))
     colours, alpha = split_alpha(stored)
     pixels = values.to_bytes(colours)
     if alpha is not None:
         pixels = np.dstack([np.broadcast_to(pixels, (*alpha.shape, 3)), FULL_RANGE.to_bytes(alpha)])
-    found = import_extra("PIL.Image").fromarray(np.squeeze(pixels))
-    return found, values.clips(colours), stored.dtype
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    return import_extra("PIL.Image").fromarray(pixels), values.clips(colours)
 
 
 def split_alpha(stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -8,12 +8,12 @@ import numpy as np
 from isavae.data.own.decoding import AS_CHANNELS, decode, read_channels, split_alpha
 from isavae.data.own.image_file import (
     UnreadableImageError,
-    check_pixels,
     count_channels,
     count_pages,
     deep_values,
     open_image,
     orientation,
+    room_for,
 )
 from isavae.data.own.preprocessing import ALL, Preprocessing
 from isavae.data.own.threads import in_threads
@@ -76,8 +76,12 @@ def find_preprocessing(
         tried = (_try(path, values, wanted, pages) for path in files)
         size = next((image.shape[1:] for image in tried if image is not None), (1, 1))
     if channels == 0:
-        sample = in_threads(lambda path: _try(path, values, wanted, pages, size), some)
-        channels = 3 if any(image is not None and _is_coloured(image) for image in sample) else 1
+
+        def is_coloured(path: str) -> bool:
+            image = _try(path, values, wanted, pages, size)
+            return image is not None and _is_coloured(image)
+
+        channels = 3 if any(in_threads(is_coloured, some)) else 1
     return Preprocessing(size, fit, channels, values, pages)
 
 
@@ -111,8 +115,7 @@ def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
     found = []
     try:
         for page in pages_of(path, pages):
-            with open_image(path, page) as image:
-                check_pixels(image)
+            with open_image(path, page) as image, room_for(image):
                 deep = deep_values(image, path, page)
                 is_picture = count_channels(image) == 0
             if deep is not None and deep.dtype != np.uint8:

@@ -66,7 +66,8 @@ def _blocks(
     left_out: dict[str, str],
     changes: Changes,
 ) -> Iterator[np.ndarray]:
-    at_once = max(1, BLOCK // math.prod(preprocessing.shape))
+    per_image = math.prod(preprocessing.shape)
+    at_once = max(1, BLOCK // per_image)
 
     def read(first: int) -> tuple[list[DecodedImage], dict[str, str]]:
         decoded: list[DecodedImage] = []
@@ -82,7 +83,9 @@ def _blocks(
                 ) from None
         return decoded, unreadable
 
-    for decoded, unreadable in in_threads(read, range(0, len(images), at_once)):
+    for decoded, unreadable in in_threads(
+        read, range(0, len(images), at_once), at_once * per_image
+    ):
         left_out |= unreadable
         for image in decoded:
             changes.add(image)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isavae.data.own.threads import Budget
 from isavae.data.own.tiff_file import (
     MAX_PIXELS,
     STARTS,
@@ -39,9 +39,8 @@ FORMATS = {
 }
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 PNG = b"\x89PNG\r\n\x1a\n"
-# Images with more pixels are decoded one at a time.
-LARGE = 1 << 24
-ONE_AT_A_TIME = Lock()
+# Pixels that all threads decode at a time.
+DECODED = Budget(MAX_PIXELS)
 # Numbers of tags.
 ORIENTATION, BITS, SAMPLES, SAMPLE_FORMAT = 0x0112, 258, 277, 339
 PHOTOMETRIC, PLANAR, DESCRIPTION = 262, 284, 270
@@ -169,10 +168,9 @@ def stored_values(source: str | bytes, page: int = 1) -> np.ndarray:
         Shape (height, width, channels).
 
     Raises:
-        UnreadableImageError: If it is too large, or some value is not finite.
+        UnreadableImageError: If some value is not finite.
     """
     with open_image(source, page) as image:
-        check_pixels(image)
         values = deep_values(image, source, page)
         if values is None:
             assert not isinstance(image, TiffPage)  # its values are never None
@@ -181,14 +179,18 @@ def stored_values(source: str | bytes, page: int = 1) -> np.ndarray:
     return values if values.ndim == 3 else values[..., None]
 
 
-def check_pixels(image: "Image | TiffPage") -> None:
-    """Check the size that a file claims.
+@contextmanager
+def room_for(image: "Image | TiffPage", n_pages: int = 1) -> Iterator[None]:
+    """Check the size that a file claims; wait until other threads leave room to decode it.
 
     Raises:
         UnreadableImageError: If it is too large.
     """
-    if image.width * image.height > MAX_PIXELS:
+    n_pixels = n_pages * image.width * image.height
+    if n_pixels > MAX_PIXELS:
         raise UnreadableImageError("more pixels than are safe to decode")
+    with DECODED.take(n_pixels):
+        yield
 
 
 def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -> np.ndarray | None:
@@ -206,7 +208,7 @@ def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -
         UnreadableImageError: If some value is not finite.
     """
     values = image.read() if isinstance(image, TiffPage) else _deep(image, source, page)
-    if values is not None and not np.isfinite(values).all():
+    if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
         raise UnreadableImageError("has values that are not finite numbers")
     if values is None or isinstance(image, TiffPage) or "transparency" not in image.info:
         return values
@@ -284,6 +286,12 @@ def _rawmode(image: "Image") -> str:
 
 def _both_bytes(image: "Image", source: str | bytes, page: int) -> np.ndarray:
     """Colours with all of their 16 bits: decoded once for the upper bytes, once for the lower."""
+    values = _lower_bytes(image, source, page)
+    values += np.asarray(image).astype(np.uint16) << 8
+    return values
+
+
+def _lower_bytes(image: "Image", source: str | bytes, page: int) -> np.ndarray:
     order = _rawmode(image).removeprefix(image.mode)
     is_little = order == LITTLE or (order == NATIVE and sys.byteorder == "little")
     other = image.mode + (BIG if is_little else LITTLE)
@@ -293,5 +301,4 @@ def _both_bytes(image: "Image", source: str | bytes, page: int) -> np.ndarray:
             type(tile)(*tile[:3], (other, *tile[3][1:]) if isinstance(tile[3], tuple) else other)
             for tile in lower.tile  # pyrefly: ignore[missing-attribute]
         ]
-        low = np.asarray(lower).astype(np.uint16)
-    return np.asarray(image).astype(np.uint16) * 256 + low
+        return np.asarray(lower).astype(np.uint16)

@@ -40,6 +40,11 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
     """
     if not folder.is_dir():
         raise ValueError(f"There must be a folder of images at {folder}, but there is none.")
+    if os.path.realpath(folder) == "/":  # listing what a whole system holds takes minutes
+        raise ValueError(
+            f"A folder of images must be one, but {folder} is the root of the file system: name "
+            "the folder that holds them."
+        )
     images: list[str] = []  # strings: a hundred thousand `Path`s take seconds to sort
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -60,6 +65,8 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
                     is_image = entry.name.lower().endswith(SUFFIXES)
                     (images if is_image else others).append(entry.path)
                 _check_share(folder, len(images), len(others) + len(folders) + len(seen))
+        except FileNotFoundError:  # removed since its folder was listed
+            continue
         except OSError as error:
             raise ValueError(
                 f"Folders of images must be readable, but {here} is not ({error.strerror}): make "

@@ -39,7 +39,7 @@ def unchecked(count: int, shape: tuple[int, int, int]) -> None:
 
 
 # Changes whenever the same files are to be read into other pixels.
-VERSION = 4
+VERSION = 5
 
 
 def open_path(

@@ -21,6 +21,7 @@ read, with the modification time of each directory, so that the next call reads 
 
 import json
 import os
+import stat
 import time
 import zlib
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ from typing import Any
 
 import polars as pl
 
-from isavae.files import atomic_write, parse_json
+from isavae.files import atomic_write, parse_json, read_whole
 from isavae.runs import PRESETS, RunConfig, check_format
 
 NEEDED: dict[str, Any] = (
@@ -42,6 +43,8 @@ NEEDED: dict[str, Any] = (
 FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
 LAST = ("exponents", "seconds", "error")
 INDEX = "results.arrow"
+# Opens a pipe without waiting for it; Windows has neither.
+NO_WAITING = getattr(os, "O_NONBLOCK", 0)
 INDEX_VERSION = "4"
 # The checksum of the index, in a file of its own, for the index is a plain Arrow file.
 INDEX_CRC = "results.arrow.crc32"
@@ -144,9 +147,12 @@ def _row(directory: str) -> dict[str, Any]:
 def _read(path: str) -> dict[str, Any] | None:
     """The content of a small JSON file; a buffered file and `json` take twice as long."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY | NO_WAITING)
         try:
-            return parse_json(os.read(file, os.fstat(file).st_size), path)
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path} must be a regular file, but is none")
+            return parse_json(os.read(file, status.st_size), path)
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -206,8 +212,8 @@ def _tidy(table: pl.DataFrame) -> pl.DataFrame:
 def _read_index(path: Path, marker: str) -> pl.DataFrame:
     """The index; empty if it is missing or damaged, or is of another version or folder."""
     try:
-        data = path.read_bytes()
-        if path.with_name(INDEX_CRC).read_bytes() != b"%08x" % zlib.crc32(data):
+        data = read_whole(path)
+        if read_whole(path.with_name(INDEX_CRC)) != b"%08x" % zlib.crc32(data):
             return _frame([])
         table = pl.read_ipc(data)
     except (OSError, pl.exceptions.PolarsError):
