@@ -117,10 +117,10 @@ def test_large_results_are_not_made_ahead(monkeypatch):
 
 def test_colour_is_found_without_keeping_the_images_of_a_sample(tmp_path, monkeypatch):
     """Of 64 of the largest images, waiting for each other, 13 GB would be kept."""
-    image = np.zeros((3, 8, 8), np.uint8)
-    monkeypatch.setattr(
-        find_preprocessing, "decode", lambda *_: DecodedImage(image, pages=1, clips=False, cut=0.0)
+    decoded = DecodedImage(
+        np.zeros((3, 8, 8), np.uint8), pages=1, clips=False, cut=0.0, dtype=np.dtype(np.uint8)
     )
+    monkeypatch.setattr(find_preprocessing, "decode", lambda *_: decoded)
     kept = []
     through = find_preprocessing.in_threads
     monkeypatch.setattr(

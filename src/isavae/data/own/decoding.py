@@ -191,7 +191,9 @@ def _converted(
             assert not isinstance(image, TiffPage)  # its values are never None
             image.load()
             stored = image
-        return _upright_in_bytes(stored, turn, mode, values)
+        plain, clips = _upright_in_bytes(stored, turn, mode, values)
+        dtype = stored.dtype if isinstance(stored, np.ndarray) else np.dtype(np.uint8)
+        return plain, clips, dtype
 
 
 def _upright_in_bytes(
@@ -219,6 +221,8 @@ def _upright_in_bytes(
 def _plain(stored: "Image | np.ndarray", mode: str, values: ValueRange) -> "tuple[Image, bool]":
     """What is stored in a mode of 8 bits, on white, and whether values lay outside the range."""
     image, clips = _in_bytes(stored, values)
+    if image.mode == "LAB":  # Pillow converts it to colours only
+        image = image.convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = import_extra("PIL.Image").new("RGBA", image.size, "white")
