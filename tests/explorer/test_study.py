@@ -1,5 +1,6 @@
 """A study in the explorer: its table, and its runs as points and as a list."""
 
+import itertools
 import shutil
 
 import polars as pl
@@ -110,3 +111,31 @@ def test_runs_are_listed_sorted_filtered_marked_and_compared(browser, study):
         page.wait_for_selector(".column >> nth=1")
         assert page.locator(".column h4").all_inner_texts() == ["a0", "a1"]
         assert state(page)["run"] == "b0"
+
+
+DENSE = [
+    ROWS[0] | {"id": f"{name}{beta}{seed}", "series": name, "beta": beta, "seed": seed,
+               "mig": 0.2 + 0.001 * beta, "reconstruction": -20.0 + 0.02 * beta + seed}
+    for name in ("isa-vae, prior 2.1[2.2*4, 2.2*4, 2.2*4]", "beta-vae")
+    for beta in (1, 2, 4) for seed in (0, 1)
+]  # fmt: skip
+LABELS = """() => [...document.querySelectorAll('.median-label')]
+    .map((each) => each.getBoundingClientRect())
+    .map((box) => [box.x, box.y, box.right, box.bottom])"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+@pytest.mark.parametrize("width", [360, 720, 1280, 2560])
+def test_labels_stand_apart_on_a_page_no_wider_than_its_window(browser, study, width):
+    with serving(study) as site, visit(browser, site, ready=".point", width=width) as page:
+        page.route("**/api/study", lambda route: route.fulfill(json={"rows": DENSE, "printed": []}))
+        page.reload()
+        page.wait_for_selector(".point")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        labels = page.evaluate(LABELS)
+        assert len(labels) == 6
+        shared = [
+            (min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1]))
+            for a, b in itertools.combinations(labels, 2)
+        ]
+        assert not [area for area in shared if min(area) > 3]  # boxes of letters have margins

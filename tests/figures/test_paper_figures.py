@@ -1,11 +1,13 @@
 """Figures 1, 2, 4, 5-7 and the appendix panels: what is drawn, from which numbers."""
 
+import itertools
 import math
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from matplotlib.transforms import Bbox
 
 from isavae.distributions import LpNested, LpTree
 from isavae.figures import (
@@ -79,6 +81,17 @@ def test_trade_off_draws_means_errors_weights_and_links():
     urls = [url for dots in axes.collections for url in dots.get_urls() if url]
     assert sorted(urls) == sorted(f"#{run}" for run in table.filter(status="done")["run"])
     assert "nats" in axes.get_xlabel()
+
+
+def test_labels_of_neighbouring_means_stand_apart():
+    near = runs().with_columns(
+        mig=0.2 + 0.001 * pl.col("beta"), reconstruction=-20 + 0.01 * pl.col("beta")
+    )
+    figure = trade_off(near)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not [a for a, b in itertools.combinations(boxes, 2) if Bbox.intersection(a, b)]
 
 
 def test_pareto_front_is_what_nothing_beats():

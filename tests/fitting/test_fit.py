@@ -33,7 +33,7 @@ from isavae.fitting import (
 from isavae.fitting.model_choice import Candidate, candidates, peers_of
 from isavae.metrics import Codes, latent_information, mig, partner_correlations
 from isavae.models import BetaVAE
-from isavae.runs import Run, RunConfig, TrainedModel
+from isavae.runs import Run, RunConfig, TrainedModel, name_latents
 from isavae.studies import StudyDirectory, run_id
 from tests.explorer_page import CHROMIUM, FLAGS
 from tests.report_page import cut_off, cut_off_in_print
@@ -215,6 +215,13 @@ def test_names_of_axes_go_into_report_tables_and_model(fitted, capsys, tmp_path)
     (out / "model.names.json").unlink()
     assert TrainedModel.load(out / "model.safetensors").names == ["z1", name]
     capsys.readouterr()
+    name_latents(out, {"z1": "size", "z2": ""})  # as the explorer does
+    assert main(["name-axes", str(out)]) == 0
+    assert "have these names" in capsys.readouterr().out
+    assert polars.read_csv(out / "codes.csv").columns[1:3] == ["size", "z2"]
+    assert "<b>size</b>" in (out / "report.html").read_text()
+    assert main(["name-axes", str(out)]) == 0
+    assert "have these names" not in capsys.readouterr().out
     assert "must be a .safetensors" in complaint(capsys, "name-axes", tmp_path, "z1=a")
     assert "z1 to z2" in complaint(capsys, "name-axes", out, "z3=a")
     assert "is none" in complaint(capsys, "name-axes", out, "z1")

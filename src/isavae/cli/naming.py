@@ -9,13 +9,15 @@ from isavae.cli.terminal import say
 from isavae.fitting import write_again
 from isavae.runs import name_latents, names_of
 from isavae.runs.moved_images import is_fitted
+from isavae.runs.names_file import are_names_written
 
 
 def name_axes(model: Positional[Path], names: Positional[Several[str]] = ()) -> None:
     """Give names to latents of a model, such as z3=slant, or show those that they have.
 
     They are kept beside the model and stand in figures, tables of codes, reports and the explorer
-    instead of z3. Of a folder of `isavae fit` the report and the tables are written again.
+    instead of z3. Of a folder of `isavae fit` the report and the tables are written again, also
+    where names that were given in the explorer are not in them yet.
 
     Args:
         model: A run, a model file, or a folder of `isavae fit`.
@@ -23,6 +25,8 @@ def name_axes(model: Positional[Path], names: Positional[Several[str]] = ()) -> 
     """
     if not names:
         _show(names_of(model))
+        if is_fitted(model) and not are_names_written(model):
+            _write_again(model)
         return
     given = {}
     for each in names:
@@ -33,8 +37,12 @@ def name_axes(model: Positional[Path], names: Positional[Several[str]] = ()) -> 
         given[latent] = name
     _show(name_latents(model, given))
     if is_fitted(model):
-        write_again(model)
-        say(f"{model / 'report.html'}, codes.csv and codes.parquet have these names")
+        _write_again(model)
+
+
+def _write_again(folder: Path) -> None:
+    write_again(folder)
+    say(f"{folder / 'report.html'}, codes.csv and codes.parquet have these names")
 
 
 def _show(names: list[str]) -> None:

@@ -128,8 +128,8 @@ def _annotate(axes: Axes, labels: list[tuple[float, float, str, str]]) -> None:
 
 def _sides(x: float, y: float, length: float) -> dict[tuple[float, float], Box]:
     """Boxes of a text about a point, the nearest first, by their offsets from it, in points."""
-    ups = (4, -4 - LABEL, 5 + LABEL, -5 - 2 * LABEL)
-    lefts = {4: x + 4, -4: x - 4 - length}
+    ups = (4.0, -4 - LABEL, 5 + LABEL, -5 - 2 * LABEL)
+    lefts = {4.0: x + 4, -4.0: x - 4 - length}
     return {
         (right, up): (left, y + up, left + length, y + up + LABEL)
         for up in ups

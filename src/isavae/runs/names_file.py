@@ -102,6 +102,12 @@ def names_of(path: str | os.PathLike[str]) -> list[str]:
     return all_names(given, prior_of(config).n_latents)
 
 
+def are_names_written(path: str | os.PathLike[str]) -> bool:
+    """Whether a model file itself holds the names that are kept beside it."""
+    model, _, given = _names_at(Path(path))
+    return read_model_metadata(model).get("names", {}) == given
+
+
 def _names_at(path: Path) -> tuple[Path, RunConfig, dict[str, str]]:
     """A model's file, its configuration, and the names of its latents."""
     model = path / MODEL_FILE if path.is_dir() else path

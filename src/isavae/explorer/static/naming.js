@@ -12,7 +12,8 @@ async function save(latent, text) {
     const { names } = await api.giveNames(run, { [numberOf(latent)]: text });
     if (run !== state.run) return;
     set({ names });
-    const fitted = state.overview.fitted ? "; isavae name-axes writes it into the report and the tables of the folder" : "";
+    const fitted = state.overview.fitted
+      ? `; “isavae name-axes ${state.overview.title}” writes the report and the tables of the folder again with it` : "";
     notice(text.trim() ? `${numberOf(latent)} is now ${nameOf(latent)}, kept beside the model${fitted}.`
       : `${numberOf(latent)} has no name any more${fitted}.`);
   } catch (error) {
