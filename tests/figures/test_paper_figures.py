@@ -90,7 +90,7 @@ def test_labels_of_neighbouring_means_stand_apart():
     figure = trade_off(near)
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
-    assert len(boxes) == 5
+    assert len(boxes) == 4
     assert not [a for a, b in itertools.combinations(boxes, 2) if Bbox.intersection(a, b)]
 
 
