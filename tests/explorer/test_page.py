@@ -281,6 +281,42 @@ def test_everything_that_can_be_operated_has_a_name(browser, site):
         assert page.locator("main").count() == 1
 
 
+PART_WITH_FOCUS = """() => {
+  const parts = '.skip, .bar, .actions, #data, #second, #latents, #why, #numbers';
+  const part = document.activeElement.closest(parts);
+  return part && (part.id || part.className);
+}"""
+
+
+def test_focus_goes_down_the_page_and_a_dialog_gives_it_back(browser, site):
+    with visit(browser, site, width=1280) as page:
+        parts = []
+        for _ in range(150):
+            page.keyboard.press("Tab")
+            part = page.evaluate(PART_WITH_FOCUS)
+            if part and part not in parts[-1:]:
+                parts.append(part)
+        order = ["skip", "bar", "actions", "data", "second", "latents", "why", "numbers"]
+        assert parts[: len(order)] == order
+        page.focus("#help")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.textContent") == "Close"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "help"
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_nothing_moves_by_itself_where_that_is_not_wanted(browser, site, motion):
+    with visit(browser, site) as page:
+        page.emulate_media(reduced_motion=motion)
+        lasts = page.evaluate(
+            """() => [...document.querySelectorAll('*')].map((e) => getComputedStyle(e))
+              .filter((s) => parseFloat(s.transitionDuration) || s.animationName !== "none")
+              .length"""
+        )
+        assert (lasts == 0) is (motion == "reduce")
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_wrong(browser, site, scheme, width):
