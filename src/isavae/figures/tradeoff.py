@@ -103,24 +103,24 @@ def trade_off(
             for *place, beta in zip(x, y, means["weight"], strict=True)
             if beta is not None
         ]
-    _annotate(axes, labels)
+    _annotate(figure, axes, labels)
     axes.set(xlabel=r"reconstruction, $E_q \log p(x\,|\,z)$ (nats)", ylabel="MIG")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     return figure
 
 
-def _annotate(axes: Axes, labels: list[tuple[float, float, str, str]]) -> None:
+def _annotate(figure: Figure, axes: Axes, labels: list[tuple[float, float, str, str]]) -> None:
     """Texts at points, each at that side where it covers the least of points and other texts."""
     axes.autoscale_view()
-    inches = axes.get_figure(root=True).dpi_scale_trans.inverted()
+    inches = figure.dpi_scale_trans.inverted()
     places = [72 * inches.transform(axes.transData.transform(label[:2])) for label in labels]
     taken: list[Box] = [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
-    for (x, y), (*point, text, shade) in zip(places, labels, strict=True):
+    for (x, y), (across, up, text, shade) in zip(places, labels, strict=True):
         sides = _sides(x, y, 0.6 * LABEL * len(text))
         side = min(sides, key=lambda side: sum(_shared(sides[side], other) for other in taken))
         taken.append(sides[side])
         axes.annotate(
-            text, point, side, textcoords="offset points", ha="left" if side[0] > 0 else "right",
+            text, (across, up), side, textcoords="offset points", ha="left" if side[0] > 0 else "right",
             color=shade, fontsize=LABEL, zorder=4,
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
