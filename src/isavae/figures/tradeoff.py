@@ -120,8 +120,8 @@ def _annotate(figure: Figure, axes: Axes, labels: list[tuple[float, float, str, 
         side = min(sides, key=lambda side: sum(_shared(sides[side], other) for other in taken))
         taken.append(sides[side])
         axes.annotate(
-            text, (across, up), side, textcoords="offset points", ha="left" if side[0] > 0 else "right",
-            color=shade, fontsize=LABEL, zorder=4,
+            text, (across, up), side, textcoords="offset points", color=shade, fontsize=LABEL,
+            ha="left" if side[0] > 0 else "right", zorder=4,
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
