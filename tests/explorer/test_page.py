@@ -66,6 +66,8 @@ def test_sliders_and_pads_move_the_decoded_image_at_every_width(browser, site, w
         assert [a != b for a, b in zip(before, moved, strict=True)].count(True) == 1
         assert max(moved, key=abs) > 1
 
+        drawn = page.eval_on_selector("canvas.pad", "(pad) => [pad.width, pad.height]")
+        assert drawn[0] == drawn[1] > 100
         drag(page, "canvas.pad", (0.5, 0.5), (0.8, 0.25))
         on_pad = settle(page, site)
         span = page.evaluate("import('./state.js').then((m) => m.span())")
