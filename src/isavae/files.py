@@ -254,12 +254,12 @@ def read_whole(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:
-    """The bytes of a file that people write.
+    """The bytes of a file that people write; a pipe is not waited for.
 
     Raises:
         OSError: If there are more than `most`, or it cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(path))

@@ -46,3 +46,11 @@ def test_names_of_latents_are_columns_that_are_no_formulas_and_are_read_back(tmp
     numbered = tmp_path / f"numbered.{suffix}"
     write_table(codes_table("ab", Codes(mean, np.zeros((2, 3))), ["z1", "z2", "z3"]), numbered)
     np.testing.assert_allclose(read_codes(numbered, latents), mean)
+
+
+@pytest.mark.parametrize("wrong", ["nan", "inf", "-inf", "1e400"])
+def test_codes_that_are_no_finite_numbers_are_refused(tmp_path, wrong):
+    path = tmp_path / "codes.csv"
+    path.write_text(f"z1,z2\n1,2\n3,{wrong}\n")
+    with pytest.raises(ValueError, match="must be a finite number"):
+        read_codes(path, ["z1", "z2"])

@@ -162,6 +162,9 @@ def read_codes(path: Path, latents: Sequence[str]) -> Float[Tensor, "n latents"]
             f"it lacks {', '.join(missing)}"
         )
     try:
-        return torch.from_numpy(table.select(names).cast(pl.Float32).to_numpy(writable=True))
+        codes = torch.from_numpy(table.select(names).cast(pl.Float32).to_numpy(writable=True))
     except pl.exceptions.PolarsError:
         raise ValueError(f"every code in {path} must be a number; some are not") from None
+    if not codes.isfinite().all():
+        raise ValueError(f"every code in {path} must be a finite number; some are not")
+    return codes

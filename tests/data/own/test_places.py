@@ -12,6 +12,7 @@ from isavae.data.own import image_file, image_listing
 from isavae.data.own.decoding import decode
 from isavae.data.own.image_file import UnreadableImageError
 from isavae.data.own.image_listing import walk
+from isavae.runs import RunConfig
 
 pytestmark = pytest.mark.system
 
@@ -199,3 +200,13 @@ def test_a_folder_that_is_removed_while_others_are_listed_is_no_error(tmp_path, 
 
     monkeypatch.setattr(image_listing, "_entries", removing)
     assert walk(tmp_path) == ([str(tmp_path / "a.png")], [])
+
+
+@needs_pipes
+def test_pipes_named_as_a_table_or_a_configuration_are_not_waited_for(tmp_path):
+    write_png(tmp_path / "a.png", 10)
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises((ValueError, OSError), match="regular file"):
+        load(f"{tmp_path}[factors={tmp_path / 'pipe.csv'}]")
+    with pytest.raises(ValueError, match="regular file"):
+        RunConfig.from_file(tmp_path / "pipe.csv")
