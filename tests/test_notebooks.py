@@ -72,6 +72,7 @@ def test_a_notebook_runs(page, whole, tmp_path, monkeypatch):
         for each in made.cells:
             flags = "--beta 1 --seeds 2 --steps 150"  # at β = 4 nothing is learned so soon
             source = re.sub(r"--beta 4 --seeds 2 --steps \d+", flags, each.source)
+            source = source.replace("study plan pocket", "study plan pocket --seconds 0.01")
             each.source = re.sub(r"(study (?:run|plan)) pocket\b", r"\1 pocket.yaml", source)
     client = NotebookClient(
         made, timeout=7200 if whole else 600, resources={"metadata": {"path": str(tmp_path)}}

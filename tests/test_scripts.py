@@ -62,7 +62,13 @@ def run(folder: Path, *words: str, **options) -> list[str]:
     return ended.stdout.splitlines()
 
 
-@pytest.mark.parametrize("text", [STUDY, GUARDED], ids=["without a guard", "with a guard"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(STUDY, id="without a guard"),
+        pytest.param(GUARDED, id="with a guard", marks=pytest.mark.slow),
+    ],
+)
 def test_a_script_runs_a_study_and_only_once(tmp_path, text):
     (tmp_path / "script.py").write_text(text)
     assert run(tmp_path, "script.py") == ["begun", "4 done, 0 failed"]

@@ -319,8 +319,15 @@ def test_nothing_moves_by_itself_where_that_is_not_wanted(browser, site, motion)
         assert (lasts == 0) is (motion == "reduce")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 360),
+        ("dark", 1280),
+        pytest.param("dark", 360, marks=pytest.mark.slow),
+        pytest.param("light", 1280, marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing_wrong(browser, site, scheme, width):
     """Contrast, names, roles and headings, also with a kept image and unused latents."""
     with visit(browser, site, "#colour=posX", scheme=scheme, width=width) as page:

@@ -422,6 +422,7 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
     assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]
 
 
+@pytest.mark.slow  # `tests.campaign.kills` kills `fit`, too
 def test_a_kill_in_the_middle_costs_nothing(tmp_path):
     """Killed while it trains, the same command again goes on from what is there."""
     draw(tmp_path / "images", 24)

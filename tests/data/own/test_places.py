@@ -177,7 +177,7 @@ def test_a_name_of_several_images_is_told_as_such(tmp_path):
         load(str(tmp_path))
 
 
-@pytest.mark.skipif(os.sep != "/", reason="drives have roots of their own")
+@pytest.mark.skipif(os.sep != "/", reason="needs a single root of all folders")
 def test_the_root_of_the_file_system_is_refused_before_it_is_listed(tmp_path, monkeypatch):
     listed = []
     monkeypatch.setattr(image_listing, "_entries", lambda path: listed.append(path) or iter(()))

@@ -102,6 +102,7 @@ def test_an_interrupt_while_the_server_loads_torch_leaves_no_traceback(tmp_path)
     assert not list((tmp_path / "s").glob("runs/*/scores.json"))
 
 
+@pytest.mark.slow  # `tests.campaign.kills` kills workers, too
 def test_a_killed_worker_disturbs_no_other_and_its_run_goes_on(tmp_path, undisturbed):
     killed = []
     engine = LocalEngine(2)
@@ -234,6 +235,7 @@ def test_a_corrupt_run_directory_is_set_aside_or_mended(tmp_path, undisturbed, d
     assert outcome(root) == undisturbed(60)
 
 
+@pytest.mark.slow  # `tests.campaign.full` fills disks, too
 def test_a_full_disk_ends_the_study_with_a_sentence_and_it_goes_on_later(tmp_path, undisturbed):
     disk = tmp_path / "disk"
     with small_disk(disk, "300k") as resize:
