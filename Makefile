@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Modules are compiled when they are first imported: to compile all of them takes over a minute.
+# Modules are compiled when they are first imported; most never are.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 
 # Tests start Python hundreds of times: let it keep what it has compiled, whatever the environment says.

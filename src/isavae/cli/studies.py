@@ -67,7 +67,7 @@ def run(
         workers = workers or usual_workers(threads)
         runner = LocalEngine(workers)
     at_a_time = f"{workers} at a time" if workers else "as many as the cluster takes"
-    each = "1 thread" if threads == 1 else f"{threads} threads"
+    each = counted(threads, "thread")
     say(f"{study.name}: {counted(len(study.runs), 'run')}, {at_a_time}, {each} each")
     with interruptible() as stopped, LiveProgress() as live:
         progress = run_study(

@@ -42,7 +42,7 @@ def show_plan(
             seconds=seconds,
             on_kind=progress,
         )
-    each = "1 thread" if threads == 1 else f"{threads} threads"
+    each = counted(threads, "thread")
     say(
         f"{study.name}: {counted(len(study.runs), 'run')}, {estimate.workers} at a time, "
         f"{each} each"

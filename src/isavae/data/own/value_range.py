@@ -50,9 +50,7 @@ class ValueRange:
         if values.dtype == np.uint8 and (low, high) == (0, 255):
             return values
         given, found = values.reshape(-1), np.empty(values.size, np.uint8)
-        for first in range(
-            0, given.size, AT_ONCE
-        ):  # eight times the bytes of an image would be much
+        for first in range(0, given.size, AT_ONCE):  # as float64 an image has eight times the bytes
             some = slice(first, first + AT_ONCE)
             scaled = (given[some].astype(np.float64) - low) * (255 / (high - low))
             found[some] = np.rint(scaled.clip(0, 255))
