@@ -124,6 +124,21 @@ def test_the_length_is_what_the_budget_allows(monkeypatch):
     assert schedule(proposal, "x.npy", Budget(1.0, 2, 7)).config["steps"] == 7
 
 
+def test_runs_that_take_longer_than_the_budget_are_announced(monkeypatch):
+    """Two runs at a time, each 3 s and 20 s, or 100 s, of steps."""
+    monkeypatch.setattr("isavae.fitting.proposal.plan", foreseen)
+    proposal = propose(training_images(drawn()), beta=(1.0,), seeds=2)
+
+    def said(budget, steps=None):
+        return schedule(proposal, "x.npy", Budget(budget, 2, steps)).reasons[-1]
+
+    assert "budget" not in said(24.0)
+    assert "The budget of 0.367 minutes ends before that" in said(22.0)
+    assert "--budget 1m is enough for all." in said(22.0)
+    assert "--budget 3m is enough for all." in said(60.0, steps=10_000)
+    assert "budget" not in said(180.0, steps=10_000)
+
+
 def test_a_short_budget_takes_one_beta_then_two_seeds_of_what_was_not_given(monkeypatch):
     """Twelve runs of 2,000 steps take 138 s, four 46 s, two 23 s; 85 % of a budget is theirs."""
     monkeypatch.setattr("isavae.fitting.proposal.plan", foreseen)

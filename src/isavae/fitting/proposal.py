@@ -259,13 +259,24 @@ def schedule(proposal: Proposal, data: str, budget: Budget) -> Proposal:
         if affordable >= wanted:
             break
     steps = budget.steps or max(MIN_STEPS, affordable)
-    minutes = foreseen.with_steps(steps).seconds / 60
+    seconds = foreseen.with_steps(steps).seconds
     step = 1000 * foreseen.runs[0].step_seconds
     at_a_time = f"{foreseen.workers} at a time, " if foreseen.workers > 1 else ""
     return smaller.with_steps(
         steps,
-        f"{len(foreseen.runs)} runs of {steps:,} steps: about {minutes:.1f} minutes, {at_a_time}"
-        f"as a step takes {step:.1f} ms here.",
+        f"{len(foreseen.runs)} runs of {steps:,} steps: about {seconds / 60:.1f} minutes, "
+        f"{at_a_time}as a step takes {step:.1f} ms here.{_overrun(seconds, budget.seconds)}",
+    )
+
+
+def _overrun(seconds: float, budget: float) -> str:
+    """What follows if the runs are foreseen to take longer than the budget."""
+    if seconds <= budget:
+        return ""
+    enough = math.ceil(seconds / (1 - OVERHEAD) / 60)
+    return (
+        f" The budget of {budget / 60:.3g} minutes ends before that: what has finished by then is "
+        f"used, the same command goes on with the rest; --budget {enough}m is enough for all."
     )
 
 
