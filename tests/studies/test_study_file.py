@@ -21,6 +21,26 @@ def test_a_block_is_the_product_of_its_lists_and_seeds():
     assert seen == [(p, b, s) for p in ("normal", "isa") for b in (1, 2) for s in (3, 5)]
 
 
+def test_a_schedule_is_one_value_and_a_list_of_schedules_several():
+    """Numbers of other settings stand in lists of any depth."""
+    falling, rising = [[0, 16], [50, 1]], [[0, 0], [20, 1]]
+    text = """
+    name: mine
+    settings: {data: dsprites16, steps: 60}
+    seeds: 1
+    runs:
+      - objective: {name: beta-vae, schedule: %s, beta: [[1], [[2]]]}
+    """
+    one = Study.parse(text % falling).runs
+    assert [run.config.objective.schedule for run in one] == [((0, 16.0), (50, 1.0))] * 2
+    assert [run.config.objective.beta for run in one] == [1, 2]
+    two = Study.parse(text % [falling, rising]).runs
+    starts = [(run.config.objective.schedule[0][1], run.config.objective.beta) for run in two]
+    assert starts == [(16, 1), (16, 2), (0, 1), (0, 2)]
+    with pytest.raises(ValueError, match="schedule"):
+        Study.parse(text % [0, 16])
+
+
 def test_lists_under_zip_go_together_and_multiply_with_the_others():
     block = {"zip": {"prior": ["a", "b"], "learning_rate": [1, 2]}, "beta": [7, 8]}
     chosen = [(c["prior"], c["learning_rate"], c["beta"]) for c in combinations(block)]

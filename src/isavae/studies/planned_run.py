@@ -13,6 +13,9 @@ from isavae.runs import RunConfig, check_trainable, merge_settings, preset
 from isavae.studies.located_yaml import LocatedYaml
 from isavae.studies.study_file import MOST_RUNS, StudyFile, check_known, locate_error, seeds_of
 
+# Settings whose value is a list of points; several values are a list of such lists.
+LISTS = frozenset({"schedule"})
+
 
 @final
 @dataclass(frozen=True)
@@ -80,9 +83,11 @@ def combinations(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
     >>> list(combinations({"beta": [1, 2], "zip": {"learning_rate": [1, 2], "width": [3, 4]}}))[1]
     {'beta': 1, 'learning_rate': 2, 'width': 4}
+    >>> list(combinations({"schedule": [[0, 16], [5000, 1]]}))
+    [{'schedule': [[0, 16], [5000, 1]]}]
     """
     axes: list[list[dict[str, Any]]] = [
-        _zipped(value) if name == "zip" else [{name: choice} for choice in _choices(value)]
+        _zipped(value) if name == "zip" else [{name: choice} for choice in _choices(name, value)]
         for name, value in block.items()
     ]
     if math.prod(len(axis) for axis in axes) > MOST_RUNS:
@@ -91,12 +96,19 @@ def combinations(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {name: value for part in parts for name, value in part.items()}
 
 
-def _choices(value: Any) -> list[Any]:
+def _choices(name: str, value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(combinations(value))
-    if isinstance(value, list):
-        return [choice for each in value for choice in _choices(each)]
+    if isinstance(value, list) and not (name in LISTS and _is_list_of_points(value)):
+        return [choice for each in value for choice in _choices(name, each)]
     return [value]
+
+
+def _is_list_of_points(value: list[Any]) -> bool:
+    return all(
+        isinstance(point, list) and not any(isinstance(number, list) for number in point)
+        for point in value
+    )
 
 
 def _zipped(columns: Any) -> list[dict[str, Any]]:
