@@ -16,7 +16,15 @@ from torch import Tensor
 from isavae.blur import Blur
 from isavae.errors import counted
 from isavae.graphed_step import GraphedStep, can_be_graphed
-from isavae.models import VAE, Companion, NoiseStream, Objective, noise_generator, steady_from
+from isavae.models import (
+    VAE,
+    Companion,
+    NoiseStream,
+    Objective,
+    load_adam,
+    noise_generator,
+    steady_from,
+)
 
 # Added to the run's seed for second batches.
 _SECOND_BATCH = 1 << 31
@@ -112,19 +120,7 @@ class TrainState:
             Exception: If it is another state, several kinds.
         """
         self.model.load_state_dict(state["model"])
-        # How Adam runs is a matter of the settings and of this device, not of where the state
-        # comes from.
-        own = [
-            {name: value for name, value in group.items() if name != "params"}
-            for group in self.optimizer.param_groups
-        ]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, kept in zip(self.optimizer.param_groups, own, strict=True):
-            group.update(kept)
-        for weights, held in self.optimizer.state.items():
-            moments = (held["exp_avg"], held["exp_avg_sq"])
-            if any(each.shape != weights.shape for each in moments) or held["step"].numel() != 1:
-                raise ValueError("moments must have the shape of their weights")
+        load_adam(self.optimizer, state["optimizer"])
         if self.companion is not None:
             self.companion.load_state_dict(state["companion"])
         self.step = state["step"]

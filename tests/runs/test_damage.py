@@ -297,6 +297,19 @@ def test_forged_moments_are_refused(run, data, name):
         execute(longer, data)
 
 
+@pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq", "step"])
+def test_forged_moments_of_a_discriminator_are_refused(data, tmp_path, name):
+    objective = {"name": "factor-vae", "discriminator_width": 4}
+    run = Run.create(tmp_path / "run", RunConfig.parse(CONFIG | {"objective": objective}))
+    execute(run, data)
+    saved = torch.load(run.state_path, weights_only=True)
+    next(iter(saved["companion"]["_extra_state"]["state"].values()))[name] = torch.zeros(2, 3)
+    torch.save(saved, run.state_path)
+    longer = run.extended(run.config.model_copy(update={"steps": 5}))
+    with pytest.raises(CorruptCheckpointError, match="moments must have the shape"):
+        execute(longer, data)
+
+
 @pytest.mark.parametrize("forged", [{"betas": "x"}, {"eps": None}, {"foreach": "yes"}], ids=str)
 def test_how_adam_runs_is_not_read_from_a_checkpoint(run, data, forged):
     saved = torch.load(run.state_path, weights_only=True)

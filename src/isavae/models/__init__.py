@@ -1,5 +1,6 @@
 """VAEs: networks, priors, likelihoods and objectives that combine freely."""
 
+from isavae.models.adam import load_adam
 from isavae.models.control_vae import ControlVAE
 from isavae.models.elbo import Companion, Objective, ObjectiveValue, Scheduled, estimate_kl
 from isavae.models.factor_vae import DensityRatio, FactorVAE
@@ -80,6 +81,7 @@ __all__ = [
     "build_networks",
     "build_prior",
     "estimate_kl",
+    "load_adam",
     "noise_generator",
     "steady_from",
 ]

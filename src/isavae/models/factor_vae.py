@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from isavae.models.adam import load_adam
 from isavae.models.elbo import (
     Companion,
     KLEstimator,
@@ -165,7 +166,7 @@ class DensityRatio(Companion):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore the state from `get_extra_state`."""
-        self.optimizer.load_state_dict(state)
+        load_adam(self.optimizer, state)
 
 
 def permuted_latents(
