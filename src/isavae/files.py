@@ -151,9 +151,17 @@ def _seal_span(data: bytes) -> tuple[int, int]:
     return found.span(1)
 
 
-def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
-    """Write names and JSON-like values as indented JSON with a checksum, atomically."""
-    text = json.dumps({CHECKSUM: BLANK, **value}, indent=2)
+def write_json(
+    path: str | os.PathLike[str], value: Mapping[str, Any], indent: int | None = 2
+) -> None:
+    """Write names and JSON-like values as JSON with a checksum, atomically.
+
+    Args:
+        path: The file.
+        value: The names and values.
+        indent: Spaces of each level, for people to read; None writes one line.
+    """
+    text = json.dumps({CHECKSUM: BLANK, **value}, indent=indent)
     with atomic_write(path) as file:
         file.write(sealed(text.encode()))
 
@@ -235,12 +243,7 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     Raises:
         OSError: If it is no regular file, or cannot be opened.
     """
-    waiting = getattr(os, "O_NONBLOCK", 0)  # Windows has neither
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | waiting))  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-    return file
+    return os.fdopen(_descriptor(path), "rb")
 
 
 def read_whole(path: str | os.PathLike[str]) -> bytes:
@@ -249,8 +252,18 @@ def read_whole(path: str | os.PathLike[str]) -> bytes:
     Raises:
         OSError: If it is none, or cannot be read.
     """
-    with open_regular(path) as file:
-        return file.read()
+    # without a buffer, small files take half the time
+    with os.fdopen(_descriptor(path), "rb", buffering=0) as file:
+        return file.readall()
+
+
+def _descriptor(path: str | os.PathLike[str]) -> int:
+    waiting = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # Windows has the second
+    descriptor = os.open(path, os.O_RDONLY | waiting)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return descriptor
 
 
 def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from isavae.cli.command_line import main
-from isavae.files import read_json
+from isavae.files import read_json, write_json
 from isavae.studies import group_columns, results, summarise
 from tests.study_tables import LONG_AGO, scored, settle, write_run, write_work
 
@@ -117,7 +117,7 @@ def test_settings_of_two_types_share_a_column(tmp_path):
         config.write_text(json.dumps(read_json(config) | {"new": value}))
     assert results(tmp_path)["new"].to_list() == ["1", "0.5", '{"x": true}']
     shutil.rmtree(tmp_path / "runs" / "c")
-    (tmp_path / "results.arrow").unlink()
+    (tmp_path / "results.json").unlink()
     assert results(tmp_path)["new"].to_list() == [1.0, 0.5]
 
 
@@ -129,34 +129,77 @@ def test_a_run_that_changed_just_now_is_read_again(study, read):
     assert read == ["a5"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"2 nonsense", "torn", None])
-def test_an_index_that_is_broken_or_from_elsewhere_is_made_anew(study, read, damage):
-    table = results(study)
-    if damage is None:
-        moved = study.with_name(study.name[:-1] + "x")  # as long a path, so that only it differs
-        shutil.move(study, moved)
-        study = moved
-        assert all(str(study) in path for path in results(study)["path"])
-    else:
-        whole = (study / "results.arrow").read_bytes()
-        (study / "results.arrow").write_bytes(whole[:200] if damage == "torn" else damage)
-        assert results(study).equals(table)
-    assert len(read) == 16
-
-
-def test_the_index_is_a_plain_arrow_file_of_which_another_version_is_not_read(study, read):
-    table = results(study)
-    index = pl.read_ipc(study / "results.arrow")
-    assert index["run"].to_list() == table["run"].to_list()
-    other = index.with_columns(pl.lit(f"0 {study / 'runs'}").alias("index"), mig=pl.lit(0.0))
-    other.write_ipc(study / "other.arrow")  # the index itself may still be mapped
-    (study / "other.arrow").replace(study / "results.arrow")
+@pytest.mark.parametrize("damage", [b"", b"2 nonsense", b"[]", b"[" * 100_000, "torn", "digit"])
+def test_an_index_that_is_broken_is_made_anew(study, read, damage):
+    table, index = results(study), study / "results.json"
+    whole = index.read_bytes()
+    changed = whole.replace(b'"mig": [0', b'"mig": [1', 1)
+    assert changed != whole
+    index.write_bytes({"torn": whole[:200], "digit": changed}.get(damage, damage))
     assert results(study).equals(table)
     assert len(read) == 16
 
 
+def test_a_study_that_was_moved_keeps_its_index(study, read):
+    table = results(study)
+    moved = study.rename(study.with_name("elsewhere"))
+    assert results(moved).drop("path").equals(table.drop("path"))
+    assert results(moved)["path"][0] == str(moved / "runs" / table["run"][0])
+    assert len(read) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "forged"),
+    [
+        ("index", 4),
+        ("changed", None),
+        ("changed", ["now"] * 8),
+        ("columns", [1]),
+        ("columns.run", [None] * 8),
+        ("columns.status", [{}] * 8),
+        ("columns.run", ["a1"] * 8),
+        ("columns.run", [1, 2, 3, 4, 5, 6, 7, 8]),
+        ("columns.status", ["done"] * 7),
+        ("columns.status", ["finished"] * 8),
+        ("columns.mig", ["0.5"] * 8),
+        ("columns.mig", [True] * 8),
+        ("columns.seed", [0.5] * 8),
+        ("columns.new", [{"x": 1}] * 8),
+        ("columns.new", [[1.0]] * 8),
+        ("columns.exponents", [["x"]] * 8),
+        ("columns.exponents", [[[1.0]]] * 8),
+    ],
+    ids=str,
+)
+def test_an_index_with_a_right_checksum_holds_rows_or_is_made_anew(study, read, name, forged):
+    table, path = results(study), study / "results.json"
+    index = read_json(path)
+    place, key = (index["columns"], name[8:]) if "." in name else (index, name)
+    place[key] = forged
+    write_json(path, index)
+    assert results(study).equals(table)
+    assert len(read) == 16
+
+
+def test_an_index_names_no_runs_elsewhere(study, read):
+    table, path = results(study), study / "results.json"
+    index = read_json(path)
+    index["columns"]["path"] = ["/etc"] * 8
+    write_json(path, index)
+    assert results(study).equals(table)
+    assert len(read) == 8
+
+
+def test_numbers_beyond_those_of_a_table_make_no_error(tmp_path):
+    config = write_run(tmp_path, "a", scored(1e400)) / "config.json"
+    config.write_text(json.dumps(read_json(config) | {"seed": 10**30, "new": 10**30}))
+    first = results(tmp_path)
+    assert first["run"].to_list() == ["a"]
+    assert results(tmp_path).equals(first)
+
+
 def test_a_table_that_cannot_be_kept_is_still_made(study):
-    (study / "results.arrow").mkdir()
+    (study / "results.json").mkdir()
     assert len(results(study)) == 8
 
 

@@ -15,23 +15,21 @@ Columns, in this order:
 - `exponents`: list of numbers, preorder; null for priors that have none.
 - `seconds`: time spent by the process that finished the run; `error`: why it failed, one line.
 
-The directories are authoritative. `results.arrow` in the study directory is an index of what was
+The directories are authoritative. `results.json` in the study directory is an index of what was
 read, with the modification time of each directory, so that the next call reads only what changed.
+It is JSON, which can do nothing else when it is read: a study may come from strangers.
 """
 
 import json
 import os
-import stat
 import time
-import zlib
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from isavae.files import atomic_write, parse_json, read_whole
+from isavae.files import DamagedFileError, parse_json, read_at_most, read_whole, write_json
 from isavae.runs import PRESETS, RunConfig, check_format
 
 NEEDED: dict[str, Any] = (
@@ -42,15 +40,11 @@ NEEDED: dict[str, Any] = (
 )
 FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
 LAST = ("exponents", "seconds", "error")
-INDEX = "results.arrow"
-# Opens a pipe without waiting for it; Windows has neither.
-NO_WAITING = getattr(os, "O_NONBLOCK", 0)
-INDEX_VERSION = "4"
-# The checksum of the index, in a file of its own, for the index is a plain Arrow file.
-INDEX_CRC = "results.arrow.crc32"
-# Columns of the index only: the version and folder that a row is valid for, and the modification
-# time of its run directory.
-INDEX_COLUMNS = {"index": pl.String, "changed": pl.Int64}
+STATUSES = frozenset({"done", "failed", "started", "corrupt"})
+INDEX = "results.json"
+INDEX_VERSION = 5
+# A larger index, of some 200,000 runs, is not read.
+MOST_BYTES = 1 << 28
 # A directory that changed this shortly before it was read may have changed again within the same
 # tick of the file system's clock: it is read again next time.
 SETTLED_NS = 2_000_000_000
@@ -70,25 +64,17 @@ def results(path: str | os.PathLike[str]) -> pl.DataFrame:
     if not folder.is_dir():
         raise ValueError(f"results need a directory of runs; {root} is not a directory")
     changed = _change_times(folder)
-    marker = f"{INDEX_VERSION} {folder}"
-    known = _read_index(root / INDEX, marker)
-    seen = dict(zip(known["run"], known["changed"], strict=True))
+    seen, known = _read_index(root / INDEX)
     fresh = [run for run, when in changed.items() if seen.get(run) != when]
     if not fresh and len(seen) == len(changed):
-        return _tidy(known)
-    kept = known.filter(pl.col("run").is_in(list(changed)) & ~pl.col("run").is_in(fresh))
+        return _tidy(known, folder)
     now = time.time_ns()
-    rows = [
-        {
-            "index": marker,
-            "changed": changed[run] if now - changed[run] > SETTLED_NS else None,
-            **_row(f"{folder}/{run}"),
-        }
-        for run in fresh
-    ]
-    table = pl.concat([kept, _frame(rows)], how="diagonal_relaxed").sort("run")
-    _write_index(root / INDEX, table)
-    return _tidy(table)
+    kept = known.filter(pl.col("run").is_in(list(changed)) & ~pl.col("run").is_in(fresh))
+    read = _frame([_row(f"{folder}/{run}") for run in fresh])
+    table = pl.concat([kept, read], how="diagonal_relaxed").sort("run")
+    settled = {run: when if now - when > SETTLED_NS else None for run, when in changed.items()}
+    _write_index(root / INDEX, settled, table)
+    return _tidy(table, folder)
 
 
 def model_name(settings: Mapping[str, Any]) -> str:
@@ -119,11 +105,7 @@ def _change_times(folder: Path) -> dict[str, int]:
 
 def _row(directory: str) -> dict[str, Any]:
     """The row of a run directory."""
-    row: dict[str, Any] = {
-        "run": os.path.basename(directory),
-        "path": directory,
-        "status": "started",
-    }
+    row: dict[str, Any] = {"run": os.path.basename(directory), "status": "started"}
     try:
         settings = _read(f"{directory}/config.json")
         scores = _read(f"{directory}/scores.json")
@@ -139,22 +121,14 @@ def _row(directory: str) -> dict[str, Any]:
             row["status"] = "failed"
         elif settings is None:
             raise ValueError(f"there is no config.json in {directory}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         row |= {"status": "corrupt", "error": str(error)}
     return row
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    """The content of a small JSON file; a buffered file and `json` take twice as long."""
     try:
-        file = os.open(path, os.O_RDONLY | NO_WAITING)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError(f"{path} must be a regular file, but is none")
-            return parse_json(os.read(file, status.st_size), path)
-        finally:
-            os.close(file)
+        return parse_json(read_whole(path), path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -189,47 +163,79 @@ def _score_columns(scores: dict[str, Any]) -> dict[str, Any]:
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as a table, with a null where a row lacks a column."""
-    types = INDEX_COLUMNS | NEEDED
-    names = dict.fromkeys(("run", *INDEX_COLUMNS, *(name for row in rows for name in row)))
+    names = dict.fromkeys(("run", *(name for row in rows for name in row)))
+    return _table({name: [row.get(name) for row in rows] for name in names})
+
+
+def _table(columns: Mapping[str, list[Any]]) -> pl.DataFrame:
+    # Not strict: values of several types become the widest, which is text.
     return pl.DataFrame(
-        [
-            # Not strict: values of several types become the widest, which is text.
-            pl.Series(name, [row.get(name) for row in rows], types.get(name), strict=False)
-            for name in names
-        ]
+        [pl.Series(n, values, NEEDED.get(n), strict=False) for n, values in columns.items()]
     )
 
 
-def _tidy(table: pl.DataFrame) -> pl.DataFrame:
+def _tidy(table: pl.DataFrame, folder: Path) -> pl.DataFrame:
     """The columns in their documented order; the main ones are present even if all null."""
+    paths = pl.Series("path", [f"{folder}/{run}" for run in table["run"]], pl.String)
+    table = table.with_columns(paths)
     absent = [pl.lit(None, kind).alias(n) for n, kind in NEEDED.items() if n not in table.columns]
-    table = table.with_columns(absent).drop(INDEX_COLUMNS)
+    table = table.with_columns(absent)
     settings = [name for name in RunConfig.model_fields if name in table.columns]
     order = [*FIRST, *settings, *(name for name in table.columns if name not in LAST), *LAST]
     return table.select(list(dict.fromkeys(order)))
 
 
-def _read_index(path: Path, marker: str) -> pl.DataFrame:
-    """The index; empty if it is missing or damaged, or is of another version or folder."""
+def _read_index(path: Path) -> tuple[dict[str, int | None], pl.DataFrame]:
+    """When each run of the index changed, and the runs' rows without their paths.
+
+    Both are empty if it is missing, too large, damaged or of another version, or holds what rows
+    do not.
+    """
     try:
-        data = read_whole(path)
-        if read_whole(path.with_name(INDEX_CRC)) != b"%08x" % zlib.crc32(data):
-            return _frame([])
-        table = pl.read_ipc(data)
-    except (OSError, pl.exceptions.PolarsError):
-        return _frame([])
-    is_ours = "index" in table.columns and (table["index"] == marker).all()
-    return table if is_ours else _frame([])
+        index = parse_json(read_at_most(path, MOST_BYTES), path)
+    except (OSError, DamagedFileError):
+        return {}, _frame([])
+    columns, changed = index.get("columns"), index.get("changed")
+    if index.get("index") != INDEX_VERSION or not _are_rows(columns, changed):
+        return {}, _frame([])
+    return dict(zip(columns["run"], changed, strict=True)), _table(columns)
 
 
-def _write_index(path: Path, table: pl.DataFrame) -> None:
+def _are_rows(columns: Any, changed: Any) -> bool:
+    """Whether an index holds what it should: one cell per run and column, each of a row's types."""
+    if not isinstance(columns, dict) or not isinstance(changed, list) or "run" not in columns:
+        return False
+    if not all(isinstance(c, list) and len(c) == len(changed) for c in columns.values()):
+        return False
+    if not all(_are_cells(name, cells) for name, cells in columns.items()):
+        return False
+    runs = columns["run"]
+    return (
+        all(when is None or type(when) is int for when in changed)
+        and None not in runs
+        and len(set(runs)) == len(runs)
+        and STATUSES.issuperset(columns.get("status", [None]))
+    )
+
+
+def _are_cells(name: str, cells: list[Any]) -> bool:
+    kinds = set(map(type, cells)) - {type(None)}
+    if name == "exponents":
+        numbers = {type(each) for cell in cells if type(cell) is list for each in cell}
+        return kinds <= {list} and numbers <= {float}
+    wanted = NEEDED.get(name)
+    if wanted is not None:
+        return kinds <= {{pl.String: str, pl.Int64: int, pl.Float64: float}[wanted]}
+    return kinds <= {bool, int, float, str}
+
+
+def _write_index(path: Path, changed: Mapping[str, int | None], table: pl.DataFrame) -> None:
     """Write the index; a directory that cannot be written is read in full each time."""
+    columns = table.to_dict(as_series=False)
+    times = [changed[run] for run in columns["run"]]
     try:
-        data = BytesIO()
-        table.write_ipc(data)
-        with atomic_write(path) as file:
-            file.write(data.getbuffer())
-        with atomic_write(path.with_name(INDEX_CRC)) as file:
-            file.write(b"%08x" % zlib.crc32(data.getbuffer()))
+        write_json(
+            path, {"index": INDEX_VERSION, "changed": times, "columns": columns}, indent=None
+        )
     except OSError:
         return
