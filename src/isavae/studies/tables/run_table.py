@@ -195,7 +195,7 @@ def _read_index(path: Path) -> tuple[dict[str, int | None], pl.DataFrame]:
         index = parse_json(read_at_most(path, MOST_BYTES), path)
     except (OSError, DamagedFileError):
         return {}, _frame([])
-    columns, changed = index.get("columns"), index.get("changed")
+    columns, changed = index.get("columns", {}), index.get("changed", ())
     if index.get("index") != INDEX_VERSION or not _are_rows(columns, changed):
         return {}, _frame([])
     return dict(zip(columns["run"], changed, strict=True)), _table(columns)
