@@ -30,7 +30,7 @@ HOMES = {
     "onnxscript": "sharing runs",
     "pandas": "metrics/score_table.py",
     "polars": (
-        "data/own/factor_table.py metrics/score_table.py studies/tables figures report fitting cli"
+        "data/own/table_process.py metrics/score_table.py studies/tables figures report fitting cli"
     ),
     "pyro": "distributions/pyro.py",
     "ray": "studies/engines/ray.py",

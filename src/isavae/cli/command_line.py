@@ -91,12 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see `EXIT_CODES`.
     """
-    _prepare_streams()
-    _let_threads_sleep()
     words = list(sys.argv[1:] if argv is None else argv)
     name = _verb_name(words)
     prog = f"isavae {name}" if name else "isavae"
     try:
+        _prepare_streams()
+        _let_threads_sleep()
         code = _run(name, prog, words)
         sys.stdout.flush()  # where a sentence can still be said
         return code

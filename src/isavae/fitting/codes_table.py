@@ -18,7 +18,8 @@ from isavae.data.own.arrays import read_array
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
-from isavae.data.safe_reading import DENSEST
+from isavae.data.own.table_process import read_in_process
+from isavae.data.safe_reading import DENSEST, RefusedFileError
 from isavae.evaluation import encode_all
 from isavae.files import atomic_write
 from isavae.fitting.training_images import Source
@@ -122,9 +123,11 @@ def _heading(name: str) -> str:
     return f"'{name}" if re.match(FORMULA, name) else name
 
 
-def _scan_csv(path: Path) -> pl.LazyFrame:
+def _read_csv(path: Path) -> pl.DataFrame:
     """The table in a CSV file; polars leaves quotation marks in its heading doubled."""
-    return pl.scan_csv(path, with_column_names=lambda names: [n.replace('""', '"') for n in names])
+    return pl.scan_csv(
+        path, with_column_names=lambda names: [name.replace('""', '"') for name in names]
+    ).collect()
 
 
 def read_codes(path: Path, latents: Sequence[str]) -> Float[Tensor, "n latents"]:
@@ -138,19 +141,18 @@ def read_codes(path: Path, latents: Sequence[str]) -> Float[Tensor, "n latents"]
     Raises:
         ValueError: If it is no such table, or lacks a latent.
     """
-    scans = {".csv": _scan_csv, ".parquet": pl.scan_parquet}
-    if path.suffix not in scans or not path.is_file():
+    if path.suffix not in (".csv", ".parquet") or not path.is_file():
         raise ValueError(f"codes must be a .csv or .parquet file; got {path}")
     try:
-        scanned = scans[path.suffix](path)
-        if path.suffix == ".parquet":
-            cells = scanned.select(pl.len()).collect().item() * len(scanned.collect_schema())
-            size, most = 4 * cells, DENSEST * path.stat().st_size
-            if size > most:
-                raise ValueError(f"{path} must have at most {most:,} bytes, but claims {size:,}")
-        table = scanned.collect()
-    # The second is how Polars reports some damage; it is no Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if path.suffix == ".csv":
+            table = _read_csv(path)
+        else:
+            cells = DENSEST * path.stat().st_size // 4
+            table = read_in_process(path, "parquet", most_rows=cells, most_cells=cells)
+    except RefusedFileError:
+        raise
+    # The last is how polars reports some damage; it is no Exception.
+    except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{path} must be a table of codes; it cannot be read: {error}") from None
     there = {*table.columns}
     named = [(name, _heading(name), f"z{k}") for k, name in enumerate(latents, 1)]

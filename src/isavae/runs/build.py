@@ -20,6 +20,9 @@ from isavae.models import (
 from isavae.runs.config import RunConfig
 from isavae.training import TrainState, resolve_device, resolve_precision
 
+# Of an image: with the largest width, torch can still count the bytes of the weights.
+MOST_VALUES = 1 << 40
+
 
 def prior_of(config: RunConfig) -> Prior:
     """The prior of a configuration."""
@@ -68,11 +71,10 @@ def _bytes_of_networks(config: RunConfig, shape: tuple[int, int, int]) -> int:
     """The size of the weights of encoder and decoder, without taking memory for them."""
     n_latents = prior_of(config).n_latents
     per_pixel = build_likelihood(config.likelihood).parameters_per_pixel
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            networks = build_networks(config.network, shape, n_latents, per_pixel, config.width)
-    except RuntimeError:  # more numbers than torch can count
+    if prod(shape) > MOST_VALUES:
         return sys.maxsize
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        networks = build_networks(config.network, shape, n_latents, per_pixel, config.width)
     return sum(weights.nbytes for network in networks for weights in network.parameters())
 
 

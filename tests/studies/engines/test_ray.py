@@ -204,3 +204,17 @@ def test_sigterm_does_while_ray_starts_what_it_did_before(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         RayEngine(Resources(), "nowhere")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_where_ray_does_not_start_there_is_a_sentence(tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise Exception("The current node timed out during startup.\nThis could happen ...")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    file = tmp_path / "s.yaml"
+    file.write_text(tiny_study(1).text)
+    assert main(["study", "run", str(file), "--out", str(tmp_path / "s"), "--engine", "ray"]) == 2
+    said = capsys.readouterr().err
+    assert "timed out during startup" in said
+    assert "--engine local" in said

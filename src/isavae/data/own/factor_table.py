@@ -4,12 +4,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from isavae.data.factor_columns import order_of_values
 from isavae.data.factor_values import grid_of_values
 from isavae.data.factors import FactorGrid
+from isavae.data.own.table_process import read_in_process
 from isavae.data.own.table_text import parse_column, read_table
-from isavae.data.safe_reading import as_refused_file, check, import_extra
+from isavae.data.safe_reading import as_refused_file, check
 
 # Heads of a column of names, in lower case, letters only. Others are recognised by their entries.
 NAME_HEADS = {
@@ -20,7 +22,11 @@ NAME_HEADS = {
 # back as `Unnamed: 0`.
 INDEX_HEADS = {"", "index", "id", "imageid", "imgid", "unnamed", "rownames"}
 # Tables whose columns have types, as polars calls their formats.
-TYPED = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
+TYPED: dict[str, Literal["parquet", "ipc"]] = {
+    ".parquet": "parquet",
+    ".arrow": "ipc",
+    ".feather": "ipc",
+}
 # Files that hold tables in other ways.
 OTHER = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".pkl", ".mat", ".h5", ".hdf5", ".npy", ".npz")
 IN_ORDER = "give factors_by_order=yes if there is one row per image, in their order"
@@ -107,11 +113,9 @@ def _read_typed(table: Path, count: int) -> tuple[dict[str, list] | None, dict[s
     kind = TYPED.get(table.suffix.lower())
     if kind is None:
         return None, {}
-    polars = import_extra("polars")
     with as_refused_file(table, "a Parquet table" if kind == "parquet" else "an Arrow table"):
-        n_rows = getattr(polars, f"scan_{kind}")(table).select(polars.len()).collect().item()
-        check(0 < n_rows <= count, table, f"1 to {count:,} rows, one per image", f"{n_rows:,}")
-        found = getattr(polars, f"read_{kind}")(table)
+        found = read_in_process(table, kind, most_rows=count)
+    check(len(found) > 0, table, f"1 to {count:,} rows, one per image", "none")
     orders = {name: order_of_values(found, name) for name in found.columns}
     return (
         {column.name: column.to_list() for column in found},

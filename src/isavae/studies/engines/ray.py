@@ -42,6 +42,7 @@ class RayEngine:
 
     Raises:
         ValueError: If no node has the resources of a run: Ray would wait for one indefinitely.
+        OSError: If Ray does not start.
     """
 
     resources: Resources
@@ -55,11 +56,22 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ours = not ray.is_initialized()
         if self._ours:
-            with _sigterm_kept():
-                ray.init(self.address, log_to_driver=False)
+            self._start()
         self._check_node()
         self._lease = DriverLease(self.place, secrets.token_hex(8))
         self._task = ray.remote(_run_while_leased)
+
+    def _start(self) -> None:
+        try:
+            with _sigterm_kept():
+                ray.init(self.address, log_to_driver=False)
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # Ray's errors of starting have no type of their own
+            raise OSError(
+                f"Ray must start or answer, but does not ({typed_line(error)}): try again when "
+                "less else runs, or take --engine local"
+            ) from error
 
     @property
     def slots(self) -> int:
