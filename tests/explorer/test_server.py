@@ -7,6 +7,7 @@ import functools
 import http.client
 import io
 import json
+import resource
 import shutil
 import signal
 import socket
@@ -688,8 +689,11 @@ def explorer_process(run, *interpreter):
     child.communicate()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit and /proc")
 def test_without_file_descriptors_it_says_so_once_and_serves_on(run):
-    with explorer_process(run, "-c", FEW_FILES) as (child, port):
+    with explorer_process(run) as (child, port):
+        opened_now = len(list(Path(f"/proc/{child.pid}/fd").iterdir()))
+        resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (opened_now + 3, opened_now + 3))
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
         time.sleep(1)
         for each in idle:
@@ -704,6 +708,18 @@ def test_without_file_descriptors_it_says_so_once_and_serves_on(run):
     assert "Traceback" not in errors
 
 
+def test_idle_connections_do_not_delay_a_request_where_files_are_scarce(run):
+    with explorer_process(run, "-c", FEW_FILES) as (_, port):
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as asking:
+            asking.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert b"421" in asking.recv(100)
+        assert time.monotonic() - began < connection.HEADER_SECONDS / 2
+        for each in idle:
+            each.close()
+
+
 def test_an_end_before_it_could_accept_again_is_no_error(capsys):
     again = "Exception in callback BaseSelectorEventLoop._start_serving(<socket>)"
     loop = asyncio.new_event_loop()
@@ -712,19 +728,26 @@ def test_an_end_before_it_could_accept_again_is_no_error(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_interrupt_ends_it_without_a_traceback_while_it_is_asked(run):
+def test_an_interrupt_ends_it_in_seconds_while_it_is_asked(run):
+    """One request has sent half of its body, the others wait for large images."""
+    large = io.BytesIO()
+    Image.new("L", (8100, 8100)).save(large, "WEBP", lossless=True)
+    asked = [(100, b"half"), *[(large.tell(), large.getvalue())] * 12]
     with explorer_process(run) as (child, port):
-        asking = http.client.HTTPConnection("127.0.0.1", port)
-        asking.putrequest("POST", "/api/runs/run/encode")
-        asking.putheader("Authorization", f"Bearer {child.token}")
-        asking.putheader("Content-Length", "100")
-        asking.endheaders(b"half")
+        asking = [http.client.HTTPConnection("127.0.0.1", port) for _ in asked]
+        for each, (length, body) in zip(asking, asked, strict=True):
+            each.putrequest("POST", "/api/runs/run/encode")
+            each.putheader("Authorization", f"Bearer {child.token}")
+            each.putheader("Content-Length", str(length))
+            each.endheaders(body)
         time.sleep(0.3)
+        began = time.monotonic()
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=20)
-        asking.close()
-    assert child.returncode == 0
-    assert "Traceback" not in errors
+        _, errors = child.communicate(timeout=60)
+        for each in asking:
+            each.close()
+    assert time.monotonic() - began < 6
+    assert (child.returncode, errors) == (0, "")
 
 
 def test_the_token_reaches_the_browser_in_a_file_that_others_cannot_read(run, monkeypatch):

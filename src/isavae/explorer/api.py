@@ -94,7 +94,7 @@ class Api:
             body = await request.body()
             try:
                 call = partial(work, request, body)
-                answer = await to_thread.run_sync(call, limiter=limiter)
+                answer = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
             except GoneError as error:
                 return JSONResponse({"error": str(error)}, 410)
             except LookupError as error:

@@ -24,7 +24,7 @@ class BoundedConnection(H11Protocol):
         waiting = [each for each in self.connections if isinstance(each, BoundedConnection)]
         waiting = [each for each in waiting if each._deadline is not None]
         if waiting and len(self.connections) >= most_connections():
-            min(waiting, key=BoundedConnection._due).transport.abort()
+            min(waiting, key=BoundedConnection._due)._give_up()
         super().connection_made(transport)
         self._watch()
 
@@ -41,7 +41,13 @@ class BoundedConnection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._forget()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        """Close, and be counted no more: `connection_lost` follows a round later."""
+        self._forget()
+        self.connections.discard(self)
+        self.transport.abort()
 
     def _forget(self) -> None:
         if self._deadline is not None:
@@ -54,11 +60,21 @@ class BoundedConnection(H11Protocol):
 
 def most_connections() -> int:
     """Connections at a time: at most half of the files that may be open."""
+    return min(MOST_CONNECTIONS, _most_files() // 2)
+
+
+def accepted_at_once() -> int:
+    """Connections to accept before those beyond the bound are closed, which takes three rounds."""
+    return max(1, min(100, _most_files() // 16))
+
+
+def _most_files() -> int:
     try:
         from resource import RLIMIT_NOFILE, getrlimit
     except ImportError:  # Windows
-        return MOST_CONNECTIONS
-    return min(MOST_CONNECTIONS, getrlimit(RLIMIT_NOFILE)[0] // 2)
+        return 2 * MOST_CONNECTIONS
+    soft = getrlimit(RLIMIT_NOFILE)[0]
+    return soft if soft >= 0 else 2 * MOST_CONNECTIONS  # no limit is -1
 
 
 @final

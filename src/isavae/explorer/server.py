@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,10 +24,15 @@ from starlette.types import ASGIApp, Lifespan
 from isavae.errors import printable
 from isavae.explorer.api import Api
 from isavae.explorer.behind import NOTHING_BETWEEN, Behind
-from isavae.explorer.connection import AcceptErrors, BoundedConnection
+from isavae.explorer.connection import AcceptErrors, BoundedConnection, accepted_at_once
 from isavae.explorer.guard import FORWARD, LOOPBACK, OPENED, PARAMETER, Guard
 from isavae.explorer.library import Images
 from isavae.explorer.sources import open_source
+
+# Seconds for requests to end when the server does, and for the answers that they were cut short.
+ENDING_SECONDS = 1.0
+# Connections that may wait to be accepted.
+WAITING = 1024
 
 
 def build_app(
@@ -134,15 +140,45 @@ def serve(
 
 def build_server(app: ASGIApp) -> uvicorn.Server:
     """The server of an application, with bounded connections."""
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             http=BoundedConnection,
+            backlog=accepted_at_once(),
             log_level="warning",
             access_log=False,
-            timeout_graceful_shutdown=2,
         )
     )
+
+
+@final
+class _Server(uvicorn.Server):
+    """A server that many connections may wait for, and that ends soon while it is asked.
+
+    uvicorn's own limit of the time to end prints requests that are cut short as an error.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(WAITING)  # uvicorn lets as many wait as it accepts at once
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cutting = asyncio.create_task(self._cut_short())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_short(self) -> None:
+        """Let requests end, then cut them short, then close the connections that remain."""
+        await asyncio.sleep(ENDING_SECONDS)
+        for task in self.server_state.tasks:
+            task.cancel()
+        await asyncio.sleep(ENDING_SECONDS)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedConnection):
+                connection.transport.abort()
 
 
 @contextlib.contextmanager
@@ -172,7 +208,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(WAITING)
     except (OSError, OverflowError) as error:
         listener.close()
         raise ValueError(
