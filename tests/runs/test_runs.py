@@ -278,8 +278,42 @@ def test_a_run_that_cannot_keep_its_precision_says_so(data, tmp_path, monkeypatc
     native(monkeypatch, True)
     execute(run, data, should_stop=lambda: True)
     native(monkeypatch, False)
-    with pytest.warns(UserWarning, match=r"began on another device \(cpu, bfloat16\): .* not bit"):
+    with pytest.warns(UserWarning, match=r"began on another device \(cpu, .*, bfloat16\): .* bit"):
         execute(run, data)
+
+
+def test_a_run_on_another_processor_says_so(data, tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "run", RunConfig.parse(TINY))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OLD")
+    execute(run, data, should_stop=lambda: True)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match=r"began on another device \(cpu, OLD, .* not bit"):
+        assert execute(run, data)
+
+
+def test_a_resumed_run_sums_with_the_threads_it_began_with(tmp_path):
+    """So wide and in batches so large that one and two threads sum in other orders."""
+    settings = {"data": "dsprites16[shape=heart, scale=0]", "prior": "2*2", "width": 1200}
+    config = RunConfig.parse(settings | {"steps": 2, "batch_size": 2048, "precision": "float32"})
+    images, undisturbed = load(config.data), {}
+    for count in (1, 2):
+        with threads(count):
+            whole = Run.create(tmp_path / f"whole {count}", config)
+            execute(whole, images)
+            cut = Run.create(tmp_path / f"cut {count}", config)
+            execute(cut, images, should_stop=lambda: True)
+        with threads(3 - count):
+            assert execute(cut, images)
+        undisturbed[count] = whole.load_model().state_dict()
+        assert_equal(cut.load_model().state_dict(), undisturbed[count])
+    first, second = undisturbed.values()
+    if all(torch.equal(first[name], second[name]) for name in first):
+        pytest.skip("needs a machine where one and two threads differ")
+
+
+def assert_equal(found, expected):
+    for name, values in expected.items():
+        assert torch.equal(found[name], values), name
 
 
 def native(monkeypatch, answer):

@@ -162,7 +162,8 @@ def _read_checkpoint(run: Run) -> dict[str, Any] | None:
     with _refusing_corrupt(run):
         with open_regular(run.state_path) as file:
             saved = read_tensors(file, run.state_path)
-        if saved["precision"] not in PRECISIONS or not isinstance(saved["device"], str):
+        named = isinstance(saved["device"], str) and isinstance(saved["kernels"], str)
+        if saved["precision"] not in PRECISIONS or not named:
             raise ValueError("it names no device and precision")
         for name, least, most in (("step", 0, MOST_STEPS), ("threads", 1, MOST_THREADS)):
             if type(saved[name]) is not int or not least <= saved[name] <= most:
@@ -178,10 +179,10 @@ def _state(run: Run, saved: dict[str, Any] | None, shape: tuple[int, int, int]) 
     began = saved["precision"]
     chosen = run.config.precision != "auto" or multiplies_bfloat16(state.model.device)
     lacking = began == "bfloat16" and not chosen
-    if state.model.device.type != saved["device"] or lacking:
+    if state.model.device.type != saved["device"] or lacking or saved["kernels"] != _kernels():
         warnings.warn(
-            f"{run.path} began on another device ({saved['device']}, {began}): it goes on, but not "
-            "bit for bit as it would have there",
+            f"{run.path} began on another device ({saved['device']}, {saved['kernels']}, {began}): "
+            "it goes on, but not bit for bit as it would have there",
             stacklevel=2,
         )
     with _refusing_corrupt(run):
@@ -200,6 +201,11 @@ def _refusing_corrupt(run: Run) -> Iterator[None]:
             f"a checkpoint must be whole and fit its run; {run.state_path} does not "
             f"({first_line(error)}): delete it to start the run again from step 0"
         ) from error
+
+
+def _kernels() -> str:
+    """The instructions of the processor that torch computes with: others round otherwise."""
+    return torch.backends.cpu.get_cpu_capability()
 
 
 @contextmanager
@@ -253,6 +259,7 @@ class _Recorder:
             "device": self._device.type,
             "precision": str(state.model.network_dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            "kernels": _kernels(),
         }
         self._unchecked: list[StepReport] = []
         self._started = self._saved = time.monotonic()
