@@ -29,6 +29,10 @@ _SEAL_LINE = f'# "{CHECKSUM}": "{BLANK}"\n'
 _SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
 
 
+# The most bytes of a JSON file; those of a fit of a million images have as many.
+MOST_JSON = 1 << 26
+
+
 @final
 class DamagedFileError(ValueError):
     """A file does not hold what was written to it."""
@@ -166,22 +170,27 @@ def write_json(
         file.write(sealed(text.encode()))
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_json(path: str | os.PathLike[str], most: int = MOST_JSON) -> dict[str, Any]:
     """What `write_json` wrote.
 
+    Args:
+        path: The file.
+        most: The most bytes that it may have: 30 times as many are taken to read it.
+
     Raises:
-        DamagedFileError: If it holds something else.
+        DamagedFileError: If it holds something else, or more.
         FileNotFoundError: If there is no such file.
     """
-    return parse_json(read_whole(path), path)
+    with os.fdopen(_descriptor(path), "rb", buffering=0) as file:  # twice as fast as a buffer
+        if os.fstat(file.fileno()).st_size > most:
+            raise DamagedFileError(
+                f"a file of isavae must have at most {most:,} bytes; {path} has more"
+            )
+        return _parse_json(file.read(), path)
 
 
-def parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The values in the bytes of a file by `write_json`, or written by hand without a checksum.
-
-    Raises:
-        DamagedFileError: If they are no JSON that maps names to values, or do not fit the checksum.
-    """
+def _parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The values in the bytes of a file by `write_json`, or written by hand without a checksum."""
     check_seal(data, path)
     try:
         # of the standard library, for paths may be no UTF-8: pydantic refuses to read them
@@ -246,17 +255,6 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     return os.fdopen(_descriptor(path), "rb")
 
 
-def read_whole(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file; a pipe is not waited for.
-
-    Raises:
-        OSError: If it is none, or cannot be read.
-    """
-    # without a buffer, small files take half the time
-    with os.fdopen(_descriptor(path), "rb", buffering=0) as file:
-        return file.readall()
-
-
 def _descriptor(path: str | os.PathLike[str]) -> int:
     waiting = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # Windows has the second
     descriptor = os.open(path, os.O_RDONLY | waiting)
@@ -264,6 +262,16 @@ def _descriptor(path: str | os.PathLike[str]) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     return descriptor
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file; a pipe is not waited for.
+
+    Raises:
+        OSError: If it is none, or cannot be read.
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:

@@ -319,6 +319,26 @@ def test_how_adam_runs_is_not_read_from_a_checkpoint(run, data, forged):
     assert execute(longer, data)
 
 
+@pytest.mark.parametrize(("name", "most"), [("config.json", 1 << 20), ("scores.json", 1 << 26)])
+def test_a_json_file_beyond_its_bound_is_not_read(run, name, most):
+    with (run.path / name).open("wb") as file:
+        file.truncate(most + 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedFileError, match=f"at most {most:,} bytes"):
+            Run.open(run.path).scores()
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_record_of_the_log_beyond_its_bound_is_left_out(run):
+    whole = run.log()
+    with (run.path / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 5, "loss": [0.5] * 50_000}) + "\n")
+    assert run.log() == whole
+
+
 # Settings
 
 

@@ -18,6 +18,8 @@ from isavae.runs.model_file import check_scores, read_model, read_model_metadata
 
 # Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
+# Bytes of `config.json`, and of a record of the log.
+MOST_SETTINGS, MOST_RECORD = 1 << 20, 1 << 16
 
 
 @final
@@ -69,7 +71,7 @@ class Run:
         file = path / "config.json"
         if not file.is_file():
             raise ValueError(f"a run directory must hold a config.json; {path} does not")
-        settings = read_json(file)
+        settings = read_json(file, MOST_SETTINGS)
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))
 
@@ -194,11 +196,12 @@ class Run:
 def _record(line: bytes) -> dict[str, Any] | None:
     """The record in a line of the log; None if it is none."""
     try:
-        record = from_json(line) if line.endswith(b"\n") else None
+        is_whole = line.endswith(b"\n") and len(line) <= MOST_RECORD
+        record = from_json(line) if is_whole else None
     except ValueError:
         return None
-    whole = isinstance(record, dict) and type(record.get("step")) is int
-    return record if whole else None
+    is_record = isinstance(record, dict) and type(record.get("step")) is int
+    return record if is_record else None
 
 
 def _write_config(config: RunConfig, path: Path) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 
 import polars as pl
 
-from isavae.files import DamagedFileError, parse_json, read_at_most, read_whole, write_json
+from isavae.files import DamagedFileError, read_json, write_json
 from isavae.runs import PRESETS, RunConfig, check_format
 
 NEEDED: dict[str, Any] = (
@@ -128,7 +128,7 @@ def _row(directory: str) -> dict[str, Any]:
 
 def _read(path: str) -> dict[str, Any] | None:
     try:
-        return parse_json(read_whole(path), path)
+        return read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -192,7 +192,7 @@ def _read_index(path: Path) -> tuple[dict[str, int | None], pl.DataFrame]:
     do not.
     """
     try:
-        index = parse_json(read_at_most(path, MOST_BYTES), path)
+        index = read_json(path, MOST_BYTES)
     except (OSError, DamagedFileError):
         return {}, _frame([])
     columns, changed = index.get("columns", {}), index.get("changed", ())
