@@ -84,7 +84,7 @@ def _of_run(folder: Path) -> dict[Path, tuple[Reader, bool]]:
         run.path / "config.json": (config, True),
         run.path / "scores.json": (scores, True),
         run.path / "log.jsonl": (run.log, False),
-        study.path / "results.json": (lambda: results(study.path).to_dicts(), True),
+        study.path / "results-index.json": (lambda: results(study.path).to_dicts(), True),
         study.path / "study.yaml": (lambda: [run.id for run in study.study().runs], True),
         _record(study): (lambda: study.record("a").steps, False),
     }

@@ -117,7 +117,7 @@ def test_settings_of_two_types_share_a_column(tmp_path):
         config.write_text(json.dumps(read_json(config) | {"new": value}))
     assert results(tmp_path)["new"].to_list() == ["1", "0.5", '{"x": true}']
     shutil.rmtree(tmp_path / "runs" / "c")
-    (tmp_path / "results.json").unlink()
+    (tmp_path / "results-index.json").unlink()
     assert results(tmp_path)["new"].to_list() == [1.0, 0.5]
 
 
@@ -131,7 +131,7 @@ def test_a_run_that_changed_just_now_is_read_again(study, read):
 
 @pytest.mark.parametrize("damage", [b"", b"2 nonsense", b"[]", b"[" * 100_000, "torn", "digit"])
 def test_an_index_that_is_broken_is_made_anew(study, read, damage):
-    table, index = results(study), study / "results.json"
+    table, index = results(study), study / "results-index.json"
     whole = index.read_bytes()
     changed = whole.replace(b'"mig": [0', b'"mig": [1', 1)
     assert changed != whole
@@ -151,7 +151,7 @@ def test_a_study_that_was_moved_keeps_its_index(study, read):
 @pytest.mark.parametrize(
     ("name", "forged"),
     [
-        ("index", 4),
+        ("version", 0),
         ("changed", None),
         ("changed", ["now"] * 8),
         ("columns", [1]),
@@ -161,9 +161,9 @@ def test_a_study_that_was_moved_keeps_its_index(study, read):
         ("columns.run", [1, 2, 3, 4, 5, 6, 7, 8]),
         ("columns.status", ["done"] * 7),
         ("columns.status", ["finished"] * 8),
-        ("columns.mig", ["0.5"] * 8),
-        ("columns.mig", [True] * 8),
-        ("columns.seed", [0.5] * 8),
+        ("columns.mig", [10**30] * 8),
+        ("columns.error", ["\ud800"] * 8),
+        ("columns.path", ["/etc"] * 8),
         ("columns.new", [{"x": 1}] * 8),
         ("columns.new", [[1.0]] * 8),
         ("columns.exponents", [["x"]] * 8),
@@ -172,22 +172,13 @@ def test_a_study_that_was_moved_keeps_its_index(study, read):
     ids=str,
 )
 def test_an_index_with_a_right_checksum_holds_rows_or_is_made_anew(study, read, name, forged):
-    table, path = results(study), study / "results.json"
+    table, path = results(study), study / "results-index.json"
     index = read_json(path)
     place, key = (index["columns"], name[8:]) if "." in name else (index, name)
     place[key] = forged
     write_json(path, index)
     assert results(study).equals(table)
     assert len(read) == 16
-
-
-def test_an_index_names_no_runs_elsewhere(study, read):
-    table, path = results(study), study / "results.json"
-    index = read_json(path)
-    index["columns"]["path"] = ["/etc"] * 8
-    write_json(path, index)
-    assert results(study).equals(table)
-    assert len(read) == 8
 
 
 def test_numbers_beyond_those_of_a_table_make_no_error(tmp_path):
@@ -198,8 +189,19 @@ def test_numbers_beyond_those_of_a_table_make_no_error(tmp_path):
     assert results(tmp_path).equals(first)
 
 
+def test_settings_and_scores_take_no_column_of_the_table(tmp_path):
+    scores = scored(0.5) | {"run": {"value": 1.0}, "status": 3.0, "path": {"value": 0.0}}
+    config = write_run(tmp_path, "a", scores) / "config.json"
+    config.write_text(json.dumps(read_json(config) | {"run": "b", "path": "/etc", "a\ud800": 1}))
+    for _ in range(2):
+        (row,) = results(tmp_path).to_dicts()
+        assert (row["run"], row["status"], row["mig"]) == ("a", "done", 0.5)
+        assert row["path"] == f"{tmp_path}/runs/a"
+        assert row["a\\ud800"] == 1
+
+
 def test_a_table_that_cannot_be_kept_is_still_made(study):
-    (study / "results.json").mkdir()
+    (study / "results-index.json").mkdir()
     assert len(results(study)) == 8
 
 
