@@ -29,8 +29,8 @@ _SEAL_LINE = f'# "{CHECKSUM}": "{BLANK}"\n'
 _SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
 
 
-# The most bytes of a JSON file; those of a fit of a million images have as many.
-MOST_JSON = 1 << 26
+# The most bytes of a JSON file, unless its reader knows of more.
+MOST_JSON = 1 << 24
 
 
 @final
@@ -175,7 +175,7 @@ def read_json(path: str | os.PathLike[str], most: int = MOST_JSON) -> dict[str, 
 
     Args:
         path: The file.
-        most: The most bytes that it may have: 30 times as many are taken to read it.
+        most: The most bytes that it may have; to read it takes up to thirty times as many.
 
     Raises:
         DamagedFileError: If it holds something else, or more.

@@ -28,6 +28,32 @@ def test_an_hdf5_file_holds_what_it_claims(tmp_path, shape):
         read_array(path)
 
 
+def nested(path, depth):
+    with h5py.File(path, "w") as file:
+        group = file
+        for _ in range(depth):
+            group = group.create_group("g")
+        group["images"] = np.zeros((3, 4, 4), np.uint8)
+    return path
+
+
+def test_groups_of_an_hdf5_file_are_passed_to_a_depth_of_32(tmp_path):
+    assert sum(map(len, read_array(nested(tmp_path / "a.h5", 32))[0].blocks)) == 3
+    deeper = nested(tmp_path / "b.h5", 33)
+    for key in ("", "/".join(["g"] * 33 + ["images"])):
+        with pytest.raises(RefusedFileError, match="groups at most 32 deep"):
+            read_array(deeper, key=key)
+
+
+def test_an_hdf5_file_whose_groups_hold_each_other_is_refused(tmp_path):
+    """Hard links may make a circle: two in each group are 2^32 ways down."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("g")
+        group["one"] = group["two"] = group
+    with pytest.raises(RefusedFileError, match="at most"):
+        read_array(tmp_path / "a.h5")
+
+
 @pytest.mark.parametrize("shape", [(2, 25_000, 25_000), (1 << 40, 8, 8)])
 def test_an_npz_file_holds_what_it_claims(tmp_path, shape):
     path = tmp_path / "images.npz"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -26,6 +26,8 @@ MOST_ROW = 1 << 27
 DENSEST = 1032
 # Names of arrays of an HDF5 file that are looked at.
 MOST_NAMES = 1_000
+# Groups and arrays that are passed on the way to them, and groups within each other.
+MOST_OBJECTS, DEEPEST = 10_000, 32
 # Of a member of a zip: signature, lengths of name and extra field.
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -226,17 +228,31 @@ def hdf5_names(path: Path) -> list[str]:
     """The arrays of an HDF5 file, in its groups too (`group/images`), but no more than a thousand.
 
     Those that links lead to, which may lie in other files, are left out.
+
+    Raises:
+        RefusedFileError: If its groups lie too deep, or there are too many.
     """
     h5py = import_extra("h5py")
     names: list[str] = []
+    seen = 0
 
-    def note(name: str, found: object) -> bool | None:
-        if isinstance(found, h5py.Dataset):
-            names.append(name)
-        return len(names) >= MOST_NAMES or None  # True ends the visit
+    def visit(group: Any, prefix: str, depth: int) -> None:
+        nonlocal seen
+        check(depth <= DEEPEST, path, f"groups at most {DEEPEST} deep", "deeper ones")
+        for name in group:
+            seen += 1
+            check(seen <= MOST_OBJECTS, path, f"at most {MOST_OBJECTS:,} groups and arrays", "more")
+            if len(names) == MOST_NAMES:
+                return
+            if isinstance(group.get(name, getlink=True), h5py.HardLink):
+                found = group[name]
+                if isinstance(found, h5py.Dataset):
+                    names.append(f"{prefix}{name}")
+                elif isinstance(found, h5py.Group):
+                    visit(found, f"{prefix}{name}/", depth + 1)
 
     with h5py.File(path, "r") as file:
-        file.visititems(note)
+        visit(file, "", 0)
     return names
 
 
@@ -251,6 +267,7 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
     h5py = import_extra("h5py")
     with h5py.File(path, "r") as file:
         parts = name.strip("/").split("/")
+        check(len(parts) <= DEEPEST + 1, path, f"groups at most {DEEPEST} deep", "deeper ones")
         links = ["/".join(parts[: n + 1]) for n in range(len(parts))]
         is_here = all(isinstance(file.get(x, getlink=True), h5py.HardLink) for x in links)
         check(is_here, path, f"an array {name!r}", "none")

@@ -94,7 +94,7 @@ class OutputFolder:
         file = self.path / FIT_FILE
         if not file.is_file():
             return None
-        decided = read_json(file)
+        decided = read_json(file, MOST_BYTES)
         if not self.images.is_file() or _crc32(self.images) != decided["images"]:
             raise DamagedFileError(
                 f"{self.images} must be as isavae wrote it, but is missing, damaged or changed: "

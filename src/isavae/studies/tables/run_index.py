@@ -16,8 +16,8 @@ from isavae.files import read_json, write_json
 Columns: TypeAlias = dict[str, list[Any]]
 
 INDEX, INDEX_VERSION = "results-index.json", 1
-# Bytes of an index, for some 200,000 runs; a larger one is made anew each time.
-MOST_BYTES = 1 << 28
+# Bytes of an index, for some 20,000 runs; a larger one is made anew each time.
+MOST_BYTES = 1 << 24
 # The types of values; the exponents are lists of numbers.
 PLAIN = {bool, int, float, str, type(None)}
 STATES = {"done", "failed", "started", "corrupt"}
