@@ -35,6 +35,9 @@ from isavae.runs.hub import MODEL_FILE
 from isavae.runs.moved_images import FIT_FILE, FIT_IMAGES
 from isavae.studies import Study, StudyDirectory
 
+# Bytes of `fit.json`: it holds the names of all images, of half a million.
+MOST_BYTES = 1 << 25
+
 
 @final
 @dataclass(frozen=True)
