@@ -124,6 +124,22 @@ def test_fitting_again_goes_on_and_changes_nothing(fitted):
     assert ((out / "model.safetensors").read_bytes(), (out / "report.html").read_text()) == before
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--beta", "3"], r"beta was \[2\.0\], now it is \[3\.0\]"),
+        (["--seeds", "0"], "seeds was 2, now it is 0"),
+        (["--size", "16x32"], r"size was \[16, 16\], now it is \[16, 32\]"),
+        (["--fit", "pad"], "fit was not given, now it is pad"),
+        (["--learn-exponents"], "learn_exponents was not given, now it is True"),
+    ],
+)
+def test_flags_that_differ_when_it_goes_on_are_refused(fitted, capsys, flags, words):
+    said = complaint(capsys, "fit", fitted / "images", "--out", fitted / "out", *flags)
+    assert re.search(words, said)
+    assert "another output folder" in said
+
+
 def test_a_folder_that_was_moved_goes_on_and_is_explored_there(fitted, tmp_path, monkeypatch):
     moved = shutil.copytree(fitted / "out", tmp_path / "moved")
     monkeypatch.setattr(output_folder, "FIT_IMAGES", "pictures.npy")
