@@ -126,6 +126,11 @@ def test_fitting_again_goes_on_and_changes_nothing(fitted):
     assert ((out / "model.safetensors").read_bytes(), (out / "report.html").read_text()) == before
 
 
+def test_a_command_for_a_run_says_where_the_runs_of_a_fit_are(fitted, capsys):
+    said = complaint(capsys, "evaluate", fitted / "out")
+    assert said.endswith(f"take one of the runs in {fitted / 'out' / 'study' / 'runs'}")
+
+
 def test_the_page_takes_codes_and_encoder_into_pandas_and_scikit_learn(fitted, monkeypatch):
     monkeypatch.chdir(fitted)
     names = polars.read_csv("out/codes.csv")["image"].to_list()

@@ -89,7 +89,7 @@ class OutputFolder:
                 "other images: choose another output folder, or restore the images."
             )
         if decided:
-            _check_kept(self.path, given, decided["given"])
+            _check_kept(self.path, given, decided.get("given", {}))
         return decided
 
     def decided(self) -> dict[str, Any] | None:
