@@ -101,7 +101,7 @@ def _of_fit(folder: Path) -> dict[Path, tuple[Reader, bool]]:
     source = ImageDataset.from_stored("some", images, (1, 8, 8))
     found = read_training_images(source)
     proposal = propose(found, prior=None, likelihood=None, beta=(), seeds=2, learn_exponents=False)
-    output.decide(found, proposal, Budget(60.0, 1, 5))
+    output.decide(found, proposal, Budget(60.0, 1, 5), {})
     latents = ["z1", "z2"]
     table = codes_table("abc", Codes(np.eye(3, 2), np.zeros((3, 2))), latents)
     tables = [folder / "codes.csv", folder / "codes.parquet"]
@@ -109,7 +109,7 @@ def _of_fit(folder: Path) -> dict[Path, tuple[Reader, bool]]:
         write_table(table, path)
 
     def decided() -> Any:
-        if (found := output.decisions(source)) is None:
+        if (found := output.decisions(source, {})) is None:
             raise ValueError("nothing was decided")
         return found
 

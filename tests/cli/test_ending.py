@@ -1,6 +1,7 @@
 """Commands that are asked to stop, and streams that the shell has closed."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -44,9 +45,12 @@ def test_an_interrupted_fit_prints_the_command_that_goes_on(monkeypatch, capsys)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("isavae.cli.fit.fit_images", interrupted)
-    assert main(["fit", "my images", "--out", "found", "--budget", "2h"]) == 130
+    words = ["fit", "my images", "--out", "found", "--budget", "2h", "--size", "64"]
+    words += ["--fit", "pad", "--prior", "6[6*2]", "--beta", "2.0", "4.0", "--seeds", "3"]
+    words += ["--steps", "9", "--learn-exponents", "--workers", "1"]
+    assert main(words) == 130
     assert capsys.readouterr().out.splitlines() == [
-        "stopped; continue with: isavae fit 'my images' --out found --budget 2h"
+        f"stopped; continue with: {shlex.join(['isavae', *words])}"
     ]
 
 

@@ -54,6 +54,7 @@ def test_sheet_sorts_latents_by_information(sheet):
     _, axes = sheet
     bars = [[bar.get_height() for bar in row[-1].patches] for row in axes]
     np.testing.assert_allclose(bars, NATS.mutual[[2, 0, 1]])
+    assert [row[-1].get_xticks().tolist() for row in axes] == [[0, 1, 2, 3]] * 3
     names = [text.get_text() for text in axes[0, 0].figure.texts]
     assert names == ["$z_{3}$", "$z_{1}$", "$z_{2}$"]
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import polars
@@ -40,6 +41,7 @@ from tests.report_page import cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
+PAGES = Path(__file__).parents[2] / "docs"
 SMALL = ["--size", "16", "--steps", "200", "--seeds", "2", "--beta", "2", "--prior", "2.1[6*2]"]
 SMALL += ["--workers", "2"]
 
@@ -122,6 +124,42 @@ def test_fitting_again_goes_on_and_changes_nothing(fitted):
     before = (out / "model.safetensors").read_bytes(), (out / "report.html").read_text()
     assert main(["fit", str(fitted / "images"), "--out", str(out)]) == 0
     assert ((out / "model.safetensors").read_bytes(), (out / "report.html").read_text()) == before
+
+
+def test_a_command_for_a_run_says_where_the_runs_of_a_fit_are(fitted, capsys):
+    said = complaint(capsys, "evaluate", fitted / "out")
+    assert said.endswith(f"take one of the runs in {fitted / 'out' / 'study' / 'runs'}")
+
+
+def test_the_page_takes_codes_and_encoder_into_pandas_and_scikit_learn(fitted, monkeypatch):
+    monkeypatch.chdir(fitted)
+    names = polars.read_csv("out/codes.csv")["image"].to_list()
+    rows = "".join(f"{name},{'ab'[k % 2]}\n" for k, name in enumerate(names))
+    (fitted / "labels.csv").write_text("image,kind\n" + rows)
+    page = (PAGES / "practitioner.md").read_text()
+    program = page.partition("```py\n")[2].partition("```")[0].replace("found", "out")
+    made = {}
+    exec(compile(program, "practitioner.md", "exec"), made)
+    assert made["means"].columns.tolist() == ["z1", "z2"]
+    first = made["encoder"].transform(made["images"][:3])
+    np.testing.assert_allclose(first, made["means"][:3], atol=1e-5)
+    assert {*made["pipeline"].predict(made["images"])} <= {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--beta", "3"], r"beta was \[2\.0\], now it is \[3\.0\]"),
+        (["--seeds", "0"], "seeds was 2, now it is 0"),
+        (["--size", "16x32"], r"size was \[16, 16\], now it is \[16, 32\]"),
+        (["--fit", "pad"], "fit was not given, now it is pad"),
+        (["--learn-exponents"], "learn_exponents was not given, now it is True"),
+    ],
+)
+def test_flags_that_differ_when_it_goes_on_are_refused(fitted, capsys, flags, words):
+    said = complaint(capsys, "fit", fitted / "images", "--out", fitted / "out", *flags)
+    assert re.search(words, said)
+    assert "another output folder" in said
 
 
 def test_a_folder_that_was_moved_goes_on_and_is_explored_there(fitted, tmp_path, monkeypatch):

@@ -83,7 +83,10 @@ def test_what_codes_do_not_allow_is_skipped_with_the_reason():
     assert {row.metric.family for row in bare} == {"unsupervised"}
     assert bare.skipped["mig"] == "mig needs labels of a factor that varies."
     deterministic = evaluate(Codes(codes.mean, None, codes.grid), "information")
-    assert deterministic.skipped["mig"] == "mig needs posterior standard deviations."
+    assert (
+        deterministic.skipped["mig"]
+        == "mig needs posterior standard deviations: give `Codes` a log_std."
+    )
     assert [
         row.name for row in deterministic
     ] == "binned_mig robust_mig jemmig modularity med".split()

@@ -58,6 +58,10 @@ def fit(
         workers: Models trained at a time; by default one per core.
     """
     again = ["isavae", "fit", images, "--out", str(out), "--budget", budget]
+    again += _flags(size=size, fit=None if fit == "crop" else fit, prior=prior)
+    again += _flags(likelihood=likelihood, beta=beta or None, seeds=seeds, steps=steps)
+    again += ["--learn-exponents"] if learn_exponents else []
+    again += _flags(workers=workers)
     with telling_how_to_continue(again), StepProgress("training", None) as bar:
         fitted = fit_images(
             images,
@@ -79,6 +83,16 @@ def fit(
     say(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}")
     look = f"isavae explore {shlex.quote(str(out))}"
     say(f"model:  {out / 'model.safetensors'}", f"look:   {look}")
+
+
+def _flags(**values: object) -> list[str]:
+    """The flags of the values that were given, as on the command line."""
+    flags = []
+    for name, value in values.items():
+        if value is not None:
+            words = value if isinstance(value, (list, tuple)) else [value]
+            flags += [f"--{name}", *map(str, words)]
+    return flags
 
 
 def _say_wrapped(sentences: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ def show_plan(
     study.check_data()
     threads = study.resources.cpus
     workers = workers or usual_workers(threads)
-    with StepProgress("timing", "kinds") as progress:
+    with StepProgress("timing kinds of runs", None) as progress:
         estimate = plan(
             [run.config for run in study.runs_by_seed()],
             workers=workers,
@@ -51,5 +51,5 @@ def show_plan(
     shortest, longest = duration(of_run[0]), duration(of_run[-1])
     say(f"a run: {shortest}" + (f" to {longest}" if longest != shortest else ""))
     rate = 3600 * len(estimate.runs) / estimate.seconds
-    say(f"the study: {duration(estimate.seconds)}, {rate:,.1f} runs an hour")
+    say(f"the study: {duration(estimate.seconds)}, {rate:,.{0 if rate >= 10 else 1}f} runs an hour")
     say(f"disk: {estimate.bytes / 1e6:,.1f} MB when done")

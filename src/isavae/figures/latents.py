@@ -166,6 +166,7 @@ def _curve(axes: Axes, codes: np.ndarray, limit: float, panel: Panel, grid: Fact
 
 def _bars(axes: Axes, nats: Sequence[float], highest: float) -> None:
     axes.bar(range(len(nats)), nats, width=0.7, color=style.MUTED)
+    axes.set_xticks(range(len(nats)))
     axes.set_ylim(0, 1.06 * highest)
     axes.set_yticks([0, _round(highest)])
 

@@ -21,6 +21,8 @@ from isavae.runs import TrainedModel
 from isavae.runs.names_file import names_beside
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
 
+DEFAULT_FIT = "crop"
+
 
 def fit(
     source: Source,
@@ -28,7 +30,7 @@ def fit(
     budget: float = 900.0,
     *,
     size: int | tuple[int, int] | None = None,
-    fit: str = "crop",
+    fit: str = DEFAULT_FIT,
     prior: str | None = None,
     likelihood: str | None = None,
     beta: Sequence[float] = (),
@@ -41,7 +43,8 @@ def fit(
 ) -> Fitted:
     """Train candidates on images, choose one, and write the results.
 
-    The same call again resumes where the last one stopped, with what was decided then.
+    The same call again resumes where the last one stopped, with what was decided then. Only the
+    budget and the workers may change.
 
     Args:
         source: A folder of images (those in folders below it count) or an array file, with options
@@ -63,15 +66,26 @@ def fit(
             notebook shows it.
 
     Raises:
-        ValueError: If there are too few images, or `out` was made from others.
+        ValueError: If there are too few images, or `out` was made from others or with other
+            arguments.
     """
     started = time.monotonic()
     output = OutputFolder(Path(out))
     source = open_collection(source)
     workers = workers or available_cores()
-    decided = output.decisions(source)
+    sides = (size, size) if isinstance(size, int) else size
+    given = _given(
+        size=sides,
+        fit=None if fit == DEFAULT_FIT else fit,
+        prior=prior,
+        likelihood=likelihood,
+        beta=[float(value) for value in beta] or None,
+        seeds=seeds,
+        learn_exponents=learn_exponents or None,
+        steps=steps,
+    )
+    decided = output.decisions(source, given)
     if decided is None:
-        sides = (size, size) if isinstance(size, int) else size
         found = read_training_images(source, sides, fit, check_size)
         proposal = propose(
             found,
@@ -81,7 +95,7 @@ def fit(
             seeds=seeds,
             learn_exponents=learn_exponents,
         )
-        decided = output.decide(found, proposal, Budget(budget, workers, steps))
+        decided = output.decide(found, proposal, Budget(budget, workers, steps), given)
     decided = output.follow_move(decided)
     on_reasons(tuple(decided["reasons"]))
     study = Study.parse(decided["study"])
@@ -93,6 +107,15 @@ def fit(
         should_stop=lambda: time.monotonic() - started > budget,
     )
     return _conclude(output, decided, "; ".join(sorted(set(progress.failed.values()))))
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """The arguments that were given, as JSON keeps them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in arguments.items()
+        if value is not None
+    }
 
 
 def write_again(out: str | os.PathLike[str]) -> Fitted:

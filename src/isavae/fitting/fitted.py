@@ -98,8 +98,8 @@ class Fitted:
                 else "a single latent is in use, which seeds agree on by themselves"
             )
             return [
-                f"Nothing stable was found: {why}. Give more time (--budget), more images, or a "
-                "smaller --beta."
+                f"Nothing stable was found: {why}. Fit again into another folder (--out) with more "
+                "time (--budget), more images, or a smaller --beta."
             ]
         found = []
         for verdict, meaning in (

@@ -64,11 +64,16 @@ class OutputFolder:
         options = "axes=chw, range=dtype" + (f", show={show}" if show else "")
         return f"{self.images.resolve()}[{options}]"
 
-    def decisions(self, source: Opened) -> dict[str, Any] | None:
+    def decisions(self, source: Opened, given: dict[str, Any]) -> dict[str, Any] | None:
         """What was decided about these images before training; None if the output is new.
 
+        Args:
+            source: The images.
+            given: The arguments that are given now, by name.
+
         Raises:
-            ValueError: If the output was made from other images, is something else, or is damaged.
+            ValueError: If the output was made from other images or with other arguments, is
+                something else, or is damaged.
         """
         path, folder = self.path.resolve(), image_folder(source)
         if folder is not None and path.is_relative_to(folder.resolve()):
@@ -86,6 +91,8 @@ class OutputFolder:
                 f"{self.path} must be made from the images that {source} holds, but was made from "
                 "other images: choose another output folder, or restore the images."
             )
+        if decided:
+            _check_kept(self.path, given, decided.get("given", {}))
         return decided
 
     def decided(self) -> dict[str, Any] | None:
@@ -105,7 +112,13 @@ class OutputFolder:
             )
         return decided
 
-    def decide(self, found: TrainingImages, proposal: Proposal, budget: Budget) -> dict[str, Any]:
+    def decide(
+        self,
+        found: TrainingImages,
+        proposal: Proposal,
+        budget: Budget,
+        given: dict[str, Any],
+    ) -> dict[str, Any]:
         """Write the images and what is decided about them; return the decisions."""
         with atomic_write(self.images) as file:
             numpy_format.write_array_header_1_0(
@@ -119,6 +132,7 @@ class OutputFolder:
             "preprocessing": found.preprocessing.to_dict(),
             "names": found.names,
             "left_out": found.left_out,
+            "given": given,
             "reasons": proposal.reasons,
             "study": proposal.study(self.data(found.preprocessing)),
         }
@@ -153,6 +167,21 @@ class OutputFolder:
         with atomic_write(self.path / "report.html") as file:
             page = render(fitted, data, self.path.resolve().name)
             file.write(page.encode(errors="backslashreplace"))  # a name may be no UTF-8
+
+
+def _check_kept(out: Path, given: dict[str, Any], before: dict[str, Any]) -> None:
+    """Check that what is given now was given when the fit began; the rest is kept without a word.
+
+    Raises:
+        ValueError: If it was not.
+    """
+    for name, value in given.items():
+        if before.get(name) != value:
+            was = f"was {before[name]}" if name in before else "was not given"
+            raise ValueError(
+                f"a fit that goes on must keep what it began with; in {out} {name} {was}, now it "
+                f"is {value}: leave it out to go on, or choose another output folder"
+            )
 
 
 def _crc32(path: Path) -> str:

@@ -190,7 +190,9 @@ def _row(
 def _missing(metric: Metric, codes: Codes, given: Mapping[str, Any]) -> str | None:
     """The first input that a score needs and is not given."""
     absent = {
-        "log_std": "posterior standard deviations" if codes.log_std is None else None,
+        "log_std": "posterior standard deviations: give `Codes` a log_std"
+        if codes.log_std is None
+        else None,
         "factors": None
         if codes.has_factors(given["factors"])
         else "labels of a factor that varies",

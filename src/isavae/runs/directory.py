@@ -70,7 +70,9 @@ class Run:
         path = Path(path)
         file = path / "config.json"
         if not file.is_file():
-            raise ValueError(f"a run directory must hold a config.json; {path} does not")
+            below = path / "study" / "runs"  # of `isavae fit`
+            hint = f": take one of the runs in {below}" if below.is_dir() else ""
+            raise ValueError(f"a run directory must hold a config.json; {path} does not{hint}")
         settings = read_json(file, MOST_SETTINGS)
         check_format(settings.pop("version", None), "a run directory", path)
         return cls(path, RunConfig.parse(settings))

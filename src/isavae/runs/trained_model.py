@@ -27,7 +27,7 @@ from isavae.runs.names_file import keep_in_step, names_beside
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainedModel:
     """A trained VAE, the configuration that rebuilds it, and what is known about it.
 
@@ -48,12 +48,19 @@ class TrainedModel:
         >>> model.save(file)
         >>> TrainedModel.load(file).decode(np.zeros((3, 4))).shape
         torch.Size([3, 1, 8, 8])
+        >>> model
+        TrainedModel('2.1[2.2*2, 2.2*2]', 'beta-vae', shape=(1, 8, 8), latents=4)
     """
 
     vae: VAE
     config: RunConfig
     shape: tuple[int, int, int]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        config, latents = self.config, self.vae.prior.n_latents
+        names = f"{config.prior!r}, {config.objective.name!r}"
+        return f"TrainedModel({names}, shape={self.shape}, latents={latents})"
 
     @classmethod
     def from_run(cls, run: Run) -> "TrainedModel":

@@ -3,6 +3,7 @@
 import os
 import time
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -39,6 +40,16 @@ def write_images(folder, images, suffix="png"):
 
 def as_bytes(dataset):
     return (dataset.batch(range(len(dataset))) * 255).round().byte().numpy()
+
+
+def test_a_path_in_the_current_folder_keeps_its_name(folder, monkeypatch):
+    write_images(folder, colours())
+    np.save(folder / "stack.npy", colours())
+    monkeypatch.chdir(folder.parent)
+    assert repr(load("own[size=6x8, fit=crop]")).startswith("ImageDataset(own")
+    monkeypatch.chdir(folder)
+    assert repr(load("stack.npy")).startswith("ImageDataset(stack.npy")
+    assert open_path(Path("part0")).name == "part0"
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "bmp"])

@@ -48,7 +48,7 @@ def test_an_array_is_resized_as_a_folder_of_the_same_images(tmp_path, suffix, fi
     said = str(inspect(path, options[1:-1]))
     assert f"Images of 9 x 14 become 6 x 7 (height x width), by fit={fit}." in said
     assert ("Cropping cuts off 25% of the images" in said) == (fit == "crop")
-    with pytest.raises(ValueError, match="how to bring images to 6 x 7"):
+    with pytest.raises(ValueError, match="how images become 6 x 7, but is not given: add fit=crop"):
         load(f"{path}[size=6x7]")
     found = read_training_images(f"{path}", (6, 7), fit)
     np.testing.assert_allclose(found.images / 255, pixels(f"{path}{options}"), atol=1e-6)

@@ -96,7 +96,8 @@ def read_array(
     if size is not None and size != given:
         if fit is None:
             raise ImageSizeError(
-                f"`fit` must say how to bring images to {size[0]} x {size[1]}: crop, pad, stretch."
+                f"`fit` must say how images become {size[0]} x {size[1]}, but is not given: "
+                "add fit=crop, fit=pad or fit=stretch."
             )
         Preprocessing(size, fit)  # checks them
         used = BINARY if is_binary else values or found

@@ -63,7 +63,8 @@ def find_preprocessing(
     """
     if size is not None and fit is None:
         raise ValueError(
-            f"`fit` must say how to bring images to {size[0]} x {size[1]}: crop, pad, stretch."
+            f"`fit` must say how images become {size[0]} x {size[1]}, but is not given: "
+            "add fit=crop, fit=pad or fit=stretch."
         )
     if values is None:
         values = _find_values(files, pages)

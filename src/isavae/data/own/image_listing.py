@@ -102,8 +102,8 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def image_names(folder: Path, files: Sequence[str]) -> list[str]:
     r"""Paths of files below a folder, with `/` on every platform; bytes beyond UTF-8 as `\xff`."""
-    within = len(os.path.join(folder, ""))
-    names = [path[within:].replace(os.sep, "/") for path in files]
+    prefix = os.path.join(folder, "")  # "./" does not stand before a path in the current folder
+    names = [path.removeprefix(prefix).replace(os.sep, "/") for path in files]
     return [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
 
 
