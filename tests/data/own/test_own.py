@@ -103,7 +103,7 @@ def test_mixed_sizes_need_a_rule_and_follow_it(folder):
     Image.fromarray(left_right[:, 4:12]).save(folder / "b.png")
     with pytest.raises(ValueError, match=r"8 x 8, others are 8 x 16.*give a size and a fit"):
         load(str(folder))
-    with pytest.raises(ValueError, match="crop, pad, stretch"):
+    with pytest.raises(ValueError, match="add fit=crop, fit=pad or fit=stretch"):
         load(f"{folder}[size=8]")
     cropped = as_bytes(load(f"{folder}[size=8, fit=crop]"))
     assert np.array_equal(cropped[0], cropped[1])
