@@ -204,7 +204,7 @@ def _refusing_corrupt(run: Run) -> Iterator[None]:
 
 
 def _kernels() -> str:
-    """The instructions of the processor that torch computes with: others round otherwise."""
+    """The instructions of the CPU that torch computes with: others round otherwise."""
     return torch.backends.cpu.get_cpu_capability()
 
 
