@@ -14,13 +14,15 @@ from multiprocessing import forkserver, util
 from pathlib import Path
 from typing import NamedTuple
 
+import isavae
 from isavae.cli.command_line import VERBS, main
 from isavae.studies.forking import fork_server
 
 # Seconds after which work that was not signalled hangs, and bytes that it may take.
 PATIENCE, MOST_BYTES = 120.0, 2 << 30
-# The exit code of work that ended with an error that is no sentence.
-CRASHED = 70
+# The exit codes of work that ended with an error that is no sentence, and that was interrupted.
+CRASHED, STOPPED = 70, 130
+PACKAGE = Path(isavae.__file__).parent
 
 
 class Ended(NamedTuple):
@@ -101,13 +103,22 @@ def _do(work: Callable[[], object], said: int) -> None:
         answer = work()
         code = answer if isinstance(answer, int) else 0
         util._exit_function()
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not _is_of_package(error):
+            code = STOPPED
+        else:
+            traceback.print_exc()
     finally:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _is_of_package(error: BaseException) -> bool:
+    """Whether an error has passed through the package: before, a signal meets this file only."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).is_relative_to(PACKAGE) for frame in frames)
 
 
 def workers() -> list[int]:

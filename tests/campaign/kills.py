@@ -25,12 +25,12 @@ from isavae.data import import_official
 from isavae.files import is_temporary
 from isavae.locks import locked
 from isavae.runs import Run, RunConfig, execute
-from tests.campaign.forked import PATIENCE, Ended, command, load, run, workers
+from tests.campaign.forked import PATIENCE, STOPPED, Ended, command, load, run, workers
 from tests.official_files import small, write_file
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-# Exit codes of commands that end in order, and of those that were asked to stop.
-DONE, REFUSED, STOPPED = 0, 2, 130
+# Exit codes of commands that end in order.
+DONE, REFUSED = 0, 2
 REFUSAL = "a damaged file is refused"
 DATA = "dsprites16[shape=heart, scale=0]"
 TRAIN = f"--data|{DATA}|--prior|2.1[2.2*2,2.2*2]|--steps|40|--batch-size|8|--width|4".split("|")
