@@ -181,7 +181,7 @@ def read_json(path: str | os.PathLike[str], most: int = MOST_JSON) -> dict[str, 
         DamagedFileError: If it holds something else, or more.
         FileNotFoundError: If there is no such file.
     """
-    with os.fdopen(_descriptor(path), "rb", buffering=0) as file:  # twice as fast as a buffer
+    with open(path, "rb", buffering=0, opener=_descriptor) as file:  # twice as fast as a buffer
         if os.fstat(file.fileno()).st_size > most:
             raise DamagedFileError(
                 f"a file of isavae must have at most {most:,} bytes; {path} has more"
@@ -252,12 +252,11 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     Raises:
         OSError: If it is no regular file, or cannot be opened.
     """
-    return os.fdopen(_descriptor(path), "rb")
+    return open(path, "rb", opener=_descriptor)
 
 
-def _descriptor(path: str | os.PathLike[str]) -> int:
-    waiting = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # Windows has the second
-    descriptor = os.open(path, os.O_RDONLY | waiting)
+def _descriptor(path: str | os.PathLike[str], flags: int) -> int:
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has none
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))

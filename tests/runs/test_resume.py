@@ -47,6 +47,7 @@ def contents(run):
     lines = [{**line, "seconds": 0} for line in run.log() if "loss" in line]
     state = torch.load(run.state_path, weights_only=True)
     assert (state.pop("device"), state.pop("precision")) == ("cpu", "float32")
+    del state["kernels"]
     return {
         "weights": load_file(run.model_path),
         "state": state,

@@ -12,7 +12,7 @@ from isavae.data.own import table_process
 from isavae.data.own.table_process import read_in_process
 from isavae.data.safe_reading import RefusedFileError
 
-pl = pytest.importorskip("polars")
+pl = pytest.importorskip("polars", reason="needs polars")
 
 FRAME = pl.DataFrame(
     {
@@ -52,7 +52,7 @@ def test_a_package_beside_the_table_is_not_imported(table, kind, monkeypatch):
     assert read_in_process(table, kind, most_rows=40).equals(FRAME)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the memory limits of Linux")
 def test_a_small_file_of_a_large_table_does_not_fill_the_memory(tmp_path, monkeypatch):
     zeros = pl.zeros(4_000_000, dtype=pl.Int8, eager=True)
     pl.DataFrame({"x": [zeros] * 40}).write_parquet(tmp_path / "bomb.parquet")
