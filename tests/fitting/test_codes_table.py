@@ -15,13 +15,13 @@ def test_a_damaged_parquet_file_is_read_or_refused(tmp_path):
     latents, path = ["z1", "z2"], tmp_path / "codes.parquet"
     write_table(codes_table("abc", Codes(np.eye(3, 2), np.zeros((3, 2))), latents), path)
     content, seeded, refused = path.read_bytes(), random.Random(0), 0
-    for _ in range(300):
+    for _ in range(20):  # a process each; the campaign reads hundreds
         path.write_bytes(damaged(content, seeded))
         try:
             read_codes(path, latents)
         except ValueError:
             refused += 1
-    assert refused > 100
+    assert refused > 5
 
 
 def test_a_parquet_file_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path):
