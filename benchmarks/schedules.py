@@ -11,6 +11,7 @@ use and MIG of binned means, and the MIG's quartiles.
 """
 
 import argparse
+import csv
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -19,7 +20,6 @@ import yaml
 from axes import codes_of
 from axes_images import SETS, Images, images_of
 
-from isavae.files import write_text
 from isavae.fitting.proposal import BLUR, NETWORK, TOTAL_CORRELATION
 from isavae.metrics import binned_mig, informative
 from isavae.runs import Run, TrainedModel
@@ -27,7 +27,6 @@ from isavae.studies import LocalEngine, PlannedRun, Study, StudyDirectory, run_s
 
 STEPS, FALLING = 5000, 0.7
 PRIORS = ("2*10", "6[6*2, 6*2, 6*2, 6*2, 6*2]")
-COLUMNS = ("set", "prior", "objective", "runs", "r2", "latents", "mig", "mig_low", "mig_high")
 
 
 def schedule(*factors: float) -> list[list[float]]:
@@ -121,8 +120,10 @@ def main() -> None:
             print(
                 "  ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in rows[-1].values())
             )
-    lines = [",".join(COLUMNS)] + [",".join(f'"{row[c]}"' for c in COLUMNS) for row in rows]
-    write_text(args.out / "schedules.csv", "\n".join(lines) + "\n")
+    with (args.out / "schedules.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,14 @@ except ImportError:  # Windows
 # The name of a file that is being written begins so, and ends with ~.
 TEMPORARY = ".isavae-"
 CHECKSUM = "checksum"
+# Bytes of a JSON file at most, where the reader gives no other bound.
+MOST_JSON = 1 << 24
 # What stands for a checksum while it is computed.
 BLANK = "0" * 8
 # The first line of a text with a checksum, a comment in YAML.
 _SEAL_LINE = f'# "{CHECKSUM}": "{BLANK}"\n'
 # In JSON, in JSON within a string of JSON, as in the header of a model file, or in that line.
 _SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
-
-
-# The most bytes of a JSON file, unless its reader knows of more.
-MOST_JSON = 1 << 24
 
 
 @final
@@ -175,11 +173,11 @@ def read_json(path: str | os.PathLike[str], most: int = MOST_JSON) -> dict[str, 
 
     Args:
         path: The file.
-        most: The most bytes that it may have; to read it takes up to thirty times as many.
+        most: Bytes that it may have at most; reading takes up to thirty times as much memory.
 
     Raises:
         DamagedFileError: If it holds something else, or more.
-        FileNotFoundError: If there is no such file.
+        OSError: If it is no regular file, or cannot be opened; FileNotFoundError if there is none.
     """
     with open(path, "rb", buffering=0, opener=_descriptor) as file:  # twice as fast as a buffer
         if os.fstat(file.fileno()).st_size > most:

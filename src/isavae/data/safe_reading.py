@@ -26,7 +26,7 @@ MOST_ROW = 1 << 27
 DENSEST = 1032
 # Names of arrays of an HDF5 file that are looked at.
 MOST_NAMES = 1_000
-# Groups and arrays that are passed on the way to them, and groups within each other.
+# Groups and arrays of an HDF5 file, and levels of its groups.
 MOST_OBJECTS, DEEPEST = 10_000, 32
 # Of a member of a zip: signature, lengths of name and extra field.
 LOCAL_HEADER = struct.Struct("<4s22xHH")

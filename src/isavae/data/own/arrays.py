@@ -11,7 +11,7 @@ import numpy as np
 
 from isavae.data.own.changes import ROUNDED
 from isavae.data.own.decoding import ImageSizeError, resize, share_cut
-from isavae.data.own.preprocessing import Preprocessing
+from isavae.data.own.preprocessing import Preprocessing, lacking_fit
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, describe_range, natural_range
 from isavae.data.safe_reading import (
@@ -95,10 +95,7 @@ def read_array(
     given = (edges[0], edges[1])
     if size is not None and size != given:
         if fit is None:
-            raise ImageSizeError(
-                f"`fit` must say how images become {size[0]} x {size[1]}, but is not given: "
-                "add fit=crop, fit=pad or fit=stretch."
-            )
+            raise ImageSizeError(lacking_fit(size))
         Preprocessing(size, fit)  # checks them
         used = BINARY if is_binary else values or found
         change = partial(resize, size=size, fit=fit)

@@ -15,7 +15,7 @@ from isavae.data.own.image_file import (
     orientation,
     room_for,
 )
-from isavae.data.own.preprocessing import ALL, Preprocessing
+from isavae.data.own.preprocessing import ALL, Preprocessing, lacking_fit
 from isavae.data.own.threads import in_threads
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, natural_range
 
@@ -62,10 +62,7 @@ def find_preprocessing(
         ValueError: If there is a size, but no fit.
     """
     if size is not None and fit is None:
-        raise ValueError(
-            f"`fit` must say how images become {size[0]} x {size[1]}, but is not given: "
-            "add fit=crop, fit=pad or fit=stretch."
-        )
+        raise ValueError(lacking_fit(size))
     if values is None:
         values = _find_values(files, pages)
     some = files[:: -(-len(files) // SAMPLE)]

@@ -18,6 +18,14 @@ from isavae.data.own.value_range import FULL_RANGE, ValueRange
 ALL = "all"
 
 
+def lacking_fit(size: tuple[int, int]) -> str:
+    """What to say where images have another size, and the option `fit` is not given."""
+    return (
+        f"`fit` must say how images become {size[0]} x {size[1]}, but is not given: "
+        "add fit=crop, fit=pad or fit=stretch."
+    )
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width from "64" or "64x48".
 

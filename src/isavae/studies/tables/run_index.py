@@ -74,20 +74,21 @@ def _are_columns(columns: Any, times: Any) -> TypeGuard[Columns]:
         return False
     if not all(type(run) is str for run in columns.get("run", [None])):
         return False
-    rest = columns | {"run": [], "exponents": _numbers(columns.get("exponents", []))}
+    plain = [values for name, values in columns.items() if name not in ("run", "exponents")]
     return (
         len({*columns["run"]}) == len(times)
-        and all(map(_are_plain, rest.values()))
+        and all(map(_are_plain, plain))
+        and all(map(_are_exponents, columns.get("exponents", [])))
         and _are_plain([*columns])
         and {*columns.get("status", [])} <= STATES
     )
 
 
-def _numbers(exponents: list[Any]) -> list[Any]:
-    """The exponents of all runs; what is no list of numbers as something that is not plain."""
-    is_list = [type(each) is list and {*map(type, each)} <= {int, float} for each in exponents]
-    is_right = all(fits or each is None for each, fits in zip(exponents, is_list, strict=True))
-    return [x for each in exponents for x in each or []] if is_right else [object]
+def _are_exponents(value: Any) -> bool:
+    """Whether a value is a list of numbers of 64 bits, or nothing."""
+    if type(value) is not list:
+        return value is None
+    return {*map(type, value)} <= {int, float} and _are_plain(value)
 
 
 def _are_plain(values: list[Any]) -> bool:

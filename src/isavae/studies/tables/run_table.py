@@ -39,7 +39,7 @@ NEEDED: dict[str, Any] = (
 )
 FIRST = ("run", "path", "status", "model", "data", "prior", "prior_scale", "objective", "beta")
 LAST = ("exponents", "seconds", "error")
-# What no setting and no score may stand for.
+# Columns that no setting or score of the same name replaces.
 OWN = ("run", "path", "status", "model", "exponents", "error", "seconds")
 # Settings and scores that the runs of a study may have together.
 MOST_COLUMNS = 1_000
