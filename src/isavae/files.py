@@ -21,7 +21,7 @@ except ImportError:  # Windows
 # The name of a file that is being written begins so, and ends with ~.
 TEMPORARY = ".isavae-"
 CHECKSUM = "checksum"
-# Bytes of a JSON file at most, where the reader gives no other bound.
+# Bytes of a JSON file at most, where no other bound is given.
 MOST_JSON = 1 << 24
 # What stands for a checksum while it is computed.
 BLANK = "0" * 8
@@ -154,18 +154,31 @@ def _seal_span(data: bytes) -> tuple[int, int]:
 
 
 def write_json(
-    path: str | os.PathLike[str], value: Mapping[str, Any], indent: int | None = 2
+    path: str | os.PathLike[str],
+    value: Mapping[str, Any],
+    most: int = MOST_JSON,
+    *,
+    indent: int | None = 2,
 ) -> None:
     """Write names and JSON-like values as JSON with a checksum, atomically.
 
     Args:
         path: The file.
         value: The names and values.
+        most: Bytes that `read_json` will accept.
         indent: Spaces of each level, for people to read; None writes one line.
+
+    Raises:
+        ValueError: If there are more bytes; nothing is written.
     """
-    text = json.dumps({CHECKSUM: BLANK, **value}, indent=indent)
+    data = json.dumps({CHECKSUM: BLANK, **value}, indent=indent).encode()
+    if len(data) > most:
+        raise ValueError(
+            f"a file of isavae must have at most {most:,} bytes; {path} would have {len(data):,}: "
+            "give fewer or shorter names and settings"
+        )
     with atomic_write(path) as file:
-        file.write(sealed(text.encode()))
+        file.write(sealed(data))
 
 
 def read_json(path: str | os.PathLike[str], most: int = MOST_JSON) -> dict[str, Any]:

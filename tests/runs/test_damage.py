@@ -335,8 +335,25 @@ def test_a_json_file_beyond_its_bound_is_not_read(run, name, most):
 def test_a_record_of_the_log_beyond_its_bound_is_left_out(run):
     whole = run.log()
     with (run.path / "log.jsonl").open("a") as file:
-        file.write(json.dumps({"step": 5, "loss": [0.5] * 50_000}) + "\n")
+        file.write(json.dumps({"step": 5, "loss": [0.5] * 250_000}) + "\n")
     assert run.log() == whole
+
+
+def test_settings_beyond_the_bound_of_their_file_are_refused_before_training(tmp_path):
+    points = [(step, 1.0) for step in range(30_000)]
+    config = RunConfig.parse(CONFIG | {"objective": {"name": "beta-vae", "schedule": points}})
+    with pytest.raises(ValueError, match="at most 1,048,576 bytes; "):
+        Run.create(tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_record_of_as_many_exponents_as_a_prior_may_have_is_kept(data, tmp_path):
+    tree = "2[" + ", ".join(["2.2*1"] * 9_999) + "]"
+    settings = {"prior": tree, "learn_exponents": True, "steps": 1, "width": 4, "batch_size": 2}
+    run = Run.create(tmp_path / "run", RunConfig.parse(CONFIG | settings))
+    execute(run, data, log_every=1)
+    assert [record["step"] for record in run.log()] == [0, 1]
+    assert "p9999" in run.log()[1]
 
 
 # Settings

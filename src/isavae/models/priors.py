@@ -313,6 +313,11 @@ def _check_size(n_latents: int, tree: LpTree | None = None) -> None:
             f"a prior must have at most {MOST_LATENTS:,} latents; this one has {n_latents:,}: take "
             "fewer"
         )
+    if tree and len(tree.exponents) > MOST_LATENTS:
+        raise ValueError(
+            f"the tree of a prior must have at most {MOST_LATENTS:,} inner nodes; this one has "
+            f"{len(tree.exponents):,}: leave out nodes with a single child"
+        )
     unfinished: list[int] = []  # children to come of the nodes above, the nearest last
     for arity in tree.arities if tree else ():
         while unfinished and unfinished[-1] == 0:

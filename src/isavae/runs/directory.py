@@ -18,8 +18,8 @@ from isavae.runs.model_file import check_scores, read_model, read_model_metadata
 
 # Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
-# Bytes of `config.json`, and of a record of the log.
-MOST_SETTINGS, MOST_RECORD = 1 << 20, 1 << 16
+# Bytes of `config.json`, and of a record of the log: room for as many exponents as priors may have.
+MOST_SETTINGS = MOST_RECORD = 1 << 20
 
 
 @final
@@ -207,4 +207,4 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _write_config(config: RunConfig, path: Path) -> None:
-    write_json(path / "config.json", {"version": FORMAT} | config.settings())
+    write_json(path / "config.json", {"version": FORMAT} | config.settings(), MOST_SETTINGS)

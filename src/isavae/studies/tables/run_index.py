@@ -16,8 +16,6 @@ from isavae.files import read_json, write_json
 Columns: TypeAlias = dict[str, list[Any]]
 
 INDEX, INDEX_VERSION = "results-index.json", 1
-# Bytes of an index, for some 20,000 runs; a larger one is made anew each time.
-MOST_BYTES = 1 << 24
 # The types of values; the exponents are lists of numbers.
 PLAIN = {bool, int, float, str, type(None)}
 STATES = {"done", "failed", "started", "corrupt"}
@@ -34,7 +32,7 @@ def read_index(root: Path, changed: Mapping[str, int]) -> Columns:
         Nothing if the index is missing, damaged, or of another version.
     """
     try:
-        index = read_json(root / INDEX, MOST_BYTES)
+        index = read_json(root / INDEX)
     except (OSError, ValueError):
         return {}
     times, columns = index.get("changed", ()), index.get("columns", {})
@@ -51,7 +49,10 @@ def read_index(root: Path, changed: Mapping[str, int]) -> Columns:
 
 
 def write_index(root: Path, changed: Sequence[int | None], columns: Columns) -> None:
-    """Write the index; a directory that cannot be written is read in full each time.
+    """Write the index; without it, runs are read in full each time.
+
+    It is left out where the directory cannot be written, and from some 20,000 runs on, where it
+    would be larger than a JSON file may be.
 
     Args:
         root: Where the index is.
@@ -62,7 +63,7 @@ def write_index(root: Path, changed: Sequence[int | None], columns: Columns) -> 
     index = {"version": INDEX_VERSION, "changed": changed, "columns": columns}
     try:
         write_json(root / INDEX, index, indent=None)
-    except OSError:
+    except (OSError, ValueError):
         return
 
 
