@@ -1,7 +1,5 @@
 """`python -m isavae` is `isavae`."""
 
-import sys
+from isavae.cli import program
 
-from isavae.cli import main
-
-sys.exit(main())
+program()

@@ -613,6 +613,25 @@ def test_the_command_prints_an_address_warns_of_others_and_ends_at_an_interrupt(
     assert err.count("\n") == 1
 
 
+def test_a_program_that_calls_the_command_goes_on_after_it(run):
+    """Only the process of `isavae` itself ends despite threads that still compute."""
+    program = f"""
+import threading
+from isavae.cli import main
+unending = threading.Event()
+threading.Thread(target=unending.wait).start()
+print("code", main(["explore", {str(run.path)!r}, "--no-browser"]))
+unending.set()
+print("went on")
+"""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
+        assert "http://127.0.0.1:" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=120)
+    assert (printed, errors) == ("code 0\nwent on\n", "")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

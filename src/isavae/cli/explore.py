@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
@@ -45,11 +45,10 @@ def explore(
         base_path=base_path or "",
         allow_host=allow_host,
     )
-    _end_despite_requests()
 
 
-def _end_despite_requests() -> None:
-    """End the process, whose end would wait for what requests still compute, after a second."""
+def end_process(code: int) -> NoReturn:
+    """End the process within a second, whatever its threads still compute for requests."""
     until = time.monotonic() + 1
     working = [each for each in threading.enumerate() if each is not threading.main_thread()]
     for thread in working:
@@ -57,4 +56,5 @@ def _end_despite_requests() -> None:
     if any(thread.is_alive() and not thread.daemon for thread in working):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
+    sys.exit(code)
