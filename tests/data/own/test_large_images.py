@@ -7,11 +7,14 @@ from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from isavae.data.own import decoding, find_preprocessing, image_file, value_range
 from isavae.data.own.decoding import DecodedImage, decode
+from isavae.data.own.folder import read_folder
 from isavae.data.own.image_file import UnreadableImageError, open_image, room_for
+from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.threads import MOST_AHEAD, Budget, in_threads
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 
@@ -42,7 +45,8 @@ def test_parts_make_the_same_image_as_the_whole(
     path = str(tmp_path / name)
     IMAGES[name].save(path, **({} if name.endswith("gif") else {"exif": exif}))
     whole = decode(path, None, None, channels, values)
-    monkeypatch.setattr(decoding, "AT_ONCE", 4 * 17)
+    for module in (decoding, image_file):
+        monkeypatch.setattr(module, "AT_ONCE", 4 * 17)
     monkeypatch.setattr(value_range, "AT_ONCE", 5)
     parts = decode(path, None, None, channels, values)
     np.testing.assert_array_equal(parts.pixels, whole.pixels)
@@ -104,6 +108,46 @@ def test_every_way_of_reading_an_image_checks_its_size(tmp_path, monkeypatch):
             with pytest.raises(UnreadableImageError, match="more pixels than are safe"):
                 decode(path, (8, 8), "crop", channels, page=page)
         assert find_preprocessing._limits(path, 1) == []
+
+
+def test_a_pixel_of_a_format_that_takes_more_memory_counts_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_file, "MAX_PIXELS", round(1.4 * PIXELS[..., 0].size))
+    for name, is_read in (("grey.png", True), ("colour.webp", False)):
+        IMAGES[name].save(tmp_path / name)
+        if is_read:
+            decode(str(tmp_path / name), None, None, 1)
+        else:
+            with pytest.raises(UnreadableImageError, match="more pixels than are safe"):
+                decode(str(tmp_path / name), None, None, 1)
+
+
+FRAMES = [Image.fromarray(RNG.integers(0, 256, (9, 7), dtype=np.uint8)) for _ in range(30)]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif", "stack.tif"])
+def test_all_pages_of_a_file_are_read_in_one_pass(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    if name == "stack.tif":  # read by tifffile: Pillow knows no floats of 16 bits
+        stack = np.stack([np.asarray(frame) for frame in FRAMES]).astype(np.float16)
+        tifffile.imwrite(path, stack, photometric="minisblack")
+    else:
+        FRAMES[0].save(path, save_all=True, append_images=FRAMES[1:])
+    values = find_preprocessing._find_values([str(path)], "all")
+    how = Preprocessing((9, 7), None, 1, values, "all")
+    alone = [how.decode(str(path), k + 1).pixels for k in range(len(FRAMES))]
+    opened = []
+    really = image_file._opened
+
+    def counted(*given):
+        opened.append(given)
+        return really(*given)
+
+    monkeypatch.setattr(image_file, "_opened", counted)
+    assert find_preprocessing._find_values([str(path)], "all") == values
+    read = read_folder(tmp_path, how)
+    np.testing.assert_array_equal(np.concatenate([*read.blocks]), np.stack(alone))
+    assert read.count == len(FRAMES)
+    assert len(opened) <= 4  # for the range and the pages, twice each
 
 
 def test_large_results_are_not_made_ahead(monkeypatch):

@@ -310,8 +310,8 @@ def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
     monkeypatch.setattr(folder_reader, "BLOCK", 2 * 2 * 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
-    def decode(self, path, page):
-        read.append(path)
+    def decode(self, file, page):
+        read.append(file.source)
         return DecodedImage(
             np.zeros((1, 2, 2), np.uint8), pages=1, clips=False, cut=0.0, dtype=np.dtype(np.uint8)
         )

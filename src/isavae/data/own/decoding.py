@@ -7,11 +7,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from isavae.data.own.image_file import (
+    AT_ONCE,
+    ImageFile,
     UnreadableImageError,
     count_channels,
     count_pages,
     deep_values,
-    open_image,
+    opening,
     orientation,
     room_for,
     stored_values,
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 FITS = ("crop", "pad", "stretch")
 # The option `pages` for all pages of a file as the channels of one image.
 AS_CHANNELS = "channels"
-# Pixels that are brought to 8 bits and on white at a time.
-AT_ONCE = 1 << 22
 
 
 class ImageSizeError(ValueError):
@@ -55,7 +55,7 @@ class DecodedImage:
 
 
 def decode(
-    source: str | bytes,
+    source: str | bytes | ImageFile,
     size: tuple[int, int] | None,
     fit: str | None,
     channels: int,
@@ -67,7 +67,7 @@ def decode(
     With other channels than 1 and 3 they are read as they are stored, transparency and inks too.
 
     Args:
-        source: The path or the bytes of an image file.
+        source: An image file, or its path or bytes.
         size: Height and width to resize to; None keeps the image's own.
         fit: `crop` cuts the longer side evenly, `pad` adds black, `stretch` ignores proportions;
             None refuses images of another size.
@@ -80,16 +80,17 @@ def decode(
         ImageSizeError: If the image has another size and there is no `fit`.
     """
     try:
-        with open_image(source, page if isinstance(page, int) else 1) as opened:
+        with opening(source) as file:
+            opened = file.at(page if isinstance(page, int) else 1)
             pages = 1 if page == AS_CHANNELS else count_pages(opened)
             if isinstance(page, int) and channels in (1, 3):
                 if (found := count_channels(opened)) not in (0, 3):
                     _check_number(found, channels)
                 mode = "L" if channels == 1 else "RGB"
-                image, clips, dtype = _converted(opened, source, page, mode, size, values)
+                image, clips, dtype = _converted(opened, file, page, mode, size, values)
                 planes = [image]
             else:
-                planes, clips, dtype = _planes(opened, source, page, channels, values)
+                planes, clips, dtype = _planes(opened, file, page, channels, values)
     except UnreadableImageError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise some dozen kinds
@@ -130,16 +131,17 @@ def _resized(image: "Image", size: tuple[int, int], fit: str) -> "Image":
     return resize(image, (size[1], size[0]), pil.Resampling.LANCZOS)
 
 
-def read_channels(source: str | bytes, page: int | str) -> np.ndarray:
+def read_channels(source: str | ImageFile, page: int | str) -> np.ndarray:
     """The channels of a page, or of all pages, as they are stored: (height, width, channels).
 
     Raises:
         UnreadableImageError: If pages differ in size or type, or are too large together.
     """
-    with open_image(source, page if isinstance(page, int) else 1) as image:
+    with opening(source) as file:
+        image = file.at(page if isinstance(page, int) else 1)
         numbers = [page] if isinstance(page, int) else range(1, count_pages(image) + 1)
         with room_for(image, len(numbers)):
-            pages = [stored_values(source, number) for number in numbers]
+            pages = [stored_values(file, number) for number in numbers]
     if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
         raise UnreadableImageError("has pages that differ in size or type, and are no channels")
     return np.concatenate(pages, axis=2)
@@ -147,18 +149,19 @@ def read_channels(source: str | bytes, page: int | str) -> np.ndarray:
 
 def _planes(
     image: "Image | TiffPage",
-    source: str | bytes,
+    file: ImageFile,
     page: int | str,
     channels: int,
     values: ValueRange,
 ) -> "tuple[list[Image], bool, np.dtype]":
     """The stored channels as grey images, whether values lay outside the range, their type."""
-    stored = read_channels(source, page)
+    turn = orientation(image)
+    stored = read_channels(file, page)
     _check_number(stored.shape[2], channels)
     pixels = values.to_bytes(stored)
     planes = [import_extra("PIL.Image").fromarray(plane) for plane in np.moveaxis(pixels, 2, 0)]
     return (
-        [_upright(plane, orientation(image)) for plane in planes],
+        [_upright(plane, turn) for plane in planes],
         values.clips(stored),
         stored.dtype,
     )
@@ -175,7 +178,7 @@ def _check_number(found: int, wanted: int) -> None:
 
 def _converted(
     image: "Image | TiffPage",
-    source: str | bytes,
+    file: ImageFile,
     page: int,
     mode: str,
     size: tuple[int, int] | None,
@@ -186,7 +189,7 @@ def _converted(
         image.draft(None, (2 * size[1], 2 * size[0]))  # a fraction, never below twice the target
     with room_for(image):
         turn = orientation(image)
-        stored = deep_values(image, source, page)
+        stored = deep_values(image, file, page)
         if stored is None:
             assert not isinstance(image, TiffPage)  # its values are never None
             image.load()
@@ -268,8 +271,9 @@ def _upright(image: "Image", orientation: int) -> "Image":
     return image.transpose(upright[orientation]) if orientation in upright else image
 
 
-def _reason(error: Exception, source: str | bytes) -> str:
+def _reason(error: Exception, source: str | bytes | ImageFile) -> str:
     """Why an image cannot be read, in one line without its path."""
+    source = source.source if isinstance(source, ImageFile) else source
     if type(error).__name__ == "UnidentifiedImageError":
         return "no image, or a damaged one"
     if type(error).__name__ == "DecompressionBombError":

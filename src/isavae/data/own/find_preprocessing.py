@@ -7,6 +7,7 @@ import numpy as np
 
 from isavae.data.own.decoding import AS_CHANNELS, decode, read_channels, split_alpha
 from isavae.data.own.image_file import (
+    ImageFile,
     UnreadableImageError,
     count_channels,
     count_pages,
@@ -112,13 +113,14 @@ def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
     """The smallest and largest value of each page with more than 8 bits per channel."""
     found = []
     try:
-        for page in pages_of(path, pages):
-            with open_image(path, page) as image, room_for(image):
-                deep = deep_values(image, path, page)
-                is_picture = count_channels(image) == 0
-            if deep is not None and deep.dtype != np.uint8:
-                colours = split_alpha(deep)[0] if is_picture else deep
-                found.append((float(colours.min()), float(colours.max())))
+        with ImageFile(path) as file:
+            for page in pages_of(path, pages):
+                image = file.at(page)
+                with room_for(image):
+                    deep = deep_values(image, file, page)
+                if deep is not None and deep.dtype != np.uint8:
+                    colours = split_alpha(deep)[0] if count_channels(image) == 0 else deep
+                    found.append((float(colours.min()), float(colours.max())))
     except Exception:  # reading all files will name it; Pillow raises some dozen kinds
         return found
     return found

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 from isavae.data.own.changes import Changes
 from isavae.data.own.decoding import AS_CHANNELS, DecodedImage, ImageSizeError
 from isavae.data.own.find_preprocessing import pages_of
-from isavae.data.own.image_file import UnreadableImageError
+from isavae.data.own.image_file import ImageFile, UnreadableImageError
 from isavae.data.own.image_listing import image_files, image_names
 from isavae.data.own.preprocessing import Preprocessing
 from isavae.data.own.stream import ImageStream
@@ -72,15 +74,18 @@ def _blocks(
     def read(first: int) -> tuple[list[DecodedImage], dict[str, str]]:
         decoded: list[DecodedImage] = []
         unreadable: dict[str, str] = {}
-        for name, path, page in images[first : first + at_once]:
-            try:
-                decoded.append(preprocessing.decode(path, page))
-            except UnreadableImageError as error:
-                unreadable[name] = str(error)
-            except ImageSizeError as error:
-                raise ImageSizeError(
-                    f"All images must have one size, but {name} is {error}: give a size and a fit."
-                ) from None
+        for path, pages in groupby(images[first : first + at_once], attrgetter("path")):
+            with ImageFile(path) as file:
+                for name, _, page in pages:
+                    try:
+                        decoded.append(preprocessing.decode(file, page))
+                    except UnreadableImageError as error:
+                        unreadable[name] = str(error)
+                    except ImageSizeError as error:
+                        raise ImageSizeError(
+                            f"All images must have one size, but {name} is {error}: give a size "
+                            "and a fit."
+                        ) from None
         return decoded, unreadable
 
     for decoded, unreadable in in_threads(

@@ -2,11 +2,11 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -41,6 +41,10 @@ SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 PNG = b"\x89PNG\r\n\x1a\n"
 # Pixels that all threads decode at a time.
 DECODED = Budget(MAX_PIXELS)
+# Formats whose decoders keep several copies: a pixel of theirs counts as so many.
+HEAVY, WEIGHT = ("WEBP", "JPEG2000", "AVIF"), 1.5
+# Pixels that are copied or converted at a time.
+AT_ONCE = 1 << 22
 # Numbers of tags.
 ORIENTATION, BITS, SAMPLES, SAMPLE_FORMAT = 0x0112, 258, 277, 339
 PHOTOMETRIC, PLANAR, DESCRIPTION = 262, 284, 270
@@ -58,45 +62,94 @@ def is_image_file(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
+@final
+class ImageFile:
+    """An image file of one of `FORMATS`, opened when a page is asked for.
+
+    Pages that are asked for in order are read in one pass: a format of frames stores what changes.
+
+    Args:
+        source: Its path or its bytes.
+
+    Attributes:
+        source: The same.
+    """
+
+    def __init__(self, source: str | bytes):
+        self.source = source
+        self._opened = ExitStack()
+        self._at: Callable[[int], Image | TiffPage] | None = None
+
+    def __enter__(self) -> "ImageFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def at(self, page: int) -> "Image | TiffPage":
+        """The file at a page, counted from 1; of other pages, what was returned is lost.
+
+        Raises:
+            OSError: If it is no such file.
+            UnreadableImageError: If it has no such page, or channels that would be dropped.
+        """
+        if self._at is None:
+            # TGA files have no signature: other files may look like one.
+            is_tga = isinstance(self.source, str) and self.source.lower().endswith(FORMATS["TGA"])
+            with ExitStack() as opened:
+                # Opened once, so that what is checked is what is read.
+                source = self.source
+                file = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
+                opened.enter_context(file)
+                self._at = opened.enter_context(_opened(file, is_tga))
+                self._opened = opened.pop_all()
+        return self._at(page)
+
+
+@contextmanager
+def opening(source: str | bytes | ImageFile) -> Iterator[ImageFile]:
+    """A file that is open, or is opened for the duration of the block."""
+    if isinstance(source, ImageFile):
+        yield source
+        return
+    with ImageFile(source) as file:
+        yield file
+
+
 @contextmanager
 def open_image(source: str | bytes, page: int = 1) -> Iterator["Image | TiffPage"]:
-    """Open an image file of one of `FORMATS`, given by its path or its bytes, at a page.
-
-    Raises:
-        OSError: If it is none.
-        UnreadableImageError: If it has no such page, or channels that would be dropped.
-    """
-    # TGA files have no signature: other files may look like one.
-    is_tga = isinstance(source, str) and source.lower().endswith(FORMATS["TGA"])
-    # Opened once, so that what is checked is what is read.
-    with (
-        BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file,
-        _opened(file, page, is_tga) as image,
-    ):
-        yield image
+    """Open an image file at a page, as `ImageFile.at`."""
+    with ImageFile(source) as file:
+        yield file.at(page)
 
 
 @contextmanager
-def _opened(file: BufferedIOBase, page: int, is_tga: bool) -> Iterator["Image | TiffPage"]:
+def _opened(file: BufferedIOBase, is_tga: bool) -> Iterator["Callable[[int], Image | TiffPage]"]:
+    """What gives the pages of a file."""
     start = file.read(len(PNG))
     if start == PNG:
         _verify_png(file)
     if start.startswith(STARTS) and not _reads_tiff(file):
         file.seek(0)
-        with open_tiff(file, page) as found:
-            yield found
+        with open_tiff(file) as at:
+            yield at
         return
     with _open(file, is_tga) as image:
         pages = count_pages(image)
-        if page > pages:
-            raise UnreadableImageError(f"has no page {page}, but {pages}")
-        if page > 1:
-            image.seek(page - 1)
-        _check_channels(image)
+        # The value that is clear is that of all frames of a PNG file.
         scale = FEW_BITS.get(_rawmode(image), 1)
         if isinstance(clear := image.info.get("transparency"), int):
             image.info["transparency"] = clear * scale
-        yield image
+
+        def at(page: int) -> "Image":
+            if page > pages:
+                raise UnreadableImageError(f"has no page {page}, but {pages}")
+            if pages > 1:
+                image.seek(page - 1)
+            _check_channels(image)
+            return image
+
+        yield at
 
 
 def _verify_png(file: BufferedIOBase) -> None:
@@ -161,7 +214,7 @@ def orientation(image: "Image | TiffPage") -> int:
     return image.getexif().get(ORIENTATION, 1) if has_tag else 1
 
 
-def stored_values(source: str | bytes, page: int = 1) -> np.ndarray:
+def stored_values(file: ImageFile, page: int = 1) -> np.ndarray:
     """All channels of a page as they are stored, transparency and inks too.
 
     Returns:
@@ -170,12 +223,12 @@ def stored_values(source: str | bytes, page: int = 1) -> np.ndarray:
     Raises:
         UnreadableImageError: If some value is not finite.
     """
-    with open_image(source, page) as image:
-        values = deep_values(image, source, page)
-        if values is None:
-            assert not isinstance(image, TiffPage)  # its values are never None
-            plain = {"1": "L", "P": "RGBA" if image.has_transparency_data else "RGB", "PA": "RGBA"}
-            values = np.asarray(image.convert(plain.get(image.mode, image.mode)))
+    image = file.at(page)
+    values = deep_values(image, file, page)
+    if values is None:
+        assert not isinstance(image, TiffPage)  # its values are never None
+        plain = {"1": "L", "P": "RGBA" if image.has_transparency_data else "RGB", "PA": "RGBA"}
+        values = np.asarray(image.convert(plain.get(image.mode, image.mode)))
     return values if values.ndim == 3 else values[..., None]
 
 
@@ -187,19 +240,21 @@ def room_for(image: "Image | TiffPage", n_pages: int = 1) -> Iterator[None]:
         UnreadableImageError: If it is too large.
     """
     n_pixels = n_pages * image.width * image.height
+    if not isinstance(image, TiffPage) and image.format in HEAVY:
+        n_pixels = round(WEIGHT * n_pixels)
     if n_pixels > MAX_PIXELS:
         raise UnreadableImageError("more pixels than are safe to decode")
     with DECODED.take(n_pixels):
         yield
 
 
-def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -> np.ndarray | None:
+def deep_values(image: "Image | TiffPage", file: ImageFile, page: int = 1) -> np.ndarray | None:
     """The values of an image that Pillow does not convert to 8 bits rightly; None for others.
 
     Args:
-        image: The image, opened but not decoded.
-        source: Where it was opened from.
-        page: The page.
+        image: The page of the file, not decoded yet.
+        file: The file.
+        page: The number of the page.
 
     Returns:
         Shape (height, width), or (height, width, channels) for colour.
@@ -207,7 +262,7 @@ def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -
     Raises:
         UnreadableImageError: If some value is not finite.
     """
-    values = image.read() if isinstance(image, TiffPage) else _deep(image, source, page)
+    values = image.read() if isinstance(image, TiffPage) else _deep(image, file, page)
     if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
         raise UnreadableImageError("has values that are not finite numbers")
     if values is None or isinstance(image, TiffPage) or "transparency" not in image.info:
@@ -218,9 +273,9 @@ def deep_values(image: "Image | TiffPage", source: str | bytes, page: int = 1) -
     )
 
 
-def _deep(image: "Image", source: str | bytes, page: int) -> np.ndarray | None:
+def _deep(image: "Image", file: ImageFile, page: int) -> np.ndarray | None:
     if image.mode in ("RGB", "RGBA") and _rawmode(image).removeprefix(image.mode) in BYTES:
-        return _both_bytes(image, source, page)
+        return _both_bytes(image, file, page)
     is_tiff = image.format == "TIFF"
     is_white = is_tiff and _tag(image, PHOTOMETRIC) == WHITE_IS_ZERO
     if is_tiff and image.mode == "L" and _tag(image, SAMPLE_FORMAT) == SIGNED:
@@ -284,21 +339,31 @@ def _rawmode(image: "Image") -> str:
     return first if isinstance(first, str) else ""
 
 
-def _both_bytes(image: "Image", source: str | bytes, page: int) -> np.ndarray:
-    """Colours with all of their 16 bits: decoded once for the upper bytes, once for the lower."""
-    values = _lower_bytes(image, source, page)
-    values += np.asarray(image).astype(np.uint16) << 8
-    return values
+def _both_bytes(image: "Image", file: ImageFile, page: int) -> np.ndarray:
+    """Colours with all of their 16 bits: decoded once for the upper bytes, once for the lower.
 
-
-def _lower_bytes(image: "Image", source: str | bytes, page: int) -> np.ndarray:
+    Some rows at a time: at its largest an image would take three times as much memory.
+    """
+    values = np.empty((image.height, image.width, len(image.getbands())), np.uint16)
     order = _rawmode(image).removeprefix(image.mode)
     is_little = order == LITTLE or (order == NATIVE and sys.byteorder == "little")
     other = image.mode + (BIG if is_little else LITTLE)
-    with open_image(source, page) as lower:
+    with open_image(file.source, page) as lower:
         assert not isinstance(lower, TiffPage)  # the same file, opened again
         lower.tile = [  # pyrefly: ignore[missing-attribute]
             type(tile)(*tile[:3], (other, *tile[3][1:]) if isinstance(tile[3], tuple) else other)
             for tile in lower.tile  # pyrefly: ignore[missing-attribute]
         ]
-        return np.asarray(lower).astype(np.uint16)
+        for rows, part in _in_rows(lower):
+            values[rows] = part
+    for rows, part in _in_rows(image):
+        values[rows] |= part.astype(np.uint16) << 8
+    return values
+
+
+def _in_rows(image: "Image") -> Iterator[tuple[slice, np.ndarray]]:
+    """The pixels of some rows at a time, and which rows these are."""
+    count = max(1, AT_ONCE // image.width)
+    for top in range(0, image.height, count):
+        rows = slice(top, min(top + count, image.height))
+        yield rows, np.asarray(image.crop((0, top, image.width, rows.stop)))

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from isavae.data.own.decoding import AS_CHANNELS, FITS, DecodedImage, decode
+from isavae.data.own.image_file import ImageFile
 from isavae.data.own.tiff_file import MAX_PIXELS
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 
@@ -106,11 +107,11 @@ class Preprocessing:
         """(channels, height, width) of an image that was read."""
         return self.channels, *self.size
 
-    def decode(self, source: str | bytes, page: int | str = 1) -> DecodedImage:
+    def decode(self, source: str | bytes | ImageFile, page: int | str = 1) -> DecodedImage:
         """Decode a page of an image file.
 
         Args:
-            source: The path or the bytes of the file.
+            source: The file, or its path or bytes.
             page: Which page, counted from 1, or `channels` for all of them as channels.
 
         Raises:

@@ -59,30 +59,31 @@ class TiffPage:
 
 
 @contextmanager
-def open_tiff(source: BufferedIOBase, page: int) -> Iterator[TiffPage]:
-    """Open a TIFF file at a page.
+def open_tiff(source: BufferedIOBase) -> Iterator[Callable[[int], TiffPage]]:
+    """Open a TIFF file: what gives its pages, counted from 1.
 
     An axis of channels or samples is the image's channels; all other axes (time, depth, tiles) and
     further series are pages.
 
     Args:
         source: The file, at its beginning.
-        page: The page, counted from 1.
 
     Raises:
         UnreadableImageError: If it has no such page, or is laid out in a way that is not read.
     """
     tifffile = import_extra("tifffile")
     with tifffile.TiffFile(source, _multifile=False) as file:
-        series = list(file.series)
-        counts = [_n_pages(one) for one in series]
-        if page > sum(counts):
-            raise UnreadableImageError(f"has no page {page}, but {sum(counts)}")
-        at = page - 1
-        while at >= counts[0]:
-            at -= counts.pop(0)
-            series.pop(0)
-        yield _page(file, series[0], at, sum(_n_pages(one) for one in file.series))
+        counts = [_n_pages(one) for one in file.series]
+        ends = np.cumsum(counts)
+
+        def at(page: int) -> TiffPage:
+            if page > sum(counts):
+                raise UnreadableImageError(f"has no page {page}, but {sum(counts)}")
+            series = int(np.searchsorted(ends, page))
+            before = sum(counts[:series])
+            return _page(file, file.series[series], page - 1 - before, sum(counts))
+
+        yield at
 
 
 def _n_pages(series: Any) -> int:
