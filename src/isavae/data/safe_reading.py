@@ -209,7 +209,8 @@ def rows_of(file: BufferedIOBase, header: NpyHeader, path: Path) -> Iterator[np.
     else:
         array = np.memmap(file, dtype, "r", file.tell(), shape, order="F")
     at_once = max(1, BLOCK * shape[0] // size)
-    return (array[first : first + at_once] for first in range(0, shape[0], at_once))
+    starts = range(0, shape[0], at_once)
+    return (np.ascontiguousarray(array[first : first + at_once]) for first in starts)
 
 
 def _rows_of(

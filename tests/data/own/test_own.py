@@ -13,7 +13,9 @@ from PIL import Image
 
 from isavae.data import load
 from isavae.data.image_statistics import contact_sheet, inspect
+from isavae.data.own import find_preprocessing
 from isavae.data.own import folder as folder_reader
+from isavae.data.own import open as own_module
 from isavae.data.own.decoding import DecodedImage
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.open import open_path
@@ -324,6 +326,21 @@ def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
     assert 0 < len(read) <= 2 * (4 * 2 + 1)
     assert sum(len(block) for block in own.blocks) == 198
     assert sorted(read) == folder_reader.image_files(folder)
+
+
+def test_every_pass_over_many_files_shows_progress(folder, monkeypatch):
+    write_images(folder, np.zeros((9, 2, 2), np.uint8))
+    passes = {}
+
+    def recorded(items, total, label, amount=len, unit=""):
+        passes[label] = total
+        return items
+
+    for module in (find_preprocessing, own_module):
+        monkeypatch.setattr(module, "progress", recorded)
+    inspect(folder, "pages=all")
+    counting = ("looking at sizes", "looking at values", "counting pages")
+    assert passes == dict.fromkeys((*counting, f"reading {folder.name}"), 9)
 
 
 def test_inspection_tells_what_is_there(folder):

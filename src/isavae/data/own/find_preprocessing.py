@@ -1,7 +1,8 @@
 """What the images of a folder have in common: size, channels, range of values."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from isavae.data.own.image_file import (
 from isavae.data.own.preprocessing import ALL, Preprocessing, lacking_fit
 from isavae.data.own.threads import in_threads
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, natural_range
+from isavae.data.read_progress import progress
+
+T = TypeVar("T")
 
 # A folder is grey if in none of up to 64 images, evenly spaced, the channels of a pixel differ by
 # more than 8 of 255: JPEG gives grey images a little colour.
@@ -36,7 +40,12 @@ def image_sizes(files: Sequence[str]) -> list[tuple[int, int]]:
         except Exception:  # a damaged file makes Pillow raise some dozen kinds
             return 0, 0
 
-    return list(in_threads(size, files))
+    return list(shown(in_threads(size, files), len(files), "looking at sizes"))
+
+
+def shown(found: Iterator[T], total: int, label: str) -> Iterator[T]:
+    """What is found in each file, with progress."""
+    return progress(found, total, label, unit="files")
 
 
 def find_preprocessing(
@@ -99,7 +108,9 @@ def _find_values(files: Sequence[str], pages: int | str) -> ValueRange:
     """The range of all images with more than 8 bits per channel."""
     found = [
         limits
-        for each in in_threads(lambda path: _limits(path, pages), files)
+        for each in shown(
+            in_threads(lambda path: _limits(path, pages), files), len(files), "looking at values"
+        )
         if each
         for limits in each
     ]

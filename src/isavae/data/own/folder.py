@@ -11,7 +11,7 @@ import numpy as np
 
 from isavae.data.own.changes import Changes
 from isavae.data.own.decoding import AS_CHANNELS, DecodedImage, ImageSizeError
-from isavae.data.own.find_preprocessing import pages_of
+from isavae.data.own.find_preprocessing import pages_of, shown
 from isavae.data.own.image_file import ImageFile, UnreadableImageError
 from isavae.data.own.image_listing import image_files, image_names
 from isavae.data.own.preprocessing import Preprocessing
@@ -42,7 +42,11 @@ def read_folder(
     numbered: list[Sequence[int | str]] = (
         [[AS_CHANNELS]] * len(files)
         if pages == AS_CHANNELS
-        else list(in_threads(lambda path: pages_of(path, pages), files))
+        else [
+            *shown(
+                in_threads(lambda path: pages_of(path, pages), files), len(files), "counting pages"
+            )
+        ]
     )
     images = [
         NamedPage(name if len(pages) == 1 else f"{name}#{page}", path, page)
