@@ -24,6 +24,8 @@ BLOCK = 1 << 24
 MOST_ROW = 1 << 27
 # Deflate packs no more bytes into one: what claims more is not there.
 DENSEST = 1032
+# Bytes of the header of an .npy file, as numpy's own bound.
+MOST_HEADER = 10_000
 # Names of arrays of an HDF5 file that are looked at.
 MOST_NAMES = 1_000
 # Groups and arrays of an HDF5 file, and levels of its groups.
@@ -168,15 +170,20 @@ def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:
     """The header of an .npy file, read up to its data; never a pickle.
 
     Raises:
-        RefusedFileError: If the data are Python objects.
+        RefusedFileError: If the data are Python objects, or the header is of another version or
+            too long.
     """
     version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
+    forms = {
+        (1, 0): (2, np.lib.format.read_array_header_1_0),
+        (2, 0): (4, np.lib.format.read_array_header_2_0),
     }
-    check(version in read, path, "an .npy header of version 1 or 2", version)
-    shape, fortran, dtype = read[version](file)
+    check(version in forms, path, "an .npy header of version 1 or 2", version)
+    n_bytes, read = forms[version]
+    said = file.read(n_bytes)
+    length = int.from_bytes(said, "little")
+    check(length <= MOST_HEADER, path, f"a header of at most {MOST_HEADER:,} bytes", f"{length:,}")
+    shape, fortran, dtype = read(BytesIO(said + file.read(length)))
     check(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
     return NpyHeader(shape, dtype, fortran)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from isavae.data import load
 from isavae.data.image_statistics import inspect
+from isavae.data.own import factor_table
 from isavae.data.own.factor_table import read_factors
 
 pytestmark = pytest.mark.system
@@ -149,6 +150,24 @@ def test_a_table_is_no_larger_than_the_memory(tmp_path, monkeypatch):
     monkeypatch.setenv("ISAVAE_MEMORY_LIMIT", str(32 * (table.stat().st_size - 1)))
     with pytest.raises(ValueError, match=r"more than \d+ bytes"):
         read_factors(table, 4, NAMES)
+
+
+def test_a_table_of_too_many_columns_is_refused(tmp_path):
+    """Of a million columns it took more than a minute to say that it fits no image."""
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(",".join([first, *map(str, range(10_000))]) for first in "ab"))
+    with pytest.raises(ValueError, match="at most 10,000 columns, but has 10,001"):
+        read_factors(table, 4, NAMES)
+
+
+def test_of_a_table_with_more_rows_than_images_only_as_many_are_looked_at(tmp_path, monkeypatch):
+    looked_at = []
+    really = factor_table._spelled
+    monkeypatch.setattr(factor_table, "_spelled", lambda *a: looked_at.append(a) or really(*a))
+    table = write(tmp_path / "t.csv", ("kind", "file"), KINDS * 500, [*NAMES, "x.png"] * 400)
+    with pytest.raises(ValueError, match=r"'x.png' is none of them: column 'file'"):
+        read_factors(table, 4, NAMES)
+    assert len(looked_at) < 200
 
 
 def test_numbers_beside_text_are_told(tmp_path):

@@ -328,6 +328,16 @@ def test_memory_stays_bounded_while_a_folder_is_read(folder, monkeypatch):
     assert sorted(read) == folder_reader.image_files(folder)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_long_header_of_an_array_is_refused_before_it_is_read(folder, version):
+    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 3)}".ljust(20_000) + b"\n"
+    length = len(head).to_bytes(2 * version, "little")
+    start = b"\x93NUMPY" + bytes([version, 0]) + length
+    (folder / "a.npy").write_bytes(start + head + bytes(18))
+    with pytest.raises(ValueError, match="a header of at most 10,000 bytes, but has 20,001"):
+        load(f"{folder}/a.npy")
+
+
 def test_every_pass_over_many_files_shows_progress(folder, monkeypatch):
     write_images(folder, np.zeros((9, 2, 2), np.uint8))
     passes = {}

@@ -75,7 +75,8 @@ def read_factors(
         else [["" if v is None else str(v).strip() for v in column] for column in typed.values()]
     )
     try:
-        naming = _name_columns(header, columns, names)
+        # One row more than there are images shows whether each is named once.
+        naming = _name_columns(header, [column[: count + 1] for column in columns], names)
         images = next(iter(naming.values()), None)
         if images is None:
             images = _in_order(header, columns, count, names, by_order)

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from isavae.data.memory import memory_limit
 from isavae.files import read_at_most
 
 SEPARATORS = ("\t", ";", ",")
+# Columns of a table.
+MOST_COLUMNS = 10_000
 # About the memory that a table takes, as lists of its entries, for each of its bytes.
 BYTES_OF_ENTRIES = 32
 # What Excel writes or is told by as the first line.
@@ -47,15 +50,23 @@ def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
     """
     try:
         text = SEPARATOR_LINE.sub("", _decode(table))
-    except (OSError, UnicodeError) as error:
+    except UnicodeError as error:
         raise ValueError(
             f"{table} must be a CSV file with a header, but is not: {error}."
         ) from error
-    splits = [lines for separator in SEPARATORS if (lines := _split(text, separator))]
-    if not splits:
+    except OSError as error:
+        raise ValueError(
+            f"{table} must be a CSV file with a header, but cannot be read: {error.strerror}."
+        ) from error
+    lines = _best_split(text)
+    if not lines:
         raise ValueError(f"{table} must be a CSV file with a header, but has no whole line.")
-    header, *rows = _best_split(splits)
-    named = [name for name in header if name]
+    header, *rows = lines
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(
+            f"{table} must have at most {MOST_COLUMNS:,} columns, but has {len(header):,}: leave "
+            "out those that are no factors."
+        )
     ragged = next((k for k, row in enumerate(rows) if len(row) != len(header)), None)
     if ragged is not None:
         raise ValueError(
@@ -63,7 +74,8 @@ def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
             f"row {ragged + 1} has {len(rows[ragged])}: correct it, or quote "
             "entries with separators."
         )
-    twice = next((name for name in named if named.count(name) > 1), None)
+    counts = Counter(name for name in header if name)
+    twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
         raise ValueError(
             f"{table} must have distinct columns, but {twice!r} is the head of several: rename one."
@@ -84,12 +96,17 @@ def _split(text: str, separator: str) -> list[list[str]]:
     return [[entry.strip() for entry in line] for line in lines]
 
 
-def _best_split(tables: list[list[list[str]]]) -> list[list[str]]:
+def _best_split(text: str) -> list[list[str]]:
     """The first split into several columns, equally many in every line; else the widest header."""
-    for lines in tables:
-        if len(lines[0]) > 1 and all(len(line) == len(lines[0]) for line in lines):
-            return lines
-    return max(reversed(tables), key=lambda lines: len(lines[0]))
+    best: list[list[str]] = []
+    for separator in SEPARATORS:
+        if separator in text or separator == SEPARATORS[-1]:
+            lines = _split(text, separator)
+            if lines and len(lines[0]) > 1 and {*map(len, lines)} == {len(lines[0])}:
+                return lines
+            if lines and (not best or len(lines[0]) >= len(best[0])):
+                best = lines
+    return best
 
 
 def _decode(table: Path) -> str:
