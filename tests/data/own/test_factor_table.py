@@ -163,7 +163,9 @@ def test_a_table_of_too_many_columns_is_refused(tmp_path):
 def test_of_a_table_with_more_rows_than_images_only_as_many_are_looked_at(tmp_path, monkeypatch):
     looked_at = []
     really = factor_table._spelled
-    monkeypatch.setattr(factor_table, "_spelled", lambda *a: looked_at.append(a) or really(*a))
+    monkeypatch.setattr(
+        factor_table, "_spelled", lambda *a, **k: looked_at.append(a) or really(*a, **k)
+    )
     table = write(tmp_path / "t.csv", ("kind", "file"), KINDS * 500, [*NAMES, "x.png"] * 400)
     with pytest.raises(ValueError, match=r"'x.png' is none of them: column 'file'"):
         read_factors(table, 4, NAMES)
