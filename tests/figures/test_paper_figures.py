@@ -116,7 +116,7 @@ def test_mig_distributions_show_every_run_of_the_asked_beta():
 
 
 def test_studies_that_cannot_be_drawn_are_refused():
-    with pytest.raises(ValueError, match="no run has beta 9; the study has 1, 4"):
+    with pytest.raises(ValueError, match="needs runs of beta 9, but the study has 1, 4: add"):
         mig_distributions(runs(), beta=9.0)
     with pytest.raises(ValueError, match="none of 1 is done"):
         trade_off(runs().filter(status="failed"))

@@ -168,7 +168,10 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
         kept = runs.filter(pl.col("beta") == beta)
         if kept.is_empty():
             known = ", ".join(f"{value:g}" for value in runs["beta"].drop_nulls().unique().sort())
-            raise ValueError(f"no run has beta {beta:g}; the study has {known or 'none'}")
+            raise ValueError(
+                f"figure 5a needs runs of beta {beta:g}, but the study has {known or 'none'}: add "
+                f"beta {beta:g} to it, or draw `isavae figure 6`, which shows all runs"
+            )
         runs = kept
     groups = {str(name): group["mig"].sort().to_numpy() for (name,), group in runs.group_by(by)}
     names = sorted(groups, key=lambda name: float(np.median(groups[name])))
