@@ -1,6 +1,8 @@
 """What commands show: lines and tables, in which no name or text of a file moves the cursor."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
 def say(*lines: object) -> None:
     """Print lines on standard output."""
     print(_escaped(lines), flush=True)
+
+
+def say_wrapped(*sentences: str) -> None:
+    """Print sentences; on a terminal they break between words, and go on below their beginning."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        sentences = tuple(textwrap.fill(s, width, subsequent_indent="  ") for s in sentences)
+    say(*sentences)
 
 
 def complain(*lines: object) -> None:
