@@ -54,7 +54,7 @@ def table(
 
     shown = Table(title=cell(title) if title else None, title_justify="left", box=None)
     for name, side in columns.items():
-        shown.add_column(cell(name), justify=side)
+        shown.add_column(cell(name), justify=side, overflow="fold")
     for row in rows:
         shown.add_row(*map(cell, row))
     return shown
