@@ -11,6 +11,7 @@ from isavae.errors import printable
 Side: TypeAlias = Literal["left", "right"]
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -60,27 +61,33 @@ def table(
     return shown
 
 
-def fits(shown: "Table") -> bool:
-    """Whether a table fits the width of the terminal; always true elsewhere."""
+def console(stderr: bool = False) -> "Console":
+    """Standard output or standard error for rich, a terminal only where it is one.
+
+    `FORCE_COLOR` alone, which the kernel of a notebook sets, would bring every frame of a bar into
+    the output of a cell.
+    """
     from rich.console import Console
 
-    console = Console()
-    return not console.is_terminal or _width(shown) <= console.width
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, force_terminal=None if stream and stream.isatty() else False)
+
+
+def fits(shown: "Table") -> bool:
+    """Whether a table fits the width of the terminal; always true elsewhere."""
+    on = console()
+    return not on.is_terminal or _width(shown) <= on.width
 
 
 def show(shown: "Table") -> None:
     """Print a table, elsewhere than on a terminal at its whole width."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = _width(shown)
-    console.print(shown, highlight=False)
+    on = console()
+    if not on.is_terminal:
+        on.width = _width(shown)
+    on.print(shown, highlight=False)
 
 
 def _width(shown: "Table") -> int:
     """The width at which no cell wraps."""
-    from rich.console import Console
-
-    console = Console()
-    return console.measure(shown, options=console.options.update(max_width=10_000)).maximum
+    on = console()
+    return on.measure(shown, options=on.options.update(max_width=10_000)).maximum

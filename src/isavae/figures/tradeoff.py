@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from isavae.figures import style
 from isavae.studies.tables.summary import finished, summarise
@@ -220,4 +221,5 @@ def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: in
         axes.set_title(f"$p_{{({k + 1})}}$, median {style.format_number(float(np.median(values)))}")
         axes.set_xlabel("exponent $p_k$")
     panels[0].set_ylabel(f"runs (of {runs})")
+    panels[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
