@@ -1,8 +1,18 @@
-"""A report in a browser: what is wider than its place."""
+"""A report: the commands that it shows, and what is wider than its place in a browser."""
+
+import re
+import shlex
+from html import unescape
 
 CUT_OFF = """() => [document.documentElement, ...document.querySelectorAll('.scroll, pre')]
     .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth)
     .map((each) => each.textContent.slice(0, 200))"""
+
+
+def commands_in(page):
+    """The words of each command of isavae that has a place for what it is about."""
+    shown = re.findall(r"<code>(isavae [^<]* [^<]*)</code>", page.read_text())
+    return [shlex.split(unescape(command)) for command in shown]
 
 
 def cut_off(tab):

@@ -9,7 +9,10 @@ import pytest
 
 pytestmark = pytest.mark.system
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SLOW = {"digits", "faces"}
 
 
@@ -30,3 +33,13 @@ def test_example(path):
     assert all(int(percent) < 60 for percent in left)
     right = re.findall(r"([\d.]+)% of the others right", ran.stdout)
     assert all(int(percent) > 75 for percent in right)
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_a_program_of_the_readme_runs_without_the_others(number):
+    exec(compile(PROGRAMS[number], "README.md", "exec"), {})
+
+
+def test_the_readme_has_a_program_of_each_use_in_python():
+    used = [re.findall(r"isavae\.(\w+)\(", program)[:1] for program in PROGRAMS]
+    assert used == [["LpNested"], ["Codes"], ["ISAVAE"]]

@@ -29,6 +29,11 @@ LEFT_OUT = {
     "isavae figure 1": "minutes of ICA: tests/figures/test_paper_figures.py",
     "isavae figure all": "figure 1 is among them",
 }
+# Pages with programs that need files of the reader (```py instead of ```python), and their tests.
+PROGRAMS = {
+    "practitioner.md": "tests/fitting/test_fit.py",
+    "onnx.md": "tests/runs/test_trained_model.py",
+}
 # What makes the others small: the first pattern that a command begins with adds flags.
 SMALLER = {
     "isavae fit ": "--steps 40 --seeds 2 --beta 1 --workers 2",
@@ -115,6 +120,18 @@ def test_the_commands_of_a_page_run(page, workplace, capsys):
         assert main(smaller(first)) == 0  # other pages take its run
     for command in RUN[page]:
         assert main(smaller(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+
+
+def test_every_program_that_does_not_run_with_its_page_has_a_test():
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    left_out = {page.name for page, text in texts.items() if re.search("^```py$", text, re.M)}
+    assert left_out == {*PROGRAMS}
+    untested = {
+        page: test
+        for page, test in PROGRAMS.items()
+        if f'"{page}", "exec"' not in (ROOT / test).read_text(encoding="utf-8")
+    }
+    assert not untested
 
 
 def test_every_reason_to_leave_a_command_out_is_needed():

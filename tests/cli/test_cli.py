@@ -114,6 +114,30 @@ def test_a_flag_of_a_switch_overrides_the_file_only_where_it_is_given(tmp_path):
     assert (config.learn_exponents, config.learn_p0) == (True, False)
 
 
+def test_no_frame_of_a_bar_is_written_to_a_pipe_where_colours_are_forced(
+    trained, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as the kernel of a notebook does
+    assert main(["train", *SMALL, "--steps", "6", "--out", str(tmp_path / "run")]) == 0
+    assert main(["evaluate", str(trained)]) == 0
+    out, said = capsys.readouterr()
+    assert "MIG" in out
+    assert "training: 6/6" in said
+    assert "\x1b" not in out + said
+
+
+def test_on_a_terminal_what_is_trained_is_wrapped(tmp_path, capsys, monkeypatch):
+    words = ["train", *SMALL, "--out", str(tmp_path / "run")]
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    begun = lines[: lines.index(next(line for line in lines if line.endswith("images"))) + 1]
+    assert len(begun) > 1
+    assert all(line.startswith("  ") for line in begun[1:])
+    assert f"prior on {DATA}" in " ".join(line.strip() for line in begun)
+
+
 def test_every_setting_and_parameter_is_a_flag_with_its_own_description(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["train", "--help"]) == 0

@@ -77,7 +77,7 @@ def test_completion_is_for_some_shells(capsys):
 def test_progress_shows_the_time_left_in_80_columns(monkeypatch):
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=80, legacy_windows=False)
-    monkeypatch.setattr(step_progress, "Console", lambda **_: terminal)
+    monkeypatch.setattr(step_progress, "console", lambda **_: terminal)
     values = dict.fromkeys(("loss", "reconstruction", "mutual_information", "kl"), 1234.5)
     with step_progress.StepProgress("training", units_per_step=2048) as progress:
         for step in range(1, 4):

@@ -116,7 +116,7 @@ def test_mig_distributions_show_every_run_of_the_asked_beta():
 
 
 def test_studies_that_cannot_be_drawn_are_refused():
-    with pytest.raises(ValueError, match="no run has beta 9; the study has 1, 4"):
+    with pytest.raises(ValueError, match="needs runs of beta 9, but the study has 1, 4: add"):
         mig_distributions(runs(), beta=9.0)
     with pytest.raises(ValueError, match="none of 1 is done"):
         trade_off(runs().filter(status="failed"))
@@ -133,6 +133,7 @@ def test_exponents_are_sorted_within_each_run():
         np.testing.assert_array_equal([bar.get_height() for bar in axes.patches], expected)
         np.testing.assert_allclose(axes.patches[0].get_x(), edges[0])
     assert panels[0].get_title() == "$p_{(1)}$, median 1.8"
+    assert [count % 1 for count in panels[0].get_yticks()] == [0] * len(panels[0].get_yticks())
 
 
 @pytest.mark.parametrize("text", ["1[z, 9*2]", "2[z, 1*2]"])

@@ -37,7 +37,7 @@ from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel, name_latents
 from isavae.studies import StudyDirectory, run_id
 from tests.explorer_page import CHROMIUM, FLAGS
-from tests.report_page import cut_off, cut_off_in_print
+from tests.report_page import commands_in, cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
@@ -88,7 +88,6 @@ def test_fit_leaves_model_report_and_codes(fitted):
     assert report.count("data:image/png;base64,") >= 3
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", report)
     assert "<title>out · isavae fit</title>" in report
-    assert "isavae explore out" in report
     assert "PCA" in report
     assert report.count("<svg") == 1  # the learning curves
     assert "$" not in report
@@ -152,6 +151,9 @@ def test_the_page_takes_codes_and_encoder_into_pandas_and_scikit_learn(fitted, m
         (["--beta", "3"], r"beta was \[2\.0\], now it is \[3\.0\]"),
         (["--seeds", "0"], "seeds was 2, now it is 0"),
         (["--size", "16x32"], r"size was \[16, 16\], now it is \[16, 32\]"),
+        (["--prior", "2[6*2]"], r"prior was 2\.1\[6\*2\], now it is 2\[6\*2\]"),
+        (["--likelihood", "bernoulli"], "likelihood was not given, now it is bernoulli"),
+        (["--steps", "50"], "steps was 200, now it is 50"),
         (["--fit", "pad"], "fit was not given, now it is pad"),
         (["--learn-exponents"], "learn_exponents was not given, now it is True"),
     ],
@@ -263,6 +265,19 @@ def test_names_of_axes_go_into_report_tables_and_model(fitted, capsys, tmp_path)
     assert "must be a .safetensors" in complaint(capsys, "name-axes", tmp_path, "z1=a")
     assert "z1 to z2" in complaint(capsys, "name-axes", out, "z3=a")
     assert "is none" in complaint(capsys, "name-axes", out, "z1")
+
+
+def test_the_commands_of_the_report_work_in_its_folder_also_after_a_move(
+    fitted, tmp_path, monkeypatch
+):
+    moved = shutil.copytree(fitted / "out", tmp_path / "deep" / "moved & renamed")
+    monkeypatch.chdir(moved)
+    explore, name = commands_in(Path("report.html"))
+    assert explore[:2] == ["isavae", "explore"]
+    assert open_source(Path(*explore[2:])).overview["title"] == "moved & renamed"
+    assert main(name[1:]) == 0
+    assert "<b>slant</b>" in Path("report.html").read_text()
+    assert str(fitted) not in Path("report.html").read_text()
 
 
 def test_images_as_people_have_them(tmp_path):

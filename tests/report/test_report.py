@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 from isavae.cli import main
 from isavae.evaluation import encode_all, evaluate
+from isavae.explorer.sources import open_source
 from isavae.figures import learning_curves
 from isavae.files import read_json, write_json
 from isavae.report import (
@@ -25,7 +27,7 @@ from isavae.report.numbered_figures import learned_exponents
 from isavae.runs import Run, RunConfig, execute
 from isavae.studies import results
 from tests.accessibility import complaints as found_by_axe
-from tests.report_page import cut_off, cut_off_in_print
+from tests.report_page import commands_in, cut_off, cut_off_in_print
 
 pytestmark = pytest.mark.system
 
@@ -170,11 +172,20 @@ def test_the_page_begins_with_the_result_and_ends_with_settings(page):
     means = best.group_by("model", "beta").agg(pl.col("mig").mean()).sort("mig").row(-1)
     wanted = rf"Highest MIG: {means[0]},[^;<]* β = {means[1]:g}, with {means[2]:.3f} ± "
     first = re.search(wanted, text).start()
-    assert "isavae explore &#39;a &amp; b&#39;" in text
     places = [text.index(word) for word in ("Failures ", "settings at their defaults")]
     assert first < min(places)
     assert "PCA" not in text[:first]
     assert text.count("of the variance between images explained") == 4
+
+
+def test_the_command_of_the_page_works_in_the_folder_of_the_study(page, monkeypatch):
+    monkeypatch.chdir(page.parent)
+    (command,) = commands_in(page)
+    assert command[:2] == ["isavae", "explore"]
+    assert open_source(Path(*command[2:])).overview == {
+        "kind": "study", "title": "a & b", "first": open_source(page.parent).overview["first"]
+    }  # fmt: skip
+    assert str(page.parent) not in page.read_text()
 
 
 def test_a_study_without_factors_has_a_table_of_kl(study, tmp_path):
@@ -235,6 +246,17 @@ def test_figures_that_a_source_cannot_give_say_why(study):
             list(paper_figures(number, study))
     with pytest.raises(ValueError, match="needs a study or a run: isavae figure 6 DIR"):
         list(paper_figures("6"))
+
+
+def test_a_study_without_beta_1_is_told_which_figure_shows_it(study, tmp_path, capsys):
+    for path in (study / "runs").glob("*-4-*"):
+        shutil.copytree(path, tmp_path / "runs" / path.name)
+    assert main(["figure", "5", str(tmp_path), "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "figure 5a needs runs of beta 1, but the study has 4" in said
+    figure = re.search("`isavae (figure .)`", said)[1].split()
+    assert main([*figure, str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "figure6.png").is_file()
 
 
 def test_figures_of_a_run(study):

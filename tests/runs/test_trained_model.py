@@ -4,10 +4,12 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -28,6 +30,7 @@ from isavae.runs import (
     export_onnx,
 )
 
+ROOT = Path(__file__).parents[2]
 SHAPE = (1, 16, 16)
 DATA = "dsprites16[shape=heart, scale=0, orientation=0]"
 
@@ -175,6 +178,19 @@ def test_onnx_gives_what_torch_gives(network, tmp_path):
     assert files.encoder.is_file()
     assert files.decoder.is_file()
     assert max(files.encoder_error, files.decoder_error) < 1e-5
+
+
+def test_the_program_of_the_page_encodes_as_the_model_does(
+    run, model, images, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run.path, tmp_path / "runs" / "first")
+    page = (ROOT / "docs" / "how-to" / "onnx.md").read_text(encoding="utf-8")
+    program = page.partition("```py\n")[2].partition("```")[0]
+    made = {"images": images.numpy()}
+    exec(compile(program, "onnx.md", "exec"), made)
+    for ours, theirs in zip(model.encode(images), (made["mean"], made["log_std"]), strict=True):
+        torch.testing.assert_close(torch.from_numpy(theirs), ours, rtol=0, atol=1e-4)
 
 
 def test_an_onnx_file_that_differs_is_refused(model, tmp_path, monkeypatch):

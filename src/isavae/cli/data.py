@@ -73,6 +73,8 @@ def inspect(path: Positional[Path], options: str = "", sheet: Optionally[Path] =
     statistics = image_statistics.inspect(path, options, sheet)
     say(statistics)
     if statistics.dataset is not None:
+        if sheet is not None:
+            say(f"  a sheet of them: {sheet}")
         try:
             check_memory(RunConfig(batch_size=1), statistics.dataset.shape)
         except ValueError as refusal:

@@ -2,10 +2,6 @@
 
 import re
 import shlex
-import shutil
-import sys
-import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +10,7 @@ from tyro.conf import Positional
 from isavae.cli.continuing import telling_how_to_continue
 from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
-from isavae.cli.terminal import say
+from isavae.cli.terminal import say, say_wrapped
 from isavae.data.own.preprocessing import parse_size
 from isavae.fitting import fit as fit_images
 
@@ -70,7 +66,7 @@ def fit(
             workers=workers,
             size=None if size is None else parse_size(size),
             fit=fit,
-            on_reasons=_say_wrapped,
+            on_reasons=lambda reasons: say_wrapped(*reasons, ""),
             on_change=lambda progress: bar(round(100 * progress.share), 100),
             steps=steps,
             prior=prior,
@@ -79,7 +75,7 @@ def fit(
             seeds=seeds,
             learn_exponents=learn_exponents,
         )
-    _say_wrapped(fitted.sentences())
+    say_wrapped(*fitted.sentences(), "")
     say(f"report: {out / 'report.html'}", f"codes:  {out / 'codes.csv'}")
     look = f"isavae explore {shlex.quote(str(out))}"
     say(f"model:  {out / 'model.safetensors'}", f"look:   {look}")
@@ -93,14 +89,6 @@ def _flags(**values: object) -> list[str]:
             words = value if isinstance(value, (list, tuple)) else [value]
             flags += [f"--{name}", *map(str, words)]
     return flags
-
-
-def _say_wrapped(sentences: Sequence[str]) -> None:
-    """Print sentences and an empty line; wrapped on a terminal."""
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        sentences = [textwrap.fill(s, width, subsequent_indent="  ") for s in sentences]
-    say(*sentences, "")
 
 
 def seconds(text: str) -> float:

@@ -1,14 +1,12 @@
 """Progress of a command: a bar on a terminal, plain lines elsewhere."""
 
-import sys
 import time
 from contextlib import ExitStack
 from typing import final
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from isavae.cli.terminal import complain
+from isavae.cli.terminal import complain, console
 
 # Seconds between two lines where there is no terminal.
 LINE_SECONDS = 10.0
@@ -28,7 +26,7 @@ class StepProgress:
 
     def __init__(self, label: str, unit: str | None = "images", units_per_step: int = 1):
         self._label, self._unit, self._units_per_step = label, unit, units_per_step
-        self._console = Console(file=sys.stderr)
+        self._console = console(stderr=True)
         self._first: tuple[int, float] | None = None
         self._printed, self._last = 0.0, -1
         self._bar = Progress(

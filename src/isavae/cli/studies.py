@@ -175,7 +175,12 @@ def select(
     if json:
         _write(json, selected.write_json())
     columns = [*group_columns(runs), "seed", "selected_by", "mig", "reconstruction", "path"]
-    show(_drawn(selected.select(columns), f"selected by {by}"))
+    shown = _drawn(selected.select(columns), f"selected by {by}")
+    if fits(shown):
+        show(shown)
+    else:  # a path that is cut off or goes over several lines is of no use
+        show(_drawn(selected.select(columns[:-1]), f"selected by {by}"))
+        say("", "their paths, in this order:", *selected["path"])
 
 
 def _write(path: Path, text: str) -> None:

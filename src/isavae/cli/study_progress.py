@@ -1,14 +1,13 @@
 """Progress of a study: a live table on a terminal, plain lines elsewhere."""
 
-import sys
 import time
 from typing import final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 
 from isavae.cli.step_progress import LINE_SECONDS
-from isavae.cli.terminal import cell, complain, table
+from isavae.cli.terminal import cell, complain, console, table
 from isavae.studies import StudyProgress
 
 SHOWN_RUNS = 16
@@ -19,7 +18,7 @@ class LiveProgress:
     """Shows counts, rate, time remaining and the best run so far on stderr."""
 
     def __init__(self):
-        self._console = Console(file=sys.stderr)
+        self._console = console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._printed = time.monotonic() - LINE_SECONDS
 

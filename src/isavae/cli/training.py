@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes
 from isavae.cli.flag_kinds import Optionally
 from isavae.cli.run_flags import ObjectiveFlags, RunFlags, given
 from isavae.cli.step_progress import StepProgress
-from isavae.cli.terminal import say
+from isavae.cli.terminal import say, say_wrapped
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
 from isavae.errors import counted
@@ -83,13 +83,14 @@ def train_with_progress(run: Run, data: ImageDataset, track: bool = False) -> in
         data: Its images.
         track: Whether to write TensorBoard events.
     """
-    say(f"{run.path}: {run.config.prior} prior on {run.config.data}, {counted(len(data), 'image')}")
+    images = counted(len(data), "image")
+    say_wrapped(f"{run.path}: {run.config.prior} prior on {run.config.data}, {images}")
     if held_out := len(data) - len(training_images(run.config, data)):
         verb = "is" if held_out == 1 else "are"
-        say(f"  {held_out:,} of the images {verb} held out, only to be scored by evaluate")
+        say_wrapped(f"  {held_out:,} of the images {verb} held out, only to be scored by evaluate")
     unknown = data.grid.counts(only_unknown=True) if data.grid else []
     for note in [*data.notes, *unknown]:
-        say(f"  {note}")
+        say_wrapped(f"  {note}")
     batch = min(run.config.batch_size, len(data))
     with (
         interruptible() as stopped,

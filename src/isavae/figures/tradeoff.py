@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from isavae.figures import style
 from isavae.studies.tables.summary import finished, summarise
@@ -168,7 +169,10 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
         kept = runs.filter(pl.col("beta") == beta)
         if kept.is_empty():
             known = ", ".join(f"{value:g}" for value in runs["beta"].drop_nulls().unique().sort())
-            raise ValueError(f"no run has beta {beta:g}; the study has {known or 'none'}")
+            raise ValueError(
+                f"figure 5a needs runs of beta {beta:g}, but the study has {known or 'none'}: add "
+                f"beta {beta:g} to it, or draw `isavae figure 6`, which shows all runs"
+            )
         runs = kept
     groups = {str(name): group["mig"].sort().to_numpy() for (name,), group in runs.group_by(by)}
     names = sorted(groups, key=lambda name: float(np.median(groups[name])))
@@ -217,4 +221,5 @@ def exponent_histograms(exponents: Float[np.ndarray, "runs exponents"], bins: in
         axes.set_title(f"$p_{{({k + 1})}}$, median {style.format_number(float(np.median(values)))}")
         axes.set_xlabel("exponent $p_k$")
     panels[0].set_ylabel(f"runs (of {runs})")
+    panels[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

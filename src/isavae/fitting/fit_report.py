@@ -1,6 +1,5 @@
 """The results of `fit` as one self-contained HTML page."""
 
-import shlex
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -40,7 +39,6 @@ def render(fitted: Fitted, data: ImageDataset, name: str) -> str:
     return render_page(
         "fitting/fit_report.html",
         name=name,
-        typed=shlex.quote(name),
         example=f"z{fitted.axes[0].latent + 1}",
         learning=_learning(fitted),
         fitted=fitted,

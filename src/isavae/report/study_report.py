@@ -1,7 +1,6 @@
 """A study as one HTML file: it needs no network, no server and no other file."""
 
 import re
-import shlex
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -86,7 +85,6 @@ def render(study: Path, figures: Drawn = "auto") -> str:
         "report/study_report.html",
         anchor=anchor,
         title=title,
-        typed=shlex.quote(title.replace(" / ", "/")),
         findings=_findings(table),
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

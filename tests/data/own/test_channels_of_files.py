@@ -232,7 +232,9 @@ def test_a_folder_of_fluorescence_images_works_everywhere(folder, tmp_path, n, p
         write(folder / f"{k:02}.tif", image, planar)
     run = tmp_path / "run"
     assert main(["data", "inspect", str(folder), "--sheet", str(tmp_path / "sheet.png")]) == 0
-    assert f"20 images of {n} x 10 x 12" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"a sheet of them: {tmp_path / 'sheet.png'}\n" in shown
+    assert f"20 images of {n} x 10 x 12" in shown
     flags = ["--width", "8", "--steps", "2", "--batch-size", "8", "--prior", "normal"]
     assert main(
         ["train", "--data", str(folder), "--out", str(run), "--n-latents", "2", *flags]

@@ -246,7 +246,7 @@ def test_a_narrow_terminal_has_a_table_per_score_and_no_cell_is_cut(study, capsy
     assert main(["study", "results", str(study)]) == 0
     piped = capsys.readouterr().out.splitlines()
     assert sum("isa-vae" in line for line in piped) == 1
-    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["study", "results", str(study)]) == 0
     shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)

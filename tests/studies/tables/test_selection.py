@@ -146,6 +146,17 @@ def test_codes_are_of_a_subset_and_of_runs_with_weights(tmp_path, monkeypatch):
     assert module._codes(tmp_path / "nowhere") is None
 
 
+@pytest.mark.parametrize("width", [60, 300])
+def test_paths_of_selected_runs_are_whole_on_a_terminal(width, tmp_path, capsys, monkeypatch):
+    write_run(tmp_path, "a", scored(0.3), seed=4)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["study", "select", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if str(tmp_path / "runs" / "a") in line]
+    assert not [line for line in lines if "…" in line]
+
+
 def test_the_command_line_chooses_and_writes(tmp_path, capsys):
     write_run(tmp_path, "a", scored(0.3), seed=4)
     write_run(tmp_path, "b", scored(0.2), seed=5)
