@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from isavae.data.own.image_file import SUFFIXES
+from isavae.errors import printable
+from isavae.progress_line import ProgressLine
 
 # Files and folders that are no images, before a folder is taken for something else, such as a whole
 # disk; and how many more each image allows.
@@ -49,29 +51,32 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
     folders, links = [os.fspath(folder)], []
-    while folders or links:
-        here = folders.pop() if folders else links.pop()
-        try:
-            status = os.stat(here)
-            if (status.st_dev, status.st_ino) in seen:
+    with ProgressLine() as line:
+        while folders or links:
+            here = folders.pop() if folders else links.pop()
+            n_files = len(images) + len(others)
+            line(f"listing {printable(folder.name)}: {len(images):,} images of {n_files:,} files")
+            try:
+                status = os.stat(here)
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                for entry in _entries(here):
+                    if entry.name.startswith("."):
+                        others.append(entry.path)
+                    elif _is_folder(entry):
+                        (links if entry.is_symlink() else folders).append(entry.path)
+                    else:
+                        is_image = entry.name.lower().endswith(SUFFIXES)
+                        (images if is_image else others).append(entry.path)
+                    _check_share(folder, len(images), len(others) + len(folders) + len(seen))
+            except FileNotFoundError:  # removed since its folder was listed
                 continue
-            seen.add((status.st_dev, status.st_ino))
-            for entry in _entries(here):
-                if entry.name.startswith("."):
-                    others.append(entry.path)
-                elif _is_folder(entry):
-                    (links if entry.is_symlink() else folders).append(entry.path)
-                else:
-                    is_image = entry.name.lower().endswith(SUFFIXES)
-                    (images if is_image else others).append(entry.path)
-                _check_share(folder, len(images), len(others) + len(folders) + len(seen))
-        except FileNotFoundError:  # removed since its folder was listed
-            continue
-        except OSError as error:
-            raise ValueError(
-                f"Folders of images must be readable, but {here} is not ({error.strerror}): make "
-                "it so, or name another folder."
-            ) from None
+            except OSError as error:
+                raise ValueError(
+                    f"Folders of images must be readable, but {here} is not ({error.strerror}): "
+                    "make it so, or name another folder."
+                ) from None
     return sorted(images), image_names(folder, sorted(others))
 
 
