@@ -12,4 +12,4 @@ def test_listing_a_folder_shows_its_progress(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").touch()
     image_listing.walk(tmp_path)
-    assert said[-1] == f"listing {tmp_path.name}: 1 images of 1 files"
+    assert said[-1] == f"listing {tmp_path.name}: 1 files, 1 images"

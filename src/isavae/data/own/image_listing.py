@@ -55,7 +55,7 @@ def walk(folder: Path) -> tuple[list[str], list[str]]:
         while folders or links:
             here = folders.pop() if folders else links.pop()
             n_files = len(images) + len(others)
-            line(f"listing {printable(folder.name)}: {len(images):,} images of {n_files:,} files")
+            line(f"listing {printable(folder.name)}: {n_files:,} files, {len(images):,} images")
             try:
                 status = os.stat(here)
                 if (status.st_dev, status.st_ino) in seen:
