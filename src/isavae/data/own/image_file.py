@@ -268,9 +268,9 @@ def deep_values(image: "Image | TiffPage", file: ImageFile, page: int = 1) -> np
     if values is None or isinstance(image, TiffPage) or "transparency" not in image.info:
         return values
     is_clear = (values.reshape(*values.shape[:2], -1) == image.info["transparency"]).all(2)
-    return np.dstack([values, np.where(is_clear, 0, np.iinfo(values.dtype).max)]).astype(
-        values.dtype
-    )
+    alpha = np.full(is_clear.shape, np.iinfo(values.dtype).max, values.dtype)
+    alpha[is_clear] = 0
+    return np.dstack([values, alpha])
 
 
 def _deep(image: "Image", file: ImageFile, page: int) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import errno
 import io
 import re
 import warnings
@@ -110,7 +111,16 @@ def _best_split(text: str) -> list[list[str]]:
 
 
 def _decode(table: Path) -> str:
-    data = read_at_most(table, memory_limit() // BYTES_OF_ENTRIES)
+    most = memory_limit() // BYTES_OF_ENTRIES
+    try:
+        data = read_at_most(table, most)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise ValueError(
+            f"{table} must have at most {most:,} bytes, for which there is memory, but has more: "
+            "leave out columns that are no factors."
+        ) from None
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     if b"\0" in data:  # UTF-16 without its mark: every second byte of Latin text is 0
