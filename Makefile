@@ -58,7 +58,8 @@ bench-peers: .venv-peers/.done  ## a training step against pythae's and Lightnin
 		--constraint constraints.txt --editable . pythae==0.1.2 lightning
 	@touch $@
 
-docs: $(VENV)/.dev           ## the documentation as a site: docs/_build/html/index.html
+docs: $(VENV)/.dev           ## run the tutorials with few steps, then make the site: docs/_build/html/index.html
+	$(BIN)/python -m pytest -q tests/test_notebooks.py
 	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
 
 notebooks: $(VENV)/.dev      ## the tutorials as notebooks, without outputs, in docs/_build/notebooks/

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 
-# Damaged files in one process, made-up texts, and the seconds after which one part hangs.
-CASES, TEXTS, PATIENCE = 400, 1300, 900.0
+# Damaged files in one process and made-up texts, of a long campaign twice as many; seconds of its
+# kills, and those after which one part hangs.
+CASES, TEXTS, KILLS, PATIENCE = 400, 1300, 300.0, 900.0
 
 
 def main() -> int:
@@ -18,8 +19,9 @@ def main() -> int:
     flags = parser.parse_args()
     seeded, until, failed = random.Random(flags.seed), time.monotonic() + flags.seconds, 0
     print(f"campaign with --seed {flags.seed}", flush=True)
-    share = min(300.0, flags.seconds / 3)
-    parts = [("readers", CASES), ("kills", share), ("texts", TEXTS)]
+    share = min(KILLS, flags.seconds / 3)
+    size = 1 + share / KILLS
+    parts = [("readers", round(size * CASES)), ("kills", share), ("texts", round(size * TEXTS))]
     if sys.platform == "linux":
         parts.append(("full", share / 2))
     while time.monotonic() < until:
