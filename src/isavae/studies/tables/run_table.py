@@ -27,8 +27,9 @@ from typing import Any
 
 import polars as pl
 
-from isavae.files import read_json
+from isavae.files import MOST_JSON, read_json
 from isavae.runs import PRESETS, RunConfig, check_format
+from isavae.runs.config import MOST_SETTINGS
 from isavae.studies.tables.run_index import PLAIN, Columns, read_index, write_index
 
 NEEDED: dict[str, Any] = (
@@ -109,7 +110,7 @@ def _row(directory: str) -> dict[str, Any]:
     """What a run directory says of its run."""
     row: dict[str, Any] = {"status": "started"}
     try:
-        settings = _read(f"{directory}/config.json")
+        settings = _read(f"{directory}/config.json", MOST_SETTINGS)
         scores = _read(f"{directory}/scores.json")
         work = _read(f"{directory}/work.json") or {}
         row |= {"error": _cell(work.get("error")), "seconds": _cell(work.get("seconds"))}
@@ -128,9 +129,9 @@ def _row(directory: str) -> dict[str, Any]:
     return row
 
 
-def _read(path: str) -> dict[str, Any] | None:
+def _read(path: str, most: int = MOST_JSON) -> dict[str, Any] | None:
     try:
-        return read_json(path)
+        return read_json(path, most)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
