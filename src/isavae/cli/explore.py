@@ -1,9 +1,5 @@
 """`isavae explore`."""
 
-import os
-import sys
-import threading
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -45,16 +41,3 @@ def explore(
         base_path=base_path or "",
         allow_host=allow_host,
     )
-    _end_despite_requests()
-
-
-def _end_despite_requests() -> None:
-    """End the process, whose end would wait for what requests still compute, after a second."""
-    until = time.monotonic() + 1
-    working = [each for each in threading.enumerate() if each is not threading.main_thread()]
-    for thread in working:
-        thread.join(max(0, until - time.monotonic()))
-    if any(thread.is_alive() and not thread.daemon for thread in working):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)

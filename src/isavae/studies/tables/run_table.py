@@ -66,8 +66,7 @@ def results(path: str | os.PathLike[str]) -> pl.DataFrame:
     columns = read_index(root, changed)
     fresh = sorted(changed.keys() - columns.get("run", []))
     if fresh:
-        rows = [{"run": run} | _row(f"{folder}/{run}") for run in fresh]
-        columns = _joined(columns, rows)
+        columns = _joined(columns, [{"run": run} | _row(f"{folder}/{run}") for run in fresh])
         if len(columns) > MOST_COLUMNS:
             raise ValueError(
                 f"the runs of a study may have {MOST_COLUMNS:,} settings and scores together; "
