@@ -13,6 +13,7 @@ from PIL import Image
 from isavae.cli import main
 from isavae.files import (
     DamagedFileError,
+    FileTooLargeError,
     atomic_write,
     is_temporary,
     read_json,
@@ -95,18 +96,18 @@ def test_writers_at_once_never_take_each_other_for_killed(tmp_path):
 def test_a_changed_text_is_refused_and_one_written_by_hand_is_read(tmp_path):
     path, text = tmp_path / "study.yaml", "name: a\n# é\nseeds: 2\n"
     write_text(path, text)
-    assert read_text(path) == text
+    assert read_text(path, 1000) == text
     written = path.read_bytes()
     for at in range(len(written)):
         path.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
         try:
-            found = read_text(path)
+            found = read_text(path, 1000)
         except ValueError:
             continue
         # Without its name a checksum is a comment.
         assert found.endswith("\n" + text)
     path.write_text(text, encoding="utf-8")
-    assert read_text(path) == text
+    assert read_text(path, 1000) == text
 
 
 @contextmanager
@@ -162,6 +163,19 @@ def test_images_of_a_fit_beyond_the_limit_are_named_in_one_sentence(tmp_path, ca
     said = "isavae fit: a file must stay below the limit on the size of files, but "
     assert capsys.readouterr().err.startswith(f"{said}{tmp_path}/found/images.npy does not")
     assert [*(tmp_path / "found").iterdir()] == []
+
+
+def test_a_json_file_is_written_as_long_as_it_is_read(tmp_path):
+    path, value = tmp_path / "a.json", {"text": "x" * 500}
+    write_json(path, value)
+    length = path.stat().st_size
+    write_json(path, value, most=length)
+    assert read_json(path, length) == value
+    with pytest.raises(FileTooLargeError, match=f"would have {length}: shorten"):
+        write_json(path, {"text": "y" * 500}, most=length - 1)
+    assert read_json(path) == value
+    with pytest.raises(DamagedFileError, match=f"no more than {length - 1} bytes to be read"):
+        read_json(path, length - 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")

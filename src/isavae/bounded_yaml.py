@@ -4,6 +4,8 @@ import yaml
 
 # Characters of a text, and parts of it, where an alias counts as what it stands for.
 MOST_CHARACTERS, MOST_PARTS = 1 << 20, 100_000
+# Bytes of a file with such a text, in UTF-8 and below a line with its checksum.
+MOST_BYTES = 4 * MOST_CHARACTERS + 100
 # Mappings and lists inside each other.
 DEEPEST = 50
 # What PyYAML raises besides its own errors for values that it cannot convert.

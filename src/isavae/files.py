@@ -21,7 +21,7 @@ except ImportError:  # Windows
 # The name of a file that is being written begins so, and ends with ~.
 TEMPORARY = ".isavae-"
 CHECKSUM = "checksum"
-# Bytes of a JSON file at most, where no other bound is given.
+# Bytes of a JSON file at most, where those who write and read it give no other bound.
 MOST_JSON = 1 << 24
 # What stands for a checksum while it is computed.
 BLANK = "0" * 8
@@ -33,7 +33,12 @@ _SEAL = re.compile(rb'checksum\\?": ?\\?"([0-9a-f]{8})\\?"')
 
 @final
 class DamagedFileError(ValueError):
-    """A file does not hold what was written to it."""
+    """A file does not hold what was written to it, or is larger than it may be."""
+
+
+@final
+class FileTooLargeError(ValueError):
+    """What is to be written would not be read again, for the file would be too large."""
 
 
 @contextmanager
@@ -156,9 +161,8 @@ def _seal_span(data: bytes) -> tuple[int, int]:
 def write_json(
     path: str | os.PathLike[str],
     value: Mapping[str, Any],
-    most: int = MOST_JSON,
-    *,
     indent: int | None = 2,
+    most: int = MOST_JSON,
 ) -> None:
     """Write names and JSON-like values as JSON with a checksum, atomically.
 
@@ -167,15 +171,16 @@ def write_json(
         value: The names and values.
         most: Bytes that `read_json` will accept.
         indent: Spaces of each level, for people to read; None writes one line.
+        most: Bytes that it may have at most, as for `read_json`.
 
     Raises:
-        ValueError: If there are more bytes; nothing is written.
+        FileTooLargeError: If it would have more.
     """
     data = json.dumps({CHECKSUM: BLANK, **value}, indent=indent).encode()
     if len(data) > most:
-        raise ValueError(
-            f"a file of isavae must have at most {most:,} bytes; {path} would have {len(data):,}: "
-            "give fewer or shorter names and settings"
+        raise FileTooLargeError(
+            f"a file of isavae must have no more than {most:,} bytes to be read again; {path} "
+            f"would have {len(data):,}: shorten the names and lists that it holds"
         )
     with atomic_write(path) as file:
         file.write(sealed(data))
@@ -192,12 +197,7 @@ def read_json(path: str | os.PathLike[str], most: int = MOST_JSON) -> dict[str, 
         DamagedFileError: If it holds something else, or more.
         OSError: If it is no regular file, or cannot be opened; FileNotFoundError if there is none.
     """
-    with open(path, "rb", buffering=0, opener=_descriptor) as file:  # twice as fast as a buffer
-        if os.fstat(file.fileno()).st_size > most:
-            raise DamagedFileError(
-                f"a file of isavae must have at most {most:,} bytes; {path} has more"
-            )
-        return _parse_json(file.read(), path)
+    return _parse_json(read_at_most(path, most), path)
 
 
 def _parse_json(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -230,15 +230,19 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         file.write(sealed((_SEAL_LINE + text).encode()))
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: str | os.PathLike[str], most: int) -> str:
     """What `write_text` wrote, or the whole of a text that was written by hand.
 
+    Args:
+        path: The file.
+        most: Bytes that it may have at most.
+
     Raises:
-        DamagedFileError: If it does not fit the checksum.
+        DamagedFileError: If it does not fit the checksum, or has more.
         OSError: If there is no such file.
         UnicodeDecodeError: If it is not UTF-8.
     """
-    data = read_whole(path)
+    data = read_at_most(path, most)
     head, end, rest = data.partition(b"\n")
     check_seal(head, path, (end, rest))
     return (rest if _SEAL.search(head) else data).decode()
@@ -274,26 +278,20 @@ def _descriptor(path: str | os.PathLike[str], flags: int) -> int:
     return descriptor
 
 
-def read_whole(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file; a pipe is not waited for.
-
-    Raises:
-        OSError: If it is none, or cannot be read.
-    """
-    with open_regular(path) as file:
-        return file.read()
-
-
 def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:
-    """The bytes of a file that people write; a pipe is not waited for.
+    """The bytes of a regular file of bounded size; a pipe is not waited for.
 
     Raises:
-        OSError: If there are more than `most`, or it cannot be read.
+        DamagedFileError: If there are more than `most`.
+        OSError: If it is no regular file, or cannot be read.
     """
-    with open_regular(path) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(path))
+    with open(path, "rb", buffering=0, opener=_descriptor) as file:  # twice as fast as a buffer
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1) if size <= most else None
+    if data is None or len(data) > most:  # it may have grown meanwhile
+        raise DamagedFileError(
+            f"a file must have no more than {most:,} bytes to be read; {path} has more"
+        )
     return data
 
 

@@ -613,26 +613,6 @@ def test_the_command_prints_an_address_warns_of_others_and_ends_at_an_interrupt(
     assert err.count("\n") == 1
 
 
-def test_a_program_that_calls_the_command_goes_on_after_it(run):
-    """Only the process of `isavae` itself ends despite threads that still compute."""
-    program = f"""
-import threading
-from isavae.cli import main
-unending = threading.Event()
-threading.Thread(target=unending.wait).start()
-print("code", main(["explore", {str(run.path)!r}, "--no-browser"]))
-unending.set()
-print("went on")
-"""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
-        assert "http://127.0.0.1:" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        printed, errors = process.communicate(timeout=120)
-    assert printed.endswith("\ncode 0\nwent on\n")
-    assert not errors
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -772,6 +752,28 @@ def test_an_interrupt_ends_it_in_seconds_while_it_is_asked(run):
         for each in asking:
             each.close()
     assert (child.returncode, errors) == (0, "")
+
+
+COMPUTING = """
+import sys, threading, time
+threading.Thread(target=time.sleep, args=({seconds},)).start()
+"""
+WITHIN_A_PROGRAM = "from isavae.cli import main\nprint('goes on after', main(sys.argv[1:]))"
+AS_THE_COMMAND = "from isavae.__main__ import main\nmain()"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "script", "said"),
+    [(8, WITHIN_A_PROGRAM, "goes on after 0\n"), (300, AS_THE_COMMAND, "")],
+    ids=["within a program", "as the command"],
+)
+def test_only_the_command_ends_its_process_while_a_request_computes(run, seconds, script, said):
+    with explorer_process(run, "-c", COMPUTING.format(seconds=seconds) + script) as (child, port):
+        assert is_answered(port)
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate(timeout=60)
+    output = output.removeprefix("(ends with Ctrl-C)\n")  # which may have been read above
+    assert (child.returncode, output, errors) == (0, said, "")
 
 
 def test_the_token_reaches_the_browser_in_a_file_that_others_cannot_read(run, monkeypatch):

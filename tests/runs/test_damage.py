@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 
 from isavae.data import load, torch_file
 from isavae.explorer.describe import score_lines
-from isavae.files import DamagedFileError, sealed
+from isavae.files import DamagedFileError, FileTooLargeError, sealed
 from isavae.models import OBJECTIVES
 from isavae.runs import (
     CorruptCheckpointError,
@@ -31,6 +31,8 @@ from isavae.runs import (
     merge_settings,
     model_file,
 )
+from isavae.runs.build import prior_of
+from isavae.runs.model_file import save_model
 from isavae.studies import Study, results
 
 pytestmark = pytest.mark.system
@@ -325,7 +327,7 @@ def test_a_json_file_beyond_its_bound_is_not_read(run, name, most):
         file.truncate(most + 1)
     tracemalloc.start()
     try:
-        with pytest.raises(DamagedFileError, match=f"at most {most:,} bytes"):
+        with pytest.raises(DamagedFileError, match=f"no more than {most:,} bytes"):
             Run.open(run.path).scores()
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -339,21 +341,33 @@ def test_a_record_of_the_log_beyond_its_bound_is_left_out(run):
     assert run.log() == whole
 
 
-def test_settings_beyond_the_bound_of_their_file_are_refused_before_training(tmp_path):
-    points = [(step, 1.0) for step in range(30_000)]
-    config = RunConfig.parse(CONFIG | {"objective": {"name": "beta-vae", "schedule": points}})
-    with pytest.raises(ValueError, match="at most 1,048,576 bytes; "):
+def test_a_record_of_the_largest_prior_is_read_again(tmp_path):
+    number, tree = -(math.pi**-30), f"2[{', '.join(['2[1.5[z]]'] * 9_999)}]"
+    prior = {"prior": tree, "learn_exponents": True, "width": 1, "steps": 1, "batch_size": 2}
+    wide = Run.create(tmp_path / "wide", RunConfig.parse({"data": DATA} | prior))
+    with (wide.path / "log.jsonl").open("w") as file:
+        values = prior_of(wide.config).learned_values()
+        assert len(values) == 19_998
+        file.write(json.dumps({"step": 1} | dict.fromkeys(values, number)) + "\n")
+    assert wide.log()[0]["p1"] == number
+
+
+def test_settings_that_could_not_be_read_again_are_refused_before_training(tmp_path):
+    points = [[step, 1 / 3] for step in range(20_000)]
+    config = RunConfig.parse({"objective": {"name": "beta-vae", "schedule": points}})
+    with pytest.raises(ValueError, match=r"at most 1,048,576 bytes .*: shorten the schedule"):
+        check_trainable(config)
+    with pytest.raises(ValueError, match=r"config\.json would have"):
         Run.create(tmp_path / "run", config)
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_record_of_as_many_exponents_as_a_prior_may_have_is_kept(data, tmp_path):
-    tree = "2[" + ", ".join(["2.2*1"] * 9_999) + "]"
-    settings = {"prior": tree, "learn_exponents": True, "steps": 1, "width": 4, "batch_size": 2}
-    run = Run.create(tmp_path / "run", RunConfig.parse(CONFIG | settings))
-    execute(run, data, log_every=1)
-    assert [record["step"] for record in run.log()] == [0, 1]
-    assert "p9999" in run.log()[1]
+def test_facts_of_a_model_that_could_not_be_read_again_are_not_written(run, tmp_path):
+    model = run.load_model()
+    metadata = run.metadata() | {"scores": {"exponents": ["x" * (1 << 25)]}}
+    with pytest.raises(FileTooLargeError, match="leave out the scores"):
+        save_model(model, tmp_path / "model.safetensors", metadata)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 # Settings

@@ -1,5 +1,5 @@
 """The command line: one verb is one library call, imported only when it is used."""
 
-from isavae.cli.command_line import main, program
+from isavae.cli.command_line import main
 
-__all__ = ["main", "program"]
+__all__ = ["main"]

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import partial, wraps
 from importlib import import_module
 from io import StringIO, TextIOWrapper
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from isavae import __version__
 from isavae.cli.terminal import complain, say
@@ -80,14 +80,6 @@ EXIT_CODES = """exit codes:
   2    bad input, a missing file or package, a full disk
   130  stopped by Ctrl-C or a signal
   141  what reads the output, such as head, has ended"""
-
-
-def program() -> NoReturn:
-    """Run the command line as a process of its own, and end the process with its exit code."""
-    code = main()
-    if sys.argv[1:2] == ["explore"]:
-        import_module("isavae.cli.explore").end_process(code)
-    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,11 +1,7 @@
 """`isavae explore`."""
 
-import os
-import sys
-import threading
-import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
@@ -45,16 +41,3 @@ def explore(
         base_path=base_path or "",
         allow_host=allow_host,
     )
-
-
-def end_process(code: int) -> NoReturn:
-    """End the process within a second, whatever its threads still compute for requests."""
-    until = time.monotonic() + 1
-    working = [each for each in threading.enumerate() if each is not threading.main_thread()]
-    for thread in working:
-        thread.join(max(0, until - time.monotonic()))
-    if any(thread.is_alive() and not thread.daemon for thread in working):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)

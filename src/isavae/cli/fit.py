@@ -13,6 +13,7 @@ from isavae.cli.step_progress import StepProgress
 from isavae.cli.terminal import say, say_wrapped
 from isavae.data.own.preprocessing import parse_size
 from isavae.fitting import fit as fit_images
+from isavae.fitting.training_images import DEFAULT_FIT
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -22,7 +23,7 @@ def fit(
     out: Path = Path("found"),
     budget: str = "15m",
     size: Optionally[str] = None,
-    fit: Literal["crop", "pad", "stretch"] = "crop",
+    fit: Literal["crop", "pad", "stretch"] = DEFAULT_FIT,
     prior: Optionally[str] = None,
     likelihood: Optionally[str] = None,
     beta: Several[float] = (),
@@ -54,7 +55,7 @@ def fit(
         workers: Models trained at a time; by default one per core.
     """
     again = ["isavae", "fit", images, "--out", str(out), "--budget", budget]
-    again += _flags(size=size, fit=None if fit == "crop" else fit, prior=prior)
+    again += _flags(size=size, fit=None if fit == DEFAULT_FIT else fit, prior=prior)
     again += _flags(likelihood=likelihood, beta=beta or None, seeds=seeds, steps=steps)
     again += ["--learn-exponents"] if learn_exponents else []
     again += _flags(workers=workers)

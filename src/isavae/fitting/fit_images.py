@@ -16,12 +16,15 @@ from isavae.fitting.fitted import Fitted
 from isavae.fitting.model_choice import candidates, choose, peers_of
 from isavae.fitting.output_folder import OutputFolder
 from isavae.fitting.proposal import Budget, check_size, propose
-from isavae.fitting.training_images import Source, open_collection, read_training_images
+from isavae.fitting.training_images import (
+    DEFAULT_FIT,
+    Source,
+    open_collection,
+    read_training_images,
+)
 from isavae.runs import TrainedModel
 from isavae.runs.names_file import names_beside
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study
-
-DEFAULT_FIT = "crop"
 
 
 def fit(

@@ -136,7 +136,7 @@ class OutputFolder:
             "reasons": proposal.reasons,
             "study": proposal.study(self.data(found.preprocessing)),
         }
-        write_json(self.path / FIT_FILE, decided, MOST_BYTES)
+        write_json(self.path / FIT_FILE, decided, most=MOST_BYTES)
         return decided
 
     def follow_move(self, decided: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class OutputFolder:
                 Run.open(path).renamed(new.config, self.study.run_path(new.id))
         write_text(self.study.path / "study.yaml", study.text)
         decided = decided | {"study": study.text}
-        write_json(self.path / FIT_FILE, decided, MOST_BYTES)
+        write_json(self.path / FIT_FILE, decided, most=MOST_BYTES)
         return decided
 
     def write_results(self, fitted: Fitted, data: ImageDataset) -> None:

@@ -27,6 +27,8 @@ from isavae.data.tiles import to_bytes
 FEWEST = 16
 # About the most pixels of a proposed size.
 MAX_PIXELS = 64 * 64
+# What is done with other proportions where nothing else is asked for.
+DEFAULT_FIT = "crop"
 
 Opened: TypeAlias = str | os.PathLike[str] | ImageDataset
 Source: TypeAlias = Opened | Collection
@@ -59,7 +61,7 @@ class TrainingImages:
 def read_training_images(
     source: Source,
     size: tuple[int, int] | None = None,
-    fit: str = "crop",
+    fit: str = DEFAULT_FIT,
     check: Check = unchecked,
 ) -> TrainingImages:
     """Read all images; those that cannot be read are left out.
@@ -156,7 +158,7 @@ def _of_data_set(
         to_bytes(data.batch(slice(None))),
         {},
         (original,) * len(data),
-        data.preprocessing or Preprocessing((height, width), "crop", n_channels),
+        data.preprocessing or Preprocessing((height, width), DEFAULT_FIT, n_channels),
         fingerprint or "",
         (*data.notes, *(data.grid.counts(only_unknown=True) if data.grid else ())),
     )

@@ -21,7 +21,7 @@ PAPER_TREE = LpTree.isa(2.1, [(2.2, 4)] * 5)
 # Learned exponents start from those of the normal distribution.
 LEARNED_TREE = LpTree.isa(2.1, [(2.0, 4)] * 5)
 # Latents and levels of a prior, which keep its check below a second.
-MOST_LATENTS, DEEPEST = 10_000, 100
+MOST_LATENTS, MOST_EXPONENTS, DEEPEST = 10_000, 20_000, 100
 # Bounds of a learned scale.
 _SCALE_BOUNDS = 1e-3, 1e3
 
@@ -306,17 +306,17 @@ def _check_size(n_latents: int, tree: LpTree | None = None) -> None:
     """Check that a step over a prior takes seconds at most.
 
     Raises:
-        ValueError: If it has too many latents or levels.
+        ValueError: If it has too many latents, exponents or levels.
     """
     if n_latents > MOST_LATENTS:
         raise ValueError(
             f"a prior must have at most {MOST_LATENTS:,} latents; this one has {n_latents:,}: take "
             "fewer"
         )
-    if tree and len(tree.exponents) > MOST_LATENTS:
+    if tree and len(tree.exponents) > MOST_EXPONENTS:
         raise ValueError(
-            f"the tree of a prior must have at most {MOST_LATENTS:,} inner nodes; this one has "
-            f"{len(tree.exponents):,}: leave out nodes with a single child"
+            f"the tree of a prior must have at most {MOST_EXPONENTS:,} exponents; this one has "
+            f"{len(tree.exponents):,}: leave out nodes that have a single child"
         )
     unfinished: list[int] = []  # children to come of the nodes above, the nearest last
     for arity in tree.arities if tree else ():

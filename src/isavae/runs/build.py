@@ -1,5 +1,6 @@
 """From a configuration to a model and its training state, seeded."""
 
+import json
 import sys
 from math import prod
 
@@ -17,11 +18,13 @@ from isavae.models import (
     build_prior,
     estimate_kl,
 )
-from isavae.runs.config import RunConfig
+from isavae.runs.config import MOST_SETTINGS, RunConfig
 from isavae.training import TrainState, resolve_device, resolve_precision
 
 # Of an image: with the largest width, torch can still count the bytes of the weights.
 MOST_VALUES = 1 << 40
+# Bytes in `config.json` for its checksum, its format, and a longer seed or device.
+BESIDE_SETTINGS = 200
 
 
 def prior_of(config: RunConfig) -> Prior:
@@ -143,8 +146,10 @@ def check_trainable(config: RunConfig) -> None:
     """Validate a configuration before its data set is opened and its directory is created.
 
     Raises:
-        ValueError: If the device is missing, a name is unknown, or parts do not fit each other.
+        ValueError: If the device is missing, a name is unknown, or parts do not fit each other or
+            into the file of settings.
     """
+    _check_length(config)
     resolve_device(config.device)
     _check_kl(config, prior_of(config))
     build_likelihood(config.likelihood)
@@ -154,6 +159,16 @@ def check_trainable(config: RunConfig) -> None:
         raise ValueError(
             "a batch of the network conv must have two images or more, over which it normalises; "
             "got batch size 1: raise it, or take the network mlp"
+        )
+
+
+def _check_length(config: RunConfig) -> None:
+    """Check that `config.json`, with its checksum, will be short enough to be read again."""
+    length = len(json.dumps(config.settings(), indent=2)) + BESIDE_SETTINGS
+    if length > MOST_SETTINGS:
+        raise ValueError(
+            f"the settings of a run must take at most {MOST_SETTINGS:,} bytes in its config.json; "
+            f"these take {length:,}: shorten the schedule or the text of the prior"
         )
 
 

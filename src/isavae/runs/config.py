@@ -17,6 +17,9 @@ from isavae.models.priors import MOST_LATENTS
 
 PAPER_EPOCHS = 20.0
 
+# Bytes of `config.json` at most.
+MOST_SETTINGS = 1 << 20
+
 # The format of run directories and model files, written into both as "version".
 FORMAT = 2
 
@@ -282,7 +285,7 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: If the file is missing or is no such file.
     """
     try:
-        data = read_at_most(path, 4 * bounded_yaml.MOST_CHARACTERS)
+        data = read_at_most(path, bounded_yaml.MOST_BYTES)
         check_seal(data, path)
         settings = bounded_yaml.load(data.decode())
     except OSError as error:

@@ -4,22 +4,23 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from pydantic_core import from_json
 
-from isavae.files import is_temporary, read_json, read_whole, write_json
+from isavae.files import is_temporary, open_regular, read_json, write_json
 from isavae.locks import locked
 from isavae.models import VAE
-from isavae.runs.config import FORMAT, RunConfig, check_format
+from isavae.runs.config import FORMAT, MOST_SETTINGS, RunConfig, check_format
 from isavae.runs.model_file import check_scores, read_model, read_model_metadata
 
 # Settings that may change when a run is resumed: its length and device, nothing that is learned.
 RESUMABLE = {"steps", "epochs", "device"}
-# Bytes of `config.json`, and of a record of the log: room for as many exponents as priors may have.
-MOST_SETTINGS = MOST_RECORD = 1 << 20
+# Bytes of a record of the log: 50 for each exponent that a prior may learn.
+MOST_RECORD = 1 << 20
 
 
 @final
@@ -145,10 +146,11 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """The records of `log.jsonl`, without lines that are incomplete or damaged."""
         try:
-            lines = read_whole(self.path / "log.jsonl").splitlines(keepends=True)
+            with open_regular(self.path / "log.jsonl") as file:
+                lines = iter(partial(file.readline, MOST_RECORD), b"")
+                return [record for line in lines if (record := _record(line)) is not None]
         except FileNotFoundError:
             return []
-        return [record for line in lines if (record := _record(line)) is not None]
 
     def metadata(self) -> dict[str, Any]:
         """The metadata of the model file: step, steps, shape and config.
@@ -198,8 +200,7 @@ class Run:
 def _record(line: bytes) -> dict[str, Any] | None:
     """The record in a line of the log; None if it is none."""
     try:
-        is_whole = line.endswith(b"\n") and len(line) <= MOST_RECORD
-        record = from_json(line) if is_whole else None
+        record = from_json(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     is_record = isinstance(record, dict) and type(record.get("step")) is int
@@ -207,4 +208,5 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _write_config(config: RunConfig, path: Path) -> None:
-    write_json(path / "config.json", {"version": FORMAT} | config.settings(), MOST_SETTINGS)
+    settings = {"version": FORMAT} | config.settings()
+    write_json(path / "config.json", settings, most=MOST_SETTINGS)

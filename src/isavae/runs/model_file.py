@@ -25,6 +25,7 @@ from isavae.files import (
     BLANK,
     CHECKSUM,
     DamagedFileError,
+    FileTooLargeError,
     atomic_write,
     is_sealed,
     open_regular,
@@ -127,12 +128,22 @@ def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
         model: The model.
         path: The file to write.
         metadata: What else is known of it.
+
+    Raises:
+        FileTooLargeError: If the settings, scores and names are too long to be read again.
     """
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
     about = json.dumps({CHECKSUM: BLANK, "version": FORMAT} | {**metadata})
+    # One entry, for safetensors writes several in any order.
+    data = safetensors.torch.save(tensors, {"isavae": about})
+    header = int.from_bytes(data[:8], "little")
+    if header > LARGEST_HEADER:
+        raise FileTooLargeError(
+            f"settings, scores and names in a model file must take at most {LARGEST_HEADER:,} "
+            f"bytes; those in {path} would take {header:,}: leave out the scores"
+        )
     with atomic_write(path) as file:
-        # One entry, for safetensors writes several in any order.
-        file.write(sealed(safetensors.torch.save(tensors, {"isavae": about})))
+        file.write(sealed(data))
 
 
 def read_model_metadata(path: Path) -> dict[str, Any]:

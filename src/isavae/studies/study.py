@@ -10,6 +10,7 @@ from typing import Any, final
 
 import yaml
 
+from isavae import bounded_yaml
 from isavae.files import read_text
 from isavae.studies.located_yaml import LocatedYaml
 from isavae.studies.planned_run import PlannedRun, runs_of_block
@@ -145,7 +146,7 @@ def _text(path: Path) -> str:
         ValueError: If it is no text.
     """
     try:
-        return read_text(path)
+        return read_text(path, bounded_yaml.MOST_BYTES)
     except UnicodeDecodeError as error:
         raise ValueError(f"a study must be a text in UTF-8; {path} is not ({error})") from None
 

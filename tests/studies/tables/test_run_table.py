@@ -121,6 +121,19 @@ def test_settings_of_two_types_share_a_column(tmp_path):
     assert results(tmp_path)["new"].to_list() == [1.0, 0.5]
 
 
+def test_the_index_may_grow_with_the_number_of_runs(study, read, monkeypatch):
+    module = sys.modules["isavae.studies.tables.run_index"]
+    monkeypatch.setattr(module, "MOST_JSON", 1)
+    results(study)
+    read.clear()
+    results(study)
+    assert read == []
+    (study / "results-index.json").unlink()
+    monkeypatch.setattr(module, "MOST_OF_RUN", 100)
+    assert results(study)["run"].len() == 8  # without an index, which would not be read again
+    assert not (study / "results-index.json").exists()
+
+
 def test_a_run_that_changed_just_now_is_read_again(study, read):
     (study / "runs" / "a5" / "log.jsonl").write_text("")  # sets the time to now
     results(study)

@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import errno
 import io
 import re
 import warnings
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from isavae.data.factor_values import MISSING
 from isavae.data.memory import memory_limit
-from isavae.files import read_at_most
+from isavae.files import DamagedFileError, read_at_most
 
 SEPARATORS = ("\t", ";", ",")
 # Columns of a table.
@@ -114,9 +113,7 @@ def _decode(table: Path) -> str:
     most = memory_limit() // BYTES_OF_ENTRIES
     try:
         data = read_at_most(table, most)
-    except OSError as error:
-        if error.errno != errno.EFBIG:
-            raise
+    except DamagedFileError:
         raise ValueError(
             f"{table} must have at most {most:,} bytes, for which there is memory, but has more: "
             "leave out columns that are no factors."

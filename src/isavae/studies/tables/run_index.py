@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
-from isavae.files import read_json, write_json
+from isavae.files import MOST_JSON, FileTooLargeError, read_json, write_json
 
 # The values of each column, one for each run.
 Columns: TypeAlias = dict[str, list[Any]]
 
 INDEX, INDEX_VERSION = "results-index.json", 1
+# Bytes of an index for each run: a hundred settings and scores take 1,600. A larger index is not
+# written: the directories are then read each time.
+MOST_OF_RUN = 1 << 12
 # The types of values; the exponents are lists of numbers.
 PLAIN = {bool, int, float, str, type(None)}
 STATES = {"done", "failed", "started", "corrupt"}
@@ -32,7 +35,7 @@ def read_index(root: Path, changed: Mapping[str, int]) -> Columns:
         Nothing if the index is missing, damaged, or of another version.
     """
     try:
-        index = read_json(root / INDEX)
+        index = read_json(root / INDEX, _most_bytes(len(changed)))
     except (OSError, ValueError):
         return {}
     times, columns = index.get("changed", ()), index.get("columns", {})
@@ -49,10 +52,9 @@ def read_index(root: Path, changed: Mapping[str, int]) -> Columns:
 
 
 def write_index(root: Path, changed: Sequence[int | None], columns: Columns) -> None:
-    """Write the index; without it, runs are read in full each time.
+    """Write the index, unless it would be too large or the directory cannot be written.
 
-    It is left out where the directory cannot be written, and from some 20,000 runs on, where it
-    would be larger than a JSON file may be.
+    Without one the run directories are read each time.
 
     Args:
         root: Where the index is.
@@ -62,9 +64,13 @@ def write_index(root: Path, changed: Sequence[int | None], columns: Columns) -> 
     """
     index = {"version": INDEX_VERSION, "changed": changed, "columns": columns}
     try:
-        write_json(root / INDEX, index, indent=None)
-    except (OSError, ValueError):
+        write_json(root / INDEX, index, None, _most_bytes(len(changed)))
+    except (OSError, FileTooLargeError):
         return
+
+
+def _most_bytes(runs: int) -> int:
+    return max(MOST_JSON, runs * MOST_OF_RUN)
 
 
 def _are_columns(columns: Any, times: Any) -> TypeGuard[Columns]:

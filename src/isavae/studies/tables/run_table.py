@@ -29,7 +29,7 @@ import polars as pl
 
 from isavae.files import MOST_JSON, read_json
 from isavae.runs import PRESETS, RunConfig, check_format
-from isavae.runs.directory import MOST_SETTINGS
+from isavae.runs.config import MOST_SETTINGS
 from isavae.studies.tables.run_index import PLAIN, Columns, read_index, write_index
 
 NEEDED: dict[str, Any] = (
@@ -66,8 +66,7 @@ def results(path: str | os.PathLike[str]) -> pl.DataFrame:
     columns = read_index(root, changed)
     fresh = sorted(changed.keys() - columns.get("run", []))
     if fresh:
-        rows = [{"run": run} | _row(f"{folder}/{run}") for run in fresh]
-        columns = _joined(columns, rows)
+        columns = _joined(columns, [{"run": run} | _row(f"{folder}/{run}") for run in fresh])
         if len(columns) > MOST_COLUMNS:
             raise ValueError(
                 f"the runs of a study may have {MOST_COLUMNS:,} settings and scores together; "
