@@ -7,17 +7,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from isavae.data.own.image_file import (
-    AT_ONCE,
     ImageFile,
     UnreadableImageError,
     count_channels,
     count_pages,
-    deep_values,
     opening,
     orientation,
     room_for,
-    stored_values,
 )
+from isavae.data.own.image_values import AT_ONCE, deep_values, stored_values
 from isavae.data.own.tiff_file import TiffPage
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 from isavae.data.safe_reading import import_extra

@@ -12,11 +12,11 @@ from isavae.data.own.image_file import (
     UnreadableImageError,
     count_channels,
     count_pages,
-    deep_values,
     open_image,
     orientation,
     room_for,
 )
+from isavae.data.own.image_values import deep_values
 from isavae.data.own.preprocessing import ALL, Preprocessing, lacking_fit
 from isavae.data.own.threads import in_threads
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, natural_range

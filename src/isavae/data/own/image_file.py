@@ -1,14 +1,11 @@
 """One image file as it is stored: the only place that opens image files."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, final
-
-import numpy as np
 
 from isavae.data.own.threads import Budget
 from isavae.data.own.tiff_file import (
@@ -43,12 +40,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 DECODED = Budget(MAX_PIXELS)
 # Formats whose decoders keep several copies: a pixel of theirs counts as so many.
 HEAVY, WEIGHT = ("WEBP", "JPEG2000", "AVIF"), 1.5
-# Pixels that are copied or converted at a time.
-AT_ONCE = 1 << 22
 # Numbers of tags.
-ORIENTATION, BITS, SAMPLES, SAMPLE_FORMAT = 0x0112, 258, 277, 339
-PHOTOMETRIC, PLANAR, DESCRIPTION = 262, 284, 270
-SIGNED, WHITE_IS_ZERO = 2, 0
+ORIENTATION, BITS, SAMPLES, PLANAR, DESCRIPTION = 0x0112, 258, 277, 284, 270
+# What Pillow calls 16 bits per channel of which it keeps the upper byte: little-endian, big-endian
+# or native. Asked for the other order, it keeps the lower one.
+LITTLE, BIG, NATIVE = ";16L", ";16B", ";16N"
+BYTES = (LITTLE, BIG, NATIVE)
 # Grey PNG files of 2 and 4 bits, which Pillow scales to 8 bits, but not the value that is clear.
 FEW_BITS = {"L;2": 85, "L;4": 17}
 # Descriptions of files in which several pages are the channels of one image.
@@ -137,7 +134,7 @@ def _opened(file: BufferedIOBase, is_tga: bool) -> Iterator["Callable[[int], Ima
     with _open(file, is_tga) as image:
         pages = count_pages(image)
         # The value that is clear is that of all frames of a PNG file.
-        scale = FEW_BITS.get(_rawmode(image), 1)
+        scale = FEW_BITS.get(rawmode(image), 1)
         if isinstance(clear := image.info.get("transparency"), int):
             image.info["transparency"] = clear * scale
 
@@ -166,7 +163,7 @@ def _reads_tiff(file: BufferedIOBase) -> bool:
     try:
         with _open(file) as image:
             description = str(image.tag_v2.get(DESCRIPTION, ""))  # pyrefly: ignore[missing-attribute]
-            is_one_image = _tag(image, SAMPLES) > 1 or not HYPERSTACK.search(description)
+            is_one_image = tag(image, SAMPLES) > 1 or not HYPERSTACK.search(description)
             return is_one_image and _is_whole(image)
     except Exception:  # what Pillow does not know makes it raise some dozen kinds
         return False
@@ -174,8 +171,8 @@ def _reads_tiff(file: BufferedIOBase) -> bool:
 
 def _is_whole(image: "Image") -> bool:
     """Whether Pillow decodes a page of a TIFF file without dropping or mixing channels."""
-    samples = _tag(image, SAMPLES)
-    is_known_order = samples == 1 or _tag(image, PLANAR) == 1 or _tag(image, BITS) == 8
+    samples = tag(image, SAMPLES)
+    is_known_order = samples == 1 or tag(image, PLANAR) == 1 or tag(image, BITS) == 8
     return samples == len(image.getbands()) and is_known_order
 
 
@@ -214,24 +211,6 @@ def orientation(image: "Image | TiffPage") -> int:
     return image.getexif().get(ORIENTATION, 1) if has_tag else 1
 
 
-def stored_values(file: ImageFile, page: int = 1) -> np.ndarray:
-    """All channels of a page as they are stored, transparency and inks too.
-
-    Returns:
-        Shape (height, width, channels).
-
-    Raises:
-        UnreadableImageError: If some value is not finite.
-    """
-    image = file.at(page)
-    values = deep_values(image, file, page)
-    if values is None:
-        assert not isinstance(image, TiffPage)  # its values are never None
-        plain = {"1": "L", "P": "RGBA" if image.has_transparency_data else "RGB", "PA": "RGBA"}
-        values = np.asarray(image.convert(plain.get(image.mode, image.mode)))
-    return values if values.ndim == 3 else values[..., None]
-
-
 @contextmanager
 def room_for(image: "Image | TiffPage", n_pages: int = 1) -> Iterator[None]:
     """Check the size that a file claims; wait until other threads leave room to decode it.
@@ -248,53 +227,6 @@ def room_for(image: "Image | TiffPage", n_pages: int = 1) -> Iterator[None]:
         yield
 
 
-def deep_values(image: "Image | TiffPage", file: ImageFile, page: int = 1) -> np.ndarray | None:
-    """The values of an image that Pillow does not convert to 8 bits rightly; None for others.
-
-    Args:
-        image: The page of the file, not decoded yet.
-        file: The file.
-        page: The number of the page.
-
-    Returns:
-        Shape (height, width), or (height, width, channels) for colour.
-
-    Raises:
-        UnreadableImageError: If some value is not finite.
-    """
-    values = image.read() if isinstance(image, TiffPage) else _deep(image, file, page)
-    if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise UnreadableImageError("has values that are not finite numbers")
-    if values is None or isinstance(image, TiffPage) or "transparency" not in image.info:
-        return values
-    is_clear = (values.reshape(*values.shape[:2], -1) == image.info["transparency"]).all(2)
-    alpha = np.full(is_clear.shape, np.iinfo(values.dtype).max, values.dtype)
-    alpha[is_clear] = 0
-    return np.dstack([values, alpha])
-
-
-def _deep(image: "Image", file: ImageFile, page: int) -> np.ndarray | None:
-    if image.mode in ("RGB", "RGBA") and _rawmode(image).removeprefix(image.mode) in BYTES:
-        return _both_bytes(image, file, page)
-    is_tiff = image.format == "TIFF"
-    is_white = is_tiff and _tag(image, PHOTOMETRIC) == WHITE_IS_ZERO
-    if is_tiff and image.mode == "L" and _tag(image, SAMPLE_FORMAT) == SIGNED:
-        return np.asarray(image).view(np.int8)
-    if image.mode == "F" and is_white:
-        raise UnreadableImageError("has floats with 0 as white, but no black: invert them")
-    if image.mode != "F" and not image.mode.startswith("I"):
-        return None
-    values = np.asarray(image)
-    if is_white:
-        return np.iinfo(values.dtype).max - values
-    if image.mode == "I":
-        bits, sign = (_tag(image, BITS), _tag(image, SAMPLE_FORMAT)) if is_tiff else (16, 1)
-        if sign != SIGNED and bits == 32:
-            return values.view(np.uint32)
-        return values.astype(f"{'i' if sign == SIGNED else 'u'}{bits // 8}")
-    return values
-
-
 def _check_channels(image: "Image") -> None:
     """Refuse channels, or bits of them, that Pillow would drop."""
     if image.format == "TIFF" and not _is_whole(image):
@@ -305,11 +237,11 @@ def _check_channels(image: "Image") -> None:
         raise UnreadableImageError(
             "has more than 8 bits per colour as PPM, of which 8 would be kept: save it as PNG"
         )
-    rawmode = _rawmode(image)
-    colours = image.mode in ("RGB", "RGBA") and rawmode.removeprefix(image.mode) in BYTES
-    if "16" in rawmode and not (colours or image.mode.startswith("I")):
+    raw = rawmode(image)
+    colours = image.mode in ("RGB", "RGBA") and raw.removeprefix(image.mode) in BYTES
+    if "16" in raw and not (colours or image.mode.startswith("I")):
         raise UnreadableImageError(
-            f"has 16 bits per channel as {rawmode}, which is not read: save it as grey or RGB"
+            f"has 16 bits per channel as {raw}, which is not read: save it as grey or RGB"
         )
 
 
@@ -320,50 +252,15 @@ def _most_of_pnm(image: "Image") -> int:
     return max(numbers, default=255)
 
 
-def _tag(image: "Image", number: int) -> int:
+def tag(image: "Image", number: int) -> int:
     """The first value of a TIFF tag, 1 where it is missing."""
     value = image.tag_v2.get(number, 1)  # pyrefly: ignore[missing-attribute]
     return value[0] if isinstance(value, tuple) else value
 
 
-# What Pillow calls 16 bits per channel of which it keeps the upper byte: little-endian, big-endian
-# or native. Asked for the other order, it keeps the lower one.
-LITTLE, BIG, NATIVE = ";16L", ";16B", ";16N"
-BYTES = (LITTLE, BIG, NATIVE)
-
-
-def _rawmode(image: "Image") -> str:
+def rawmode(image: "Image") -> str:
+    """How pixels are stored, as Pillow names it; empty once the image is decoded."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
-
-
-def _both_bytes(image: "Image", file: ImageFile, page: int) -> np.ndarray:
-    """Colours with all of their 16 bits: decoded once for the upper bytes, once for the lower.
-
-    Some rows at a time: at its largest an image would take three times as much memory.
-    """
-    values = np.empty((image.height, image.width, len(image.getbands())), np.uint16)
-    order = _rawmode(image).removeprefix(image.mode)
-    is_little = order == LITTLE or (order == NATIVE and sys.byteorder == "little")
-    other = image.mode + (BIG if is_little else LITTLE)
-    with open_image(file.source, page) as lower:
-        assert not isinstance(lower, TiffPage)  # the same file, opened again
-        lower.tile = [  # pyrefly: ignore[missing-attribute]
-            type(tile)(*tile[:3], (other, *tile[3][1:]) if isinstance(tile[3], tuple) else other)
-            for tile in lower.tile  # pyrefly: ignore[missing-attribute]
-        ]
-        for rows, part in _in_rows(lower):
-            values[rows] = part
-    for rows, part in _in_rows(image):
-        values[rows] |= part.astype(np.uint16) << 8
-    return values
-
-
-def _in_rows(image: "Image") -> Iterator[tuple[slice, np.ndarray]]:
-    """The pixels of some rows at a time, and which rows these are."""
-    count = max(1, AT_ONCE // image.width)
-    for top in range(0, image.height, count):
-        rows = slice(top, min(top + count, image.height))
-        yield rows, np.asarray(image.crop((0, top, image.width, rows.stop)))
