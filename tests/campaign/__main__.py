@@ -28,8 +28,17 @@ def main() -> int:
         for part, amount in parts:
             command = [sys.executable, "-m", f"tests.campaign.{part}"]
             command += [str(seeded.randrange(1 << 31)), str(amount)]
-            failed += subprocess.run(command, check=False, timeout=PATIENCE + share).returncode != 0
+            failed += _fails(command, PATIENCE + share)
     return int(failed > 0)
+
+
+def _fails(command: list[str], seconds: float) -> bool:
+    """Whether a part of the campaign finds a fault, or does not end."""
+    try:
+        return subprocess.run(command, check=False, timeout=seconds).returncode != 0
+    except subprocess.TimeoutExpired:
+        print(f"{' '.join(command[2:])}: it hangs", flush=True)
+        return True
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from multiprocessing import forkserver, util
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import NamedTuple
 import isavae
 from isavae.cli.command_line import VERBS, main
 from isavae.studies.forking import fork_server
+from tests.campaign.effort import Effort
 
-# Seconds after which work that was not signalled hangs, and bytes that it may take.
+# Seconds after which work hangs, or after which it does once signalled, and bytes that it may take.
 PATIENCE, MOST_BYTES = 120.0, 2 << 30
 # The exit codes of work that ended with an error that is no sentence, and that was interrupted.
 CRASHED, STOPPED = 70, 130
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PACKAGE = Path(isavae.__file__).parent
 
 
@@ -59,26 +62,31 @@ def run(work: Callable[[], object], number: int = 0, after: float = PATIENCE) ->
     """
     fork_server()  # anew, if a kill between two messages to it has ended it
     with tempfile.TemporaryFile() as said:
-        began, signalled = time.monotonic(), False
+        began, signalled, hangs = time.monotonic(), False, False
+        # Until the child says what they do there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         child = os.fork()
         if not child:
             _do(work, said.fileno())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        effort = Effort(partial(_cpu_seconds, child))
         while True:
             ended, status, usage = os.wait4(child, os.WNOHANG)
             seconds = time.monotonic() - began
             if ended:
                 break
             if number and seconds > after and not signalled:
-                signalled = True
+                signalled, effort = True, Effort(partial(_cpu_seconds, child))
                 os.kill(child, number)
-            if seconds > PATIENCE + after * signalled:
+            if effort.hangs(PATIENCE):
+                hangs = True
                 os.kill(child, signal.SIGKILL)
             time.sleep(0.002)
         said.seek(0)
         errors = said.read().decode(errors="replace")
     code = os.waitstatus_to_exitcode(status)
     fault = ""
-    if code == -signal.SIGKILL and number != signal.SIGKILL:
+    if hangs:
         fault = "it hangs"
     elif code == CRASHED or "Traceback" in errors:
         fault = errors[-600:]
@@ -92,9 +100,9 @@ def _do(work: Callable[[], object], said: int) -> None:
     code = CRASHED
     try:
         os.setsid()
-        # A shell may ignore these, as `nohup` does.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        for number in STOPPING:  # a shell may ignore them, as `nohup` does
+            signal.signal(number, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         os.dup2(said, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         # The server of the parent serves the children too, which may not wait for it.
@@ -121,13 +129,28 @@ def _is_of_package(error: BaseException) -> bool:
     return any(Path(frame.filename).is_relative_to(PACKAGE) for frame in frames)
 
 
+def _cpu_seconds(child: int) -> float:
+    """The CPU time of a child, of the workers of studies, and of what they have waited for."""
+    server = forkserver._forkserver._forkserver_pid  # pyrefly: ignore
+    ticks = 0
+    for process in {child, server, *workers()}:
+        with suppress(OSError):
+            ticks += sum(map(int, _stat(Path(f"/proc/{process}"))[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(folder: Path) -> list[str]:
+    """What /proc says of a process, from its state on."""
+    return (folder / "stat").read_text().rsplit(") ", 1)[1].split()
+
+
 def workers() -> list[int]:
     """The processes of studies that run now."""
     server = str(forkserver._forkserver._forkserver_pid)  # pyrefly: ignore
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (folder / "stat").read_text().rsplit(") ", 1)[1].split()[1] == server:
+            if _stat(folder)[1] == server:
                 found.append(int(folder.name))
     return found
 

@@ -224,7 +224,9 @@ def disturb(chosen: Command, out: Path, seconds: float, seeded: random.Random) -
                 with suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
         wait_for_workers(out)
-        orderly = {DONE, STOPPED, -number} if ended.signalled else {DONE}
+        orderly = {DONE, STOPPED} if ended.signalled else {DONE}
+        if number == signal.SIGKILL and ended.signalled:
+            orderly = {DONE, -number}
         if ended.fault or (ended.code not in orderly and not damaged):
             return hits, f"{number}, exit code {ended.code}, {damaged}: {ended.errors[-600:]}"
         if not damaged and seeded.random() < 0.3:

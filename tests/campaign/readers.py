@@ -9,7 +9,6 @@ import random
 import resource
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +34,7 @@ from isavae.models import build_prior
 from isavae.runs import Run, RunConfig, TrainedModel, execute
 from isavae.runs.execution import _read_checkpoint
 from isavae.studies import RunRecord, Study, StudyDirectory, results
+from tests.campaign.effort import Effort
 from tests.official_files import small, write_file
 
 # What a reader may raise: the command line prints it as one sentence.
@@ -218,7 +218,7 @@ def damaged(content: bytes, seeded: random.Random) -> bytes:
 
 def fault_of(read_again: Reader, ours: bool, before: Any) -> str | None:
     """What a reader did wrong with a damaged file; None if nothing."""
-    began = time.monotonic()
+    effort = Effort()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -229,7 +229,7 @@ def fault_of(read_again: Reader, ours: bool, before: Any) -> str | None:
         return f"traceback: {error!r:.200}"
     if ours and json.dumps(after, default=repr) != json.dumps(before, default=repr):
         return "wrong acceptance"
-    return "hang" if time.monotonic() - began > HANG_SECONDS else None
+    return "hang" if effort.hangs(HANG_SECONDS) else None
 
 
 def main(seed: int, cases: int) -> int:

@@ -73,6 +73,46 @@ def test_a_closed_terminal_is_ignored_where_nohup_says_so():
         signal.signal(signal.SIGHUP, before)
 
 
+ENDING = """
+import atexit, time
+from isavae.__main__ import main
+atexit.register(lambda: (print("ending", flush=True), time.sleep(1)))
+main()
+"""
+
+
+@pytest.mark.parametrize("number", HANDLERS)
+def test_a_signal_after_its_end_does_not_change_what_a_command_says(number):
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDING, "--version"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while process.stdout.readline() != "ending\n":
+            assert process.poll() is None
+        process.send_signal(number)
+        assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 0
+
+
+WITHIN_EXEC = """
+from isavae.cli.command_line import VERBS
+type(VERBS["data list"]).load = lambda verb: lambda: exec("raise KeyboardInterrupt")
+from isavae.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_within_exec_ends_with_the_code_of_the_others(tmp_path):
+    (tmp_path / "interrupted.py").write_text(WITHIN_EXEC)
+    command = [sys.executable, "-m", "interrupted", "data", "list"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    ended = subprocess.run(command, env=environment, check=False, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr.count("\n") == 1
+
+
 CLOSED = """
 import os, sys
 from isavae.cli import main
