@@ -1,9 +1,12 @@
 """Files as they lie in folders: formats, links, names; what is not read is named."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -63,6 +66,19 @@ def test_a_png_file_with_a_wrong_sum_is_left_out(folder):
     (folder / "b.png").write_bytes(whole)
     with pytest.warns(UserWarning, match=r"1 of 2 images is left out: b\.png"):
         load(str(folder))
+
+
+def test_of_a_damaged_tiff_file_only_the_sentence_is_printed(folder):
+    """The logger of its reader would print a line for each tag, in a process of its own."""
+    path = folder / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.float16), photometric="minisblack")
+    damaged = bytearray(path.read_bytes())
+    damaged[60:100] = bytes(value ^ 0x5A for value in damaged[60:100])
+    path.write_bytes(damaged)
+    inspecting = [sys.executable, "-m", "isavae", "data", "inspect", str(folder)]
+    ended = subprocess.run(inspecting, capture_output=True, text=True)
+    assert "a.tif (" in ended.stdout
+    assert ended.stderr == ""
 
 
 def test_links_are_followed_and_odd_files_are_named(folder, tmp_path):

@@ -1,5 +1,6 @@
 """TIFF files that Pillow does not read: any number of channels, planes, types and hyperstacks."""
 
+import logging
 import math
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +21,11 @@ NONE, LZW, DEFLATE, PACKBITS = (1,), (5,), (8, 32946), (32773,)
 # What a photometric interpretation, an extra sample and a planar configuration are called.
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 ASSOCIATED, UNASSOCIATED = 1, 2
+
+
+# What is wrong with a file is said in one sentence, and by this logger to those who listen: without
+# a handler its lines would go to the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class UnreadableImageError(ValueError):
