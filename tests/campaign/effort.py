@@ -16,7 +16,7 @@ def cpu_seconds() -> float:
 
 @final
 class Effort:
-    """CPU time and wall time from now on.
+    """CPU time from now on, and whether it goes on.
 
     Args:
         used: The CPU seconds that are used so far.
@@ -24,12 +24,14 @@ class Effort:
 
     def __init__(self, used: Callable[[], float] = cpu_seconds):
         self._used = used
-        self._began, self._cpu = time.monotonic(), used()
+        self._began = self._seen = used()
+        self._looked = time.monotonic()
 
     def hangs(self, seconds: float) -> bool:
-        """Whether it has computed for longer, or waited for longer and computed next to nothing."""
-        wall = time.monotonic() - self._began
-        if wall < seconds:  # and one thread has computed no longer
+        """Whether it has computed for that long, or waited since the last look as long ago."""
+        wall = time.monotonic() - self._looked
+        if wall < seconds:
             return False
-        cpu = self._used() - self._cpu
-        return cpu > seconds or cpu < wall * IDLE_SHARE
+        used, seen = self._used(), self._seen
+        self._looked, self._seen = self._looked + wall, used
+        return used - self._began > seconds or used - seen < wall * IDLE_SHARE

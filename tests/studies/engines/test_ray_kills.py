@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import time
 
 import pytest
@@ -65,6 +66,19 @@ def test_the_command_line_starts_ray_and_has_the_results_of_local_processes(tmp_
     assert "4 of 4 runs done, 0 failed" in text
     check_tidy(tmp_path / "s", study)
     assert outcome(tmp_path / "s") == outcome(tmp_path / "local")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.3, 0.8])
+def test_sigterm_while_ray_ends_is_no_death(tmp_path, environment, after):
+    study, root = tiny_study(1), tmp_path / "s"
+    driver = start_driver(study, root, "--engine", "ray")
+    wait_for(lambda: len(list(root.glob("runs/*/scores.json"))) == len(study.runs))
+    time.sleep(after)
+    driver.send_signal(signal.SIGTERM)
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode in (0, 130), said
+    assert "4 of 4 runs done" in said
 
 
 @pytest.mark.slow

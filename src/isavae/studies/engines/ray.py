@@ -27,6 +27,8 @@ from isavae.studies.study_file import Resources
 MAX_RETRIES = 10
 # Seconds between two checks of the driver's lease.
 LEASE_SECONDS = 1.0
+# Seconds between two looks at whether Ray has ended.
+KEEPING_SECONDS = 0.01
 
 
 @final
@@ -117,7 +119,7 @@ class RayEngine:
 
     def _leave(self) -> None:
         if self._ours:
-            ray.shutdown()
+            _shut_down()
 
     def __enter__(self) -> "RayEngine":
         self._lease.create()
@@ -142,6 +144,22 @@ def _sigterm_kept() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():  # others may set no handlers
             signal.signal(signal.SIGTERM, before)
+
+
+def _shut_down() -> None:
+    """Leave the cluster, and keep what SIGTERM does: Ray would let it end the process at once.
+
+    Ray does so seconds before it has ended its processes, so that it must end beside this thread.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        ray.shutdown()
+        return
+    leaving = threading.Thread(target=ray.shutdown)
+    leaving.start()
+    while leaving.is_alive():
+        leaving.join(KEEPING_SECONDS)
+        signal.signal(signal.SIGTERM, before)
 
 
 @final
