@@ -125,10 +125,10 @@ def workers_of(driver: int) -> list[int]:
     return [w for server in children.get(driver, []) for w in children.get(server, [])]
 
 
-def child_called(parent: int, words: str) -> bool:
-    """Whether a process has a child with these words in its command line."""
-    lines = [Path(f"/proc/{child}/cmdline") for child in _children().get(parent, [])]
-    return any(words in line.read_text() for line in lines if line.exists())
+def children_called(parent: int, words: str) -> list[int]:
+    """The children of a process with these words in their command lines."""
+    lines = {child: Path(f"/proc/{child}/cmdline") for child in _children().get(parent, [])}
+    return [pid for pid, line in lines.items() if line.exists() and words in line.read_text()]
 
 
 def kill(pid: int) -> None:

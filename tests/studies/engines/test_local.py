@@ -13,7 +13,7 @@ from isavae.cli.command_line import main
 from isavae.studies import LocalEngine, Study, StudyDirectory, results, run_study
 from tests.study_runs import (
     check_tidy,
-    child_called,
+    children_called,
     kill,
     note_drawings,
     outcome,
@@ -94,7 +94,7 @@ def test_a_data_set_is_drawn_once_for_all_runs(tmp_path, monkeypatch):
 
 def test_an_interrupt_while_the_server_loads_torch_leaves_no_traceback(tmp_path):
     driver = start_driver(tiny_study(LONG), tmp_path / "s", "--workers", "2", new_session=True)
-    wait_for(lambda: child_called(driver.pid, "forkserver") or driver.poll() is not None)
+    wait_for(lambda: children_called(driver.pid, "forkserver") or driver.poll() is not None)
     time.sleep(0.2)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the driver and to the server
     text, _ = driver.communicate()

@@ -1,6 +1,7 @@
 """Studies on Ray, of which workers, drivers and nodes are killed: the results stay the same."""
 
 import json
+import os
 import random
 import signal
 import time
@@ -10,6 +11,7 @@ import pytest
 from isavae.studies import LocalEngine, StudyDirectory, run_study
 from tests.study_runs import (
     check_tidy,
+    children_called,
     kill,
     lock_holders,
     outcome,
@@ -79,6 +81,24 @@ def test_sigterm_while_ray_ends_is_no_death(tmp_path, environment, after):
     said, _ = driver.communicate(timeout=120)
     assert driver.returncode in (0, 130), said
     assert "4 of 4 runs done" in said
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_after_ray_itself_has_ended(tmp_path, environment, undisturbed):
+    study, root = tiny_study(LONG), tmp_path / "s"
+    flags = "--engine", "ray", "--workers", "1"
+    driver = start_driver(study, root, *flags)
+    wait_for(lambda: lock_holders(root))
+    (node,) = children_called(driver.pid, "raylet/raylet")
+    os.kill(node, signal.SIGTERM)
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 2, said
+    assert said.splitlines()[-1].startswith("isavae study run: Ray must run until the study ends")
+    driver = start_driver(study, root, *flags)
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    check_tidy(root, study)
+    assert outcome(root) == undisturbed
 
 
 @pytest.mark.slow

@@ -209,8 +209,17 @@ def throttled(condition: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def _outcome(task: Any) -> Outcome:
-    """The outcome of a task, including one that Ray gave up."""
+    """The outcome of a task, including one that Ray gave up.
+
+    Raises:
+        OSError: If Ray itself has ended, for which no run is to blame.
+    """
     try:
         return ray.get(task)
+    except ray.exceptions.LocalRayletDiedError:
+        raise OSError(
+            "Ray must run until the study ends, but its node on this machine has ended: start "
+            "again to go on from the checkpoints"
+        ) from None
     except ray.exceptions.RayError as error:
         return Outcome("failed", typed_line(error))
