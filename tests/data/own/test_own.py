@@ -13,7 +13,7 @@ from PIL import Image
 
 from isavae.data import load
 from isavae.data.image_statistics import contact_sheet, inspect
-from isavae.data.own import find_preprocessing
+from isavae.data.own import arrays, find_preprocessing
 from isavae.data.own import folder as folder_reader
 from isavae.data.own import open as own_module
 from isavae.data.own.decoding import DecodedImage
@@ -346,11 +346,15 @@ def test_every_pass_over_many_files_shows_progress(folder, monkeypatch):
         passes[label] = total
         return items
 
-    for module in (find_preprocessing, own_module):
+    for module in (arrays, find_preprocessing, own_module):
         monkeypatch.setattr(module, "progress", recorded)
     inspect(folder, "pages=all")
     counting = ("looking at sizes", "looking at values", "counting pages")
     assert passes == dict.fromkeys((*counting, f"reading {folder.name}"), 9)
+    passes.clear()
+    np.save(folder / "a.npy", np.zeros((7, 4, 4), np.float32))
+    inspect(folder / "a.npy")
+    assert passes == {"looking at values": 7, "reading a.npy": 7}
 
 
 def test_inspection_tells_what_is_there(folder):

@@ -61,7 +61,7 @@ def test_a_small_file_of_a_large_table_does_not_fill_the_memory(tmp_path, monkey
     monkeypatch.setattr(table_process, "MOST_BYTES", 100_000_000)
     monkeypatch.setattr(table_process, "MOST_SECONDS", 10.0)
     # Without memory polars ends its process, or one of its threads waits for ever for another.
-    with pytest.raises(ValueError, match="ends the process that reads it|takes more than 10 s"):
+    with pytest.raises(ValueError, match=r"ends the process that reads it|takes more than 10 s"):
         read_in_process(tmp_path / "bomb.parquet", "parquet", 40)
 
 

@@ -14,6 +14,7 @@ from isavae.data.own.decoding import ImageSizeError, resize, share_cut
 from isavae.data.own.preprocessing import Preprocessing, lacking_fit
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.value_range import FULL_RANGE, ValueRange, describe_range, natural_range
+from isavae.data.read_progress import progress
 from isavae.data.safe_reading import (
     BLOCK,
     NpyHeader,
@@ -89,6 +90,8 @@ def read_array(
         do = "give its real part or its size" if dtype.kind == "c" else "convert it"
         check(dtype.kind in "buif", path, "bool, integers or floats", dtype, do)
         order = AXES["hw" if len(shape) == 3 else axes or _axes(shape, path)]
+        if source is path:
+            rows = progress(rows, shape[0], "looking at values", len, "images")
         is_binary, found = _survey(rows, dtype, path, values, may_be_binary)
     # An order of four axes permutes the shape; without one there is a single channel.
     n_channels, *edges = (shape[axis] for axis in order[1:]) if order else (1, *shape[1:])
