@@ -1,7 +1,7 @@
 """What the images of a folder have in common: size, channels, range of values."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from isavae.data.own.image_file import (
     count_channels,
     count_pages,
     open_image,
+    opening,
     orientation,
     room_for,
 )
@@ -40,12 +41,12 @@ def image_sizes(files: Sequence[str]) -> list[tuple[int, int]]:
         except Exception:  # a damaged file makes Pillow raise some dozen kinds
             return 0, 0
 
-    return list(shown(in_threads(size, files), len(files), "looking at sizes"))
+    return list(of_each_file(size, files, "looking at sizes"))
 
 
-def shown(found: Iterator[T], total: int, label: str) -> Iterator[T]:
-    """What is found in each file, with progress."""
-    return progress(found, total, label, unit="files")
+def of_each_file(find: Callable[[str], T], files: Sequence[str], label: str) -> Iterator[T]:
+    """What is found in each file, in order, by a thread per core; shows progress."""
+    return progress(in_threads(find, files), len(files), label, unit="files")
 
 
 def find_preprocessing(
@@ -108,9 +109,7 @@ def _find_values(files: Sequence[str], pages: int | str) -> ValueRange:
     """The range of all images with more than 8 bits per channel."""
     found = [
         limits
-        for each in shown(
-            in_threads(lambda path: _limits(path, pages), files), len(files), "looking at values"
-        )
+        for each in of_each_file(lambda path: _limits(path, pages), files, "looking at values")
         if each
         for limits in each
     ]
@@ -125,7 +124,7 @@ def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
     found = []
     try:
         with ImageFile(path) as file:
-            for page in pages_of(path, pages):
+            for page in pages_of(file, pages):
                 image = file.at(page)
                 with room_for(image):
                     deep = deep_values(image, file, page)
@@ -137,13 +136,13 @@ def _limits(path: str, pages: int | str) -> list[tuple[float, float]]:
     return found
 
 
-def pages_of(path: str, pages: int | str) -> Sequence[int]:
+def pages_of(source: str | ImageFile, pages: int | str) -> Sequence[int]:
     """The pages of a file that are read, from 1; the first where the file cannot be opened."""
     if isinstance(pages, int):
         return [pages]
     try:
-        with open_image(path) as image:
-            return range(1, count_pages(image) + 1)
+        with opening(source) as file:
+            return range(1, count_pages(file.at(1)) + 1)
     except Exception:  # reading all files will name it; Pillow raises some dozen kinds
         return [1]
 

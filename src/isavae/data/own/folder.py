@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from isavae.data.own.changes import Changes
-from isavae.data.own.decoding import AS_CHANNELS, DecodedImage, ImageSizeError
-from isavae.data.own.find_preprocessing import pages_of, shown
+from isavae.data.own.decoding import DecodedImage, ImageSizeError
+from isavae.data.own.find_preprocessing import of_each_file, pages_of
 from isavae.data.own.image_file import ImageFile, UnreadableImageError
 from isavae.data.own.image_listing import image_files, image_names
-from isavae.data.own.preprocessing import Preprocessing
+from isavae.data.own.preprocessing import ALL, Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.threads import in_threads
 
@@ -40,13 +40,9 @@ def read_folder(
     names = image_names(folder, files)
     pages = preprocessing.pages
     numbered: list[Sequence[int | str]] = (
-        [[AS_CHANNELS]] * len(files)
-        if pages == AS_CHANNELS
-        else [
-            *shown(
-                in_threads(lambda path: pages_of(path, pages), files), len(files), "counting pages"
-            )
-        ]
+        [*of_each_file(lambda path: pages_of(path, pages), files, "counting pages")]
+        if pages == ALL
+        else [[pages]] * len(files)
     )
     images = [
         NamedPage(name if len(pages) == 1 else f"{name}#{page}", path, page)

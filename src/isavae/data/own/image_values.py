@@ -8,6 +8,7 @@ import numpy as np
 
 from isavae.data.own.image_file import (
     BIG,
+    BITS,
     BYTES,
     LITTLE,
     NATIVE,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 # Pixels that are copied or converted at a time.
 AT_ONCE = 1 << 22
 # Numbers of tags, and what they hold.
-BITS, SAMPLE_FORMAT, PHOTOMETRIC = 258, 339, 262
+SAMPLE_FORMAT, PHOTOMETRIC = 339, 262
 SIGNED, WHITE_IS_ZERO = 2, 0
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,14 +81,13 @@ def open_tiff(source: BufferedIOBase) -> Iterator[Callable[[int], TiffPage]]:
     tifffile = import_extra("tifffile")
     with tifffile.TiffFile(source, _multifile=False) as file:
         counts = [_n_pages(one) for one in file.series]
-        ends = np.cumsum(counts)
+        ends = np.cumsum(counts).tolist()
 
         def at(page: int) -> TiffPage:
-            if page > sum(counts):
-                raise UnreadableImageError(f"has no page {page}, but {sum(counts)}")
-            series = int(np.searchsorted(ends, page))
-            before = sum(counts[:series])
-            return _page(file, file.series[series], page - 1 - before, sum(counts))
+            if page > ends[-1]:
+                raise UnreadableImageError(f"has no page {page}, but {ends[-1]}")
+            k = bisect_left(ends, page)
+            return _page(file, file.series[k], page - 1 - (ends[k] - counts[k]), ends[-1])
 
         yield at
 
