@@ -27,15 +27,23 @@ def save(folder, images, suffix="tif"):
         Image.fromarray(image).save(folder / f"{k}.{suffix}")
 
 
-def png_of_colours(colours):
-    """A PNG file of 16 bits per channel, which Pillow does not write."""
+def png_of_colours(colours, is_animated=False):
+    """A PNG file of 16 bits per channel, which Pillow does not write; twice the same frame."""
     height, width, channels = colours.shape
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
+    rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours))
     header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), (b"IDAT", rows)]
+    if is_animated:
+        frames = [
+            (b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, 0, 0, 1, 10, 0, 0))
+            for number in (0, 1)
+        ]
+        chunks.insert(1, (b"acTL", struct.pack(">II", 2, 0)))
+        chunks[2:2] = frames[:1]
+        chunks += [frames[1], (b"fdAT", struct.pack(">I", 2) + rows)]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        for kind, data in [*chunks, (b"IEND", b"")]
     )
 
 
@@ -158,6 +166,15 @@ def test_colours_of_bits_that_would_be_dropped_are_left_out_by_name(folder):
     save(folder, [np.zeros((6, 8), np.uint8)], "png")
     (folder / "a.png").write_bytes(png_of_colours(np.ones((6, 8, 2), np.uint16)))
     with pytest.warns(UserWarning, match=r"a\.png \(has 16 bits per channel as LA;16B"):
+        assert len(load(str(folder))) == 1
+
+
+def test_frames_of_deep_colours_are_left_out_by_name(folder):
+    """Pillow puts frames together in bytes: lower bytes of a part were the upper ones of others."""
+    colours = RNG.integers(0, 2**16, (6, 8, 3)).astype(np.uint16)
+    (folder / "a.png").write_bytes(png_of_colours(colours))
+    (folder / "b.png").write_bytes(png_of_colours(colours, is_animated=True))
+    with pytest.warns(UserWarning, match=r"b\.png \(has several frames with 16 bits per colour"):
         assert len(load(str(folder))) == 1
 
 

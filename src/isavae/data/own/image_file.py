@@ -239,6 +239,12 @@ def _check_channels(image: "Image") -> None:
         )
     raw = rawmode(image)
     colours = image.mode in ("RGB", "RGBA") and raw.removeprefix(image.mode) in BYTES
+    if colours and image.format == "PNG" and count_pages(image) > 1:
+        # Pillow puts frames together in bytes: the lower ones of a part would be those of others.
+        raise UnreadableImageError(
+            "has several frames with 16 bits per colour, which is not read: "
+            "save its frames in files of their own"
+        )
     if "16" in raw and not (colours or image.mode.startswith("I")):
         raise UnreadableImageError(
             f"has 16 bits per channel as {raw}, which is not read: save it as grey or RGB"
