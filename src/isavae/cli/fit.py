@@ -11,9 +11,9 @@ from isavae.cli.continuing import telling_how_to_continue
 from isavae.cli.flag_kinds import Optionally, Several
 from isavae.cli.step_progress import StepProgress
 from isavae.cli.terminal import say, say_wrapped
+from isavae.data.own.decoding import DEFAULT_FIT
 from isavae.data.own.preprocessing import parse_size
 from isavae.fitting import fit as fit_images
-from isavae.fitting.training_images import DEFAULT_FIT
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 

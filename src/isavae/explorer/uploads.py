@@ -13,7 +13,7 @@ from torch import Tensor
 from isavae.data import ImageDataset, Preprocessing
 from isavae.data.own.arrays import read_array, stored_shape
 from isavae.data.own.changes import ROUNDED
-from isavae.data.own.decoding import AS_CHANNELS
+from isavae.data.own.decoding import AS_CHANNELS, DEFAULT_FIT
 from isavae.data.own.preprocessing import ALL
 from isavae.data.own.tiff_file import MAX_PIXELS
 from isavae.data.own.value_range import describe_range
@@ -68,7 +68,7 @@ def _read_array(upload: bytes, suffix: str, how: Preprocessing) -> tuple[Tensor,
         try:
             axes = _axes(stored_shape(path), how.channels)
             stream, _ = read_array(
-                path, axes, values=how.values, size=how.size, fit=how.fit or "crop"
+                path, axes, values=how.values, size=how.size, fit=how.fit or DEFAULT_FIT
             )
             pixels = np.concatenate([*stream.blocks])[:1]
             image = ImageDataset.from_stored("upload", pixels, stream.shape).batch([0])

@@ -15,6 +15,7 @@ from torch import Tensor
 from isavae.data import ImageDataset, load, read_folder
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.own.arrays import read_array
+from isavae.data.own.decoding import DEFAULT_FIT
 from isavae.data.own.image_file import is_image_file
 from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
@@ -77,7 +78,7 @@ def encode_images(model: TrainedModel, source: Source) -> tuple[pl.DataFrame, li
                 f"after {path}: omit it."
             )
         stream, _ = read_array(
-            path, **given, values=how.values, size=how.size, fit=how.fit or "crop"
+            path, **given, values=how.values, size=how.size, fit=how.fit or DEFAULT_FIT
         )
     images = ImageDataset.from_stored(path.name, np.concatenate([*stream.blocks]), stream.shape)
     notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]

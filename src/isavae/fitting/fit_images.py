@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isavae.data import load
+from isavae.data.own.decoding import DEFAULT_FIT
 from isavae.evaluation import encode_all
 from isavae.explained import explained
 from isavae.fitting.axes import axes_of
@@ -16,12 +17,7 @@ from isavae.fitting.fitted import Fitted
 from isavae.fitting.model_choice import candidates, choose, peers_of
 from isavae.fitting.output_folder import OutputFolder
 from isavae.fitting.proposal import Budget, check_size, propose
-from isavae.fitting.training_images import (
-    DEFAULT_FIT,
-    Source,
-    open_collection,
-    read_training_images,
-)
+from isavae.fitting.training_images import Source, open_collection, read_training_images
 from isavae.runs import TrainedModel
 from isavae.runs.names_file import names_beside
 from isavae.studies import LocalEngine, Study, StudyProgress, available_cores, run_study

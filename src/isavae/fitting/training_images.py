@@ -13,6 +13,7 @@ import numpy as np
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import parse_options, split_path
 from isavae.data.conversion import Collection
+from isavae.data.own.decoding import DEFAULT_FIT
 from isavae.data.own.find_preprocessing import find_preprocessing, image_sizes
 from isavae.data.own.folder import list_left_out, read_folder
 from isavae.data.own.image_file import is_image_file
@@ -27,8 +28,6 @@ from isavae.data.tiles import to_bytes
 FEWEST = 16
 # About the most pixels of a proposed size.
 MAX_PIXELS = 64 * 64
-# What is done with other proportions where nothing else is asked for.
-DEFAULT_FIT = "crop"
 
 Opened: TypeAlias = str | os.PathLike[str] | ImageDataset
 Source: TypeAlias = Opened | Collection

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from isavae.data.own import decoding, find_preprocessing, image_file, image_values, value_range
+from isavae.data.own import find_preprocessing, image_file, image_values, value_range
 from isavae.data.own.decoding import DecodedImage, decode
 from isavae.data.own.folder import read_folder
 from isavae.data.own.image_file import UnreadableImageError, open_image, room_for
@@ -45,8 +45,7 @@ def test_parts_make_the_same_image_as_the_whole(
     path = str(tmp_path / name)
     IMAGES[name].save(path, **({} if name.endswith("gif") else {"exif": exif}))
     whole = decode(path, None, None, channels, values)
-    for module in (decoding, image_values):
-        monkeypatch.setattr(module, "AT_ONCE", 4 * 17)
+    monkeypatch.setattr(image_values, "AT_ONCE", 4 * 17)
     monkeypatch.setattr(value_range, "AT_ONCE", 5)
     parts = decode(path, None, None, channels, values)
     np.testing.assert_array_equal(parts.pixels, whole.pixels)

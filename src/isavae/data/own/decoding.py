@@ -15,7 +15,7 @@ from isavae.data.own.image_file import (
     orientation,
     room_for,
 )
-from isavae.data.own.image_values import AT_ONCE, deep_values, stored_values
+from isavae.data.own.image_values import deep_values, in_rows, stored_values
 from isavae.data.own.tiff_file import TiffPage
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
 from isavae.data.safe_reading import import_extra
@@ -23,7 +23,9 @@ from isavae.data.safe_reading import import_extra
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# What is done with other proportions: cut off, filled up, or stretched.
 FITS = ("crop", "pad", "stretch")
+DEFAULT_FIT = "crop"
 # The option `pages` for all pages of a file as the channels of one image.
 AS_CHANNELS = "channels"
 
@@ -201,20 +203,11 @@ def _upright_in_bytes(
     stored: "Image | np.ndarray", turn: int, mode: str, values: ValueRange
 ) -> "tuple[Image, bool]":
     """Some rows at a time: at its largest an image with transparency would take many times."""
-    if isinstance(stored, np.ndarray):
-        height, width = stored.shape[:2]
-    else:
-        width, height = stored.size
-    plain, clips = import_extra("PIL.Image").new(mode, (width, height)), False
-    rows = max(1, AT_ONCE // width)
-    for top in range(0, height, rows):
-        end = min(top + rows, height)
-        if isinstance(stored, np.ndarray):
-            part = stored[top:end]
-        else:
-            part = stored.crop((0, top, width, end))
+    size = stored.shape[1::-1] if isinstance(stored, np.ndarray) else stored.size
+    plain, clips = import_extra("PIL.Image").new(mode, size), False
+    for rows, part in in_rows(stored):
         done, beyond = _plain(part, mode, values)
-        plain.paste(done, (0, top))
+        plain.paste(done, (0, rows.start))
         clips = clips or beyond
     return _upright(plain, turn), clips
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from isavae.data.own.decoding import AS_CHANNELS, decode, read_channels, split_alpha
+from isavae.data.own.decoding import AS_CHANNELS, DEFAULT_FIT, decode, read_channels, split_alpha
 from isavae.data.own.image_file import (
     ImageFile,
     UnreadableImageError,
@@ -156,7 +156,9 @@ def _try(
 ) -> np.ndarray | None:
     """An image, or None if it cannot be read."""
     try:
-        return decode(path, size, "crop", channels, values, 1 if pages == ALL else pages).pixels
+        return decode(
+            path, size, DEFAULT_FIT, channels, values, 1 if pages == ALL else pages
+        ).pixels
     except UnreadableImageError:  # reading all files will name it
         return None
 

@@ -109,16 +109,20 @@ def _both_bytes(image: "Image", file: ImageFile, page: int) -> np.ndarray:
             type(tile)(*tile[:3], (other, *tile[3][1:]) if isinstance(tile[3], tuple) else other)
             for tile in lower.tile  # pyrefly: ignore[missing-attribute]
         ]
-        for rows, part in _in_rows(lower):
-            values[rows] = part
-    for rows, part in _in_rows(image):
-        values[rows] |= part.astype(np.uint16) << 8
+        for rows, part in in_rows(lower):
+            values[rows] = np.asarray(part)
+    for rows, part in in_rows(image):
+        values[rows] |= np.asarray(part).astype(np.uint16) << 8
     return values
 
 
-def _in_rows(image: "Image") -> Iterator[tuple[slice, np.ndarray]]:
-    """The pixels of some rows at a time, and which rows these are."""
-    count = max(1, AT_ONCE // image.width)
-    for top in range(0, image.height, count):
-        rows = slice(top, min(top + count, image.height))
-        yield rows, np.asarray(image.crop((0, top, image.width, rows.stop)))
+def in_rows(image: "Image | np.ndarray") -> "Iterator[tuple[slice, Image | np.ndarray]]":
+    """Some rows of an image or of its values at a time, and which rows these are."""
+    width, height = image.shape[1::-1] if isinstance(image, np.ndarray) else image.size
+    count = max(1, AT_ONCE // width)
+    for top in range(0, height, count):
+        rows = slice(top, min(top + count, height))
+        if isinstance(image, np.ndarray):
+            yield rows, image[rows]
+        else:
+            yield rows, image.crop((0, top, width, rows.stop))

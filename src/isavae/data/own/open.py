@@ -17,6 +17,7 @@ from isavae.data.conversion import Collection, as_images
 from isavae.data.dataset import ImageDataset
 from isavae.data.factors import FactorGrid
 from isavae.data.own.arrays import AXES, read_array
+from isavae.data.own.decoding import DEFAULT_FIT
 from isavae.data.own.factor_table import read_factors
 from isavae.data.own.find_preprocessing import find_preprocessing
 from isavae.data.own.folder import BLOCK, list_left_out, read_folder
@@ -108,7 +109,7 @@ def open_path(
     def make() -> tuple[tuple[int, int, int], Iterator[np.ndarray], Factors]:
         if files:
             how = like or find_preprocessing(files, size, fit, channels, values, pages)
-            found, used = read_folder(folder, how, files), replace(how, fit=how.fit or "crop")
+            found, used = read_folder(folder, how, files), replace(how, fit=how.fit or DEFAULT_FIT)
         else:
             found, used = _read_array_file(path, axes, key, values, size, fit, like)
         if used is not None:
@@ -138,13 +139,13 @@ def _read_array_file(
     like: Preprocessing | None,
 ) -> tuple[ImageStream, Preprocessing | None]:
     """The images of an array file, and how they were read; None if they are stored so."""
-    wanted, way = (like.size, like.fit or "crop") if like else (size, fit)
+    wanted, way = (like.size, like.fit or DEFAULT_FIT) if like else (size, fit)
     limits = like.values if like else values
     found, used = read_array(path, axes, key, limits, values is None, wanted, way)
     if used == FULL_RANGE and not wanted:
         return found, None
     n_channels, *edges = found.shape
-    return found, Preprocessing((edges[0], edges[1]), way or "crop", n_channels, used)
+    return found, Preprocessing((edges[0], edges[1]), way or DEFAULT_FIT, n_channels, used)
 
 
 def _showing(data: ImageDataset, show: tuple[int, ...]) -> ImageDataset:
@@ -167,7 +168,7 @@ def open_array(images: Collection, name: str = "images", **how: Any) -> ImageDat
     """
     stream, used = read_array(as_images(images), **how)
     n_channels, height, width = stream.shape
-    preprocessing = Preprocessing((height, width), how.get("fit") or "crop", n_channels, used)
+    preprocessing = Preprocessing((height, width), how.get("fit") or DEFAULT_FIT, n_channels, used)
     stored = np.concatenate([*stream.blocks])
     notes = tuple(stream.changes())
     return ImageDataset.from_stored(
@@ -182,7 +183,7 @@ def images_like(images: Collection | ImageDataset, how: Preprocessing) -> ImageD
         images: The images.
         how: How the training images were read.
     """
-    fit = how.fit or "crop"
+    fit = how.fit or DEFAULT_FIT
     if not isinstance(images, ImageDataset):
         return open_array(images, values=how.values, size=how.size, fit=fit)
     return resized(images, how.size, fit)

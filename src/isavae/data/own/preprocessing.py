@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from isavae.data.own.decoding import AS_CHANNELS, FITS, DecodedImage, decode
+from isavae.data.own.decoding import AS_CHANNELS, DEFAULT_FIT, FITS, DecodedImage, decode
 from isavae.data.own.image_file import ImageFile
 from isavae.data.own.tiff_file import MAX_PIXELS
 from isavae.data.own.value_range import FULL_RANGE, ValueRange
@@ -73,7 +73,7 @@ class Preprocessing:
     """
 
     size: tuple[int, int]
-    fit: str | None = "crop"
+    fit: str | None = DEFAULT_FIT
     channels: int = 3
     values: ValueRange = FULL_RANGE
     pages: int | str = 1
@@ -170,4 +170,4 @@ class Preprocessing:
                 a folder gets images cropped to it.
         """
         fields = metadata.get("preprocessing")
-        return cls(shape[1:], "crop", shape[0]) if fields is None else cls.from_dict(fields)
+        return cls(shape[1:], DEFAULT_FIT, shape[0]) if fields is None else cls.from_dict(fields)
