@@ -79,9 +79,27 @@ def test_beta_grows_with_the_pixels_of_an_image(size):
 
 
 def test_the_total_correlation_counts_five_times_as_much():
-    runs = Study.parse(propose(training_images(drawn()), beta=(2.0,), seeds=2).study("x.npy")).runs
+    proposal = propose(training_images(drawn()), beta=(5.0,), seeds=2)
+    runs = Study.parse(proposal.study("x.npy")).runs
     assert [run.config.seed for run in runs] == [0, 1]
-    assert {run.config.objective for run in runs} == {BetaTCVAE(10.0, 2.0, 2.0)}
+    assert {run.config.objective for run in runs} == {BetaTCVAE(25.0, 5.0, 5.0)}
+
+
+def test_a_smaller_beta_falls_from_a_64th_of_the_pixels():
+    """16 x 16 pixels: from 4."""
+    proposal = propose(training_images(drawn()), beta=(0.25, 4.0), seeds=2)
+    assert "smaller ones than 4 fall from it" in "\n".join(proposal.reasons)
+    falling, steady = (
+        run.config.objective
+        for run in Study.parse(proposal.with_steps(1000, "").study("x.npy")).runs[::2]
+    )
+    assert steady == BetaTCVAE(20.0, 4.0, 4.0)
+    assert (falling.beta, falling.alpha, falling.scheduled) == (1.25, 0.25, "all")
+    factors = {200: 16.0, 325: 8.0, 450: 4.0, 575: 2.0, 700: 1.0}
+    assert {step: falling.factor(step) for step in factors} == pytest.approx(factors)
+    assert (falling.factor(0), falling.factor(1000)) == (16.0, 1.0)
+    given = propose(training_images(drawn()), likelihood="bernoulli", beta=(0.25,))
+    assert "fall" not in "\n".join(given.reasons)
 
 
 def test_what_is_given_is_kept():

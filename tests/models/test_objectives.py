@@ -158,17 +158,25 @@ def test_annealed_vae(step, capacity):
     torch.testing.assert_close(loss(objective, output, step), expected)
 
 
-@pytest.mark.parametrize(
-    "objective",
-    [BetaVAE(4.0), BetaTCVAE(4.0), FactorVAE(4.0), DIPVAEI(4.0, 4.0), DIPVAEII(4.0, 4.0)],
-)
+SCHEDULED = [
+    BetaVAE(4.0),
+    BetaTCVAE(4.0),
+    BetaTCVAE(8.0, 2.0, 3.0, scheduled="all"),
+    FactorVAE(4.0),
+    DIPVAEI(4.0, 4.0),
+    DIPVAEII(4.0, 4.0),
+]
+
+
+@pytest.mark.parametrize("objective", SCHEDULED)
 def test_warmup_starts_at_a_plain_autoencoder_and_ends_at_the_full_weight(objective):
     output = pass_of("normal")
     warm = replace(objective, warmup=100)
-    lossless = {"beta": 0.0, "gamma": 0.0, "lambda_od": 0.0, "lambda_d": 0.0}
     weights = [name for name in ("beta", "lambda_od", "lambda_d") if hasattr(objective, name)]
     weights = ["gamma"] if isinstance(objective, FactorVAE) else weights
-    off = replace(objective, **{name: lossless[name] for name in weights})
+    if getattr(objective, "scheduled", "") == "all":
+        weights = ["alpha", "beta", "gamma"]
+    off = replace(objective, **dict.fromkeys(weights, 0.0))
     at = {step: loss(warm, output, step, FixedRatio()) for step in (0, 50, 100, 10_000)}
     full = loss(objective, output, companion=FixedRatio())
     torch.testing.assert_close(at[0], loss(off, output, companion=FixedRatio()))
@@ -177,10 +185,7 @@ def test_warmup_starts_at_a_plain_autoencoder_and_ends_at_the_full_weight(object
     torch.testing.assert_close(at[10_000], full)
 
 
-@pytest.mark.parametrize(
-    "objective",
-    [BetaVAE(4.0), BetaTCVAE(4.0), FactorVAE(4.0), DIPVAEI(4.0, 4.0), DIPVAEII(4.0, 4.0)],
-)
+@pytest.mark.parametrize("objective", SCHEDULED)
 def test_a_schedule_multiplies_the_weight_between_its_points(objective):
     output = pass_of("normal")
     falling = replace(objective, schedule=((10, 8.0), (20, 2.0), (30, 0.0)))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+import numpy as np
 import yaml
 
 from isavae.data.memory import free_memory
@@ -28,6 +29,10 @@ BLUR = 1 / 8
 # β per pixel of an image, where pixels are calibrated: from many latents with fine details to few
 # that all seeds share.
 BETA_PER_PIXEL = (1 / 256, 1 / 64, 1 / 32)
+# A smaller β falls from so much per pixel, in this part of the steps: more latents come into use
+# after the first have lined up.
+FIRST_BETA_PER_PIXEL = 1 / 64
+FALLING, FALLING_POINTS = (0.2, 0.7), 5
 # What every model shares, besides what is proposed.
 NETWORK = {"network": "mlp-silu", "width": 256}
 BATCH = 64
@@ -49,6 +54,7 @@ class Proposal:
         beta: The values of β, the weight of the KL.
         seeds: Runs per β.
         reasons: One sentence per decision.
+        first_beta: β at the beginning, where it ends smaller.
         given: What of "beta" and "seeds" was given, and is kept however short the time is.
     """
 
@@ -56,6 +62,7 @@ class Proposal:
     beta: tuple[float, ...]
     seeds: int
     reasons: tuple[str, ...]
+    first_beta: float = 0.0
     given: frozenset[str] = frozenset()
 
     def study(self, data: str) -> str:
@@ -64,20 +71,35 @@ class Proposal:
         The objective is that of a β-TCVAE: β (mutual information + 5 total correlation + KL of the
         marginals), see `BetaTCVAE`.
         """
-        objectives = [
-            {"name": "beta-tcvae", "alpha": b, "beta": TOTAL_CORRELATION * b, "gamma": b}
-            for b in self.beta
-        ]
         return yaml.safe_dump(
             {
                 "name": "fit",
                 "about": "Candidate models for a folder of images.",
                 "seeds": self.seeds,
                 "settings": self.config | {"data": data},
-                "runs": [{"objective": objective} for objective in objectives],
+                "runs": [{"objective": self._objective(beta)} for beta in self.beta],
             },
             sort_keys=False,
         )
+
+    def _objective(self, beta: float) -> dict[str, Any]:
+        """The objective whose weights end at β."""
+        found = {
+            "name": "beta-tcvae",
+            "alpha": beta,
+            "beta": TOTAL_CORRELATION * beta,
+            "gamma": beta,
+        }
+        if not 0 < beta < self.first_beta:
+            return found
+        # Straight between points that fall by equal ratios.
+        shares = np.linspace(1, 0, FALLING_POINTS)
+        first, last = (share * self.config["steps"] for share in FALLING)
+        factors = {
+            round(last - share * (last - first)): float((self.first_beta / beta) ** share)
+            for share in shares
+        }
+        return found | {"scheduled": "all", "schedule": [[*point] for point in factors.items()]}
 
     def smaller(self) -> Iterator["Proposal"]:
         """This proposal, then those with one β, and two seeds, of what was not given."""
@@ -147,9 +169,12 @@ def propose(
     }
     RunConfig.parse(config)
     build_prior(prior, learn_exponents=learn_exponents)
-    values, reason = (beta, "as given") if beta else _beta(likelihood, found.images.shape[2:])
-    reasons.append(f"β: {_listed(values)}, {reason}; {seeds} seeds each.")
-    return Proposal(config, tuple(values), seeds, tuple(reasons), given)
+    pixels = math.prod(found.images.shape[2:])
+    proposed, reason, first = _beta(likelihood, pixels)
+    values, reason = (beta, "as given") if beta else (proposed, reason)
+    falls = f"; smaller ones than {first:g} fall from it" if 0 < min(values) < first else ""
+    reasons.append(f"β: {_listed(values)}, {reason}{falls}; {seeds} seeds each.")
+    return Proposal(config, tuple(values), seeds, tuple(reasons), first, given)
 
 
 def check_size(count: int, shape: tuple[int, int, int]) -> None:
@@ -211,15 +236,17 @@ def _prior(statistics: PixelStatistics) -> tuple[str, str]:
     return prior, reason
 
 
-def _beta(likelihood: str, shape: Sequence[int]) -> tuple[Sequence[float], str]:
-    """What a latent must be worth grows with the number of pixels that it helps to predict."""
+def _beta(likelihood: str, pixels: int) -> tuple[Sequence[float], str, float]:
+    """The values of β, why, and the one from which smaller ones fall, 0 for none.
+
+    What a latent must be worth grows with the number of pixels that it helps to predict.
+    """
     if likelihood != LIKELIHOOD[0]:
-        return DEFAULT_BETA, "the weight of the KL"
-    pixels = math.prod(shape)
-    return (
-        [float(f"{share * pixels:.2g}") for share in BETA_PER_PIXEL],
-        f"the weight of the KL, for {pixels:,} pixels",
+        return DEFAULT_BETA, "the weight of the KL", 0.0
+    *values, first = (
+        float(f"{share * pixels:.2g}") for share in (*BETA_PER_PIXEL, FIRST_BETA_PER_PIXEL)
     )
+    return values, f"the weight of the KL, for {pixels:,} pixels", first
 
 
 # In fewer steps than the first of these, axes are hardly ever shared.

@@ -82,9 +82,10 @@ class BetaTCVAE(Scheduled):
         between: The parts that should be independent: the "latents", or only the "subspaces" of
             the prior, whose own latents may then depend on each other.
         exact: Sum over all pairs for log q(z_j), instead of the fast form within 1e-3 nats of it.
-        warmup: Number of steps over which beta rises from 0.
-        schedule: Points (step, factor) instead of a warmup: beta is multiplied by
-            the factor, which is linear in between.
+        scheduled: What changes over the steps: "beta", or "all" three weights.
+        warmup: Number of steps over which it rises from 0.
+        schedule: Points (step, factor) instead of a warmup: it is multiplied by the factor, which
+            is linear in between.
     """
 
     beta: float = 6.0
@@ -93,6 +94,7 @@ class BetaTCVAE(Scheduled):
     estimator: DensityEstimator = "weighted"
     between: Literal["latents", "subspaces"] = "latents"
     exact: bool = False
+    scheduled: Literal["beta", "all"] = "beta"
     name: Literal["beta-tcvae"] = "beta-tcvae"
 
     def __post_init__(self):
@@ -110,10 +112,12 @@ class BetaTCVAE(Scheduled):
             "total_correlation": (joint - parts).mean(),
             "parts_kl": (parts - output.prior.log_prob(output.z)).mean(),
         }
+        factor = self.factor(step)
+        others = factor if self.scheduled == "all" else 1.0
         loss = (
-            self.alpha * terms["mutual_information"]
-            + self.beta * self.factor(step) * terms["total_correlation"]
-            + self.gamma * terms["parts_kl"]
+            others * self.alpha * terms["mutual_information"]
+            + factor * self.beta * terms["total_correlation"]
+            + others * self.gamma * terms["parts_kl"]
             - terms["reconstruction"]
         )
         kl = terms["mutual_information"] + terms["total_correlation"] + terms["parts_kl"]
