@@ -428,12 +428,12 @@ def test_information_of_a_normal_channel():
     assert axis.agreement == pytest.approx(1.0)
 
 
-def seeds_of(beta, stable, agreement, tmp_path, used=4):
+def seeds_of(beta, stable, agreement, tmp_path, used=4, reconstruction=-1.0):
     """Candidates of one β, with the number of stable axes and the agreement of each seed."""
     return [
         Candidate(
             Run(tmp_path, RunConfig(seed=seed, objective=BetaVAE(beta))),
-            codes_of(torch.zeros(1, 1)), used, -1.0, 1.0, n, share,
+            codes_of(torch.zeros(1, 1)), used, reconstruction, 1.0, n, share,
         )
         for seed, (n, share) in enumerate(zip(stable, agreement, strict=True))
     ]  # fmt: skip
@@ -450,6 +450,16 @@ def test_the_choice_is_the_beta_and_then_the_seed_that_share_the_most_axes(tmp_p
     assert choose(lonely) is lonely[0]
     with pytest.raises(ValueError, match="learned anything"):
         choose(seeds_of(32.0, (0, 0), (0.0, 0.0), tmp_path, used=0))
+
+
+def test_of_two_beta_whose_seeds_agree_as_well_the_one_that_explains_more_is_chosen(tmp_path):
+    fine = seeds_of(4.0, (4, 4, 4), (0.99, 0.98, 0.99), tmp_path, reconstruction=9.0)
+    coarse = seeds_of(16.0, (4, 4, 4), (1.0, 0.99, 0.99), tmp_path)
+    assert choose([*fine, *coarse]) is fine[0]
+    split = seeds_of(4.0, (4, 4, 4), (0.99, 0.85, 0.99), tmp_path, reconstruction=9.0)
+    assert choose([*split, *coarse]) is coarse[0]
+    fewer = seeds_of(4.0, (3, 3, 4), (1.0, 1.0, 1.0), tmp_path, reconstruction=9.0)
+    assert choose([*fewer, *coarse]) is coarse[0]
 
 
 def test_peers_share_beta_and_are_others(tmp_path):
@@ -469,7 +479,8 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
         for one, other in (pair, pair[::-1]):
             matched = partner_correlations(one.codes, other.codes)
             assert one.stable == (matched.round(2) >= 0.8).sum()
-            assert one.agreement == pytest.approx(matched.sum() / max(1, one.used))
+            stable = matched[matched.round(2) >= 0.8]
+            assert one.agreement == pytest.approx(stable.mean() if len(stable) else 0.0)
     shutil.rmtree(found[0].run.path)
     left = candidates(StudyDirectory(out / "study"), load(f"{out / 'images.npy'}[axes=chw]"))
     assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import final
 
 import numpy as np
@@ -18,6 +18,8 @@ from isavae.runs import Run
 from isavae.studies import StudyDirectory
 
 MAX_IMAGES = 10_000
+# Axes by which seeds of two β may share more or fewer and count as equal.
+NEARLY = 0.05
 
 
 @final
@@ -32,7 +34,7 @@ class Candidate:
         reconstruction: E_q log p(x|z), nats.
         kl: KL(q(z|x) || p(z)), nats.
         stable: The number of latents that most of the other seeds of the same β find.
-        agreement: |Rank correlation| with those of other seeds, the mean over the latents in use.
+        agreement: |Rank correlation| with those of other seeds, the mean over the stable latents.
     """
 
     run: Run
@@ -42,6 +44,11 @@ class Candidate:
     kl: float
     stable: int = 0
     agreement: float = 0.0
+
+    @property
+    def shared(self) -> float:
+        """The stable latents, each counted as much as seeds agree on it."""
+        return self.stable * self.agreement
 
     @property
     def beta(self) -> float:
@@ -90,19 +97,16 @@ def _compared(one: Candidate, group: Sequence[Candidate]) -> Candidate:
     others = [other.codes for other in group if other is not one]
     matched = np.array([partner_correlations(one.codes, other) for other in others])
     agreement = agreements(matched)
-    return replace(
-        one,
-        stable=int(is_stable(agreement).sum()),
-        agreement=float(agreement.sum() / max(1, one.used)),
-    )
+    stable = agreement[is_stable(agreement)]
+    return replace(one, stable=len(stable), agreement=float(stable.mean()) if len(stable) else 0.0)
 
 
 def choose(found: Sequence[Candidate]) -> Candidate:
     """The seed that shares the most axes with the others, at the β where seeds share the most.
 
-    That is the median of `stable` over seeds; equals are compared by `agreement`. Models with a
-    single latent in use are passed over if others use more: one latent agrees with its counterpart
-    by itself.
+    That is the median of `stable` over seeds; equals are compared by the mean of `shared`, and
+    nearly equals by what they reconstruct. Models with a single latent in use are passed over if
+    others use more: one latent agrees with its counterpart by itself.
 
     Raises:
         ValueError: If there is no candidate, or none has a latent in use.
@@ -116,11 +120,22 @@ def choose(found: Sequence[Candidate]) -> Candidate:
     usable = [candidate for candidate in found if candidate.used >= min(2, most)]
     usable.sort(key=attrgetter("beta"))
     groups = [[*group] for _, group in groupby(usable, attrgetter("beta"))]
+    most = max(map(_median_stable, groups))
+    groups = [group for group in groups if _median_stable(group) == most]
+    enough = max(map(_mean_shared, groups)) - NEARLY
     best = max(
-        groups,
-        key=lambda group: (median(c.stable for c in group), median(c.agreement for c in group)),
+        (group for group in groups if _mean_shared(group) >= enough),
+        key=lambda group: median(c.reconstruction for c in group),
     )
     return max(best, key=attrgetter("stable", "agreement"))
+
+
+def _median_stable(group: Sequence[Candidate]) -> float:
+    return float(median(candidate.stable for candidate in group))
+
+
+def _mean_shared(group: Sequence[Candidate]) -> float:
+    return fmean(candidate.shared for candidate in group)
 
 
 def peers_of(chosen: Candidate, found: Sequence[Candidate]) -> list[Codes]:
