@@ -81,6 +81,7 @@ def test_trade_off_draws_means_errors_weights_and_links():
     urls = [url for dots in axes.collections for url in dots.get_urls() if url]
     assert sorted(urls) == sorted(f"#{run}" for run in table.filter(status="done")["run"])
     assert "nats" in axes.get_xlabel()
+    assert axes.get_legend().get_title().get_text().endswith(": β, or γ where there is no β")
 
 
 def test_labels_of_neighbouring_means_stand_apart():

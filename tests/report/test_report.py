@@ -215,6 +215,8 @@ def test_learning_curves_mark_one_run_and_show_what_it_logged():
     low, high = left.get_ylim()
     assert -60 < low < -9 - 100 / 59
     assert high > -5 - 100 / 59
+    logs[1][30]["kl"] = 6e8  # a peak leaves room for the rest
+    assert learning_curves(logs).axes[1].get_ylim()[1] < 20
     assert learning_curves([[]]).axes  # a run without a log
 
 

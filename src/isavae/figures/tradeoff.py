@@ -106,7 +106,13 @@ def trade_off(
         ]
     _annotate(figure, axes, labels)
     axes.set(xlabel=r"reconstruction, $E_q \log p(x\,|\,z)$ (nats)", ylabel="MIG")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    weights = "β, or γ where there is no β" if runs["beta"].null_count() else "β"
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=4,
+        title=f"numbers beside means: {weights}",
+    )
     return figure
 
 
