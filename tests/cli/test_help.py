@@ -91,11 +91,11 @@ def test_progress_shows_the_time_left_in_80_columns(monkeypatch):
 
 
 def test_without_a_terminal_the_last_step_is_one_line_and_percents_have_no_rate(capsys):
-    with step_progress.StepProgress("training", None) as progress:
+    with step_progress.StepProgress("training", "%") as progress:
         for step in (0, 40, 100, 100, 100):
             progress(step, 100)
     lines = capsys.readouterr().err.split("\n")  # rich before 14.3 ends with an empty one more
-    assert [line for line in lines if line] == ["training: 0/100", "training: 100/100"]
+    assert [line for line in lines if line] == ["training: 0 %", "training: 100 %"]
 
 
 def test_a_mistyped_path_is_never_looked_up_on_the_hub(tmp_path, monkeypatch, capsys):

@@ -20,7 +20,7 @@ class StepProgress:
 
     Args:
         label: Name of the activity.
-        unit: Unit of the rate, e.g. "images"; None for steps that have no unit, such as percents.
+        unit: Unit of the rate, e.g. "images"; None for steps that have no unit, "%" for percents.
         units_per_step: Units per step.
     """
 
@@ -55,7 +55,8 @@ class StepProgress:
             self._first = (step, now)
         first_step, started = self._first
         rate = (step - first_step) * self._units_per_step / max(now - started, 1e-9)
-        parts = [f"{rate:,.0f} {self._unit}/s"] if self._unit and step > first_step else []
+        has_rate = self._unit not in (None, "%") and step > first_step
+        parts = [f"{rate:,.0f} {self._unit}/s"] if has_rate else []
         parts += [f"{name} {value:.2f}" for name, value in (values or {}).items()]
         if self._console.is_terminal:
             shown = self._fitting(parts)
@@ -64,7 +65,8 @@ class StepProgress:
             self._printed, self._last = now, step
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""
-            said = f"{self._label}: {step}/{steps} {' '.join(parts)}".rstrip()
+            done = f"{step} %" if self._unit == "%" else f"{step}/{steps}"
+            said = f"{self._label}: {done} {' '.join(parts)}".rstrip()
             complain(said + remaining)
 
     def _fitting(self, parts: list[str]) -> str:
