@@ -33,6 +33,14 @@ def test_a_description_of_several_lines_is_one_paragraph(capsys, monkeypatch):
     assert '"unsupervised" or "all". Also draws information.png' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", VERBS)
+def test_help_fits_80_columns(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*name.split(), "--help"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()  # tyro does not break the first one
+    assert max(map(len, lines)) <= 80
+
+
 def test_the_overview_lists_exit_codes(capsys):
     assert main([]) == 0
     listed = re.findall(r"^  (\d+) ", capsys.readouterr().out, re.MULTILINE)
