@@ -114,6 +114,8 @@ def test_mig_distributions_show_every_run_of_the_asked_beta():
     drawn = np.concatenate([dots.get_offsets()[:, 0] for dots in axes.collections])
     np.testing.assert_allclose(np.sort(drawn), table.filter(beta=1.0, status="done")["mig"].sort())
     assert len(mig_distributions(table, beta=None).axes[0].collections) == 3
+    equal = [table.with_columns(mig=0.2).sort("model", descending=d) for d in (False, True)]
+    assert encode(mig_distributions(equal[0])) == encode(mig_distributions(equal[1]))
 
 
 def test_studies_that_cannot_be_drawn_are_refused():
