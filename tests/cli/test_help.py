@@ -11,6 +11,8 @@ from rich.console import Console
 from isavae.cli import main, step_progress
 from isavae.cli.command_line import VERBS
 from isavae.cli.completion import SHELLS
+from isavae.cli.study_progress import LiveProgress
+from isavae.studies import StudyProgress
 
 pytestmark = pytest.mark.system
 
@@ -124,3 +126,16 @@ def test_a_mistyped_path_is_never_looked_up_on_the_hub(tmp_path, monkeypatch, ca
     assert asked == []
     assert main(["sample", "hf://a/b"]) == 2
     assert asked == ["a/b"]
+
+
+def test_a_long_command_prints_few_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with step_progress.StepProgress("training") as training, LiveProgress() as study:
+        for second in range(7200):
+            now[0] = 1000.0 + second
+            training(second, 7200)
+            study(StudyProgress(total=9, running={"a": (second, 7200)}, started=1000.0))
+    lines = capsys.readouterr().err.splitlines()
+    for beginning in ("training: ", "0/9 done"):
+        assert 80 < len([line for line in lines if line.startswith(beginning)]) < 110
