@@ -237,6 +237,12 @@ def test_runs_of_figure_3_are_named_by_what_they_are(study):
     assert titles == [f"prior isa\nbeta-vae, β = 4, seed {seed}" for seed in (0, 1)]
 
 
+def test_figure_3_of_a_study_has_a_run_of_each_prior(study):
+    ((_, figure),) = paper_figures("3", study)
+    titles = [axes.get_title().partition("\n")[0] for axes in figure.axes]
+    assert titles == ["prior normal", "prior isa"]
+
+
 def test_titles_of_runs_say_what_tells_them_apart():
     gamma = {"prior": "normal", "objective": {"name": "factor-vae", "gamma": 6.0}}
     settings = [{}, {"width": 16}, {"width": 16, "device": "cpu"}, {"prior": "2[2*4, 4*4]"}, gamma]

@@ -47,6 +47,8 @@ FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
 OF_IMAGES = ("3", *map(str, SHEETS))
 # The weight of an objective, as figures write it: β, or γ where it has no β.
 SYMBOLS = {"beta": "β", "gamma": "γ"}
+# Columns that tell priors apart, and how many runs Fig. 3 shows of a study.
+PRIOR, MOST_PLANES = ("prior", "prior_scale"), 6
 Named = Iterator[tuple[str, Figure]]
 
 
@@ -55,11 +57,11 @@ def paper_figures(number: str, *sources: Path, data: ImageDataset | None = None)
 
     Args:
         number: One of `FIGURES`; "5" draws 5a-c.
-        *sources: What to draw it from: nothing for 1, 2 and 4; run directories (or a study, for
-            its first two models) for 3; a study for 5-7 (in the paper 5a and 5b show dSprites, 5c
-            and 7 the faces, 6 the cars, with every model of the study); a run or a study for 8-16,
-            where the k-th of these figures shows the study's k-th model and β, by its
-            representative run. For 4, a run draws its own tree.
+        *sources: What to draw it from: nothing for 1, 2 and 4; run directories for 3 (or a study,
+            for a representative run of each prior, six at most); a study for 5-7 (in the paper 5a
+            and 5b show dSprites, 5c and 7 the faces, 6 the cars, with every model of the study); a
+            run or a study for 8-16, where the k-th of these figures shows the study's k-th model
+            and β, by its representative run. For 4, a run draws its own tree.
         data: Images instead of those that the runs were trained on, for 3 and 8-16.
 
     Raises:
@@ -192,10 +194,11 @@ def _sheet(number: str, source: Path, data: ImageDataset | None) -> Named:
 
 
 def _planes(sources: tuple[Path, ...], data: ImageDataset | None) -> dict[str, PositionPlane]:
-    """The runs of Fig. 3 (of a study the first two models') under what they are."""
+    """The runs of Fig. 3 (of a study one for each of its first priors) under what they are."""
     runs = list(sources)
     if len(runs) == 1 and not (runs[0] / "config.json").exists():
-        runs = [Path(path) for path in select(results(runs[0]))["path"][:2]]
+        chosen = select(results(runs[0])).unique(PRIOR, keep="first", maintain_order=True)
+        runs = [Path(path) for path in chosen["path"][:MOST_PLANES]]
     titles = run_titles({path: Run.open(path).config for path in runs})
     opened = RunFigures.open_each(runs, data)
     return {titles[path]: run.plane() for path, run in zip(runs, opened, strict=True)}
