@@ -1,4 +1,4 @@
-"""Our objective and prior on a VAE of your own, which knows nothing of isavae."""
+"""An objective and a prior of isavae on a VAE of your own, which knows nothing of isavae."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Our scores on codes of your own: here principal components, of images with known factors."""
+"""Scores of isavae on codes of your own: here principal components of images with known factors."""
 
 from sklearn.decomposition import PCA
 

@@ -1,4 +1,4 @@
-"""Our prior in a training loop of your own: plain torch, nothing of isavae but the distribution."""
+"""An Lp-nested prior in a training loop of your own: plain torch, only the prior is of isavae."""
 
 import torch
 from torch import nn

@@ -15,18 +15,18 @@ decoder = nn.Sequential(nn.Linear(4, 128), nn.Tanh(), nn.Linear(128, 256))
 
 
 def model(x):
-    """Pictures from latents."""
+    """Images from latents."""
     pyro.module("decoder", decoder)
-    with pyro.plate("pictures", len(x)):
+    with pyro.plate("images", len(x)):
         z = pyro.sample("z", LpNested("2.1[6*2, 6*2]", validate_args=False))
         pyro.sample("x", dist.Bernoulli(logits=decoder(z)).to_event(1), obs=x)
 
 
 def guide(x):
-    """Latents from pictures."""
+    """Latents from images."""
     pyro.module("encoder", encoder)
     mean, log_std = encoder(x).chunk(2, dim=1)
-    with pyro.plate("pictures", len(x)):
+    with pyro.plate("images", len(x)):
         pyro.sample("z", dist.Normal(mean, log_std.exp()).to_event(1))
 
 

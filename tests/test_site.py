@@ -13,8 +13,10 @@ from types import FunctionType, ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 
 from isavae.cli.command_line import VERBS
+from isavae.figures.style import FILE_DPI
 from isavae.runs import RunConfig
 
 ROOT = Path(__file__).parents[1]
@@ -174,6 +176,16 @@ def test_the_gallery_has_every_image():
     assert {*re.findall(r"images/([\w-]+\.png)", gallery)} == {
         path.name for path in (DOCS / "images").iterdir()
     }
+
+
+def test_figures_on_the_site_have_the_resolution_of_files():
+    saved = {}
+    for path in (DOCS / "images").iterdir():
+        with Image.open(path) as image:
+            if dpi := image.info.get("dpi"):
+                saved[path.name] = round(dpi[0])
+    assert len(saved) > 15
+    assert {*saved.values()} == {FILE_DPI}, saved
 
 
 def test_descriptions_of_settings_stand_on_the_site_letter_by_letter(site):

@@ -11,6 +11,8 @@ from rich.console import Console
 from isavae.cli import main, step_progress
 from isavae.cli.command_line import VERBS
 from isavae.cli.completion import SHELLS
+from isavae.cli.study_progress import LiveProgress
+from isavae.studies import StudyProgress
 
 pytestmark = pytest.mark.system
 
@@ -31,6 +33,14 @@ def test_a_description_of_several_lines_is_one_paragraph(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     assert main(["evaluate", "--help"]) == 0
     assert '"unsupervised" or "all". Also draws information.png' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_fits_80_columns(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*name.split(), "--help"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()  # tyro does not break the first one
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_overview_lists_exit_codes(capsys):
@@ -91,11 +101,11 @@ def test_progress_shows_the_time_left_in_80_columns(monkeypatch):
 
 
 def test_without_a_terminal_the_last_step_is_one_line_and_percents_have_no_rate(capsys):
-    with step_progress.StepProgress("training", None) as progress:
+    with step_progress.StepProgress("training", "%") as progress:
         for step in (0, 40, 100, 100, 100):
             progress(step, 100)
     lines = capsys.readouterr().err.split("\n")  # rich before 14.3 ends with an empty one more
-    assert [line for line in lines if line] == ["training: 0/100", "training: 100/100"]
+    assert [line for line in lines if line] == ["training: 0 %", "training: 100 %"]
 
 
 def test_a_mistyped_path_is_never_looked_up_on_the_hub(tmp_path, monkeypatch, capsys):
@@ -116,3 +126,16 @@ def test_a_mistyped_path_is_never_looked_up_on_the_hub(tmp_path, monkeypatch, ca
     assert asked == []
     assert main(["sample", "hf://a/b"]) == 2
     assert asked == ["a/b"]
+
+
+def test_a_long_command_prints_few_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with step_progress.StepProgress("training") as training, LiveProgress() as study:
+        for second in range(7200):
+            now[0] = 1000.0 + second
+            training(second, 7200)
+            study(StudyProgress(total=9, running={"a": (second, 7200)}, started=1000.0))
+    lines = capsys.readouterr().err.splitlines()
+    for beginning in ("training: ", "0/9 done"):
+        assert 80 < len([line for line in lines if line.startswith(beginning)]) < 110

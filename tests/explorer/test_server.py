@@ -616,7 +616,8 @@ def test_the_command_prints_an_address_warns_of_others_and_ends_at_an_interrupt(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["/nowhere"], "is none"),
+        (["/nowhere"], "; /nowhere does not exist: correct the path, or train"),
+        (["/"], "; / has no trained model: correct"),
         (["RUN", "--port", "99999"], "address must be free"),
         (["RUN", "--host", "192.0.2.1"], "address must be free"),
     ],

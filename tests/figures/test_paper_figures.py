@@ -81,6 +81,7 @@ def test_trade_off_draws_means_errors_weights_and_links():
     urls = [url for dots in axes.collections for url in dots.get_urls() if url]
     assert sorted(urls) == sorted(f"#{run}" for run in table.filter(status="done")["run"])
     assert "nats" in axes.get_xlabel()
+    assert axes.get_legend().get_title().get_text().endswith(": β, or γ where there is no β")
 
 
 def test_labels_of_neighbouring_means_stand_apart():
@@ -113,6 +114,8 @@ def test_mig_distributions_show_every_run_of_the_asked_beta():
     drawn = np.concatenate([dots.get_offsets()[:, 0] for dots in axes.collections])
     np.testing.assert_allclose(np.sort(drawn), table.filter(beta=1.0, status="done")["mig"].sort())
     assert len(mig_distributions(table, beta=None).axes[0].collections) == 3
+    equal = [table.with_columns(mig=0.2).sort("model", descending=d) for d in (False, True)]
+    assert encode(mig_distributions(equal[0])) == encode(mig_distributions(equal[1]))
 
 
 def test_studies_that_cannot_be_drawn_are_refused():

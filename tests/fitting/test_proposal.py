@@ -151,10 +151,15 @@ def test_runs_that_take_longer_than_the_budget_are_announced(monkeypatch):
         return schedule(proposal, "x.npy", Budget(budget, 2, steps)).reasons[-1]
 
     assert "budget" not in said(24.0)
-    assert "The budget of 0.367 minutes ends before that" in said(22.0)
-    assert "--budget 1m is enough for all." in said(22.0)
-    assert "--budget 3m is enough for all." in said(60.0, steps=10_000)
+    assert "The budget of 0.367 minutes ends before that, and a model is chosen only" in said(22.0)
+    assert "give --budget 1m, or the same command again after" in said(22.0)
+    assert "give --budget 3m, or" in said(60.0, steps=10_000)
     assert "budget" not in said(180.0, steps=10_000)
+    proposal = propose(training_images(drawn()), beta=(1.0,), seeds=4)
+    assert "budget" not in said(50.0)
+    assert "before that: what has finished by then is used" in said(40.0)
+    assert "--budget 1m is enough for all." in said(40.0)
+    assert "chosen only when two runs" in said(20.0)
 
 
 def test_a_short_budget_takes_one_beta_then_two_seeds_of_what_was_not_given(monkeypatch):

@@ -1,5 +1,6 @@
 """The table of scores: what holds for all of them, and what `evaluate` promises."""
 
+import html
 import json
 from dataclasses import replace
 from functools import partial
@@ -90,6 +91,9 @@ def test_what_codes_do_not_allow_is_skipped_with_the_reason():
     assert [
         row.name for row in deterministic
     ] == "binned_mig robust_mig jemmig modularity med".split()
+    said = f"skipped: {deterministic.skipped['mig']}"
+    assert said in str(deterministic).splitlines()
+    assert said in html.unescape(deterministic._repr_html_())
 
 
 def test_one_factor_is_enough_for_some():

@@ -13,7 +13,7 @@ import pytest
 from isavae.cli import main
 from isavae.evaluation import encode_all, evaluate
 from isavae.explorer.sources import open_source
-from isavae.figures import learning_curves
+from isavae.figures import learning_curves, orientation
 from isavae.files import read_json, write_json
 from isavae.report import (
     FIGURES,
@@ -23,8 +23,8 @@ from isavae.report import (
     render,
     write_report,
 )
-from isavae.report.numbered_figures import learned_exponents
-from isavae.runs import Run, RunConfig, execute
+from isavae.report.numbered_figures import learned_exponents, run_titles
+from isavae.runs import Run, RunConfig, execute, moved_images
 from isavae.studies import results
 from tests.accessibility import complaints as found_by_axe
 from tests.report_page import commands_in, cut_off, cut_off_in_print
@@ -215,6 +215,8 @@ def test_learning_curves_mark_one_run_and_show_what_it_logged():
     low, high = left.get_ylim()
     assert -60 < low < -9 - 100 / 59
     assert high > -5 - 100 / 59
+    logs[1][30]["kl"] = 6e8  # a peak leaves room for the rest
+    assert learning_curves(logs).axes[1].get_ylim()[1] < 20
     assert learning_curves([[]]).axes  # a run without a log
 
 
@@ -227,6 +229,55 @@ def test_figures_of_a_study(study, number, tmp_path, capsys):
         content = (tmp_path / name).read_bytes()
         assert content.startswith(b"\x89PNG")
         assert len(content) > 5000
+
+
+def test_runs_of_figure_3_are_named_by_what_they_are(study):
+    ((_, figure),) = paper_figures("3", *(study / "runs" / f"isa-4-{seed}" for seed in (0, 1)))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [f"prior isa\nbeta-vae, β = 4, seed {seed}" for seed in (0, 1)]
+
+
+def test_figure_3_of_a_study_has_a_run_of_each_prior(study):
+    ((_, figure),) = paper_figures("3", study)
+    titles = [axes.get_title().partition("\n")[0] for axes in figure.axes]
+    assert titles == ["prior normal", "prior isa"]
+
+
+def test_titles_of_runs_say_what_tells_them_apart():
+    gamma = {"prior": "normal", "objective": {"name": "factor-vae", "gamma": 6.0}}
+    settings = [{}, {"width": 16}, {"width": 16, "device": "cpu"}, {"prior": "2[2*4, 4*4]"}, gamma]
+    configs = {Path(f"r{k}"): RunConfig.parse(each) for k, each in enumerate(settings)}
+    paper = "prior isa\nbeta-vae, β = 1, seed 0"
+    assert list(run_titles(configs).values()) == [
+        f"{paper}, width default",
+        f"{paper}, width 16, r1",
+        f"{paper}, width 16, r2",
+        "prior 2[2*4, 4*4]\nbeta-vae, β = 1, seed 0",
+        "prior normal\nfactor-vae, γ = 6, seed 0",
+    ]
+
+
+def test_titles_of_any_length_stay_within_the_figure(study):
+    plane = RunFigures.open(study / "runs" / "isa-1-0").plane()
+    words = "prior 2.1[2.2*4, 2.2*4, 2.2*4, 2.2*4, 2.2*4]\nbeta-tcvae, β = 1, seed 0, r$1$"
+    figure = orientation({words + " " * k: plane for k in range(3)})
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.title.get_window_extent()
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+        assert box.width <= figure.bbox.width / 3
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda s: render(s, "all"), lambda s: list(paper_figures("3", s))]
+)
+def test_images_that_runs_share_are_drawn_once(study, draw, monkeypatch):
+    drawn = []
+    loads = moved_images.load
+    monkeypatch.setattr(moved_images, "load", lambda name: drawn.append(name) or loads(name))
+    draw(study)
+    assert drawn == [DATA]
 
 
 @pytest.mark.parametrize("number", ["5b", "5c", "6"])

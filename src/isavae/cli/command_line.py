@@ -5,8 +5,10 @@ import inspect
 import os
 import re
 import select
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -139,16 +141,32 @@ def _parsed(
 
     form = (tyro.conf.PositionalMetavarFromFieldName,)
     bound = wraps(function)(lambda *given, **named: partial(function, *given, **named))
+    parse = partial(
+        tyro.cli, bound, args=flags, prog=prog, config=form, description=_described(function)
+    )
     if all(printable(flag) == flag for flag in flags):
-        return tyro.cli(bound, args=flags, prog=prog, config=form)
+        return parse()
     said = StringIO()  # what tyro says of them shows them as they are
     try:
         with redirect_stderr(said):
-            return tyro.cli(bound, args=flags, prog=prog, config=form)
+            return parse()
     except SystemExit:
         if said.getvalue():  # not of --help
             complain(said.getvalue().rstrip())
         raise
+
+
+def _described(function: Callable[..., object]) -> str:
+    """What a command does, from its docstring, in lines that fit the terminal.
+
+    tyro breaks no line of it, and joins those that begin with a letter.
+    """
+    import docstring_parser
+
+    text = docstring_parser.parse(function.__doc__ or "")
+    paragraphs = f"{text.short_description}\n\n{text.long_description or ''}".strip().split("\n\n")
+    width = shutil.get_terminal_size().columns
+    return "\n\n".join(textwrap.fill(p, width, subsequent_indent="  ") for p in paragraphs)
 
 
 def _let_threads_sleep() -> None:

@@ -28,7 +28,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     load(study.runs[0].config.data)
     started, engine = time.monotonic(), LocalEngine(min(STARTS, available_cores()))
     again = ["isavae", "demo", "--out", str(out), "--seed", str(seed)]
-    with telling_how_to_continue(again), StepProgress("training", None) as bar:
+    with telling_how_to_continue(again), StepProgress("training", "%") as bar:
         progress = run_study(
             study, directory, engine,
             on_change=lambda progress: bar(round(100 * progress.share), 100),

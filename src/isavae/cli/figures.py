@@ -93,8 +93,9 @@ def figure(
     For a run there are also `isavae figure latents`, `traversals` and `reconstructions`.
 
     Args:
-        number: 1 (ICA toy), 2 (iso-contours) and 4 (tree) need nothing else; 3 takes runs; 5a, 5b,
-            5c, 6 and 7 a study; 8 to 16 a study or a run. "all" draws what the sources allow.
+        number: 1 (ICA toy), 2 (iso-contours) and 4 (tree) need nothing else; 3 takes runs, or a
+            study for one run of each prior; 5a, 5b, 5c, 6 and 7 a study; 8 to 16 a study or a run.
+            "all" draws what the sources allow.
         sources: A study directory, or run directories.
         out: The folder to write to.
         format: The format: png, pdf or svg.

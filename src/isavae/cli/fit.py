@@ -59,7 +59,7 @@ def fit(
     again += _flags(likelihood=likelihood, beta=beta or None, seeds=seeds, steps=steps)
     again += ["--learn-exponents"] if learn_exponents else []
     again += _flags(workers=workers)
-    with telling_how_to_continue(again), StepProgress("training", None) as bar:
+    with telling_how_to_continue(again), StepProgress("training", "%") as bar:
         fitted = fit_images(
             images,
             out,

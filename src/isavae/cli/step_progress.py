@@ -8,10 +8,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from isavae.cli.terminal import complain, console
 
-# Seconds between two lines where there is no terminal.
-LINE_SECONDS = 10.0
+# Seconds between two lines where there is no terminal: at first, and at most.
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 # Columns of the bar, and of the share, the time remaining and the spaces between them.
 BAR_WIDTH, OTHERS_WIDTH = 20, 17
+
+
+def pause(elapsed: float) -> float:
+    """Seconds between two lines after so many seconds of work: an hour takes 80 lines, not 360.
+
+    >>> pause(60.0), pause(1200.0), pause(86400.0)
+    (10.0, 60.0, 300.0)
+    """
+    return min(max(FIRST_PAUSE, elapsed / 20), LONGEST_PAUSE)
 
 
 @final
@@ -20,7 +29,7 @@ class StepProgress:
 
     Args:
         label: Name of the activity.
-        unit: Unit of the rate, e.g. "images"; None for steps that have no unit, such as percents.
+        unit: Unit of the rate, e.g. "images"; None for steps that have no unit, "%" for percents.
         units_per_step: Units per step.
     """
 
@@ -55,16 +64,18 @@ class StepProgress:
             self._first = (step, now)
         first_step, started = self._first
         rate = (step - first_step) * self._units_per_step / max(now - started, 1e-9)
-        parts = [f"{rate:,.0f} {self._unit}/s"] if self._unit and step > first_step else []
+        has_rate = self._unit not in (None, "%") and step > first_step
+        parts = [f"{rate:,.0f} {self._unit}/s"] if has_rate else []
         parts += [f"{name} {value:.2f}" for name, value in (values or {}).items()]
         if self._console.is_terminal:
             shown = self._fitting(parts)
             self._bar.update(self._task, completed=step, total=steps, values=shown)
-        elif step != self._last and (step == steps or now - self._printed > LINE_SECONDS):
+        elif step != self._last and (step == steps or now - self._printed > pause(now - started)):
             self._printed, self._last = now, step
             left = (steps - step) * (now - started) / max(step - first_step, 1)
             remaining = f", {left:.0f} s left" if first_step < step < steps else ""
-            said = f"{self._label}: {step}/{steps} {' '.join(parts)}".rstrip()
+            done = f"{step} %" if self._unit == "%" else f"{step}/{steps}"
+            said = f"{self._label}: {done} {' '.join(parts)}".rstrip()
             complain(said + remaining)
 
     def _fitting(self, parts: list[str]) -> str:

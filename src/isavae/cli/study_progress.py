@@ -1,12 +1,13 @@
 """Progress of a study: a live table on a terminal, plain lines elsewhere."""
 
+import math
 import time
 from typing import final
 
 from rich.console import Group
 from rich.live import Live
 
-from isavae.cli.step_progress import LINE_SECONDS
+from isavae.cli.step_progress import pause
 from isavae.cli.terminal import cell, complain, console, table
 from isavae.studies import StudyProgress
 
@@ -20,7 +21,7 @@ class LiveProgress:
     def __init__(self):
         self._console = console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._printed = time.monotonic() - LINE_SECONDS
+        self._started, self._printed = time.monotonic(), -math.inf
 
     def __enter__(self) -> "LiveProgress":
         if self._console.is_terminal:
@@ -34,10 +35,10 @@ class LiveProgress:
     def __call__(self, progress: StudyProgress) -> None:
         if self._console.is_terminal:
             self._live.update(_table(progress), refresh=True)
-        elif time.monotonic() - self._printed >= LINE_SECONDS or not (
-            progress.left or progress.running
-        ):
-            self._printed = time.monotonic()
+            return
+        now, ended = time.monotonic(), not (progress.left or progress.running)
+        if ended or now - self._printed >= pause(now - self._started):
+            self._printed = now
             complain(describe(progress))
 
 

@@ -46,9 +46,11 @@ def open_source(path: Path, data: Images | None = None) -> Source:
         return _one_model(path / MODEL_FILE, data)
     if path.is_dir() and next(_run_paths(path), None):
         return _study(path, data)
+    found = "has no trained model" if path.exists() else "does not exist"
     raise ValueError(
         "explore needs a run directory, a model file (.safetensors), a folder of isavae fit or a "
-        f"study directory; {path} is none: train a run with `isavae train --out {path}` first"
+        f"study directory; {path} {found}: correct the path, or train a run there with "
+        f"`isavae train --out {path}`"
     )
 
 

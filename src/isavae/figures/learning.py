@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -37,9 +38,13 @@ def _line(axes: Axes, log: Sequence[Mapping[str, Any]], term: str, shade: str) -
     known = [(record["step"], record[term]) for record in log if term in record]
     steps, values = zip(*known, strict=True) if known else ((), ())
     axes.plot(steps, values, color=shade, lw=1.2)
-    if values:  # the beginning would leave no room for the rest
-        tail = sorted(values[len(values) // 20 :])
-        low, high = tail[0], tail[-1]
+    if (
+        values
+    ):  # the beginning, and a peak that lasts a few records, would leave no room for the rest
+        tail = np.array(values[len(values) // 20 :])
+        most, least = np.quantile(tail, [0.9, 0.1])
+        high = min(tail.max(), 2 * most - least)
+        low = max(tail.min(), 2 * least - most)
         reach = 0.05 * (high - low) or 1.0
         before = axes.get_ylim() if axes.get_lines()[1:] else (low - reach, high + reach)
         axes.set_ylim(min(before[0], low - reach), max(before[1], high + reach))

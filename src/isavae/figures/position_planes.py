@@ -1,6 +1,7 @@
 """Fig. 3: how the shape of the prior orients the plane of positions in latent space."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -14,6 +15,9 @@ from torch import Tensor
 from isavae.figures import style
 from isavae.figures.factor_panels import panels
 from isavae.metrics import Codes, Information
+
+# Letters of a title that fit in the width of a page, and inches from one line to the next.
+TITLE, LINE = 108, 0.17
 
 
 @final
@@ -86,21 +90,24 @@ def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
     draws from the prior. Lines along the axes mean that the latents have found x and y.
 
     Args:
-        planes: For each panel its title and plane.
+        planes: For each panel its title and plane. Long lines of a title are broken.
     """
     columns = min(len(planes), 3)
     rows = math.ceil(len(planes) / columns)
-    figure = style.new_figure(style.PAGE, rows * style.PAGE / max(columns, 2) + 0.3)
+    titles = [_wrapped(title, TITLE // max(columns, 2)) for title in planes]
+    side = style.PAGE / max(columns, 2) + LINE * max(title.count("\n") for title in titles)
+    figure = style.new_figure(style.PAGE, rows * side + 0.3)
     cells = figure.subplots(rows, columns, squeeze=False).flatten()
     for empty in cells[len(planes) :]:
         empty.set_axis_off()
-    for axes, (title, plane) in zip(cells, planes.items(), strict=False):
+    for axes, title, plane in zip(cells, titles, planes.values(), strict=False):
         lattice = plane.codes.numpy()
         axes.scatter(*plane.prior.T.numpy(), s=1, color=style.DATA, lw=0, rasterized=True)
         for lines, shade in ((lattice, style.RED), (lattice.swapaxes(0, 1), style.BLUE)):
             axes.add_collection(LineCollection(list(lines), colors=shade, linewidths=0.8))
         reach = 1.25 * float(np.nanmax(abs(lattice)))
-        axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
+        axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set_title(title, fontsize=8)
         axes.set_xlabel(style.latent_name(plane.latents[0], plane.names))
         axes.set_ylabel(style.latent_name(plane.latents[1], plane.names))
     first, second = next(iter(planes.values())).factors
@@ -109,3 +116,8 @@ def orientation(planes: Mapping[str, PositionPlane]) -> Figure:
     cells[0].scatter([], [], s=6, color=style.DATA, label="prior")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def _wrapped(title: str, width: int) -> str:
+    lines = (textwrap.fill(line, width) for line in style.literal(title).splitlines())
+    return "\n".join(lines)

@@ -22,6 +22,9 @@ PAGE = 6.75
 # Width of one column of two, in inches.
 COLUMN = 3.25
 
+# Pixels per inch of a PNG: in a file, and on a page or in a notebook.
+FILE_DPI, SCREEN_DPI = 200, 110
+
 INK, MUTED, DATA, FAINT = "#1a1a1a", "#6b6b6b", "#b5b5b5", "#d9d9d9"
 
 # Okabe and Ito's colours, told apart with every common colour blindness; darkest last.
@@ -83,7 +86,7 @@ class ShownFigure(Figure):
     """A figure that a notebook shows without `%matplotlib inline`."""
 
     def _repr_png_(self) -> bytes:
-        return encode(self, dpi=100)
+        return encode(self, dpi=SCREEN_DPI)
 
 
 def new_figure(
@@ -179,7 +182,7 @@ FORMATS = {
 
 
 @applied
-def encode(figure: Figure, kind: str = "png", dpi: int = 200) -> bytes:
+def encode(figure: Figure, kind: str = "png", dpi: int = FILE_DPI) -> bytes:
     """A figure as the bytes of a PNG, SVG or PDF file; equal figures give equal bytes.
 
     Args:
@@ -199,7 +202,7 @@ def encode(figure: Figure, kind: str = "png", dpi: int = 200) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
+def save(figure: Figure, path: str | Path, dpi: int = FILE_DPI) -> Path:
     """Write a figure atomically.
 
     Args:

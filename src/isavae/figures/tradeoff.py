@@ -106,7 +106,13 @@ def trade_off(
         ]
     _annotate(figure, axes, labels)
     axes.set(xlabel=r"reconstruction, $E_q \log p(x\,|\,z)$ (nats)", ylabel="MIG")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    weights = "β, or γ where there is no β" if runs["beta"].null_count() else "β"
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=4,
+        title=f"numbers beside means: {weights}",
+    )
     return figure
 
 
@@ -175,14 +181,14 @@ def mig_distributions(runs: pl.DataFrame, beta: float | None = 1.0, by: str = "m
             )
         runs = kept
     groups = {str(name): group["mig"].sort().to_numpy() for (name,), group in runs.group_by(by)}
-    names = sorted(groups, key=lambda name: float(np.median(groups[name])))
+    names = sorted(groups, key=lambda name: (float(np.median(groups[name])), name))
     figure, axes = style.new_axes(style.PAGE, 0.75 + 0.42 * len(names))
     for row, name in enumerate(names):
         shade = style.colour(sorted(names).index(name))  # as in `trade_off`
         mig = groups[name]
         # Neighbours in value are spread over five lanes, so that equal runs do not hide each other.
         lanes = row + 0.07 * ((np.arange(len(mig)) * 2) % 5 - 2)
-        axes.scatter(mig, lanes, s=10, color=shade, alpha=0.6, lw=0, zorder=2)
+        axes.scatter(mig, lanes, s=10, color=shade, alpha=0.8, lw=0, zorder=4)
         low, middle, high = np.quantile(mig, [0.25, 0.5, 0.75])
         axes.plot([low, high], [row, row], color=style.INK, lw=1, zorder=3)
         axes.plot([middle] * 2, [row - 0.27, row + 0.27], color=style.INK, lw=1.8, zorder=3)

@@ -86,7 +86,8 @@ class Fitted:
         ]
         if self.unfinished:
             found.append(
-                f"{self.unfinished} runs did not finish within the budget: start again to go on."
+                f"{self.unfinished} runs did not finish within the budget: give the same command "
+                "again to go on."
             )
         return found
 

@@ -286,24 +286,30 @@ def schedule(proposal: Proposal, data: str, budget: Budget) -> Proposal:
         if affordable >= wanted:
             break
     steps = budget.steps or max(MIN_STEPS, affordable)
-    seconds = foreseen.with_steps(steps).seconds
-    step = 1000 * foreseen.runs[0].step_seconds
+    planned = foreseen.with_steps(steps)
+    step = 1000 * planned.runs[0].step_seconds
     at_a_time = f"{foreseen.workers} at a time, " if foreseen.workers > 1 else ""
     return smaller.with_steps(
         steps,
-        f"{len(foreseen.runs)} runs of {steps:,} steps: about {seconds / 60:.1f} minutes, "
-        f"{at_a_time}as a step takes {step:.1f} ms here.{_overrun(seconds, budget.seconds)}",
+        f"{len(planned.runs)} runs of {steps:,} steps: about {planned.seconds / 60:.1f} minutes, "
+        f"{at_a_time}as a step takes {step:.1f} ms here.{_overrun(planned, budget.seconds)}",
     )
 
 
-def _overrun(seconds: float, budget: float) -> str:
+def _overrun(foreseen: StudyEstimate, budget: float) -> str:
     """What follows if the runs are foreseen to take longer than the budget."""
-    if seconds <= budget:
+    if foreseen.seconds <= budget:
         return ""
-    enough = math.ceil(seconds / (1 - OVERHEAD) / 60)
+    enough = math.ceil(foreseen.seconds / (1 - OVERHEAD) / 60)
+    ends = f" The budget of {budget / 60:.3g} minutes ends before that"
+    if replace(foreseen, runs=foreseen.runs[:2]).seconds > budget:
+        return (
+            f"{ends}, and a model is chosen only when two runs have finished: give --budget "
+            f"{enough}m, or the same command again after it has ended, which goes on."
+        )
     return (
-        f" The budget of {budget / 60:.3g} minutes ends before that: what has finished by then is "
-        f"used, the same command goes on with the rest; --budget {enough}m is enough for all."
+        f"{ends}: what has finished by then is used, the same command goes on with the rest; "
+        f"--budget {enough}m is enough for all."
     )
 
 

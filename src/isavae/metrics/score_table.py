@@ -51,7 +51,8 @@ class ScoreTable:
 
     def __str__(self) -> str:
         width = max((len(row.name) for row in self.rows), default=0)
-        return "\n".join(f"{row.name:<{width}}  {_number(row.score)}" for row in self.rows)
+        lines = [f"{row.name:<{width}}  {_number(row.score)}" for row in self.rows]
+        return "\n".join([*lines, *self._reasons()])
 
     def _repr_html_(self) -> str:
         """The table in a notebook."""
@@ -66,7 +67,14 @@ class ScoreTable:
         head = "".join(
             f"<th>{name}</th>" for name in ("score", "value", "range", "better", "caveat")
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        below = "<br>".join(map(html.escape, self._reasons()))
+        return (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+            f"<p>{below}</p>"
+        )
+
+    def _reasons(self) -> list[str]:
+        return [f"skipped: {reason}" for reason in self.skipped.values()]
 
     def to_pandas(self) -> "pd.DataFrame":
         """One row per score: value, standard error, definition; needs pandas."""

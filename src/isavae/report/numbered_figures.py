@@ -1,8 +1,10 @@
 """The paper's figures by number, drawn from nothing, a run or a study."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +28,7 @@ from isavae.figures import (
 )
 from isavae.models import PAPER_TREE
 from isavae.report.run_figures import RunFigures
-from isavae.runs import Run
+from isavae.runs import Run, RunConfig
 from isavae.studies import finished, results, select
 from isavae.toys import (
     FactorAnalysis,
@@ -43,6 +45,10 @@ STUDY_FIGURES, SHEETS = ("5a", "5b", "5c", "6", "7"), range(8, 17)
 FIGURES = ("1", "2", "3", "4", *STUDY_FIGURES, *map(str, SHEETS))
 # Those that show codes of images.
 OF_IMAGES = ("3", *map(str, SHEETS))
+# The weight of an objective, as figures write it: β, or γ where it has no β.
+SYMBOLS = {"beta": "β", "gamma": "γ"}
+# Columns that tell priors apart, and how many runs Fig. 3 shows of a study.
+PRIOR, MOST_PLANES = ("prior", "prior_scale"), 6
 Named = Iterator[tuple[str, Figure]]
 
 
@@ -51,11 +57,11 @@ def paper_figures(number: str, *sources: Path, data: ImageDataset | None = None)
 
     Args:
         number: One of `FIGURES`; "5" draws 5a-c.
-        *sources: What to draw it from: nothing for 1, 2 and 4; run directories (or a study, for
-            its first two models) for 3; a study for 5-7 (in the paper 5a and 5b show dSprites, 5c
-            and 7 the faces, 6 the cars, with every model of the study); a run or a study for 8-16,
-            where the k-th of these figures shows the study's k-th model and β, by its
-            representative run. For 4, a run draws its own tree.
+        *sources: What to draw it from: nothing for 1, 2 and 4; run directories for 3 (or a study,
+            for a representative run of each prior, six at most); a study for 5-7 (in the paper 5a
+            and 5b show dSprites, 5c and 7 the faces, 6 the cars, with every model of the study); a
+            run or a study for 8-16, where the k-th of these figures shows the study's k-th model
+            and β, by its representative run. For 4, a run draws its own tree.
         data: Images instead of those that the runs were trained on, for 3 and 8-16.
 
     Raises:
@@ -188,17 +194,42 @@ def _sheet(number: str, source: Path, data: ImageDataset | None) -> Named:
 
 
 def _planes(sources: tuple[Path, ...], data: ImageDataset | None) -> dict[str, PositionPlane]:
-    """The runs of Fig. 3 (of a study the first two models') under their priors."""
+    """The runs of Fig. 3 (of a study one for each of its first priors) under what they are."""
     runs = list(sources)
     if len(runs) == 1 and not (runs[0] / "config.json").exists():
-        runs = [Path(path) for path in select(results(runs[0]))["path"][:2]]
-    priors = [Run.open(path).config.prior for path in runs]
-    titles = [
-        f"prior {prior}" if priors.count(prior) == 1 else f"{path.name}: {prior}"
-        for path, prior in zip(runs, priors, strict=True)
-    ]
-    named = zip(titles, runs, strict=True)
-    return {title: RunFigures.open(path, data=data).plane() for title, path in named}
+        chosen = select(results(runs[0])).unique(PRIOR, keep="first", maintain_order=True)
+        runs = [Path(path) for path in chosen["path"][:MOST_PLANES]]
+    titles = run_titles({path: Run.open(path).config for path in runs})
+    opened = RunFigures.open_each(runs, data)
+    return {titles[path]: run.plane() for path, run in zip(runs, opened, strict=True)}
+
+
+def run_titles(configs: Mapping[Path, RunConfig]) -> dict[Path, str]:
+    """What each run is: its prior, objective, β (or γ) and seed; then what else tells it apart.
+
+    Args:
+        configs: The settings of runs by their directories. Directories are named only where all
+            settings are equal.
+    """
+    settings = {path: config.settings() for path, config in configs.items()}
+    flat = {path: each | each.pop("objective") for path, each in settings.items()}
+    titles = {path: _title(each) for path, each in flat.items()}
+    for path, title in titles.copy().items():
+        equal = [flat[other] for other in flat if _title(flat[other]) == title]
+        words = [
+            f"{name.replace('_', ' ')} {'default' if value is None else value}"
+            for name, value in flat[path].items()
+            if name != "device" and any(other.get(name) != value for other in equal)
+        ]
+        titles[path] = ", ".join([title, *words])
+    given = Counter(titles.values())
+    return {path: f"{t}, {path}" if given[t] > 1 else t for path, t in titles.items()}
+
+
+def _title(settings: Mapping[str, Any]) -> str:
+    weight = next((name for name in SYMBOLS if name in settings), None)
+    words = [settings["name"], *([f"{SYMBOLS[weight]} = {settings[weight]:g}"] if weight else [])]
+    return f"prior {settings['prior']}\n{', '.join(words)}, seed {settings['seed']}"
 
 
 def _tree(sources: tuple[Path, ...]) -> LpTree:

@@ -1,7 +1,7 @@
 """Figures of one run, from its run directory."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -37,6 +37,7 @@ from isavae.metrics import (
 from isavae.models import VAE
 from isavae.runs import Run, names_of, run_images
 from isavae.runs.build import prior_of
+from isavae.runs.moved_images import images_name
 from isavae.training import resolve_device
 
 # Figures use at most this many images, a seeded random sample of the data set.
@@ -93,6 +94,23 @@ class RunFigures:
             data = data.sample(most)
         model = run.load_model(resolve_device(device))
         return cls.of(model, data, encode_all(model, data, on_progress), names_of(run.path))
+
+    @classmethod
+    def open_each(
+        cls, paths: Iterable[str | os.PathLike[str]], data: ImageDataset | None = None
+    ) -> Iterator["RunFigures"]:
+        """Open one run after the other; images that neighbours share are drawn or read once.
+
+        Args:
+            paths: The run directories.
+            data: Images for all of them; those that each was trained on if left out.
+        """
+        name, images = None, data
+        for path in paths:
+            run = Run.open(Path(path))
+            if data is None and images_name(run) != name:
+                name, images = images_name(run), run_images(run)
+            yield cls.open(path, data=images)
 
     @classmethod
     def of(

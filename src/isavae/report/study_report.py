@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from isavae.figures import (
     mig_distributions,
     trade_off,
 )
+from isavae.figures.style import SCREEN_DPI
 from isavae.files import atomic_write
 from isavae.metrics import informative
 from isavae.pages import fixed, render_page
@@ -95,7 +95,7 @@ def render(study: Path, figures: Drawn = "auto") -> str:
         study_file=shortened(_text(study / "study.yaml")),
         **_scores(table),
         exponents=_exponents(table),
-        cards=list(_cards(done, figures)) if len(done) else [],
+        cards=_cards(done, figures) if len(done) else [],
         runs=table.to_dicts(),
         failures=table.filter(pl.col("status").is_in(["failed", "corrupt"])).to_dicts(),
     )
@@ -191,27 +191,30 @@ def _exponents(table: pl.DataFrame) -> str | None:
     return svg(exponent_histograms(learned)) if learned.size else None
 
 
-def _cards(done: pl.DataFrame, figures: Drawn) -> Iterator[dict[str, Any]]:
+def _cards(done: pl.DataFrame, figures: Drawn) -> list[dict[str, Any]]:
     """Runs with figures: their rows of the table, whether they are representative, their PNGs."""
     try:
         chosen = set(select(done)["run"])
     except ValueError:  # no run has the scores that the rule needs
         chosen = set()
     everyone = figures == "all" or (figures == "auto" and len(done) <= FEW)
-    for row in done.iter_rows(named=True):
-        if everyone or (figures != "none" and row["run"] in chosen):
-            yield {"row": row, "chosen": row["run"] in chosen, **_drawn(row["path"])}
+    of = [] if figures == "none" else done["run"] if everyone else chosen
+    rows = done.filter(pl.col("run").is_in(of)).to_dicts()
+    by_data = sorted(rows, key=lambda row: row["data"])
+    opened = RunFigures.open_each(row["path"] for row in by_data)
+    drawn = {row["run"]: _drawn(row["path"], run) for row, run in zip(by_data, opened, strict=True)}
+    return [{"row": row, "chosen": row["run"] in chosen, **drawn[row["run"]]} for row in rows]
 
 
-def _drawn(path: str) -> dict[str, Any]:
+def _drawn(path: str, run: RunFigures) -> dict[str, Any]:
     """The figures of a run as PNGs, and how much of the images it explains."""
-    run, opened = RunFigures.open(path), Run.open(path)
+    opened = Run.open(path)
     drawn = {"Latents": run.latents(8)} if run.information else {}
     drawn["Traversals"] = run.traversals(8)
     if informative(run.codes).any():
         drawn["Real images"] = run.nearest(8)
     drawn |= {"Reconstructions": run.reconstructions(), "Training": learning_curves([opened.log()])}
-    figures = {name: encode(figure, "png", 110) for name, figure in drawn.items()}
+    figures = {name: encode(figure, "png", SCREEN_DPI) for name, figure in drawn.items()}
     weights = opened.config.objective.weights()
     return {"figures": figures, "explained": run.explained(), "weights": weights}
 

@@ -36,6 +36,9 @@ from isavae.runs.build import build_model
 from isavae.runs.config import FORMAT, RunConfig, check_format
 from isavae.runs.latent_names import check_names
 
+# The file of a folder of `isavae fit`, written before a model is chosen.
+FIT_FILE = "fit.json"
+
 
 @final
 class CorruptCheckpointError(ValueError):
@@ -159,6 +162,11 @@ def read_model_metadata(path: Path) -> dict[str, Any]:
 
 def _opened(path: Path) -> BufferedIOBase:
     if not path.is_file():
+        if (path.parent / FIT_FILE).is_file():
+            raise ValueError(
+                f"a fit must have chosen a model; that in {path.parent} has not yet: give its "
+                "command `isavae fit` again, and it goes on"
+            )
         raise ValueError(f"a model must be a .safetensors file; there is none at {path}")
     return open_regular(path)
 

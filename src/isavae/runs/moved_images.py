@@ -6,9 +6,10 @@ from pathlib import Path
 from isavae.data import ImageDataset, load
 from isavae.data.catalog import check_images_are_there
 from isavae.runs.directory import Run
+from isavae.runs.model_file import FIT_FILE
 
-# The images of a folder of `isavae fit`, and the file beside them that says so.
-FIT_IMAGES, FIT_FILE = "images.npy", "fit.json"
+# The images of a folder of `isavae fit`.
+FIT_IMAGES = "images.npy"
 FITTED = re.compile(rf".*[/\\]{re.escape(FIT_IMAGES)}((?:\[[^\[\]]*\])?)", re.DOTALL)
 
 
