@@ -30,6 +30,12 @@ MOST_HEADER = 10_000
 MOST_NAMES = 1_000
 # Groups and arrays of an HDF5 file, and levels of its groups.
 MOST_OBJECTS, DEEPEST = 10_000, 32
+# Bytes of a chunk of an HDF5 file, and those that one may unpack to without being tried first.
+MOST_CHUNK, MOST_UNPACKED = 1 << 28, 1 << 29
+# Numbers of filters of HDF5; of those that pack, the most bytes that they pack into one. Others,
+# and several of them, take any memory, as a file says.
+DEFLATE, SHUFFLE, FLETCHER, LZF = 1, 2, 3, 32000
+PACKING = {DEFLATE: DENSEST, LZF: 90}
 # Of a member of a zip: signature, lengths of name and extra field.
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -116,10 +122,7 @@ def npz_member(
     path: Path, choose: Callable[[list[str], Path], str]
 ) -> Iterator[tuple[BufferedIOBase, NpyHeader]]:
     """The array that `choose` picks of an .npz archive: its bytes, not read yet, and its header."""
-    with (
-        zipfile.ZipFile(path) as archive,
-        archive.open(f"{choose(_arrays(archive, path), path)}.npy") as stream,
-    ):
+    with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, choose)) as stream:
         file = cast(BufferedIOBase, stream)
         yield file, npy_header(file, path)
 
@@ -133,7 +136,7 @@ def npz_offset(
         RefusedFileError: If the archive does not hold all of it there.
     """
     with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(f"{choose(_arrays(archive, path), path)}.npy")
+        info = _member(archive, path, choose)
         with archive.open(info) as stream:
             shape, dtype, is_fortran = npy_header(cast(BufferedIOBase, stream), path)
             header = stream.tell()
@@ -160,10 +163,18 @@ def crc32_of(file: BinaryIO, length: int) -> int:
     return crc
 
 
-def _arrays(archive: zipfile.ZipFile, path: Path) -> list[str]:
+def _member(
+    archive: zipfile.ZipFile, path: Path, choose: Callable[[list[str], Path], str]
+) -> zipfile.ZipInfo:
+    """The array that `choose` picks, packed in no way that unpacks to any size at once."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     check(len({*names}) == len(names), path, "one array of a name", "several")
-    return names
+    info = archive.getinfo(f"{choose(names, path)}.npy")
+    kinds, others = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), {12: "bzip2", 14: "lzma"}
+    found = others.get(info.compress_type, f"method {info.compress_type}")
+    do = "save it by numpy.savez_compressed"
+    check(info.compress_type in kinds, path, "arrays packed by deflate, or not", found, do)
+    return info
 
 
 def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:
@@ -285,9 +296,42 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
         check(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external
         check(not elsewhere, path, f"its own {name!r}", "a reference to other files")
-        chunk = math.prod(array.chunks or (1,)) * array.dtype.itemsize
-        check(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
+        _check_chunks(array, path)
         yield array
+
+
+def _check_chunks(array: Any, path: Path) -> None:
+    """Check that no chunk of an HDF5 array unpacks to more than it may: HDF5 would unpack it all.
+
+    Raises:
+        RefusedFileError: If one does, or is packed in another way than by gzip or lzf, once.
+    """
+    if array.chunks is None:
+        return
+    size = math.prod(array.chunks) * array.dtype.itemsize
+    check(size <= MOST_CHUNK, path, f"chunks of at most {MOST_CHUNK:,} bytes", f"{size:,}")
+    made = array.id.get_create_plist()
+    filters = [made.get_filter(k)[0] for k in range(made.get_nfilters())]
+    packing = [PACKING[each] for each in filters if each in PACKING]
+    is_known = {*filters} <= {SHUFFLE, FLETCHER, *PACKING} and len(packing) <= 1
+    do = "pack it anew, by `h5repack -f GZIP=4`"
+    check(is_known, path, "arrays packed once, by gzip or lzf", f"the filters {filters}", do)
+    if not packing:
+        return
+    large: list[tuple[int, ...]] = []
+
+    def note(chunk: Any) -> None:
+        if packing[0] * chunk.size > MOST_UNPACKED:
+            large.append(chunk.chunk_offset)
+
+    array.id.chunk_iter(note)
+    check(DEFLATE in filters or not large, path, "smaller chunks, packed by lzf", "large ones", do)
+    for place in progress(large, len(large), "checking", lambda _: 1, "chunks"):
+        skipped, data = array.id.read_direct_chunk(place)
+        if not skipped >> filters.index(DEFLATE) & 1:  # what would not get shorter is not packed
+            data = zlib.decompressobj().decompress(data, size + 5)
+        # four more are a checksum
+        check(len(data) <= size + 4, path, f"chunks of {size:,} bytes", "one that holds more")
 
 
 def hdf5_rows(array) -> Iterator[np.ndarray]:
