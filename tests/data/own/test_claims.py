@@ -90,9 +90,9 @@ def test_usual_jpeg_2000_files_are_read(how, bare):
     assert decode(file.getvalue(), None, None, 3).pixels.shape == (3, 64, 64)
 
 
-def tiff(tmp_path, description: str, **how) -> str:
+def tiff(tmp_path, description: str, dtype="f8", **how) -> str:
     path = tmp_path / "a.tif"
-    plane = np.zeros((64, 64))
+    plane = np.zeros((64, 64), dtype)
     tifffile.imwrite(path, plane, description=description, metadata=None, **how)
     return str(path)
 
@@ -122,7 +122,7 @@ def test_planes_that_are_not_there_are_refused(tmp_path, description):
 
 
 def test_a_long_description_is_searched_in_linear_time(tmp_path):
-    path = tiff(tmp_path, "ImageJ=" * 300_000 + "<OME " * 300_000)
+    path = tiff(tmp_path, "ImageJ=" * 20_000 + "<OME " * 20_000, "u1")
     begin = time.process_time()
     with open_image(path) as image:
         assert image.size == (64, 64)
