@@ -221,7 +221,7 @@ def rows_of(file: BufferedIOBase, header: NpyHeader, path: Path) -> Iterator[np.
                 f"{path} must have at most {most:,} bytes in Fortran order, but has {size:,}: save "
                 "it in C order, by `np.ascontiguousarray`."
             )
-        data = _read_exactly(file, size)
+        data = read_exactly(file, size)
         check(len(data) == size, path, f"{shape[0]} images", "fewer")
         array = np.frombuffer(data, dtype).reshape(shape, order="F")
     else:
@@ -238,7 +238,7 @@ def _rows_of(
     at_once = max(1, BLOCK // row)
     for first in range(0, shape[0], at_once):
         count = min(at_once, shape[0] - first)
-        data = _read_exactly(file, count * row)
+        data = read_exactly(file, count * row)
         check(len(data) == count * row, path, f"{shape[0]} images", "fewer")
         yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
 
@@ -352,12 +352,12 @@ def bounded_gunzip(path: Path, most: int) -> bytes:
         RefusedFileError: If there are more.
     """
     with gzip.open(path, "rb") as file:
-        data = _read_exactly(file, most + 1)
+        data = read_exactly(file, most + 1)
     check(len(data) <= most, path, f"at most {most} bytes", "more")
     return data
 
 
-def _read_exactly(file: BufferedIOBase, count: int) -> bytes:
+def read_exactly(file: Any, count: int) -> bytes:
     """Up to `count` bytes; memory grows with the bytes present, not with those claimed."""
     data = BytesIO()
     while data.tell() < count and (part := file.read(min(1 << 20, count - data.tell()))):
