@@ -194,7 +194,13 @@ def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:
     said = file.read(n_bytes)
     length = int.from_bytes(said, "little")
     check(length <= MOST_HEADER, path, f"a header of at most {MOST_HEADER:,} bytes", f"{length:,}")
-    shape, fortran, dtype = read(BytesIO(said + file.read(length)))
+    try:
+        shape, fortran, dtype = read(BytesIO(said + file.read(length)))
+    except Exception as error:  # numpy and ast raise some ten kinds
+        raise RefusedFileError(
+            f"{path} must begin with a header as numpy.save writes it, but has another: save the "
+            "array anew."
+        ) from error
     check(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
     return NpyHeader(shape, dtype, fortran)
 

@@ -236,10 +236,11 @@ def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _merged_objective(before: dict[str, Any] | None, layer: Mapping[str, Any]) -> Any:
+def _merged_objective(before: Any, layer: Mapping[str, Any]) -> Any:
     given = layer.get("objective", {})
-    if given is not None and not isinstance(given, str | Mapping):
-        return given  # not an objective: `parse` says so
+    for each in (given, before):
+        if each is not None and not isinstance(each, str | Mapping):
+            return each  # not an objective: `parse` says so
     changes = {"name": given} if isinstance(given, str) else dict(given or {})
     if "beta" in layer:
         changes["beta"] = layer["beta"]
@@ -299,6 +300,12 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(
             f"a configuration must map names to values; {path} holds {shown(settings)}"
+        )
+    other = next((name for name in settings if not isinstance(name, str)), None)
+    if other is not None:
+        raise ValueError(
+            f"names of settings must be text; {shown(other)} in {path} is none: put it in "
+            "quotation marks"
         )
     return settings
 
