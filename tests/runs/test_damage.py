@@ -486,6 +486,17 @@ def test_an_objective_of_another_kind_is_refused(tmp_path, text):
         RunConfig.parse(merge_settings(read_mapping(tmp_path / "a.yaml"), {"beta": 2}))
 
 
+def test_the_name_of_a_data_set_takes_no_time(tmp_path):
+    begin = time.process_time()
+    for name in ("a" + " " * 9_000 + "[x", "a" * 20_000, "/a" + " " * 9_000 + "]"):
+        with pytest.raises(ValueError, match=r"must have at most 10,000 char|must be one of dspr"):
+            load(name)
+    assert RunConfig(data="a" * 9_999).without_folders().data == "a" * 9_999
+    with pytest.raises(ValueError, match="data: string should have at most 10000 characters"):
+        RunConfig.parse({"data": "a" * 10_001})
+    assert time.process_time() - begin < 2
+
+
 def test_names_that_are_no_text_are_refused_in_plain_words(tmp_path):
     (tmp_path / "a.yaml").write_text("yes: 1\n")
     with pytest.raises(ValueError, match=r"names of settings must be text; True in .*a\.yaml is"):

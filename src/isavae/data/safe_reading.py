@@ -167,7 +167,8 @@ def _member(
     archive: zipfile.ZipFile, path: Path, choose: Callable[[list[str], Path], str]
 ) -> zipfile.ZipInfo:
     """The array that `choose` picks, packed in no way that unpacks to any size at once."""
-    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    files = [name for name in archive.namelist() if name.endswith(".npy")]
+    names = [name.removesuffix(".npy") for name in files]
     check(len({*names}) == len(names), path, "one array of a name", "several")
     info = archive.getinfo(f"{choose(names, path)}.npy")
     kinds, others = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), {12: "bzip2", 14: "lzma"}
@@ -298,6 +299,7 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
         check(is_here, path, f"an array {name!r}", "none")
         array = file[name]
         check(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
+        check(array.shape is not None, path, f"values in {name!r}", "none")
         check(shape in (None, array.shape), path, f"{name!r} of shape {shape}", array.shape)
         check(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external

@@ -62,7 +62,9 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = Field(
-        "dsprites", description="Data set: a name that `isavae data list` shows, or a path."
+        "dsprites",
+        description="Data set: a name that `isavae data list` shows, or a path.",
+        max_length=10_000,
     )
     prior: str = Field(
         "isa",
@@ -332,7 +334,7 @@ def name_without_folders(data: str) -> str:
     if data.endswith("]"):  # a path may have [, too
         path, bracket, options = data.rpartition("[")
     path, factors = (
-        re.sub(r".*[/\\]", "", path),
+        re.split(r"[/\\]", path)[-1],
         re.sub(r"(factors\s*=)[^,\]]*[/\\]", r"\1", options),
     )
     return path + bracket + factors

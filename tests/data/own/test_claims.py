@@ -179,6 +179,22 @@ def test_an_npz_file_is_packed_by_deflate_or_not(tmp_path, method):
         read_array(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("names", [["a.txt"], ["images.npy/"], ["a.txt", "b/"]])
+def test_what_is_no_array_in_an_npz_file_is_not_counted(tmp_path, names):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"")
+    with pytest.raises(RefusedFileError, match=r"must have one array, .*, but has \[\]"):
+        read_array(tmp_path / "a.npz")
+
+
+def test_an_array_of_no_values_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = h5py.Empty("u1")
+    with pytest.raises(RefusedFileError, match="must have values in 'images', but has none"):
+        read_array(tmp_path / "a.h5")
+
+
 def hdf5(path, data: bytes, **how):
     with h5py.File(path, "w") as file:
         array = file.create_dataset("images", (100, 8, 8), "u1", chunks=(100, 8, 8), **how)
