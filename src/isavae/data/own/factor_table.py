@@ -4,17 +4,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from isavae.data.factor_columns import order_of_values
-from isavae.data.factor_values import check_longest, grid_of_values, refused_kind
+from isavae.data.factor_values import check_longest, grid_of_values
 from isavae.data.factors import FactorGrid
-from isavae.data.own.table_process import read_in_process
+from isavae.data.own.table_process import check_texts, read_in_process
 from isavae.data.own.table_text import parse_column, read_table
-from isavae.data.safe_reading import as_refused_file, check, import_extra
-
-if TYPE_CHECKING:
-    import polars
+from isavae.data.safe_reading import as_refused_file, check
 
 # Heads of a column of names, in lower case, letters only. Others are recognised by their entries.
 NAME_HEADS = {
@@ -122,31 +119,13 @@ def _read_typed(table: Path, count: int) -> tuple[dict[str, list] | None, dict[s
     with as_refused_file(table, "a Parquet table" if kind == "parquet" else "an Arrow table"):
         found = read_in_process(table, kind, most_rows=count)
     for column in found:
-        _check_texts(column)
+        check_texts(column)
     check(len(found) > 0, table, f"1 to {count:,} rows, one per image", "none")
     orders = {name: order_of_values(found, name) for name in found.columns}
     return (
         {column.name: column.to_list() for column in found},
         {name: order for name, order in orders.items() if order is not None},
     )
-
-
-def _check_texts(column: "polars.Series") -> None:
-    """Check a column before every row becomes an object: a file may hold one text for all.
-
-    Raises:
-        ValueError: If it holds lists or the like, or a text that is too long.
-    """
-    kind = type(column.dtype).__name__
-    if column.dtype.is_nested():
-        raise refused_kind(column.name, "dict" if kind == "Struct" else "list")
-    if kind in ("String", "Categorical", "Enum"):
-        lengths = column.cast(import_extra("polars").String).str.len_chars()
-    elif kind == "Binary":
-        lengths = column.bin.size()
-    else:
-        return
-    check_longest(column.name, max(lengths.drop_nulls().to_list(), default=0))
 
 
 def _is_typed(column: list) -> bool:

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from isavae.data.factor_values import check_longest, refused_kind
 from isavae.data.safe_reading import check, import_extra, read_exactly
 
 if TYPE_CHECKING:
@@ -100,3 +101,21 @@ def read_in_process(
     found = f"{rows:,} rows of {columns:,}"
     check(rows * columns <= most_cells, path, f"at most {most_cells:,} cells", found)
     return polars.read_ipc(BytesIO(table))
+
+
+def check_texts(column: "polars.Series") -> None:
+    """Check a column before every row becomes an object: a file may hold one text for all.
+
+    Raises:
+        ValueError: If it holds lists or the like, or a text that is too long.
+    """
+    kind = type(column.dtype).__name__
+    if column.dtype.is_nested():
+        raise refused_kind(column.name, "dict" if kind == "Struct" else "list")
+    if kind in ("String", "Categorical", "Enum"):
+        lengths = column.cast(import_extra("polars").String).str.len_chars()
+    elif kind == "Binary":
+        lengths = column.bin.size()
+    else:
+        return
+    check_longest(column.name, max(lengths.drop_nulls().to_list(), default=0))
