@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from isavae.cli import main
+from isavae.cli import command_line, main
 from isavae.files import (
     DamagedFileError,
     FileTooLargeError,
@@ -193,3 +194,15 @@ def test_a_name_that_stands_twice_is_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"steps": 1, "steps": 2}')
     with pytest.raises(DamagedFileError, match="twice"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_folder_that_may_not_be_written_is_named_with_the_file(tmp_path, monkeypatch):
+    def refuse(dir, **_):
+        raise PermissionError(13, "Permission denied", f"{dir}/.isavae-abc~")
+
+    target = str(tmp_path / "a.bin")
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(PermissionError) as caught, atomic_write(target):
+        pass
+    assert caught.value.filename == target
+    assert command_line._sentence(caught.value).startswith(f"{target} must be open to this user, ")

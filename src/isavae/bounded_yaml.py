@@ -8,6 +8,9 @@ MOST_CHARACTERS, MOST_PARTS = 1 << 20, 100_000
 MOST_BYTES = 4 * MOST_CHARACTERS + 100
 # Mappings and lists inside each other.
 DEEPEST = 50
+# Characters of a number: a long one takes minutes to be converted, and cannot be shown.
+MOST_DIGITS = 400
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # What PyYAML raises besides its own errors for values that it cannot convert.
 UNCONVERTIBLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -16,8 +19,8 @@ def compose(text: str) -> yaml.Node | None:
     """The nodes of a YAML text; None if it is empty.
 
     Raises:
-        yaml.YAMLError: If it is not YAML, too large or too deep, or a name occurs twice in a
-            mapping.
+        yaml.YAMLError: If it is not YAML, too large or too deep, a name occurs twice in a mapping,
+            or a number is too long.
     """
     if len(text) > MOST_CHARACTERS:
         raise yaml.YAMLError(f"it must have at most {MOST_CHARACTERS:,} characters")
@@ -31,7 +34,7 @@ def compose(text: str) -> yaml.Node | None:
     if root is not None and _parts(root, {}) > MOST_PARTS:
         raise yaml.YAMLError(f"it must have at most {MOST_PARTS:,} parts")
     if root is not None:
-        _check_distinct(root)
+        _check_names_and_numbers(root)
     return root
 
 
@@ -67,20 +70,31 @@ def _parts(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _check_distinct(node: yaml.Node) -> None:
-    """Check that every name occurs once in its mapping; PyYAML would take the last."""
-    if isinstance(node, yaml.MappingNode):
+def _check_names_and_numbers(node: yaml.Node) -> None:
+    """Check that every name occurs once in its mapping, of which PyYAML would take the last.
+
+    Also that no number is too long to be converted and shown.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag in NUMBERS and len(node.value) > MOST_DIGITS:
+            raise yaml.MarkedYAMLError(
+                problem=f"a number must have at most {MOST_DIGITS} characters; one has "
+                f"{len(node.value):,}: shorten it",
+                problem_mark=node.start_mark,
+            )
+    elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # refused when it is converted
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"a name must occur once; {key.value!r:.80} occurs twice: remove one",
-                    problem_mark=key.start_mark,
-                )
-            seen.add(key.value)
-            _check_distinct(value)
+            if isinstance(key, yaml.ScalarNode):  # others are refused when they are converted
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"a name must occur once; {key.value!r:.80} occurs twice: remove "
+                        "one",
+                        problem_mark=key.start_mark,
+                    )
+                seen.add(key.value)
+                _check_names_and_numbers(key)
+                _check_names_and_numbers(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _check_distinct(value)
+            _check_names_and_numbers(value)

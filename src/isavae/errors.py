@@ -3,8 +3,10 @@
 import re
 import reprlib
 
-# Control characters but tab and line feed, and those that turn the direction of text.
-_CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+# Control characters but tab and line feed, and those that end a line or turn the direction of text.
+_MARKS = "\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
+_CONTROLS = re.compile(f"[\\x00-\\x08\\x0b-\\x1f{_MARKS}]")
+_OF_LINES = re.compile(f"[\\x00-\\x1f{_MARKS}]")
 # The extra that brings a module. Where several do, the one whose commands need no other package:
 # tables of results are those of `report`, and scikit-learn of `metrics` brings SciPy.
 _EXTRAS = {
@@ -85,7 +87,21 @@ def printable(text: str) -> str:
         >>> printable("a \x1b[31mred\u202e name\n")
         'a \\x1b[31mred\\u202e name\n'
     """
-    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROLS.sub(_escape, text)
+
+
+def in_line(name: str) -> str:
+    r"""The name of a file in a sentence: nothing in it begins a line, as `printable` lets texts.
+
+    Examples:
+        >>> in_line("a.png\nisavae: all is well")
+        'a.png\\nisavae: all is well'
+    """
+    return _OF_LINES.sub(_escape, name)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
 
 
 def typed_line(error: BaseException) -> str:

@@ -66,7 +66,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
-    descriptor, temporary = _temporary_file(path.parent)
+    try:
+        descriptor, temporary = _temporary_file(path.parent)
+    except PermissionError as error:
+        error.filename = os.fspath(path)  # not the temporary name
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -173,3 +173,14 @@ def test_values_that_are_no_classes_get_a_sentence(values, message):
         grid_of_values({"a": values})
     with pytest.raises(ValueError, match="must be a factor, but there is none"):
         grid_of_values({})
+
+
+@pytest.mark.parametrize("values", [[b"\xff", b"a"], np.array([b"\xff", b"a"])])
+def test_bytes_that_are_no_text_are_refused_by_their_factor(values):
+    with pytest.raises(ValueError, match=r"factor 'kind' must be .* bytes that are no text"):
+        grid_of_values({"kind": values})
+
+
+def test_long_texts_are_refused_by_their_factor():
+    with pytest.raises(ValueError, match="factor 'kind' must have at most 1,000 characters"):
+        grid_of_values({"kind": ["a", "b" * 1_001]})

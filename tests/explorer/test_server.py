@@ -103,6 +103,24 @@ def test_another_host_is_refused(site, host):
     assert response.status in (400, 421)
 
 
+@pytest.mark.parametrize(
+    "host", ["evil.example@127.0.0.1:{port}", "127.0.0.1:{port}/evil", "127.0.0.1:{port}#"]
+)
+def test_an_address_is_no_host(site, host):
+    response, _ = site.ask("GET", "/api/overview", Host=host.format(port=site.port))
+    assert response.status == 421
+
+
+def test_of_several_origins_each_must_be_ours(site):
+    ours = f"http://127.0.0.1:{site.port}"
+    for origins, status in ((ours, "http://evil.example"), 403), ((ours, ours), 200):
+        with socket.create_connection(("127.0.0.1", site.port)) as asking:
+            lines = [f"Host: 127.0.0.1:{site.port}", f"Authorization: Bearer {TOKEN}"]
+            lines += [f"Origin: {origin}" for origin in origins]
+            asking.sendall("\r\n".join(["GET /api/overview HTTP/1.1", *lines, "", ""]).encode())
+            assert asking.recv(100).startswith(f"HTTP/1.1 {status}".encode())
+
+
 def test_our_own_names_are_accepted(site):
     for name in ("127.0.0.1", "localhost", "LOCALHOST", "[::1]"):
         response, _ = site.ask("GET", "/api/overview", Host=f"{name}:{site.port}")

@@ -1,6 +1,7 @@
 """The practitioner's path: images as people have them, and what comes out in the end."""
 
 import json
+import math
 import os
 import random
 import re
@@ -342,6 +343,12 @@ def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
     assert "at least two" in complaint(capsys, "fit", images, "--out", out, "--seeds", "1")
     assert "s, m or h" in complaint(capsys, "fit", images, "--out", out, "--budget", "soon")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("budget", [math.nan, math.inf, 0.0, -1.0])
+def test_a_budget_that_is_no_time_is_refused(tmp_path, budget):
+    with pytest.raises(ValueError, match="a budget must be a positive number of seconds; got "):
+        fit(tmp_path, tmp_path / "out", budget=budget)
 
 
 def test_a_budget_that_is_too_short_can_be_continued(tmp_path, capsys):

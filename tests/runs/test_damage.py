@@ -5,6 +5,7 @@ import math
 import os
 import random
 import shutil
+import time
 import tracemalloc
 import zipfile
 from contextlib import suppress
@@ -32,8 +33,10 @@ from isavae.runs import (
     model_file,
 )
 from isavae.runs.build import prior_of
+from isavae.runs.config import read_mapping
 from isavae.runs.model_file import save_model
 from isavae.studies import Study, results
+from isavae.studies.located_yaml import LocatedYaml
 
 pytestmark = pytest.mark.system
 
@@ -456,6 +459,48 @@ def test_a_checkpoint_that_is_swapped_after_its_check_is_not_loaded(run, whole, 
 
     monkeypatch.setattr(torch_file, "_check_stored", swapped)
     assert execution._read_checkpoint(run)["step"] == before
+
+
+@pytest.mark.parametrize(
+    "number", ["1" + ":1" * 50_000, "0x" + "f" * 6_000, "9" * 5_000, "0b" + "1" * 9_999]
+)
+@pytest.mark.parametrize("place", ["width: {}", "objective: {{gamma: [1, {}]}}", "? {}\n: 1"])
+def test_a_number_that_takes_long_or_cannot_be_shown_is_refused_with_its_line(
+    tmp_path, number, place
+):
+    text = f"name: a\n{place.format(number)}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    begin = time.process_time()
+    for read in (lambda: read_mapping(tmp_path / "a.yaml"), lambda: LocatedYaml(text, "a.yaml")):
+        with pytest.raises(ValueError, match="line 2: a number must have at most 400 characters"):
+            read()
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize(
+    "text", ["objective: !!set {a, b}", "objective: [1]", "objective: 2001-01-01"]
+)
+def test_an_objective_of_another_kind_is_refused(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ValueError, match="objective"):
+        RunConfig.parse(merge_settings(read_mapping(tmp_path / "a.yaml"), {"beta": 2}))
+
+
+def test_the_name_of_a_data_set_takes_no_time(tmp_path):
+    begin = time.process_time()
+    for name in ("a" + " " * 9_000 + "[x", "a" * 20_000, "/a" + " " * 9_000 + "]"):
+        with pytest.raises(ValueError, match=r"must have at most 10,000 char|must be one of dspr"):
+            load(name)
+    assert RunConfig(data="a" * 9_999).without_folders().data == "a" * 9_999
+    with pytest.raises(ValueError, match="data: string should have at most 10000 characters"):
+        RunConfig.parse({"data": "a" * 10_001})
+    assert time.process_time() - begin < 2
+
+
+def test_names_that_are_no_text_are_refused_in_plain_words(tmp_path):
+    (tmp_path / "a.yaml").write_text("yes: 1\n")
+    with pytest.raises(ValueError, match=r"names of settings must be text; True in .*a\.yaml is"):
+        RunConfig.from_file(tmp_path / "a.yaml")
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,12 @@ def test_a_typo_is_one_sentence_with_its_line(mistake):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("name", ["a\\nb", "a\\eb", "a\\u200fb"])
+def test_the_name_of_a_study_is_one_line(name):
+    with pytest.raises(ValueError, match=r"my\.yaml, line 1: name: .*a name must be one line"):
+        Study.parse(f'name: "{name}"\nruns: [{{}}]', "my.yaml")
+
+
 @pytest.mark.parametrize("text", ["", "- a", "just words", "name: [\x00"])
 def test_what_is_no_study_is_refused(text):
     with pytest.raises(ValueError, match=r"my\.yaml"):

@@ -223,6 +223,11 @@ def _sentence(error: Exception) -> str:
             return missing_package(missing.name)
     if _is_of_output(error):
         return f"what is printed must find space; it found none ({error})"
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return (
+            f"{os.fsdecode(error.filename)} must be open to this user, but is not "
+            f"({error.strerror}): change its permissions or those of its folder, or name another"
+        )
     return str(error)
 
 

@@ -21,6 +21,7 @@ from isavae.data.official import OFFICIAL, how_to_get, open_official
 from isavae.data.own.open import Check, open_path, unchecked
 from isavae.data.own.preprocessing import parse_size
 from isavae.data.places import cache_file
+from isavae.errors import shown
 
 
 @final
@@ -128,6 +129,8 @@ DATASETS: dict[str, Source] = {
 # Options of `open_path` that take one value.
 SINGLE = {"fit", "axes", "channels", "range", "pages", "key"}
 SINGLE |= {"factors", "factors_by_order", "unknown"}
+# Characters of the name of a data set with its options.
+MOST_LETTERS = 10_000
 # Options whose values may be separated by commas, too.
 CHANNELS_SHOWN = re.compile(r"\bshow\s*=\s*\d+(\s*,\s*\d+)+")
 
@@ -149,23 +152,31 @@ def load(name: str, check: Check = unchecked) -> ImageDataset:
         >>> load("dsprites[shape=heart, scale=::2, orientation=0]")
         ImageDataset(dsprites[shape=heart, scale=::2, orientation=0]: 3,072 images, 1 x 64 x 64...)
     """
+    if len(name) > MOST_LETTERS:
+        raise ValueError(
+            f"The name of a data set must have at most {MOST_LETTERS:,} characters, but has "
+            f"{len(name):,}: shorten it."
+        )
     path, options = split_path(name)
     if path not in DATASETS and os.path.exists(path):
         return load_path(Path(path), options, check)
-    match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[(.*)\])?\s*", name)
-    if match and match[1] not in DATASETS and re.search(r"[/\\.~]", match[1]):
-        raise ValueError(f"Images must be there to be read, but there is nothing at {match[1]}.")
-    if match is None or match[1] not in DATASETS:
-        near = difflib.get_close_matches(match[1] if match else name, DATASETS, cutoff=0.4)
+    # In linear time: a name may come from the files of a stranger.
+    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", name.strip())
+    known = match[1].strip() if match else ""
+    if known not in DATASETS and re.search(r"[/\\.~]", known):
+        raise ValueError(f"Images must be there to be read, but there is nothing at {known}.")
+    if match is None or known not in DATASETS:
+        near = difflib.get_close_matches((known or name)[:100], DATASETS, cutoff=0.4)
         raise ValueError(
             f"The data set must be one of {', '.join(DATASETS)}, or the path of images that are "
-            f"there, but is {name!r}" + (f": did you mean {' or '.join(near)}?" if near else ".")
+            f"there, but is {shown(name)}"
+            + (f": did you mean {' or '.join(near)}?" if near else ".")
         )
     if not match[2]:
-        return DATASETS[match[1]].open()
-    source, choices = DATASETS[match[1]], parse_choices(match[2])
+        return DATASETS[known].open()
+    source, choices = DATASETS[known], parse_choices(match[2])
     dataset = source.part(**choices) if source.part else source.open().select(**choices)
-    return dataset.named(re.sub(r"\s*,\s*", ", ", f"{match[1]}[{match[2].strip()}]"))
+    return dataset.named(re.sub(r"\s*,\s*", ", ", f"{known}[{match[2].strip()}]"))
 
 
 def check_images_are_there(name: str, model: str) -> None:

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from isavae.errors import shown
+
 Choice: TypeAlias = int | str | float | slice | Sequence[int | str | float] | np.ndarray
 
 
@@ -34,7 +36,7 @@ def chosen_classes(choice: Choice, factor: str, size: int, categories: Sequence)
     if len(chosen) == 0 or len(set(chosen)) != len(chosen):
         raise ValueError(
             f"A choice of {factor!r} must be one or more distinct classes of its {size}, "
-            f"but is {choice!r}."
+            f"but is {shown(choice)}."
         )
     return np.array(chosen, dtype=np.int64)
 

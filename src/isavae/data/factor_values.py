@@ -16,6 +16,8 @@ MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null"
 
 # Values in an order that their text may not have; periods of pandas have an `ordinal`.
 IN_TIME = (date, time, timedelta, np.datetime64, np.timedelta64)
+# Letters of a value that is text; arrays of text take as many for each of their values.
+MOST_LETTERS = 1_000
 NO_VALUES = (list, tuple, set, Mapping, np.ndarray, complex)
 
 
@@ -89,7 +91,7 @@ def _classes(
         if array.dtype.kind == "c":
             raise ValueError(f"Values of factor {name!r} must be real numbers, but are complex.")
         known = ~np.isnan(array) if array.dtype.kind in "fM" else np.ones(len(array), dtype=bool)
-        present = array[known] if array.dtype.kind in "iuf" else array[known].astype(str)
+        present = array[known] if array.dtype.kind in "iuf" else _as_text(name, array[known])
     if present.dtype.kind == "U":
         some = ~np.isin(np.char.lower(np.char.strip(present)), MISSING)
     else:
@@ -126,10 +128,45 @@ def _check_values(name: str, values: np.ndarray) -> None:
     """
     other = next((value for value in values if isinstance(value, NO_VALUES)), None)
     if other is not None:
+        raise refused_kind(name, type(other).__name__)
+    texts = (value for value in values if isinstance(value, (str, bytes)))
+    check_longest(name, max(map(len, texts), default=0))
+
+
+def refused_kind(name: str, kind: str) -> ValueError:
+    """The error of a factor of which a value is a list or the like."""
+    return ValueError(
+        f"Values of factor {name!r} must be numbers, dates or text, but one is a {kind}: give each "
+        "of its parts a column."
+    )
+
+
+def check_longest(name: str, longest: int) -> None:
+    """Check that texts of a factor, of which this is the longest, are no longer than they may be.
+
+    Raises:
+        ValueError: If some text is.
+    """
+    if longest > MOST_LETTERS:
         raise ValueError(
-            f"Values of factor {name!r} must be numbers, dates or text, but one is a "
-            f"{type(other).__name__}: give each of its parts a column."
+            f"Values of factor {name!r} must have at most {MOST_LETTERS:,} characters, but one has "
+            f"{longest:,}: leave the factor out, or shorten them."
         )
+
+
+def _as_text(name: str, values: np.ndarray) -> np.ndarray:
+    """Values as text.
+
+    Raises:
+        ValueError: If they are bytes that are none.
+    """
+    try:
+        return values.astype(str)
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"Values of factor {name!r} must be numbers, dates or text, but one is of bytes that "
+            "are no text: decode it."
+        ) from None
 
 
 def _plain(name: str, known: list[Any]) -> np.ndarray:
@@ -146,7 +183,7 @@ def _plain(name: str, known: list[Any]) -> np.ndarray:
             f"Numbers must have at most 64 bits, but those of factor {name!r} have more: give them "
             "as text, or in another unit."
         )
-    return values if values.dtype.kind in "iuf" else values.astype(str)
+    return values if values.dtype.kind in "iuf" else _as_text(name, values)
 
 
 def _natural_orders(columns: Mapping[str, Sequence | np.ndarray]) -> dict[str, list]:

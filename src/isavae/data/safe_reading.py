@@ -30,6 +30,12 @@ MOST_HEADER = 10_000
 MOST_NAMES = 1_000
 # Groups and arrays of an HDF5 file, and levels of its groups.
 MOST_OBJECTS, DEEPEST = 10_000, 32
+# Bytes of a chunk of an HDF5 file, and those that one may unpack to without being tried first.
+MOST_CHUNK, MOST_UNPACKED = 1 << 28, 1 << 29
+# Numbers of filters of HDF5; of those that pack, the most bytes that they pack into one. Others,
+# and several of them, take any memory, as a file says.
+DEFLATE, SHUFFLE, FLETCHER, LZF = 1, 2, 3, 32000
+PACKING = {DEFLATE: DENSEST, LZF: 90}
 # Of a member of a zip: signature, lengths of name and extra field.
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -116,10 +122,7 @@ def npz_member(
     path: Path, choose: Callable[[list[str], Path], str]
 ) -> Iterator[tuple[BufferedIOBase, NpyHeader]]:
     """The array that `choose` picks of an .npz archive: its bytes, not read yet, and its header."""
-    with (
-        zipfile.ZipFile(path) as archive,
-        archive.open(f"{choose(_arrays(archive, path), path)}.npy") as stream,
-    ):
+    with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, choose)) as stream:
         file = cast(BufferedIOBase, stream)
         yield file, npy_header(file, path)
 
@@ -133,7 +136,7 @@ def npz_offset(
         RefusedFileError: If the archive does not hold all of it there.
     """
     with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(f"{choose(_arrays(archive, path), path)}.npy")
+        info = _member(archive, path, choose)
         with archive.open(info) as stream:
             shape, dtype, is_fortran = npy_header(cast(BufferedIOBase, stream), path)
             header = stream.tell()
@@ -160,10 +163,19 @@ def crc32_of(file: BinaryIO, length: int) -> int:
     return crc
 
 
-def _arrays(archive: zipfile.ZipFile, path: Path) -> list[str]:
-    names = [name.removesuffix(".npy") for name in archive.namelist()]
+def _member(
+    archive: zipfile.ZipFile, path: Path, choose: Callable[[list[str], Path], str]
+) -> zipfile.ZipInfo:
+    """The array that `choose` picks, packed in no way that unpacks to any size at once."""
+    files = [name for name in archive.namelist() if name.endswith(".npy")]
+    names = [name.removesuffix(".npy") for name in files]
     check(len({*names}) == len(names), path, "one array of a name", "several")
-    return names
+    info = archive.getinfo(f"{choose(names, path)}.npy")
+    kinds, others = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), {12: "bzip2", 14: "lzma"}
+    found = others.get(info.compress_type, f"method {info.compress_type}")
+    do = "save it by numpy.savez_compressed"
+    check(info.compress_type in kinds, path, "arrays packed by deflate, or not", found, do)
+    return info
 
 
 def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:
@@ -183,7 +195,13 @@ def npy_header(file: BufferedIOBase, path: Path) -> NpyHeader:
     said = file.read(n_bytes)
     length = int.from_bytes(said, "little")
     check(length <= MOST_HEADER, path, f"a header of at most {MOST_HEADER:,} bytes", f"{length:,}")
-    shape, fortran, dtype = read(BytesIO(said + file.read(length)))
+    try:
+        shape, fortran, dtype = read(BytesIO(said + file.read(length)))
+    except Exception as error:  # numpy and ast raise some ten kinds
+        raise RefusedFileError(
+            f"{path} must begin with a header as numpy.save writes it, but has another: save the "
+            "array anew."
+        ) from error
     check(not dtype.hasobject, path, "plain numbers", "Python objects, which are never loaded")
     return NpyHeader(shape, dtype, fortran)
 
@@ -210,7 +228,7 @@ def rows_of(file: BufferedIOBase, header: NpyHeader, path: Path) -> Iterator[np.
                 f"{path} must have at most {most:,} bytes in Fortran order, but has {size:,}: save "
                 "it in C order, by `np.ascontiguousarray`."
             )
-        data = _read_exactly(file, size)
+        data = read_exactly(file, size)
         check(len(data) == size, path, f"{shape[0]} images", "fewer")
         array = np.frombuffer(data, dtype).reshape(shape, order="F")
     else:
@@ -227,7 +245,7 @@ def _rows_of(
     at_once = max(1, BLOCK // row)
     for first in range(0, shape[0], at_once):
         count = min(at_once, shape[0] - first)
-        data = _read_exactly(file, count * row)
+        data = read_exactly(file, count * row)
         check(len(data) == count * row, path, f"{shape[0]} images", "fewer")
         yield np.frombuffer(data, dtype).reshape(count, *shape[1:])
 
@@ -281,13 +299,47 @@ def hdf5_array(path: Path, name: str, shape: tuple[int, ...] | None = None) -> I
         check(is_here, path, f"an array {name!r}", "none")
         array = file[name]
         check(isinstance(array, h5py.Dataset), path, f"an array {name!r}", type(array).__name__)
+        check(array.shape is not None, path, f"values in {name!r}", "none")
         check(shape in (None, array.shape), path, f"{name!r} of shape {shape}", array.shape)
         check(array.dtype.kind in "buif", path, f"numbers in {name!r}", array.dtype)
         elsewhere = array.is_virtual or array.external
         check(not elsewhere, path, f"its own {name!r}", "a reference to other files")
-        chunk = math.prod(array.chunks or (1,)) * array.dtype.itemsize
-        check(chunk <= 1 << 28, path, "chunks of at most 256 MiB", f"{chunk} bytes")
+        _check_chunks(array, path)
         yield array
+
+
+def _check_chunks(array: Any, path: Path) -> None:
+    """Check that no chunk of an HDF5 array unpacks to more than it may: HDF5 would unpack it all.
+
+    Raises:
+        RefusedFileError: If one does, or is packed in another way than by gzip or lzf, once.
+    """
+    if array.chunks is None:
+        return
+    size = math.prod(array.chunks) * array.dtype.itemsize
+    check(size <= MOST_CHUNK, path, f"chunks of at most {MOST_CHUNK:,} bytes", f"{size:,}")
+    made = array.id.get_create_plist()
+    filters = [made.get_filter(k)[0] for k in range(made.get_nfilters())]
+    packing = [PACKING[each] for each in filters if each in PACKING]
+    is_known = {*filters} <= {SHUFFLE, FLETCHER, *PACKING} and len(packing) <= 1
+    do = "pack it anew, by `h5repack -f GZIP=4`"
+    check(is_known, path, "arrays packed once, by gzip or lzf", f"the filters {filters}", do)
+    if not packing:
+        return
+    large: list[tuple[int, ...]] = []
+
+    def note(chunk: Any) -> None:
+        if packing[0] * chunk.size > MOST_UNPACKED:
+            large.append(chunk.chunk_offset)
+
+    array.id.chunk_iter(note)
+    check(DEFLATE in filters or not large, path, "smaller chunks, packed by lzf", "large ones", do)
+    for place in progress(large, len(large), "checking", lambda _: 1, "chunks"):
+        skipped, data = array.id.read_direct_chunk(place)
+        if not skipped >> filters.index(DEFLATE) & 1:  # what would not get shorter is not packed
+            data = zlib.decompressobj().decompress(data, size + 5)
+        # four more are a checksum
+        check(len(data) <= size + 4, path, f"chunks of {size:,} bytes", "one that holds more")
 
 
 def hdf5_rows(array) -> Iterator[np.ndarray]:
@@ -308,12 +360,12 @@ def bounded_gunzip(path: Path, most: int) -> bytes:
         RefusedFileError: If there are more.
     """
     with gzip.open(path, "rb") as file:
-        data = _read_exactly(file, most + 1)
+        data = read_exactly(file, most + 1)
     check(len(data) <= most, path, f"at most {most} bytes", "more")
     return data
 
 
-def _read_exactly(file: BufferedIOBase, count: int) -> bytes:
+def read_exactly(file: Any, count: int) -> bytes:
     """Up to `count` bytes; memory grows with the bytes present, not with those claimed."""
     data = BytesIO()
     while data.tell() < count and (part := file.read(min(1 << 20, count - data.tell()))):

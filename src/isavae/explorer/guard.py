@@ -88,14 +88,14 @@ class Guard:
         await (response or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        host, origins = request.headers.get("host", ""), request.headers.getlist("origin")
         if not self._is_us(host):
             return _refuse(
                 421,
                 "the Host must be the address that was printed; it is another: open that one, "
                 "or name yours with --allow-host",
             )
-        if origin is not None and origin not in self._origins(host):
+        if not {*origins} <= self._origins(host):
             return _refuse(403, "a request must come from the page itself; it came from elsewhere")
         given = request.query_params.get(PARAMETER)
         if given is not None and request.method == "GET" and self._matches(given):
@@ -133,6 +133,8 @@ class Guard:
         """Whether a Host header names us; a name that only DNS ties to us does not."""
         if host.lower() in self._behind.hosts:
             return True
+        if {*host} & {*"@/?#\\"}:  # of an address, more than its host
+            return False
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port or 80

@@ -1,5 +1,6 @@
 """From a folder of images to a chosen model and its report; can be killed and resumed."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 
 from isavae.data import load
 from isavae.data.own.decoding import DEFAULT_FIT
+from isavae.errors import shown
 from isavae.evaluation import encode_all
 from isavae.explained import explained
 from isavae.fitting.axes import axes_of
@@ -69,6 +71,8 @@ def fit(
             arguments.
     """
     started = time.monotonic()
+    if not isinstance(budget, (int, float)) or not 0 < budget < math.inf:
+        raise ValueError(f"a budget must be a positive number of seconds; got {shown(budget)}")
     output = OutputFolder(Path(out))
     source = open_collection(source)
     workers = workers or available_cores()

@@ -62,7 +62,9 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = Field(
-        "dsprites", description="Data set: a name that `isavae data list` shows, or a path."
+        "dsprites",
+        description="Data set: a name that `isavae data list` shows, or a path.",
+        max_length=10_000,
     )
     prior: str = Field(
         "isa",
@@ -236,10 +238,11 @@ def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _merged_objective(before: dict[str, Any] | None, layer: Mapping[str, Any]) -> Any:
+def _merged_objective(before: Any, layer: Mapping[str, Any]) -> Any:
     given = layer.get("objective", {})
-    if given is not None and not isinstance(given, str | Mapping):
-        return given  # not an objective: `parse` says so
+    for each in (given, before):
+        if each is not None and not isinstance(each, str | Mapping):
+            return each  # not an objective: `parse` says so
     changes = {"name": given} if isinstance(given, str) else dict(given or {})
     if "beta" in layer:
         changes["beta"] = layer["beta"]
@@ -300,6 +303,12 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             f"a configuration must map names to values; {path} holds {shown(settings)}"
         )
+    other = next((name for name in settings if not isinstance(name, str)), None)
+    if other is not None:
+        raise ValueError(
+            f"names of settings must be text; {shown(other)} in {path} is none: put it in "
+            "quotation marks"
+        )
     return settings
 
 
@@ -325,7 +334,7 @@ def name_without_folders(data: str) -> str:
     if data.endswith("]"):  # a path may have [, too
         path, bracket, options = data.rpartition("[")
     path, factors = (
-        re.sub(r".*[/\\]", "", path),
+        re.split(r"[/\\]", path)[-1],
         re.sub(r"(factors\s*=)[^,\]]*[/\\]", r"\1", options),
     )
     return path + bracket + factors

@@ -16,11 +16,11 @@ the number of images for log p(x|z) and the KL divergence.
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, final
+from typing import Annotated, Any, final
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from isavae.errors import shown
+from isavae.errors import in_line, shown
 from isavae.runs import RunConfig, SettingError
 from isavae.runs.execution import MOST_THREADS
 from isavae.studies.located_yaml import LocatedYaml
@@ -40,13 +40,20 @@ class Resources(BaseModel):
     memory: ByteSize | None = None
 
 
+def _one_line(name: str) -> str:
+    """Check that a name stands in one line: it is shown in messages."""
+    if in_line(name) != name:
+        raise ValueError("a name must be one line, without control characters")
+    return name
+
+
 @final
 class StudyFile(BaseModel):
     """The fields of a study file; `RunConfig` validates the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Annotated[str, AfterValidator(_one_line)]
     about: str = ""
     seeds: int | list[int] = 1
     settings: dict[str, Any] = {}

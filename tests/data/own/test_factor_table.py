@@ -1,6 +1,8 @@
 """Tables of factors: labels go to the right images, whatever wrote the table, or are refused."""
 
 import datetime
+import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 
 from isavae.data import load
 from isavae.data.image_statistics import inspect
-from isavae.data.own import factor_table
+from isavae.data.own import factor_table, table_text
 from isavae.data.own.factor_table import read_factors
 
 pytestmark = pytest.mark.system
@@ -56,7 +58,8 @@ def test_rows_in_any_order_go_to_the_images_that_they_name(tmp_path, head, spell
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"],
 )
 def test_separators_and_encodings_are_found(tmp_path, separator, encoding):
     table = write(tmp_path / "t.csv", ("file", "kind"), NAMES, KINDS, separator, encoding)
@@ -143,6 +146,39 @@ def test_shares_and_dates_that_could_mean_two_things_are_refused(
         polars.DataFrame({"dose": entries, "file": NAMES}).write_parquet(table)
     with pytest.raises(ValueError, match=message):
         read_factors(table, 4, NAMES)
+
+
+@pytest.mark.parametrize("kind", [polars.String, polars.Categorical, polars.Binary])
+def test_a_text_for_all_rows_does_not_fill_the_memory(tmp_path, kind):
+    column = polars.Series(["a" * 1_000_000]).cast(kind).new_from_index(0, 4_000)
+    polars.DataFrame({"kind": column}).write_parquet(tmp_path / "t.parquet")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="'kind' must have at most 1,000 characters, but one has"):
+        read_factors(tmp_path / "t.parquet", 4_000)
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    tracemalloc.stop()
+
+
+def test_bytes_that_are_zero_are_no_text(tmp_path):
+    with pytest.raises(ValueError, match="holds bytes that are 0"):
+        read_factors(write(tmp_path / "t.csv", ("file", "kind"), NAMES, ["c\0t", *KINDS[1:]]), 4)
+
+
+@pytest.mark.parametrize("entry", ["1" * 100_000 + "x", "a" + "\u0300\u0323" * 50_000, "1" * 5_000])
+@pytest.mark.parametrize("head", ["file", "kind"])
+def test_long_entries_take_no_time(tmp_path, entry, head):
+    entries = {"file": NAMES, "kind": KINDS} | {head: [entry, *NAMES[1:]]}
+    path = write(tmp_path / "t.csv", tuple(entries), entries["file"], entries["kind"])
+    begin = time.process_time()
+    with pytest.raises(ValueError, match=rf"'{head}' must have at most 1,000 characters, but one"):
+        read_factors(path, 4, NAMES)
+    assert time.process_time() - begin < 2
+
+
+def test_numbers_are_told_from_text_in_linear_time():
+    begin = time.process_time()
+    assert table_text.NUMBER.fullmatch("1" * 100_000 + "x") is None
+    assert time.process_time() - begin < 1
 
 
 def test_a_table_is_no_larger_than_the_memory(tmp_path, monkeypatch):

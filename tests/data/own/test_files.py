@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -169,3 +170,17 @@ def test_hidden_and_other_files_are_named_alike_everywhere(folder, tmp_path, cap
     assert others in capsys.readouterr().out
     (folder / "factors.csv").write_text("file,kind\n00.png,a\n01.png,b\n")
     assert others in str(load(str(folder)).notes)  # a table that is read is no other file
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names hold no such characters")
+def test_a_name_begins_no_line_and_turns_none(folder, capsys):
+    Image.new("L", (2, 2)).save(folder / "a.png")
+    for name in ("b\nisavae: all is well.png", "c\u200f\u061c\u2028.png", "d\r\x1b[2J.txt"):
+        (folder / name).write_bytes(b"no image")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["data", "inspect", str(folder)]) == 0
+    said = "".join(capsys.readouterr())
+    assert r"b\nisavae: all is well.png (no image" in said
+    assert r"c\u200f\u061c\u2028.png (no image" in said
+    assert r"d\r\x1b[2J.txt" in said

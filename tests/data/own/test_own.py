@@ -338,6 +338,17 @@ def test_a_long_header_of_an_array_is_refused_before_it_is_read(folder, version)
         load(f"{folder}/a.npy")
 
 
+@pytest.mark.parametrize("shape", [b"print(1)", b"(2, 3", b"(2, 3, x)", b"-1", b"'a'"])
+def test_a_header_that_numpy_does_not_write_is_refused_in_plain_words(folder, shape):
+    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + b"}\n"
+    start = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little")
+    (folder / "a.npy").write_bytes(start + head + bytes(18))
+    with pytest.raises(
+        ValueError, match=r"a\.npy must begin with a header as numpy\.save writes it"
+    ):
+        load(f"{folder}/a.npy")
+
+
 def test_every_pass_over_many_files_shows_progress(folder, monkeypatch):
     write_images(folder, np.zeros((9, 2, 2), np.uint8))
     passes = {}

@@ -65,6 +65,14 @@ def test_a_small_file_of_a_large_table_does_not_fill_the_memory(tmp_path, monkey
         read_in_process(tmp_path / "bomb.parquet", "parquet", 40)
 
 
+def test_what_the_reader_writes_is_bounded(table, kind, monkeypatch):
+    forged = "import sys; sys.stdout.buffer.write(b'99999999999 99999\\n' + bytes(3_000_000))"
+    monkeypatch.setattr(table_process, "_READER", forged)
+    monkeypatch.setattr(table_process, "MOST_TEXT", 1_000_000)
+    with pytest.raises(RefusedFileError, match="at most 1,000,000 bytes of text, but has more"):
+        read_in_process(table, kind, 40, most_cells=160)
+
+
 def test_what_ends_the_reader_or_takes_too_long_is_a_sentence(table, kind, monkeypatch):
     monkeypatch.setattr(table_process, "_READER", "import os; os.abort()")
     with pytest.raises(ValueError, match="ends the process that reads it"):

@@ -28,6 +28,7 @@ from isavae.data.safe_reading import (
     npz_member,
     rows_of,
 )
+from isavae.errors import in_line
 from isavae.files import open_regular
 
 AXES = {"hw": (), "hwc": (0, 3, 1, 2), "chw": (0, 1, 2, 3)}
@@ -144,7 +145,7 @@ def describe_resizing(given: tuple[int, int], size: tuple[int, int], fit: str) -
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
+    return ", ".join([*map(in_line, names[:5]), *(["..."] if len(names) > 5 else [])])
 
 
 def _opener(source: Path | np.ndarray, key: str, several: Several, left: list[str]) -> Opener:

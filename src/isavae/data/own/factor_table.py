@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from isavae.data.factor_columns import order_of_values
-from isavae.data.factor_values import grid_of_values
+from isavae.data.factor_values import check_longest, grid_of_values
 from isavae.data.factors import FactorGrid
-from isavae.data.own.table_process import read_in_process
+from isavae.data.own.table_process import check_texts, read_in_process
 from isavae.data.own.table_text import parse_column, read_table
 from isavae.data.safe_reading import as_refused_file, check
 
@@ -74,6 +74,8 @@ def read_factors(
         if typed is None
         else [["" if v is None else str(v).strip() for v in column] for column in typed.values()]
     )
+    for head, column in zip(header, columns, strict=True):
+        check_longest(head, max(map(len, column), default=0))
     try:
         # One row more than there are images shows whether each is named once.
         naming = _name_columns(header, [column[: count + 1] for column in columns], names)
@@ -116,6 +118,8 @@ def _read_typed(table: Path, count: int) -> tuple[dict[str, list] | None, dict[s
         return None, {}
     with as_refused_file(table, "a Parquet table" if kind == "parquet" else "an Arrow table"):
         found = read_in_process(table, kind, most_rows=count)
+    for column in found:
+        check_texts(column)
     check(len(found) > 0, table, f"1 to {count:,} rows, one per image", "none")
     orders = {name: order_of_values(found, name) for name in found.columns}
     return (

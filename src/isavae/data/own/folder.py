@@ -17,6 +17,7 @@ from isavae.data.own.image_listing import image_files, image_names
 from isavae.data.own.preprocessing import ALL, Preprocessing
 from isavae.data.own.stream import ImageStream
 from isavae.data.own.threads import in_threads
+from isavae.errors import in_line
 
 # Bytes of pixels that one task decodes.
 BLOCK = 1 << 20
@@ -83,8 +84,8 @@ def _blocks(
                         unreadable[name] = str(error)
                     except ImageSizeError as error:
                         raise ImageSizeError(
-                            f"All images must have one size, but {name} is {error}: give a size "
-                            "and a fit."
+                            f"All images must have one size, but {in_line(name)} is {error}: give "
+                            "a size and a fit."
                         ) from None
         return decoded, unreadable
 
@@ -102,5 +103,5 @@ def _blocks(
 
 def list_left_out(left_out: Mapping[str, str]) -> str:
     """The first five images that are left out, each with its reason."""
-    some = [f"{name} ({why})" for name, why in [*left_out.items()][:5]]
+    some = [f"{in_line(name)} ({in_line(why)})" for name, why in [*left_out.items()][:5]]
     return "; ".join([*some, "..."] if len(left_out) > 5 else some)

@@ -7,12 +7,12 @@ from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from isavae.data.own.image_claims import UnreadableImageError, check_claims
 from isavae.data.own.threads import Budget
 from isavae.data.own.tiff_file import (
     MAX_PIXELS,
     STARTS,
     TiffPage,
-    UnreadableImageError,
     open_tiff,
 )
 from isavae.data.safe_reading import import_extra
@@ -42,6 +42,7 @@ DECODED = Budget(MAX_PIXELS)
 HEAVY, WEIGHT = ("WEBP", "JPEG2000", "AVIF"), 1.5
 # Numbers of tags.
 ORIENTATION, BITS, SAMPLES, PLANAR, DESCRIPTION = 0x0112, 258, 277, 284, 270
+TILE_WIDTH, TILE_HEIGHT = 322, 323
 # What Pillow calls 16 bits per channel of which it keeps the upper byte: little-endian, big-endian
 # or native. Asked for the other order, it keeps the lower one.
 LITTLE, BIG, NATIVE = ";16L", ";16B", ";16N"
@@ -49,8 +50,9 @@ BYTES = (LITTLE, BIG, NATIVE)
 # Grey PNG files of 2 and 4 bits, which Pillow scales to 8 bits, but not the value that is clear.
 FEW_BITS = {"L;2": 85, "L;4": 17}
 # Descriptions of files in which several pages are the channels of one image.
-HYPERSTACK = re.compile(
-    r"ImageJ=.*^channels=(?!1$)|<OME\b.*\bSizeC=\"(?!1\")", re.DOTALL | re.MULTILINE
+HYPERSTACKS = (
+    (re.compile(r"ImageJ="), re.compile(r"^channels=(?!1$)", re.MULTILINE)),
+    (re.compile(r"<OME\b"), re.compile(r"\bSizeC=\"(?!1\")")),
 )
 
 
@@ -124,6 +126,7 @@ def open_image(source: str | bytes, page: int = 1) -> Iterator["Image | TiffPage
 def _opened(file: BufferedIOBase, is_tga: bool) -> Iterator["Callable[[int], Image | TiffPage]"]:
     """What gives the pages of a file."""
     start = file.read(len(PNG))
+    check_claims(file, start)
     if start == PNG:
         _verify_png(file)
     if start.startswith(STARTS) and not _reads_tiff(file):
@@ -163,10 +166,18 @@ def _reads_tiff(file: BufferedIOBase) -> bool:
     try:
         with _open(file) as image:
             description = str(image.tag_v2.get(DESCRIPTION, ""))  # pyrefly: ignore[missing-attribute]
-            is_one_image = tag(image, SAMPLES) > 1 or not HYPERSTACK.search(description)
+            is_one_image = tag(image, SAMPLES) > 1 or not _is_hyperstack(description)
             return is_one_image and _is_whole(image)
     except Exception:  # what Pillow does not know makes it raise some dozen kinds
         return False
+
+
+def _is_hyperstack(description: str) -> bool:
+    """Whether several pages are the channels of one image; in time linear in its length."""
+    return any(
+        (begin := program.search(description)) and channels.search(description, begin.end())
+        for program, channels in HYPERSTACKS
+    )
 
 
 def _is_whole(image: "Image") -> bool:
@@ -218,7 +229,10 @@ def room_for(image: "Image | TiffPage", n_pages: int = 1) -> Iterator[None]:
     Raises:
         UnreadableImageError: If it is too large.
     """
-    n_pixels = n_pages * image.width * image.height
+    n_pixels = image.width * image.height
+    if not isinstance(image, TiffPage) and image.format == "TIFF":  # whole tiles are decoded
+        n_pixels = max(n_pixels, tag(image, TILE_WIDTH) * tag(image, TILE_HEIGHT))
+    n_pixels *= n_pages
     if not isinstance(image, TiffPage) and image.format in HEAVY:
         n_pixels = round(WEIGHT * n_pixels)
     if n_pixels > MAX_PIXELS:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from isavae.data.own.image_file import SUFFIXES
-from isavae.errors import printable
+from isavae.errors import in_line, printable
 from isavae.progress_line import ProgressLine
 
 # Files and folders that are no images, before a folder is taken for something else, such as a whole
@@ -140,5 +140,5 @@ def describe_others(folder: Path, read: Collection[str] = ()) -> list[str]:
 
 def _list_some(names: Sequence[str]) -> str:
     """The number of files, and the names of the first five."""
-    listed = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
+    listed = ", ".join([*map(in_line, names[:5]), *(["..."] if len(names) > 5 else [])])
     return f"{len(names):,} other file{'s' if len(names) > 1 else ''}: {listed}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isavae.data.own.image_claims import UnreadableImageError
 from isavae.data.own.image_file import (
     BIG,
     BITS,
@@ -17,7 +18,7 @@ from isavae.data.own.image_file import (
     rawmode,
     tag,
 )
-from isavae.data.own.tiff_file import TiffPage, UnreadableImageError
+from isavae.data.own.tiff_file import TiffPage
 
 if TYPE_CHECKING:
     from PIL.Image import Image

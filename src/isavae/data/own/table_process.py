@@ -1,13 +1,17 @@
 """Parquet and Arrow files, read in a process of their own, which a forged one may end."""
 
+import math
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from isavae.data.safe_reading import check, import_extra
+from isavae.data.factor_values import check_longest, refused_kind
+from isavae.data.safe_reading import check, import_extra, read_exactly
 
 if TYPE_CHECKING:
     import polars
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 MOST_BYTES, MOST_SECONDS = 1 << 30, 120.0
 # Cells of a table, 64 million.
 MOST_CELLS = 1 << 26
+# Bytes of all its texts: a file may hold one for many rows.
+MOST_TEXT = 1 << 28
 
 # Writes a line with the numbers of rows and columns, then the table as Arrow if they are allowed.
 _READER = """
@@ -59,24 +65,57 @@ def read_in_process(
     limits = map(str, (most_rows, most_cells, MOST_BYTES))
     command = [sys.executable, "-P", "-c", _READER, kind, os.path.abspath(path), *limits]
     threads = {"POLARS_MAX_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    try:
-        done = subprocess.run(
+    late: list[bool] = []
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=said,
             env=os.environ | threads,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"reading it takes more than {MOST_SECONDS:.0f} s") from None
-    if done.returncode == 1:
-        raise ValueError(done.stderr.decode(errors="replace").splitlines()[-1])
-    if done.returncode:
+        ) as process,
+    ):
+        timer = threading.Timer(MOST_SECONDS, lambda: (late.append(True), process.kill()))
+        timer.start()
+        try:
+            assert process.stdout is not None  # it is a pipe
+            counts = process.stdout.readline()
+            most = MOST_TEXT + 8 * min(most_cells, math.prod(map(int, counts.split())))
+            table = read_exactly(process.stdout, most + 1)
+            process.kill() if len(table) > most else process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+        said.seek(0)
+        reason = said.read().decode(errors="replace").strip().splitlines()
+    if late:
+        raise ValueError(f"reading it takes more than {MOST_SECONDS:.0f} s")
+    check(len(table) <= most, path, f"at most {MOST_TEXT:,} bytes of text", "more")
+    if process.returncode == 1:
+        raise ValueError(reason[-1])
+    if process.returncode:
         raise ValueError("it ends the process that reads it")
-    counts, _, table = done.stdout.partition(b"\n")
     rows, columns = map(int, counts.split())
     check(rows <= most_rows, path, f"at most {most_rows:,} rows", f"{rows:,}")
     found = f"{rows:,} rows of {columns:,}"
     check(rows * columns <= most_cells, path, f"at most {most_cells:,} cells", found)
     return polars.read_ipc(BytesIO(table))
+
+
+def check_texts(column: "polars.Series") -> None:
+    """Check a column before every row becomes an object: a file may hold one text for all.
+
+    Raises:
+        ValueError: If it holds lists or the like, or a text that is too long.
+    """
+    kind = type(column.dtype).__name__
+    if column.dtype.is_nested():
+        raise refused_kind(column.name, "dict" if kind == "Struct" else "list")
+    if kind in ("String", "Categorical", "Enum"):
+        lengths = column.cast(import_extra("polars").String).str.len_chars()
+    elif kind == "Binary":
+        lengths = column.bin.size()
+    else:
+        return
+    check_longest(column.name, max(lengths.drop_nulls().to_list(), default=0))

@@ -21,7 +21,7 @@ MOST_COLUMNS = 10_000
 BYTES_OF_ENTRIES = 32
 # What Excel writes or is told by as the first line.
 SEPARATOR_LINE = re.compile(r"\Asep=[,;\t]\r?\n", re.I)
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?", re.I)
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?", re.I)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 # 1,234 may be a thousand or little more than one; 1,234.5, 1.234,5 and 1 234 are refused as well.
 GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}([.,'\u2019\s][0-9]{3})+([.,][0-9]+)?")
@@ -118,10 +118,15 @@ def _decode(table: Path) -> str:
             f"{table} must have at most {most:,} bytes, for which there is memory, but has more: "
             "leave out columns that are no factors."
         ) from None
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return data.decode("utf-32")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     if b"\0" in data:  # UTF-16 without its mark: every second byte of Latin text is 0
-        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le")
+        text = data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", errors="replace")
+        if "\n" not in text and "\r" not in text:
+            raise UnicodeError("it holds bytes that are 0, as no text does")
+        return text
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

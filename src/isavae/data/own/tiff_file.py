@@ -12,6 +12,8 @@ from typing import Any, final
 
 import numpy as np
 
+from isavae.data.own.image_claims import UnreadableImageError
+from isavae.data.own.tiff_claims import check_metadata, check_segments, check_series
 from isavae.data.safe_reading import import_extra
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -27,10 +29,6 @@ ASSOCIATED, UNASSOCIATED = 1, 2
 # What is wrong with a file is said in one sentence, and by this logger to those who listen: without
 # a handler its lines would go to the terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-
-class UnreadableImageError(ValueError):
-    """An image cannot be decoded; the message gives the reason in one line."""
 
 
 @final
@@ -79,7 +77,12 @@ def open_tiff(source: BufferedIOBase) -> Iterator[Callable[[int], TiffPage]]:
         UnreadableImageError: If it has no such page, or is laid out in a way that is not read.
     """
     tifffile = import_extra("tifffile")
-    with tifffile.TiffFile(source, _multifile=False) as file:
+    # Micro-Manager's own formats lie in several files of a folder.
+    kinds = {"is_mmstack": False, "is_ndtiff": False}
+    with tifffile.TiffFile(source, _multifile=False, **kinds) as file:
+        check_metadata(file)
+        for one in file.series:
+            check_series(file, one)
         counts = [_n_pages(one) for one in file.series]
         ends = np.cumsum(counts).tolist()
 
@@ -134,7 +137,9 @@ def _page(file: Any, series: Any, at: int, n_pages: int) -> TiffPage:
 def _check_layout(frame: Any, series: Any, n_channels: int) -> None:
     """Refuse what is too large to be read, or would be read into other values."""
     photometric, compression = int(frame.photometric), int(frame.compression)
-    if frame.imagewidth * frame.imagelength * n_channels > MAX_PIXELS:
+    # Strips and tiles are decoded whole.
+    n_values = max(frame.imagewidth * frame.imagelength * n_channels, math.prod(frame.chunks))
+    if n_values > MAX_PIXELS:
         raise UnreadableImageError("more pixels than are safe to decode")
     if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         colours = getattr(frame.photometric, "name", photometric)
@@ -171,12 +176,11 @@ def _plane(file: Any, series: Any, plane: int) -> np.ndarray:
 
 
 def _check_segments(file: Any, page: Any) -> None:
-    """Check that strips or tiles are there, and hold as many bytes as they claim, no more."""
+    """Check that strips or tiles are there, and hold as many values as they claim, no more."""
     most = math.prod(page.keyframe.chunks) * page.keyframe.dtype.itemsize
+    check_segments(file, page, most)
     compression, total = int(page.keyframe.compression), 0
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if offset + count > file.filehandle.size:
-            raise UnreadableImageError("ends before its last value")
         if compression in DEFLATE:
             file.filehandle.seek(offset)
             unpacked = zlib.decompressobj()
