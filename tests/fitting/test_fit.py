@@ -32,7 +32,7 @@ from isavae.fitting import (
     output_folder,
     read_training_images,
 )
-from isavae.fitting.model_choice import Candidate, candidates, peers_of
+from isavae.fitting.model_choice import Candidate, _dependence, candidates, peers_of
 from isavae.metrics import Codes, latent_information, mig, partner_correlations
 from isavae.models import BetaVAE
 from isavae.runs import Run, RunConfig, TrainedModel, name_latents
@@ -437,12 +437,12 @@ def test_information_of_a_normal_channel():
     assert axis.agreement == pytest.approx(1.0)
 
 
-def seeds_of(beta, stable, agreement, tmp_path, used=4, reconstruction=-1.0):
+def seeds_of(beta, stable, agreement, tmp_path, used=4, dependence=0.1):
     """Candidates of one β, with the number of stable axes and the agreement of each seed."""
     return [
         Candidate(
             Run(tmp_path, RunConfig(seed=seed, objective=BetaVAE(beta))),
-            codes_of(torch.zeros(1, 1)), used, reconstruction, 1.0, n, share,
+            codes_of(torch.zeros(1, 1)), used, -1.0, 1.0, n, share, dependence,
         )
         for seed, (n, share) in enumerate(zip(stable, agreement, strict=True))
     ]  # fmt: skip
@@ -461,13 +461,13 @@ def test_the_choice_is_the_beta_and_then_the_seed_that_share_the_most_axes(tmp_p
         choose(seeds_of(32.0, (0, 0), (0.0, 0.0), tmp_path, used=0))
 
 
-def test_of_two_beta_whose_seeds_agree_as_well_the_one_that_explains_more_is_chosen(tmp_path):
-    fine = seeds_of(4.0, (4, 4, 4), (0.99, 0.98, 0.99), tmp_path, reconstruction=9.0)
+def test_of_two_beta_whose_seeds_agree_as_well_the_one_of_less_dependence_is_chosen(tmp_path):
+    fine = seeds_of(4.0, (4, 4, 4), (0.99, 0.98, 0.99), tmp_path, dependence=0.05)
     coarse = seeds_of(16.0, (4, 4, 4), (1.0, 0.99, 0.99), tmp_path)
     assert choose([*fine, *coarse]) is fine[0]
-    split = seeds_of(4.0, (4, 4, 4), (0.99, 0.85, 0.99), tmp_path, reconstruction=9.0)
+    split = seeds_of(4.0, (4, 4, 4), (0.99, 0.85, 0.99), tmp_path, dependence=0.05)
     assert choose([*split, *coarse]) is coarse[0]
-    fewer = seeds_of(4.0, (3, 3, 4), (1.0, 1.0, 1.0), tmp_path, reconstruction=9.0)
+    fewer = seeds_of(4.0, (3, 3, 4), (1.0, 1.0, 1.0), tmp_path, dependence=0.05)
     assert choose([*fewer, *coarse]) is coarse[0]
 
 
@@ -490,6 +490,7 @@ def test_agreement_is_among_seeds_of_one_beta(tmp_path):
             assert one.stable == (matched.round(2) >= 0.8).sum()
             stable = matched[matched.round(2) >= 0.8]
             assert one.agreement == pytest.approx(stable.mean() if len(stable) else 0.0)
+            assert (one.dependence > 0) == (one.stable > 1)
     shutil.rmtree(found[0].run.path)
     left = candidates(StudyDirectory(out / "study"), load(f"{out / 'images.npy'}[axes=chw]"))
     assert [(one.beta, one.seed) for one in left] == [(4, 0), (4, 1)]
@@ -569,3 +570,11 @@ def test_the_choice_without_labels_is_in_the_upper_half(tmp_path):
     migs = [mig(codes).value for codes in coded]
     assert len(migs) == 8
     assert migs[fitted.candidates.index(fitted.chosen)] >= np.median(migs)
+
+
+def test_dependence_is_the_mutual_information_of_ranks():
+    """Of independent latents the bias of bins, (k - 1)^2 / 2n; of equal ones log k."""
+    means = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
+    assert _dependence(means) == pytest.approx(11**2 / 40_000, rel=0.3)
+    assert _dependence(means[:, [0, 0]].exp()) == pytest.approx(math.log(12), abs=1e-3)
+    assert _dependence(means[:, :1]) == 0.0

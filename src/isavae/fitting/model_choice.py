@@ -9,17 +9,27 @@ from statistics import fmean, median
 from typing import final
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from isavae.data import ImageDataset
 from isavae.evaluation import encode_all
 from isavae.fitting.axes import agreements, is_stable
-from isavae.metrics import Codes, informative, partner_correlations
+from isavae.metrics import (
+    Codes,
+    informative,
+    latent_mutual_information,
+    partner_correlations,
+)
 from isavae.runs import Run
 from isavae.studies import StudyDirectory
 
 MAX_IMAGES = 10_000
 # Axes by which seeds of two β may share more or fewer and count as equal.
 NEARLY = 0.05
+# Bins of a latent whose dependence on another is measured.
+BINS = 12
 
 
 @final
@@ -35,6 +45,7 @@ class Candidate:
         kl: KL(q(z|x) || p(z)), nats.
         stable: The number of latents that most of the other seeds of the same β find.
         agreement: |Rank correlation| with those of other seeds, the mean over the stable latents.
+        dependence: Mutual information of two stable latents, the mean over pairs, in nats.
     """
 
     run: Run
@@ -44,6 +55,7 @@ class Candidate:
     kl: float
     stable: int = 0
     agreement: float = 0.0
+    dependence: float = 0.0
 
     @property
     def shared(self) -> float:
@@ -97,16 +109,30 @@ def _compared(one: Candidate, group: Sequence[Candidate]) -> Candidate:
     others = [other.codes for other in group if other is not one]
     matched = np.array([partner_correlations(one.codes, other) for other in others])
     agreement = agreements(matched)
-    stable = agreement[is_stable(agreement)]
-    return replace(one, stable=len(stable), agreement=float(stable.mean()) if len(stable) else 0.0)
+    stable = is_stable(agreement)
+    return replace(
+        one,
+        stable=int(stable.sum()),
+        agreement=float(agreement[stable].mean()) if stable.any() else 0.0,
+        dependence=_dependence(one.codes.mean[:, torch.from_numpy(stable)]),
+    )
+
+
+def _dependence(means: Float[Tensor, "n latents"]) -> float:
+    """The mean mutual information of two latents, each in bins of equally many images."""
+    if means.shape[1] < 2:
+        return 0.0
+    ranks = means.argsort(0).argsort(0).double()
+    return latent_mutual_information(Codes(ranks, None), BINS).value
 
 
 def choose(found: Sequence[Candidate]) -> Candidate:
     """The seed that shares the most axes with the others, at the β where seeds share the most.
 
     That is the median of `stable` over seeds; equals are compared by the mean of `shared`, and
-    nearly equals by what they reconstruct. Models with a single latent in use are passed over if
-    others use more: one latent agrees with its counterpart by itself.
+    nearly equals by how little their stable latents depend on each other. Models with a single
+    latent in use are passed over if others use more: one latent agrees with its counterpart by
+    itself.
 
     Raises:
         ValueError: If there is no candidate, or none has a latent in use.
@@ -123,9 +149,9 @@ def choose(found: Sequence[Candidate]) -> Candidate:
     most = max(map(_median_stable, groups))
     groups = [group for group in groups if _median_stable(group) == most]
     enough = max(map(_mean_shared, groups)) - NEARLY
-    best = max(
+    best = min(
         (group for group in groups if _mean_shared(group) >= enough),
-        key=lambda group: median(c.reconstruction for c in group),
+        key=lambda group: median(c.dependence for c in group),
     )
     return max(best, key=attrgetter("stable", "agreement"))
 
