@@ -345,7 +345,7 @@ def test_bad_folders_get_a_sentence(fitted, tmp_path, capsys):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("budget", [math.nan, math.inf, 0.0, -1.0])
+@pytest.mark.parametrize("budget", [math.nan, 0.0, -1.0])
 def test_a_budget_that_is_no_time_is_refused(tmp_path, budget):
     with pytest.raises(ValueError, match="a budget must be a positive number of seconds; got "):
         fit(tmp_path, tmp_path / "out", budget=budget)

@@ -1,6 +1,5 @@
 """From a folder of images to a chosen model and its report; can be killed and resumed."""
 
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -51,7 +50,8 @@ def fit(
         source: A folder of images (those in folders below it count) or an array file, with options
             in brackets as for `load`, the name of a data set, or images.
         out: The output folder.
-        budget: Seconds; training that has not ended by then is stopped and can be resumed.
+        budget: Seconds, or `math.inf`; training that has not ended by then is stopped and can be
+            resumed.
         size: Height and width to bring images to, or one number for both; proposed if left
             out.
         fit: What to do with other proportions: `crop`, `pad` or `stretch`.
@@ -71,7 +71,7 @@ def fit(
             arguments.
     """
     started = time.monotonic()
-    if not isinstance(budget, (int, float)) or not 0 < budget < math.inf:
+    if not isinstance(budget, (int, float)) or not budget > 0:
         raise ValueError(f"a budget must be a positive number of seconds; got {shown(budget)}")
     output = OutputFolder(Path(out))
     source = open_collection(source)
