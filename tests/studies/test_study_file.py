@@ -113,6 +113,8 @@ MISTAKES = {
     "runs:\n- network: mpl": "line 3: a network must be one of",
     "runs:\n- zip: {seed: [1, 2], width: [1]}": "line 3: lists under zip must have one length",
     "runs:\n- zip: 3": "line 3: zip must map names to lists",
+    "runs:\n- zip: [1, 2]": "line 3: zip must map names to lists",
+    "runs:\n- zip: {}": "line 3: zip must map names to lists",
     "seeds: 0\nruns: [{}]": "line 2: seeds must be a number or a list of numbers; got 0",
     "runs:\n- learning_rate: 1\n  seeds: [a]": "line 4: seeds must be",
     "runs:\n- seed: 3": "line 3: 'seed' is not a name that a run has; did you mean 'seeds'",

@@ -112,10 +112,10 @@ def _is_list_of_points(value: list[Any]) -> bool:
 
 
 def _zipped(columns: Any) -> list[dict[str, Any]]:
-    lists = columns if isinstance(columns, Mapping) else {"": columns}
-    if not all(isinstance(column, list) for column in lists.values()):
+    is_mapping = isinstance(columns, Mapping) and columns
+    if not is_mapping or not all(isinstance(column, list) for column in columns.values()):
         raise ValueError(f"zip must map names to lists; got {shown(columns)}")
-    if len({len(column) for column in lists.values()}) != 1:
-        sizes = ", ".join(f"{name} {len(column)}" for name, column in lists.items())
+    if len({len(column) for column in columns.values()}) != 1:
+        sizes = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
         raise ValueError(f"lists under zip must have one length; got {sizes}")
-    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
