@@ -173,7 +173,6 @@ def write_json(
     Args:
         path: The file.
         value: The names and values.
-        most: Bytes that `read_json` will accept.
         indent: Spaces of each level, for people to read; None writes one line.
         most: Bytes that it may have at most, as for `read_json`.
 

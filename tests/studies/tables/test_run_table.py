@@ -121,15 +121,8 @@ def test_settings_of_two_types_share_a_column(tmp_path):
     assert results(tmp_path)["new"].to_list() == [1.0, 0.5]
 
 
-def test_the_index_may_grow_with_the_number_of_runs(study, read, monkeypatch):
-    module = sys.modules["isavae.studies.tables.run_index"]
-    monkeypatch.setattr(module, "MOST_JSON", 1)
-    results(study)
-    read.clear()
-    results(study)
-    assert read == []
-    (study / "results-index.json").unlink()
-    monkeypatch.setattr(module, "MOST_OF_RUN", 100)
+def test_an_index_that_would_be_too_large_to_be_read_is_not_written(study, monkeypatch):
+    monkeypatch.setattr(sys.modules["isavae.studies.tables.run_index"], "MOST_BYTES", 100)
     assert results(study)["run"].len() == 8  # without an index, which would not be read again
     assert not (study / "results-index.json").exists()
 

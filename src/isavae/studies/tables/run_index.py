@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
-from isavae.files import MOST_JSON, FileTooLargeError, read_json, write_json
+from isavae.files import FileTooLargeError, read_json, write_json
 
 # The values of each column, one for each run.
 Columns: TypeAlias = dict[str, list[Any]]
 
 INDEX, INDEX_VERSION = "results-index.json", 1
-# Bytes of an index for each run: a hundred settings and scores take 1,600. A larger index is not
-# written: the directories are then read each time.
-MOST_OF_RUN = 1 << 12
+# Bytes of an index, of 30,000 runs with a hundred settings and scores. A larger one is not written:
+# the directories are then read each time.
+MOST_BYTES = 3 << 24
 # The types of values; the exponents are lists of numbers.
 PLAIN = {bool, int, float, str, type(None)}
 STATES = {"done", "failed", "started", "corrupt"}
@@ -35,7 +35,7 @@ def read_index(root: Path, changed: Mapping[str, int]) -> Columns:
         Nothing if the index is missing, damaged, or of another version.
     """
     try:
-        index = read_json(root / INDEX, _most_bytes(len(changed)))
+        index = read_json(root / INDEX, MOST_BYTES)
     except (OSError, ValueError):
         return {}
     times, columns = index.get("changed", ()), index.get("columns", {})
@@ -64,13 +64,9 @@ def write_index(root: Path, changed: Sequence[int | None], columns: Columns) -> 
     """
     index = {"version": INDEX_VERSION, "changed": changed, "columns": columns}
     try:
-        write_json(root / INDEX, index, None, _most_bytes(len(changed)))
+        write_json(root / INDEX, index, None, MOST_BYTES)
     except (OSError, FileTooLargeError):
         return
-
-
-def _most_bytes(runs: int) -> int:
-    return max(MOST_JSON, runs * MOST_OF_RUN)
 
 
 def _are_columns(columns: Any, times: Any) -> TypeGuard[Columns]:
