@@ -36,7 +36,7 @@ PROGRAMS = {
 }
 # What makes the others small: the first pattern that a command begins with adds flags.
 SMALLER = {
-    "isavae fit ": "--steps 40 --seeds 2 --beta 1 --workers 2",
+    "isavae fit ": "--steps 80 --seeds 2 --beta 1 --workers 2",
     'isavae train --data "images': "--steps 3 --width 8 --batch-size 8",
     "isavae train ": "--steps 10 --width 8",
     "isavae study plan ": "--seconds 0.01",

@@ -21,6 +21,7 @@ from isavae.data.own.image_listing import describe_others
 from isavae.data.own.open import images_like
 from isavae.data.own.table_process import read_in_process
 from isavae.data.safe_reading import DENSEST, RefusedFileError
+from isavae.errors import in_line
 from isavae.evaluation import encode_all
 from isavae.files import atomic_write
 from isavae.fitting.training_images import Source
@@ -81,7 +82,7 @@ def encode_images(model: TrainedModel, source: Source) -> tuple[pl.DataFrame, li
             path, **given, values=how.values, size=how.size, fit=how.fit or DEFAULT_FIT
         )
     images = ImageDataset.from_stored(path.name, np.concatenate([*stream.blocks]), stream.shape)
-    notes = [f"left out: {name}: {why}" for name, why in stream.left_out.items()]
+    notes = [f"left out: {in_line(name)}: {why}" for name, why in stream.left_out.items()]
     every = stream.names or [str(k) for k in range(stream.count)]
     table = _table_of(model, images, [every[k] for k in stream.positions()])
     others = describe_others(path) if path.is_dir() else []

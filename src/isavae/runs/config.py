@@ -62,9 +62,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = Field(
-        "dsprites",
-        description="Data set: a name that `isavae data list` shows, or a path.",
-        max_length=10_000,
+        "dsprites", description="Data set: a name that `isavae data list` shows, or a path."
     )
     prior: str = Field(
         "isa",

@@ -172,7 +172,7 @@ def test_hidden_and_other_files_are_named_alike_everywhere(folder, tmp_path, cap
     assert others in str(load(str(folder)).notes)  # a table that is read is no other file
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="names hold no such characters")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs names with any character")
 def test_a_name_begins_no_line_and_turns_none(folder, capsys):
     Image.new("L", (2, 2)).save(folder / "a.png")
     for name in ("b\nisavae: all is well.png", "c\u200f\u061c\u2028.png", "d\r\x1b[2J.txt"):
