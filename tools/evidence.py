@@ -30,7 +30,9 @@ from tools.runs import FOUR, PRIORS, read_runs
 ROOT = Path(__file__).parents[1]
 TABLE, PAGE = ROOT / "results/evidence-full.csv", ROOT / "docs/evidence.md"
 FIGURE = ROOT / "docs/images/evidence-full.png"
-KEPT = "model prior prior_scale beta seed steps batch_size mig reconstruction kl seconds".split()
+KEPT = (
+    "model prior prior_scale network beta seed steps batch_size mig dci reconstruction kl seconds"
+)
 
 
 def keep_codes(study: Path, out: Path) -> None:
@@ -46,11 +48,15 @@ def keep_codes(study: Path, out: Path) -> None:
 
 
 def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
-    """One row per finished run: settings, scores, agreement with other seeds, and axes."""
+    """One row per finished run: settings, scores, agreement with other seeds, and axes.
+
+    DCI is among the scores where `isavae evaluate RUN --metrics dci` was given for each run.
+    """
     runs = results(study).filter(pl.col("status") == "done")
     kept = {name: array for path in codes for name, array in np.load(path).items()}
     rows = []
-    for row in runs.select("run", "path", "data", *KEPT).to_dicts():
+    wanted = [name for name in KEPT.split() if name in runs.columns]
+    for row in runs.select("run", "path", "data", *wanted).to_dicts():
         path = Path(row.pop("path"))
         scores = json.loads((path / "scores.json").read_text())
         start = json.loads((path / "log.jsonl").read_text().splitlines()[0])
@@ -59,14 +65,14 @@ def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
         rows.append(row | {"machine": machine})
     by_group: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for row in rows:
-        key = tuple(row[name] for name in ("model", "prior", "prior_scale", "beta"))
+        key = tuple(row[name] for name in ("model", "prior", "prior_scale", "network", "beta"))
         by_group.setdefault(key, []).append(row)
     labels = load(rows[0]["data"]).sample(IMAGES, SEED).grid
     for group in by_group.values():
         some = [_codes(kept, str(row["run"])) for row in group]
         for row, codes_of_run, udr in zip(group, some, udr_ranking(some, "spearman"), strict=True):
             row |= {"udr": udr.value, **position_axes(codes_of_run.mean.numpy(), labels)}
-    table = pl.DataFrame(rows).sort("model", "prior", "prior_scale", "beta", "seed")
+    table = pl.DataFrame(rows).sort("model", "prior", "prior_scale", "network", "beta", "seed")
     table.with_columns(pl.col(pl.Float64).round(5)).write_csv(out)
 
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 
-# Damaged files in one process and made-up texts, of a long campaign twice as many; seconds of its
+# Damaged files and made-up texts of a round, a quarter of them in a short campaign; seconds of its
 # kills, and those after which one part hangs.
-CASES, TEXTS, KILLS, PATIENCE = 400, 1300, 300.0, 900.0
+CASES, TEXTS, KILLS, PATIENCE = 800, 2600, 300.0, 900.0
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     seeded, until, failed = random.Random(flags.seed), time.monotonic() + flags.seconds, 0
     print(f"campaign with --seed {flags.seed}", flush=True)
     share = min(KILLS, flags.seconds / 3)
-    size = 1 + share / KILLS
+    size = max(0.25, share / KILLS)
     parts = [("readers", round(size * CASES)), ("kills", share), ("texts", round(size * TEXTS))]
     if sys.platform == "linux":
         parts.append(("full", share / 2))

@@ -28,8 +28,7 @@ OTHERS = {"ray", "checkpoints"}
 
 def main(seed: int, seconds: float, names: list[str]) -> int:
     """Fill the disk of commands for some time; return the number of faults."""
-    seeded, faults, total = random.Random(seed), 0, 0
-    until, counts = time.monotonic() + seconds, dict.fromkeys(names, 0)
+    seeded, faults, total, counts = random.Random(seed), 0, 0, dict.fromkeys(names, 0)
     with tempfile.TemporaryDirectory() as root:
         os.environ |= {"ISAVAE_CACHE": f"{root}/cache", "OMP_NUM_THREADS": "1"}
         load()
@@ -38,6 +37,7 @@ def main(seed: int, seconds: float, names: list[str]) -> int:
         disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", AMPLE, "campaign", disk], check=True)
         try:
+            until = time.monotonic() + seconds
             tried = {name: _limits(COMMANDS[name], inputs, disk, seeded) for name in names}
             for name in itertools.cycle(names):
                 if time.monotonic() > until or not tried:

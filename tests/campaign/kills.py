@@ -34,7 +34,7 @@ DONE, REFUSED = 0, 2
 REFUSAL = "a damaged file is refused"
 DATA = "dsprites16[shape=heart, scale=0]"
 TRAIN = f"--data|{DATA}|--prior|2.1[2.2*2,2.2*2]|--steps|40|--batch-size|8|--width|4".split("|")
-FIT = "--steps 40 --budget 500 --workers 1 --beta 0.1 --seeds 2 --size 16".split()
+FIT = "--steps 80 --budget 500 --workers 1 --beta 0.1 --seeds 2 --size 16".split()
 SMALL = {"batch_size": 8, "width": 4}
 STUDY = f"""
 name: tiny
@@ -278,12 +278,12 @@ class Kills:
 
 def main(seed: int, seconds: float, names: list[str]) -> int:
     """Kill commands for some time; return the number of faults."""
-    seeded, faults, until = random.Random(seed), 0, time.monotonic() + seconds
-    counts = dict.fromkeys(names, 0)
+    seeded, faults, counts = random.Random(seed), 0, dict.fromkeys(names, 0)
     with tempfile.TemporaryDirectory() as root:
         os.environ |= {"ISAVAE_CACHE": f"{root}/cache", "OMP_NUM_THREADS": "1"}
         load()
         kills = Kills(Path(root), seeded)
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             name = seeded.choices(names, [COMMANDS[each].often for each in names])[0]
             before = kills.hits

@@ -74,6 +74,32 @@ def test_one_file_holds_everything(model, run, images, tmp_path):
     assert model.scores["mig"]["value"] == 0.25
 
 
+def test_weights_in_half_precision_take_half_the_bytes(model, run, images, tmp_path):
+    whole, halved = tmp_path / "whole.safetensors", tmp_path / "halved.safetensors"
+    model.save(whole)
+    main(["export", str(run.path), "--out", str(halved), "--half"])
+    assert halved.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = TrainedModel.load(halved)
+    for name, value in loaded.vae.state_dict().items():
+        before = model.vae.state_dict()[name]
+        networks = name.startswith(("encoder.", "decoder."))
+        assert value.dtype == before.dtype
+        assert torch.equal(value, before.half().to(before.dtype) if networks else before)
+    torch.testing.assert_close(loaded.encode(images), model.encode(images), atol=5e-3, rtol=5e-3)
+
+
+def test_half_precision_refuses_what_it_cannot_hold(run, tmp_path, capsys):
+    large = TrainedModel.from_run(run)
+    with torch.no_grad():
+        next(large.vae.encoder.parameters()).fill_(1e5)
+    with pytest.raises(ValueError, match=r"must lie within ±65,504 .* has 1e\+05"):
+        large.save(tmp_path / "large.safetensors", half=True)
+    assert not [*tmp_path.iterdir()]
+    words = ["export", str(run.path), "--out", str(tmp_path / "onnx"), "--format", "onnx"]
+    assert main([*words, "--half"]) == 2
+    assert "leave --half out" in capsys.readouterr().err
+
+
 def test_a_sample_is_decoded_draws_of_the_prior(model):
     state = torch.get_rng_state()
     assert model.sample(4, seed=1).shape == (4, *SHAPE)

@@ -86,6 +86,7 @@ def export(
     model: Positional[str],
     out: Path,
     format: Literal["safetensors", "folder", "onnx"] = "safetensors",
+    half: bool = False,
 ) -> None:
     """Write a model as one file, as a folder with its card, or as ONNX.
 
@@ -93,13 +94,18 @@ def export(
         model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
         out: The file to write, or for the other formats the folder.
         format: safetensors, folder (model file and card), or onnx (encoder and decoder).
+        half: Round the weights to half precision: half the bytes. Not for onnx.
     """
+    if half and format == "onnx":
+        raise ValueError(
+            "--half must go with --format safetensors or folder; got onnx: leave --half out"
+        )
     opened = open_model(model)
     if format == "safetensors":
-        opened.save(out)
+        opened.save(out, half=half)
         say(out)
     elif format == "folder":
-        say(opened.save_pretrained(out))
+        say(opened.save_pretrained(out, half=half))
     else:
         files = export_onnx(opened, out)
         say(f"{files.encoder}: differs from torch by at most {files.encoder_error:.1e}")

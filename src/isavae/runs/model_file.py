@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, final
 
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -120,22 +121,28 @@ FACTS |= {"binned": dict, "exponents": list, "skipped": dict}
 HELD_OUT = "held_out_"
 # Bytes of the largest header of a model file: names of weights, settings and facts.
 LARGEST_HEADER = 1 << 25
+# The bytes of a weight in float32 for one in the file.
+WIDEST_WEIGHTS = 2
 # Bytes that are read at a time.
 BLOCK = 1 << 24
 
 
-def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
+def save_model(model: VAE, path: Path, metadata: Mapping[str, Any], half: bool = False) -> None:
     """Write the weights as one safetensors file, with `metadata` as JSON and a checksum inside.
 
     Args:
         model: The model.
         path: The file to write.
         metadata: What else is known of it.
+        half: Whether the weights of encoder and decoder are rounded to half precision.
 
     Raises:
         FileTooLargeError: If the settings, scores and names are too long to be read again.
+        ValueError: If a weight is too large for half precision.
     """
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    if half:
+        tensors = {name: _halved(name, value) for name, value in tensors.items()}
     about = json.dumps({CHECKSUM: BLANK, "version": FORMAT} | {**metadata})
     # One entry, for safetensors writes several in any order.
     data = safetensors.torch.save(tensors, {"isavae": about})
@@ -147,6 +154,19 @@ def save_model(model: VAE, path: Path, metadata: Mapping[str, Any]) -> None:
         )
     with atomic_write(path) as file:
         file.write(sealed(data))
+
+
+def _halved(name: str, value: torch.Tensor) -> torch.Tensor:
+    """A weight of the encoder or the decoder in half precision; anything else as it is."""
+    if not (name.startswith(("encoder.", "decoder.")) and value.is_floating_point()):
+        return value
+    halved = value.half()
+    if halved.isinf().any():
+        raise ValueError(
+            f"weights must lie within ±65,504 for half precision; {name} has "
+            f"{value.abs().max():.3g}: export the model without it"
+        )
+    return halved
 
 
 def read_model_metadata(path: Path) -> dict[str, Any]:
@@ -234,8 +254,10 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
         data = file.read()  # once, so that what is checked is what is loaded
     metadata = _read_metadata(BytesIO(data), path)
     try:
-        # The weights in the file bound those of the model that its metadata describe.
-        model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], len(data))
+        # The weights in the file, at least in half precision, bound those of the model that its
+        # metadata describe.
+        most = WIDEST_WEIGHTS * len(data)
+        model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], most)
         model.load_state_dict(safetensors.torch.load(data))
         check_names(metadata.get("names", {}), model.prior.n_latents)
     except (RuntimeError, ValueError, safetensors.SafetensorError) as error:

@@ -120,25 +120,34 @@ class TrainedModel:
             return cls.load(path / MODEL_FILE)
         return cls.load(path if path.is_file() else download(str(name), revision, token))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, configuration without folders, image shape and facts as one file."""
+    def save(self, path: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write weights, configuration without folders, image shape and facts as one file.
+
+        Args:
+            path: The file to write.
+            half: Whether the weights of the networks are rounded to half precision, which halves
+                the file. They are float32 again when it is loaded.
+        """
         config = self.config.without_folders().settings()
         metadata = self._shared_facts | {"config": config, "shape": self.shape}
-        save_model(self.vae, Path(path), metadata)
+        save_model(self.vae, Path(path), metadata, half)
         keep_in_step(Path(path), self.config, self.facts.get("names", {}))
 
-    def save_pretrained(self, folder: str | os.PathLike[str], repo: str | None = None) -> Path:
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], repo: str | None = None, *, half: bool = False
+    ) -> Path:
         """Write `model.safetensors` and `README.md`, the model card: a repository of the Hub.
 
         Args:
             folder: The folder to write.
             repo: The name under which the card loads the model; by default the folder's name.
+            half: Whether the weights are rounded to half precision, as by `save`.
 
         Returns:
             The folder.
         """
         folder = Path(folder)
-        self.save(folder / MODEL_FILE)
+        self.save(folder / MODEL_FILE, half=half)
         card = model_card(
             self.config.without_folders(),
             self.vae.prior,
