@@ -5,7 +5,7 @@
 The recipe of `isavae fit` (its network, blur, calibrated pixels and learning rate) on the images of
 `axes.py`, with the normal prior and with the one that `fit` proposes, and the KL times: a constant;
 a number that falls, or rises, in the first 70 % of the steps; what ControlVAE's controller finds
-for a capacity; and `fit`'s own objective, constant and falling. Runs are a study in OUT, so that a
+for a capacity; and the objectives of `fit`, constant and falling. Runs are a study in OUT, so that a
 stopped one goes on. One line per setting: medians over seeds of R² of held-out images, latents in
 use and MIG of binned means, and the MIG's quartiles.
 """
@@ -20,7 +20,7 @@ import yaml
 from axes import codes_of
 from axes_images import SETS, Images, images_of
 
-from isavae.fitting.proposal import BLUR, NETWORK, TOTAL_CORRELATION
+from isavae.fitting.proposal import BLUR, NETWORK, Proposal
 from isavae.metrics import binned_mig, informative
 from isavae.runs import Run, TrainedModel
 from isavae.studies import LocalEngine, PlannedRun, Study, StudyDirectory, run_study
@@ -40,10 +40,6 @@ def objectives() -> dict[str, dict[str, object]]:
         changing = {"schedule": schedule(*factors)} if factors else {}
         return {"name": "beta-vae", "beta": beta, **changing}
 
-    def fit(beta: float, *factors: float) -> dict[str, object]:
-        weighted = {"alpha": beta, "beta": TOTAL_CORRELATION * beta, "gamma": beta}
-        return kl(beta, *factors) | {"name": "beta-tcvae"} | weighted
-
     found = {f"beta {beta}": kl(beta) for beta in (4.0, 16.0, 64.0)}
     found |= {
         "beta 64 to 4": kl(4.0, 16.0, 8.0, 4.0, 2.0, 1.0),
@@ -58,7 +54,8 @@ def objectives() -> dict[str, dict[str, object]]:
             "integral": 0.01,
             "highest": 256.0,
         }
-    return found | {"fit, 16": fit(16.0), "fit, 64 to 16": fit(16.0, 4.0, 2.0, 1.0)}
+    of_fit = Proposal({"steps": STEPS}, (4.0, 16.0), 1, (), first_beta=16.0)
+    return found | {"fit, 16": of_fit.objective(16.0), "fit, 16 to 4": of_fit.objective(4.0)}
 
 
 def study_of(images: Images, folder: Path, seeds: int) -> Study:

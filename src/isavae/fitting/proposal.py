@@ -77,13 +77,13 @@ class Proposal:
                 "about": "Candidate models for a folder of images.",
                 "seeds": self.seeds,
                 "settings": self.config | {"data": data},
-                "runs": [{"objective": self._objective(beta)} for beta in self.beta],
+                "runs": [{"objective": self.objective(beta)} for beta in self.beta],
             },
             sort_keys=False,
         )
 
-    def _objective(self, beta: float) -> dict[str, Any]:
-        """The objective whose weights end at β."""
+    def objective(self, beta: float) -> dict[str, Any]:
+        """The objective of runs whose weights end at β, as in a study file."""
         found = {
             "name": "beta-tcvae",
             "alpha": beta,
