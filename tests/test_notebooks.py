@@ -44,11 +44,12 @@ def test_a_notebook_has_every_command_of_its_page_and_no_link_of_the_site(page):
 
 
 def smaller_study(name: str) -> str:
-    """A shipped study with few steps, a small network and one seed."""
+    """A shipped study with few steps, a small network, one seed and one β."""
     text = files("isavae.studies.shipped").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     text, changed = re.subn(r"(?m)^  steps: \d+", "  steps: 20", text)
     assert changed == 1
     text = re.sub(r"(?m)^seeds: \d+", "seeds: 1", text)
+    text = re.sub(r"(?m)^    beta: .*", "    beta: 1", text)
     return re.sub(r"(?m)^  width: \d+", "  width: 16", text)
 
 

@@ -30,9 +30,8 @@ from tools.runs import FOUR, PRIORS, read_runs
 ROOT = Path(__file__).parents[1]
 TABLE, PAGE = ROOT / "results/evidence-full.csv", ROOT / "docs/evidence.md"
 FIGURE = ROOT / "docs/images/evidence-full.png"
-KEPT = (
-    "model prior prior_scale network beta seed steps batch_size mig dci reconstruction kl seconds"
-)
+GROUP = "model prior prior_scale network beta schedule".split()
+KEPT = [*GROUP, *"seed steps batch_size mig dci reconstruction kl seconds".split()]
 
 
 def keep_codes(study: Path, out: Path) -> None:
@@ -55,7 +54,7 @@ def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
     runs = results(study).filter(pl.col("status") == "done")
     kept = {name: array for path in codes for name, array in np.load(path).items()}
     rows = []
-    wanted = [name for name in KEPT.split() if name in runs.columns]
+    wanted = [name for name in KEPT if name in runs.columns]
     for row in runs.select("run", "path", "data", *wanted).to_dicts():
         path = Path(row.pop("path"))
         scores = json.loads((path / "scores.json").read_text())
@@ -65,14 +64,13 @@ def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
         rows.append(row | {"machine": machine})
     by_group: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for row in rows:
-        key = tuple(row[name] for name in ("model", "prior", "prior_scale", "network", "beta"))
-        by_group.setdefault(key, []).append(row)
+        by_group.setdefault(tuple(row.get(name) for name in GROUP), []).append(row)
     labels = load(rows[0]["data"]).sample(IMAGES, SEED).grid
     for group in by_group.values():
         some = [_codes(kept, str(row["run"])) for row in group]
         for row, codes_of_run, udr in zip(group, some, udr_ranking(some, "spearman"), strict=True):
             row |= {"udr": udr.value, **position_axes(codes_of_run.mean.numpy(), labels)}
-    table = pl.DataFrame(rows).sort("model", "prior", "prior_scale", "network", "beta", "seed")
+    table = pl.DataFrame(rows).sort(*(name for name in GROUP if name in wanted), "seed")
     table.with_columns(pl.col(pl.Float64).round(5)).write_csv(out)
 
 
