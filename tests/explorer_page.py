@@ -80,8 +80,8 @@ def settle(page, site):
 
 
 def until(page, condition):
-    """Wait until a condition holds."""
-    for _ in range(600):
+    """Wait until a condition holds, at most two minutes."""
+    for _ in range(2400):
         if condition():
             return
         page.wait_for_timeout(50)
