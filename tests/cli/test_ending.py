@@ -96,16 +96,30 @@ def test_a_signal_after_its_end_does_not_change_what_a_command_says(number):
     assert process.returncode == 0
 
 
-WITHIN_EXEC = """
+INTERRUPTED = """
+import signal, time, weakref
 from isavae.cli.command_line import VERBS
-type(VERBS["data list"]).load = lambda verb: lambda: exec("raise KeyboardInterrupt")
 from isavae.__main__ import main
+
+def within_exec():
+    exec("raise KeyboardInterrupt")
+
+def within_a_callback():
+    class Gone: pass
+    gone = Gone()
+    weak = weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGTERM))
+    del gone
+    time.sleep(60)
+
+type(VERBS["data list"]).load = lambda verb: {where}
 main()
 """
 
 
-def test_an_interrupt_within_exec_ends_with_the_code_of_the_others(tmp_path):
-    (tmp_path / "interrupted.py").write_text(WITHIN_EXEC)
+@pytest.mark.parametrize("where", ["within_exec", "within_a_callback"])
+def test_an_interrupt_anywhere_ends_with_the_code_of_the_others(where, tmp_path):
+    """Python keeps that within `exec` for later, and drops that within a callback."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED.replace("{where}", where))
     command = [sys.executable, "-m", "interrupted", "data", "list"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     ended = subprocess.run(command, env=environment, check=False, stderr=subprocess.PIPE, text=True)

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
@@ -200,7 +201,8 @@ def _prepare_streams() -> None:
 def _stopped_in_order() -> Iterator[None]:
     """End on SIGTERM and on a closed terminal (SIGHUP) as on an interrupt, for this block.
 
-    Otherwise temporary files would remain. `nohup` still keeps SIGHUP away.
+    Otherwise temporary files would remain. `nohup` still keeps SIGHUP away. An interrupt that
+    Python drops with a message, as in the callback of a weak reference, comes again.
     """
     if threading.current_thread() is not threading.main_thread():  # it may set no handlers
         yield
@@ -209,11 +211,23 @@ def _stopped_in_order() -> Iterator[None]:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         handlers[signal.SIGHUP] = lambda *_: signal.raise_signal(signal.SIGTERM)
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    hook, sys.unraisablehook = sys.unraisablehook, partial(_interrupt_again, sys.unraisablehook)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _interrupt_again(usual: Callable[[Any], None], dropped: Any) -> None:
+    """Interrupt the main thread once more if what Python has dropped is an interrupt."""
+    if dropped.exc_type is not KeyboardInterrupt:
+        usual(dropped)
+        return
+    again = threading.Timer(0.01, interrupt_main)  # not here, where it would be dropped, too
+    again.daemon = True
+    again.start()
 
 
 def _sentence(error: Exception) -> str:
