@@ -118,6 +118,6 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
     Args:
         model: A run, a model file, or a folder of `isavae fit`.
         repo: The name of the model there, user/name.
-        private: Whether a new repository is private.
+        private: Make a new repository private.
     """
     say(open_model(model).push_to_hub(repo, private=private))

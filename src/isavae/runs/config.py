@@ -79,7 +79,7 @@ class RunConfig(BaseModel):
         description="Number of latents, where the prior does not say it.",
     )
     learn_exponents: bool = Field(
-        False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
+        False, description='Learn all exponents of the tree except p0; "isa" then starts from 2.'
     )
     learn_p0: bool = Field(False, description="Learn p0 too.")
     learn_scale: bool = Field(False, description="Learn the scale of the prior.")
