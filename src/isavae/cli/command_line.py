@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from functools import partial, wraps
 from importlib import import_module
 from io import StringIO, TextIOWrapper
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from isavae import __version__
 from isavae.cli.terminal import complain, say
@@ -144,7 +144,7 @@ def _parsed(
     parse = partial(
         tyro.cli, bound, args=flags, prog=prog, config=form, description=_described(function)
     )
-    shown, said = _Help(sys.stdout), StringIO()
+    shown, said = _Help(sys.stdout.isatty(), sys.stdout.encoding), StringIO()
     # What tyro says of flags shows them as they are, so those that move the cursor are escaped.
     harmless = all(printable(flag) == flag for flag in flags)
     try:
@@ -161,16 +161,16 @@ def _parsed(
 class _Help(StringIO):
     """What tyro prints as help. Its colours and frames depend on the stream to which it goes."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, on_terminal: bool, encoding: str | None):
         super().__init__()
-        self._stream = stream
+        self._on_terminal, self._encoding = on_terminal, encoding
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return self._on_terminal
 
     @property
     def encoding(self) -> str | None:  # pyrefly: ignore[bad-override]
-        return self._stream.encoding
+        return self._encoding
 
 
 def _with_broken_usage(text: str) -> str:
