@@ -152,7 +152,7 @@ def _parsed(
             return parse()
     except SystemExit:
         if shown.getvalue():
-            print(_with_broken_usage(shown.getvalue()), end="")
+            sys.stdout.write(_with_broken_usage(shown.getvalue()))
         if said.getvalue():
             complain(said.getvalue().rstrip())
         raise
