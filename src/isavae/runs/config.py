@@ -170,7 +170,11 @@ class RunConfig(BaseModel):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "RunConfig":
-        """A configuration from a YAML or JSON file."""
+        """A configuration from a YAML or JSON file.
+
+        Raises:
+            ValueError: As of `read_settings`; a `SettingError` if a setting is wrong.
+        """
         return cls.parse(read_settings(path))
 
     def settings(self) -> dict[str, Any]:
@@ -251,12 +255,15 @@ def _merged_objective(before: Any, layer: Mapping[str, Any]) -> Any:
 
 
 def check_format(version: object, kind: str, path: str | os.PathLike[str]) -> None:
-    """Raise a ValueError unless this version of isavae reads that format.
+    """Check that this version of isavae reads a format.
 
     Args:
         version: What the file says.
         kind: What the file is, such as "a model file".
         path: The file or directory that is named in the message.
+
+    Raises:
+        ValueError: If the file is of another format.
     """
     if version == FORMAT:
         return
