@@ -133,13 +133,13 @@ def _name(axes: Axes, latent: int, subspaces: Sequence[slice], names: Sequence[s
     place = axes.get_position()
     middle = (place.y0 + place.y1) / 2
     figure = axes.figure
-    width = figure.get_figwidth()
+    inch = place.x0 / LEFT
     name = style.latent_name(latent, [_cut(each) for each in names])
     if name == style.latent_name(latent):
-        figure.text(0.11 / width, middle, name, size=11, color=shade, va="center")
+        figure.text(0.11 * inch, middle, name, size=11, color=shade, va="center")
     else:  # a word stands along the row
         along = {"rotation": 90, "linespacing": 0.9, "ha": "left", "va": "center"}
-        figure.text(0.05 / width, middle, name, size=7, color=shade, **along)
+        figure.text(0.05 * inch, middle, name, size=7, color=shade, **along)
     if style.subspace_of(latent, subspaces) is not None:
         figure.add_artist(Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5))
 
