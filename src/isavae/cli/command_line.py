@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # where a sentence can still be said
         return code
     except KeyboardInterrupt:
-        complain(f"{prog}: stopped; the same command begins again or goes on")
+        complain(f"{prog}: stopped; the same command starts again or resumes")
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):

@@ -147,7 +147,7 @@ def _conclude(output: OutputFolder, decided: dict[str, Any], failed: str = "") -
         raise ValueError(
             f"Two runs of one β must finish, but {done} of {len(runs)} are done"
             + (f", and others failed: {failed}" if failed else "")
-            + ": give the same command again to go on, or with a longer --budget."
+            + ": give the same command again to resume, or with a longer --budget."
         )
     chosen = choose(found)
     model = TrainedModel.from_run(chosen.run)
