@@ -38,7 +38,7 @@ def fit(
     most axes, and writes it with a report and all codes. The same command again resumes.
 
     Args:
-        images: A folder of images (those in folders below it count) or an array file, with options
+        images: A folder of images (folders within it count, too) or an array file, with options
             in brackets as in `train --data`, or the name of a data set.
         out: The output folder.
         budget: Time for everything, such as 90s, 15m or 2h; a bare number is in minutes.

@@ -47,7 +47,7 @@ def fit(
     budget and the workers may change.
 
     Args:
-        source: A folder of images (those in folders below it count) or an array file, with options
+        source: A folder of images (folders within it count, too) or an array file, with options
             in brackets as for `load`, the name of a data set, or images.
         out: The output folder.
         budget: Seconds, or `math.inf`; training that has not ended by then is stopped and can be

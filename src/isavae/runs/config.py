@@ -76,7 +76,7 @@ class RunConfig(BaseModel):
         None,
         ge=1,
         le=MOST_LATENTS,
-        description="Number of latents, where the prior does not say it.",
+        description="Number of latents, where the prior does not determine it.",
     )
     learn_exponents: bool = Field(
         False, description='Learn all exponents of the tree except p0; "isa" then starts from 2.'
@@ -131,7 +131,7 @@ class RunConfig(BaseModel):
         0.0,
         ge=0,
         description="Standard deviation, in pixels, of the Gaussian that images are blurred with "
-        "at first; it falls to 0 while the share blur_until of the steps is done.",
+        "at first; the deviation falls to 0 over the share blur_until of the steps.",
     )
     blur_until: float = Field(
         0.4, gt=0, le=1, description="The share of the steps after which images are sharp."
