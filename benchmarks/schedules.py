@@ -5,8 +5,8 @@
 The recipe of `isavae fit` (its network, blur, calibrated pixels and learning rate) on the images of
 `axes.py`, with the normal prior and with the one that `fit` proposes, and the KL times: a constant;
 a number that falls, or rises, in the first 70 % of the steps; what ControlVAE's controller finds
-for a capacity; and the objectives of `fit`, constant and falling. Runs are a study in OUT, so that a
-stopped one goes on. One line per setting: medians over seeds of R² of held-out images, latents in
+for a capacity; and the objectives of `fit`, constant and falling. Runs are a study in OUT, so that
+a stopped one goes on. One line per setting: medians over seeds of R² of held-out images, latents in
 use and MIG of binned means, and the MIG's quartiles.
 """
 

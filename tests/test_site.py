@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from PIL import Image
 
+import isavae
 from isavae.cli.command_line import VERBS
 from isavae.figures.style import FILE_DPI
 from isavae.runs import RunConfig
@@ -79,6 +80,7 @@ def test_links_lead_to_pages_and_places_and_nothing_is_loaded_from_elsewhere(sit
 def test_every_public_package_and_name_has_a_place(site):
     missing = {path.parent.name for path in (ROOT / "src/isavae").glob("*/__init__.py")}
     missing -= {*PACKAGES, "cli"}
+    missing |= {*PACKAGES} - {*isavae.__all__}
     for package in PACKAGES:
         module = import_module(f"isavae.{package}")
         places = Links(site / "reference" / "api" / f"{package}.html").places

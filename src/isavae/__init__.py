@@ -13,6 +13,7 @@ from typing import Any
 __version__ = "0.2.0"
 
 _PACKAGES = (
+    "blur",
     "data",
     "distributions",
     "estimator",
@@ -51,7 +52,7 @@ __all__ = ["__version__", *_PACKAGES, *_OBJECTS]  # pyrefly: ignore[unsupported-
 
 
 def __getattr__(name: str) -> Any:
-    """Import a subpackage or an object on first use (SPEC 1)."""
+    """Import a subpackage or an object on first use, as the Scientific Python SPEC 1 has it."""
     if name in _PACKAGES:
         return import_module(f"isavae.{name}")
     if name in _OBJECTS:

@@ -35,7 +35,7 @@ def test_a_command_that_is_asked_to_stop_says_so_in_one_line(number, monkeypatch
     )
     assert main(["data", "list"]) == 130
     assert capsys.readouterr().err.splitlines() == [
-        "isavae data list: stopped; the same command begins again or goes on"
+        "isavae data list: stopped; the same command starts again or resumes"
     ]
     assert [signal.getsignal(each) for each in HANDLERS] == before
 

@@ -16,7 +16,7 @@ from isavae.figures import (
     save,
     traversal_tiles,
 )
-from isavae.figures.style import INK, SHAPES, colour
+from isavae.figures.style import INK, PAGE, SHAPES, colour
 from isavae.metrics import Codes, Information
 
 SPRITES = FactorGrid(
@@ -89,6 +89,17 @@ def test_sheet_has_the_same_limits_in_all_rows(sheet):
     assert high == max(abs(axes[row, 0].images[0].get_array()).max() for row in range(3))
     assert len({place.get_ylim() for place in axes[:, 1:3].flat}) == 1
     assert len({place.get_ylim() for place in axes[:, 3]}) == 1
+
+
+def test_sheet_of_few_factors_is_narrower_than_a_page_and_its_maps_fill_their_columns(sheet):
+    assert sheet[1][0, 0].figure.get_figwidth() == PAGE
+    names = ("u", "v")
+    nats = information(*[[0.1, 0.2]] * 3, factors=names)
+    grid = FactorGrid(names, (3, 3), ordered=names)
+    figure = latent_sheet(codes_on(grid), nats)
+    assert figure.get_figwidth() < PAGE / 1.7
+    column = figure.axes[0].get_position().width * figure.get_figwidth()
+    assert 1.1 < column < 1.3
 
 
 def test_sheet_tells_what_it_leaves_out():

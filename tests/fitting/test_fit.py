@@ -355,7 +355,7 @@ def test_a_budget_that_is_too_short_can_be_continued(tmp_path, capsys):
     draw(tmp_path / "images", 20)
     words = ["fit", str(tmp_path / "images"), "--out", str(tmp_path / "out")]
     assert main([*words, *SMALL, "--budget", "0.01s"]) == 2
-    assert "give the same command again to go on" in capsys.readouterr().err
+    assert "give the same command again to resume" in capsys.readouterr().err
     for command in (["encode", words[-1], words[1]], ["name-axes", words[-1]]):
         assert "a fit must have chosen a model" in complaint(capsys, *command)
     images = tmp_path / "out" / "images.npy"

@@ -152,7 +152,7 @@ def test_runs_that_take_longer_than_the_budget_are_announced(monkeypatch):
 
     assert "budget" not in said(24.0)
     assert "The budget of 0.367 minutes ends before that, and a model is chosen only" in said(22.0)
-    assert "give --budget 1m, or the same command again after" in said(22.0)
+    assert "give --budget 1m, or resume it by the same command" in said(22.0)
     assert "give --budget 3m, or" in said(60.0, steps=10_000)
     assert "budget" not in said(180.0, steps=10_000)
     proposal = propose(training_images(drawn()), beta=(1.0,), seeds=4)

@@ -57,7 +57,7 @@ def test_other_images_of_the_same_name_are_refused_at_resume(folder, tmp_path, c
     Image.fromarray(RNG.integers(0, 256, (10, 12), dtype=np.uint8)).save(folder / "3.png")
     more = ["--resume", "--steps", "4"]
     assert train(folder, run, *more) == 2
-    assert "must go on with the images that it began with" in capsys.readouterr().err
+    assert "must keep the images that it began with" in capsys.readouterr().err
     assert Run.open(run).metadata()["step"] == 3
 
 

@@ -13,7 +13,7 @@ import threading
 import warnings
 from _thread import interrupt_main
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from functools import partial, wraps
 from importlib import import_module
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # where a sentence can still be said
         return code
     except KeyboardInterrupt:
-        complain(f"{prog}: stopped; the same command begins again or goes on")
+        complain(f"{prog}: stopped; the same command starts again or resumes")
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         if os.environ.get("ISAVAE_DEBUG"):
@@ -145,16 +145,43 @@ def _parsed(
     parse = partial(
         tyro.cli, bound, args=flags, prog=prog, config=form, description=_described(function)
     )
-    if all(printable(flag) == flag for flag in flags):
-        return parse()
-    said = StringIO()  # what tyro says of them shows them as they are
+    shown, said = _Help(sys.stdout.isatty(), sys.stdout.encoding), StringIO()
+    # What tyro says of flags shows them as they are, so those that move the cursor are escaped.
+    harmless = all(printable(flag) == flag for flag in flags)
     try:
-        with redirect_stderr(said):
+        with redirect_stdout(shown), redirect_stderr(sys.stderr if harmless else said):
             return parse()
     except SystemExit:
-        if said.getvalue():  # not of --help
+        if shown.getvalue():
+            sys.stdout.write(_with_broken_usage(shown.getvalue()))
+        if said.getvalue():
             complain(said.getvalue().rstrip())
         raise
+
+
+class _Help(StringIO):
+    """What tyro prints as help. Its colours and frames depend on the stream to which it goes."""
+
+    def __init__(self, on_terminal: bool, encoding: str | None):
+        super().__init__()
+        self._on_terminal, self._encoding = on_terminal, encoding
+
+    def isatty(self) -> bool:
+        return self._on_terminal
+
+    @property
+    def encoding(self) -> str | None:  # pyrefly: ignore[bad-override]
+        return self._encoding
+
+
+def _with_broken_usage(text: str) -> str:
+    """A help text whose first line, the usage, is broken before flags where it is too long."""
+    usage, rest = text.split("\n", 1)
+    width = shutil.get_terminal_size().columns
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", usage)  # colours count as letters for textwrap
+    kept = re.sub(r" (?!\[-)", "\xa0", plain)  # at which textwrap does not break
+    lines = textwrap.wrap(kept, width, subsequent_indent=" " * 7, break_on_hyphens=False)
+    return "\n".join([*lines, rest]).replace("\xa0", " ")
 
 
 def _described(function: Callable[..., object]) -> str:

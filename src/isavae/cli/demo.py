@@ -21,7 +21,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     The better one has the lower loss, which takes no labels.
 
     Args:
-        out: The run directory to write; both runs are below it, in starts.
+        out: The run directory to write; its folder starts holds both runs.
         seed: Seed of weights, batches and noise.
     """
     study, directory = demo_study(seed), demo_directory(out)

@@ -41,8 +41,8 @@ def evaluate(
             isavae[report] is installed.
         compare: Other runs on the same data set, for scores of agreement between runs.
         seed: Seed of the subset of images, and of all else that is random.
-        bins: In how many quantile bins factors with about one value an image are scored; 0 takes
-            every value as a class.
+        bins: Number of quantile bins for factors with about one value per image; 0 takes every
+            value as a class.
         device: The device: auto, cpu, cuda, cuda:N or mps.
         data: A data set instead of the one that the run was trained on, such as moved images.
     """

@@ -23,14 +23,14 @@ def explore(
     Args:
         path: A run directory, a model file (.safetensors), a folder of `isavae fit` or a study
             directory.
-        host: The address to listen on; any but that of this machine admits other machines.
+        host: The address to listen on; any other than 127.0.0.1 lets other machines in.
         port: The port to listen on; 0 takes a free one.
         data: A data set, a folder of images, an array file or a folder of `isavae fit` to use
             instead of the images that the model was trained on.
         no_browser: Print the URL without opening it.
         base_path: The path below which a proxy shows the page, such as /proxy/8000.
-        allow_host: Names under which a proxy or a tunnel shows it, as in the browser's address:
-            hub.example.org, localhost:9000.
+        allow_host: Names under which a proxy or a tunnel shows the page, as in the browser's
+            address: hub.example.org, localhost:9000.
     """
     serve(
         path,

@@ -38,10 +38,10 @@ def fit(
     most axes, and writes it with a report and all codes. The same command again resumes.
 
     Args:
-        images: A folder of images (those in folders below it count) or an array file, with options
+        images: A folder of images (folders within it count, too) or an array file, with options
             in brackets as in `train --data`, or the name of a data set.
         out: The output folder.
-        budget: Time for everything, such as 90s, 15m or 2h; a number alone is of minutes.
+        budget: Time for everything, such as 90s, 15m or 2h; a bare number is in minutes.
         size: Height and width to bring images to, such as 64 or 48x64; proposed if left out.
         fit: What to do with other proportions: crop cuts the longer side evenly, pad adds black,
             stretch ignores them.
@@ -93,7 +93,7 @@ def _flags(**values: object) -> list[str]:
 
 
 def seconds(text: str) -> float:
-    """Parse a time such as 90s, 15m or 2h; a number alone is of minutes.
+    """Parse a time such as 90s, 15m or 2h; a bare number is in minutes.
 
     Raises:
         ValueError: If it is no time, or not positive.

@@ -38,7 +38,7 @@ def encode(model: Positional[str], images: Positional[str], out: Path = Path("co
 
     Args:
         model: A run, a model file, a folder of `isavae fit`, or hf://user/name.
-        images: A folder of images (those in folders below it count), an image, an array file, or
+        images: A folder of images (folders within it count, too), an image, an array file, or
             the name of a data set.
         out: The file to write, .csv or .parquet.
     """
@@ -118,6 +118,6 @@ def push(model: Positional[str], repo: Positional[str], private: bool = False) -
     Args:
         model: A run, a model file, or a folder of `isavae fit`.
         repo: The name of the model there, user/name.
-        private: Whether a new repository is private.
+        private: Make a new repository private.
     """
     say(open_model(model).push_to_hub(repo, private=private))

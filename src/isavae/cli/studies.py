@@ -48,11 +48,11 @@ def run(
     Args:
         file: A study file, or the name of one that ships with the package, such as smoke.
         out: The study directory, or an s3:// URL; for Ray one that all nodes see.
-        data: Run the study on another data set, such as the published one instead of the drawn.
+        data: Run the study on another data set, such as the published one instead of the drawn one.
         workers: Runs at a time; by default as many as the cores allow, or, for Ray, all of them.
         engine: Local processes, or tasks of a Ray cluster.
         address: Address of a running Ray cluster, such as auto; by default one is started here.
-        retry_failed: Retry runs that an earlier call gave up.
+        retry_failed: Try again the runs on which an earlier call gave up.
         track: Write TensorBoard event files into the run directories.
         checkpoint_seconds: Seconds between two checkpoints of a run, the most that a kill costs.
     """
@@ -137,8 +137,8 @@ def show_results(
         directory: A study directory, or its URL.
         scores: The scores to show.
         csv: Write the table of all runs to this file; exponents are joined by spaces.
-        parquet: Write it to this file as Parquet.
-        json: Write it to this file as JSON.
+        parquet: Write that table to this file as Parquet.
+        json: Write that table to this file as JSON.
     """
     runs = results(StudyDirectory.at(directory).path)
     if parquet:

@@ -53,7 +53,7 @@ def train(
         resume: Continue the run in --out if there is one.
         track: Write TensorBoard event files into the run directory: tensorboard --logdir OUT.
         settings: The settings of a run.
-        objective: What is minimised, with the objectives that have a parameter and its defaults.
+        objective: What is minimised. In brackets: objectives with that parameter, and its default.
     """
     if track == "tensorboard":
         check_tracking()

@@ -131,14 +131,16 @@ class GeneralizedNormal(Distribution):
         return x.to(dtype)
 
     def cdf(self, value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Probabilities, differentiable in all parameters."""
+        """P(Z ≤ value), differentiable in the value and in all parameters; shapes broadcast."""
         if self._validate_args:
             self._validate_sample(value)
         x, p = torch.broadcast_tensors(self._standard(value).double(), self.p.double())
         return StandardCDF.apply(p, x).to(self._single(value).dtype)
 
     def icdf(self, value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Quantiles, differentiable in all parameters; NaN outside [0, 1].
+        """The quantile of each probability, differentiable in it and in all parameters.
+
+        NaN outside [0, 1]; shapes broadcast.
 
         Examples:
             >>> GeneralizedNormal(p=1.0).icdf(torch.tensor([0.0, 0.25, 0.5, 1.5]))

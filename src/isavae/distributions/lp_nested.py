@@ -182,6 +182,9 @@ class LpNested(Distribution):
         """Exact samples (Algorithm 1): the radius is split down the tree by Dirichlet draws.
 
         Differentiable in every exponent and in the scale or the radial distribution's parameters.
+
+        Returns:
+            Samples of shape (*sample_shape, *batch_shape, n).
         """
         shape = self._extended_shape(torch.Size(sample_shape))[:-1]
         dtype = self._result_dtype()

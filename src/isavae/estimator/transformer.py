@@ -59,7 +59,8 @@ class ISAVAE(TransformerMixin, BaseEstimator):
             takes subspaces of about four latents, in all five if `latents` is None.
         p0: Exponent between subspaces (Eq. 6).
         p: Exponent within subspaces, one number or one per subspace.
-        prior_scale: S of Eq. 11, 1 as published, or "standardised" for a mean latent variance of 1.
+        prior_scale: The scale s of Eq. 11, 1 as published, or "standardised" for a mean latent
+            variance of 1.
         beta: Weight of the objective's regulariser, where `objective` is a name. The default keeps
             more of X than 1 does. In five folds of `load_digits`, 20 latents keep 0.915 to 0.917 of
             the variance of the digits that were left out (PCA 0.89), and a logistic regression of

@@ -16,8 +16,17 @@ from isavae.figures import style
 from isavae.figures.factor_panels import Panel, panels
 from isavae.metrics import Codes, Information
 
-# Inches: height of a row, and the margins above, below and to the left of the rows.
-ROW, TOP, BOTTOM, LEFT = 0.78, 0.5, 0.62, 0.5
+# Inches: height of a row, and the margins above, below, to the left and to the right of the rows.
+ROW, TOP, BOTTOM, LEFT, RIGHT = 0.78, 0.5, 0.62, 0.5, 0.05
+
+# Inches: width of the column of a map, where the page has room for all columns.
+COLUMN = 1.2
+
+# Widths of other columns, beside that of a map: a curve, the bars of a factor, those of all.
+CURVE, BAR, BARS = 2.0, 0.6, 1.8
+
+# Gap between two columns, as a share of their mean width.
+GAP = 0.25
 
 # Values of a factor that are all named below a curve.
 MOST_NAMES = 4
@@ -67,7 +76,7 @@ def latent_sheet(
     shown, hidden, drawn = order[:rows], order[rows:], panels(grid)
     surfaces = [_surface(codes, panel)[..., shown].numpy() for panel in drawn]
     limit = max(float(np.nanmax(abs(surface))) for surface in surfaces) or 1.0
-    figure, axes = _layout(len(shown), drawn)
+    figure, axes = _layout(len(shown), drawn, len(information.factors))
     for row, latent in enumerate(shown):
         _name(axes[row, 0], latent, subspaces, names)
         for panel, surface, place in zip(drawn, surfaces, axes[row], strict=False):
@@ -81,7 +90,7 @@ def latent_sheet(
     if hidden:
         most = float(nats[hidden].max())
         rest = f"{counted(len(hidden), 'more latent')}, at most {most:.2g} nats with a factor"
-        figure.text(LEFT / style.PAGE, 0, rest, color=style.MUTED, va="bottom")
+        figure.text(LEFT / figure.get_figwidth(), 0, rest, color=style.MUTED, va="bottom")
     return figure
 
 
@@ -91,22 +100,26 @@ def _surface(codes: Codes, panel: Panel) -> Tensor:
     return codes.conditional_means((*lines, *panel.factors))
 
 
-def _layout(rows: int, drawn: Sequence[Panel]) -> tuple[Figure, np.ndarray]:
+def _layout(rows: int, drawn: Sequence[Panel], factors: int) -> tuple[Figure, np.ndarray]:
+    """Axes of all rows; where few columns are drawn, on a figure that is narrower than a page."""
+    columns = [1.0 if len(panel.factors) == 2 else CURVE for panel in drawn]
+    columns.append(min(BAR * factors, BARS))
+    gaps = GAP * (len(columns) - 1) / len(columns)
+    width = min(LEFT + COLUMN * sum(columns) * (1 + gaps) + RIGHT, style.PAGE)
     height = TOP + rows * ROW + BOTTOM
-    figure = style.new_figure(style.PAGE, height, layout=None)
-    widths = [1.0 if len(panel.factors) == 2 else 2.0 for panel in drawn]
+    figure = style.new_figure(width, height, layout=None)
     axes = figure.subplots(
         rows,
         len(drawn) + 1,
         squeeze=False,
         gridspec_kw={
-            "width_ratios": [*widths, 1.8],
-            "left": LEFT / style.PAGE,
-            "right": 1 - 0.05 / style.PAGE,
+            "width_ratios": columns,
+            "left": LEFT / width,
+            "right": 1 - RIGHT / width,
             "top": 1 - TOP / height,
             "bottom": BOTTOM / height,
             "hspace": 0.14,
-            "wspace": 0.25,
+            "wspace": GAP,
         },
     )
     for axis in axes[:-1].flat:
@@ -120,12 +133,13 @@ def _name(axes: Axes, latent: int, subspaces: Sequence[slice], names: Sequence[s
     place = axes.get_position()
     middle = (place.y0 + place.y1) / 2
     figure = axes.figure
+    inch = place.x0 / LEFT
     name = style.latent_name(latent, [_cut(each) for each in names])
     if name == style.latent_name(latent):
-        figure.text(0.11 / style.PAGE, middle, name, size=11, color=shade, va="center")
+        figure.text(0.11 * inch, middle, name, size=11, color=shade, va="center")
     else:  # a word stands along the row
         along = {"rotation": 90, "linespacing": 0.9, "ha": "left", "va": "center"}
-        figure.text(0.05 / style.PAGE, middle, name, size=7, color=shade, **along)
+        figure.text(0.05 * inch, middle, name, size=7, color=shade, **along)
     if style.subspace_of(latent, subspaces) is not None:
         figure.add_artist(Line2D([0, 0], [place.y0, place.y1], color=shade, lw=2.5))
 

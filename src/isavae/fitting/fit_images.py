@@ -47,7 +47,7 @@ def fit(
     budget and the workers may change.
 
     Args:
-        source: A folder of images (those in folders below it count) or an array file, with options
+        source: A folder of images (folders within it count, too) or an array file, with options
             in brackets as for `load`, the name of a data set, or images.
         out: The output folder.
         budget: Seconds, or `math.inf`; training that has not ended by then is stopped and can be
@@ -147,7 +147,7 @@ def _conclude(output: OutputFolder, decided: dict[str, Any], failed: str = "") -
         raise ValueError(
             f"Two runs of one β must finish, but {done} of {len(runs)} are done"
             + (f", and others failed: {failed}" if failed else "")
-            + ": give the same command again to go on, or with a longer --budget."
+            + ": give the same command again to resume, or with a longer --budget."
         )
     chosen = choose(found)
     model = TrainedModel.from_run(chosen.run)

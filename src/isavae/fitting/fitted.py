@@ -87,7 +87,7 @@ class Fitted:
         if self.unfinished:
             found.append(
                 f"{self.unfinished} runs did not finish within the budget: give the same command "
-                "again to go on."
+                "again to resume."
             )
         return found
 

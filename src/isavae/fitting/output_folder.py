@@ -179,8 +179,8 @@ def _check_kept(out: Path, given: dict[str, Any], before: dict[str, Any]) -> Non
         if before.get(name) != value:
             was = f"was {before[name]}" if name in before else "was not given"
             raise ValueError(
-                f"a fit that goes on must keep what it began with; in {out} {name} {was}, now it "
-                f"is {value}: leave it out to go on, or choose another output folder"
+                f"a resumed fit must keep what it began with; in {out} {name} {was}, now it "
+                f"is {value}: leave it out to resume, or choose another output folder"
             )
 
 

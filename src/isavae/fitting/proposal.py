@@ -305,10 +305,10 @@ def _overrun(foreseen: StudyEstimate, budget: float) -> str:
     if replace(foreseen, runs=foreseen.runs[:2]).seconds > budget:
         return (
             f"{ends}, and a model is chosen only when two runs have finished: give --budget "
-            f"{enough}m, or the same command again after it has ended, which goes on."
+            f"{enough}m, or resume it by the same command once it has ended."
         )
     return (
-        f"{ends}: what has finished by then is used, the same command goes on with the rest; "
+        f"{ends}: what has finished by then is used, the same command resumes the rest; "
         f"--budget {enough}m is enough for all."
     )
 

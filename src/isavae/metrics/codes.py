@@ -132,7 +132,11 @@ class Codes:
         )
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "n latents"]:
-        """One draw z ~ q(z|x_n) per row; the means themselves if the codes are deterministic."""
+        """One draw z ~ q(z|x_n) per row; the means themselves if the codes are deterministic.
+
+        Args:
+            generator: The source of noise, on the CPU as the codes are.
+        """
         if self.log_std is None:
             return self.mean
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)

@@ -115,7 +115,7 @@ def scored_names(metrics: Wanted | Sequence[Wanted]) -> list[str]:
 
 
 def listed_scores(metrics: Wanted | Sequence[Wanted]) -> list[Wanted]:
-    """One score, or several, as a list."""
+    """A list of scores: what was given, or the one score that was given instead of a list."""
     return [metrics] if isinstance(metrics, str) or callable(metrics) else [*metrics]
 
 

@@ -39,7 +39,7 @@ def disentanglement(importance: Float[Tensor, "latents factors"]) -> float:
 
 
 def completeness(importance: Float[Tensor, "latents factors"]) -> float:
-    """How far one latent captures a factor: `disentanglement` of the transpose (Eastwood 2018)."""
+    """How far one latent captures a factor: the `disentanglement` of the transpose."""
     return disentanglement(importance.T)
 
 

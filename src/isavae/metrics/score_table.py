@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class ScoreRow:
-    """One score of a table, what it means, and how long it took in seconds."""
+    """One score of a table.
+
+    Attributes:
+        name: The name of the score, or of the function that was given.
+        metric: What the score means: range, direction, source and caveat.
+        score: Its value, with terms and parameters.
+        seconds: How long it took.
+    """
 
     name: str
     metric: Metric

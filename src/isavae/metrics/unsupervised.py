@@ -236,7 +236,7 @@ def informative(codes: Codes, threshold: float = MIN_INFORMATION) -> Bool[Tensor
 
 
 def relative_strength(similarity: Float[Tensor, "rows columns"]) -> float:
-    """Mean of max^2 / sum over rows and over columns (Duan et al. 2020); empty ones count 0."""
+    """Mean of max^2 / sum over rows and over columns (Duan et al. 2020); those of zeros count 0."""
     if similarity.numel() == 0:
         return 0.0
     sides = []

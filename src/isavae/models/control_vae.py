@@ -33,8 +33,8 @@ class ControlVAE(Objective):
     Args:
         capacity: C at the end, in nats.
         capacity_steps: Number of steps over which C rises from 0.
-        proportional: K_p.
-        integral: K_i, per step.
+        proportional: K_p, the gain of the controller's proportional term.
+        integral: K_i, the gain of its integral term, per step.
         lowest: The least β.
         highest: The largest β.
         kl_estimator: Estimator of the KL term, see `estimate_kl`.

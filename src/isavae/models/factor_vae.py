@@ -38,8 +38,8 @@ class FactorVAE(Scheduled):
         schedule: Points (step, factor) instead of a warmup: gamma is multiplied by
             the factor, which is linear in between.
         discriminator_learning_rate: Learning rate of the discriminator's Adam, betas (0.5, 0.9).
-        discriminator_decay: Its learning rate is multiplied by this over every 1000 steps.
-        discriminator_width: Units of its five hidden layers.
+        discriminator_decay: Factor of the discriminator's learning rate per 1000 steps.
+        discriminator_width: Units of each of the discriminator's five hidden layers.
         discriminator_share: Share of a batch that the discriminator learns from in a step.
 
     Raises:

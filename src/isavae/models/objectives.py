@@ -83,9 +83,9 @@ class BetaTCVAE(Scheduled):
             the prior, whose own latents may then depend on each other.
         exact: Sum over all pairs for log q(z_j), instead of the fast form within 1e-3 nats of it.
         scheduled: What changes over the steps: "beta", or "all" three weights.
-        warmup: Number of steps over which it rises from 0.
-        schedule: Points (step, factor) instead of a warmup: it is multiplied by the factor, which
-            is linear in between.
+        warmup: Number of steps over which what `scheduled` names rises from 0.
+        schedule: Points (step, factor) instead of a warmup: what `scheduled` names is multiplied
+            by the factor, which is linear in between.
     """
 
     beta: float = 6.0

@@ -76,10 +76,10 @@ class RunConfig(BaseModel):
         None,
         ge=1,
         le=MOST_LATENTS,
-        description="Number of latents, where the prior does not say it.",
+        description="Number of latents, where the prior does not determine it.",
     )
     learn_exponents: bool = Field(
-        False, description='Learn the exponents of the tree but p0; "isa" then starts from 2.'
+        False, description='Learn all exponents of the tree except p0; "isa" then starts from 2.'
     )
     learn_p0: bool = Field(False, description="Learn p0 too.")
     learn_scale: bool = Field(False, description="Learn the scale of the prior.")
@@ -131,7 +131,7 @@ class RunConfig(BaseModel):
         0.0,
         ge=0,
         description="Standard deviation, in pixels, of the Gaussian that images are blurred with "
-        "at first; it falls to 0 while the share blur_until of the steps is done.",
+        "at first; the deviation falls to 0 over the share blur_until of the steps.",
     )
     blur_until: float = Field(
         0.4, gt=0, le=1, description="The share of the steps after which images are sharp."
@@ -170,7 +170,11 @@ class RunConfig(BaseModel):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "RunConfig":
-        """A configuration from a YAML or JSON file."""
+        """A configuration from a YAML or JSON file.
+
+        Raises:
+            ValueError: As of `read_settings`; a `SettingError` if a setting is wrong.
+        """
         return cls.parse(read_settings(path))
 
     def settings(self) -> dict[str, Any]:
@@ -251,12 +255,15 @@ def _merged_objective(before: Any, layer: Mapping[str, Any]) -> Any:
 
 
 def check_format(version: object, kind: str, path: str | os.PathLike[str]) -> None:
-    """Raise a ValueError unless this version of isavae reads that format.
+    """Check that this version of isavae reads a format.
 
     Args:
         version: What the file says.
         kind: What the file is, such as "a model file".
         path: The file or directory that is named in the message.
+
+    Raises:
+        ValueError: If the file is of another format.
     """
     if version == FORMAT:
         return

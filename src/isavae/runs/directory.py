@@ -176,7 +176,11 @@ class Run:
         return metadata["step"] >= metadata["steps"]
 
     def load_model(self, device: str | torch.device = "cpu") -> VAE:
-        """The trained model, in evaluation mode."""
+        """The trained model, in evaluation mode.
+
+        Raises:
+            ValueError: If there are no weights yet, or the model file is damaged.
+        """
         self.check_trained()
         model, _ = read_model(self.model_path)
         return model.to(device)

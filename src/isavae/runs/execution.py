@@ -150,7 +150,7 @@ def _check_same_images(run: Run, data: ImageDataset) -> None:
     before = run.metadata().get("images") if run.model_path.exists() else None
     if before and data.fingerprint and before != data.fingerprint:
         raise ValueError(
-            f"a run must go on with the images that it began with; those of {data.name} have "
+            f"a resumed run must keep the images that it began with; those of {data.name} have "
             f"changed since {run.path} was started: restore them, or start a new run"
         )
 

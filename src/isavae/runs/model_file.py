@@ -185,7 +185,7 @@ def _opened(path: Path) -> BufferedIOBase:
         if (path.parent / FIT_FILE).is_file():
             raise ValueError(
                 f"a fit must have chosen a model; that in {path.parent} has not yet: give its "
-                "command `isavae fit` again, and it goes on"
+                "command `isavae fit` again to resume it"
             )
         raise ValueError(f"a model must be a .safetensors file; there is none at {path}")
     return open_regular(path)

@@ -97,7 +97,14 @@ def name_latents(path: str | os.PathLike[str], names: Mapping[str, str]) -> list
 
 
 def names_of(path: str | os.PathLike[str]) -> list[str]:
-    """The name of every latent of a run, of a model file, or of a folder with one."""
+    """The name of every latent of a run, of a model file, or of a folder with one.
+
+    Returns:
+        One name per latent, in order: "z1", "z2" and so on, or what the user called it.
+
+    Raises:
+        ValueError: If there is no model at the path, or its file or its names are damaged.
+    """
     _, config, given = _names_at(Path(path))
     return all_names(given, prior_of(config).n_latents)
 

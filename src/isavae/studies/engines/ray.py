@@ -219,7 +219,7 @@ def _outcome(task: Any) -> Outcome:
     except ray.exceptions.LocalRayletDiedError:
         raise OSError(
             "Ray must run until the study ends, but its node on this machine has ended: start "
-            "again to go on from the checkpoints"
+            "again to resume from the checkpoints"
         ) from None
     except ray.exceptions.RayError as error:
         return Outcome("failed", typed_line(error))
