@@ -141,7 +141,8 @@ def test_the_workflow_runs_targets_of_the_makefile():
 def test_the_workflow_runs_the_readme_s_test_command_on_every_python():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make test " in readme
-    assert runs("linux") == ["make test PYTHON=python"]
+    assert runs("linux") == runs("macos") == ["make test PYTHON=python"]
+    assert runs("wsl")[-1] == "make -C ~/isavae test"
     script = (ROOT / "tools/test_versions.sh").read_text(encoding="utf-8")
     versions = re.search(r"for version in ([\d. ]+);", script)[1].split()
     assert WORKFLOW["jobs"]["linux"]["strategy"]["matrix"]["python"] == versions
