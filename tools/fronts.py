@@ -2,8 +2,8 @@
 
     python -m tools.fronts
 
-From `results/evidence-mid.csv` and `results/evidence-cpu.csv` (runs of the studies of these names)
-and `results/priors.csv` (`benchmarks/priors.py`). The page's words are `tools/fronts.md`.
+From `results/evidence-mid.csv` (runs of the study `evidence-mid`) and `results/priors.csv`
+(`benchmarks/priors.py`). The page's words are `tools/fronts.md`.
 """
 
 from pathlib import Path
@@ -18,7 +18,6 @@ from tools.runs import FOUR, PRIORS, medians, read_runs
 
 ROOT = Path(__file__).parents[1]
 RUNS, BENCHMARK = ROOT / "results/evidence-mid.csv", ROOT / "results/priors.csv"
-ON_CPU = ROOT / "results/evidence-cpu.csv"
 PAGE, FIGURE = ROOT / "docs/fronts.md", ROOT / "docs/images/fronts.png"
 BETAS = (0.5, 1.0, 2.0, 4.0)
 NETWORKS = {"mlp": "the paper's networks", "mlp-silu": "SiLU, blur, falling learning rate"}
@@ -56,7 +55,6 @@ def write_page() -> None:
         "priors": priors_table(sprites),
         "differences": differences_table(sprites),
         "sets": sets_table(priors),
-        "cpu": cpu_table(read_runs(ON_CPU), runs),
     }
     for name, value in values.items():
         page = page.replace("{{" + name + "}}", value)
@@ -109,27 +107,6 @@ def correlation_table(runs: pl.DataFrame) -> str:
         lines.append(
             f"| {NETWORKS[str(network)]} | {name} | {weights} | {median(some['mig'])} "
             f"| {some['reconstruction'].median():.1f} |"
-        )
-    return "\n".join(lines)
-
-
-def cpu_table(here: pl.DataFrame, there: pl.DataFrame) -> str:
-    """Scores of runs on a CPU that need their codes, beside the MIG of the same ones on a GPU."""
-    lines = [
-        "| networks | prior | β | seeds | MIG | the same on the GPU | log p(x given z) | DCI | UDR "
-        "| angle |",
-        "|---" * 10 + "|",
-    ]
-    of = ("network", "prior", "prior_scale", "schedule", "beta")
-    groups = here.sort(*of, descending=[False, True, False, False, False])
-    for (network, prior, scale, schedule, beta), some in groups.group_by(of, maintain_order=True):
-        same = there.filter(pl.col("run").is_in(some["run"].implode()))["mig"]
-        lines.append(
-            f"| {NETWORKS[str(network)]} | {PRIORS[str(prior), str(scale)]} "
-            f"| {f'{beta:g}' if schedule == '[]' else f'4 to {beta:g}'} | {len(some)} "
-            f"| {median(some['mig'])} | {median(same) if len(same) else 'not run'} "
-            f"| {some['reconstruction'].median():.1f} | {median(some['dci'])} "
-            f"| {some['udr'].median():.2f} | {some['angle'].median():.0f}° |"
         )
     return "\n".join(lines)
 
