@@ -35,7 +35,7 @@ check: $(VENV)/.dev          ## format, lint, types, layers
 test: check                  ## the checks above, every test but the slow ones, the numerical ones again as an old CPU computes, a short campaign
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 	$(BIN)/python tests/matrix.py oldest
-	$(BIN)/python -m tests.campaign --seconds 15
+	$(BIN)/python -m tests.campaign --seconds 45
 
 test-matrix: $(VENV)/.dev    ## the numerical tests under every CPU, thread count and precision, or only COMBINATIONS=native
 	$(BIN)/python tests/matrix.py $(COMBINATIONS)
