@@ -64,13 +64,13 @@ def make_table(study: Path, out: Path, codes: list[Path], machine: str) -> None:
         rows.append(row | {"machine": machine})
     by_group: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for row in rows:
-        by_group.setdefault(tuple(row.get(name) for name in GROUP), []).append(row)
+        by_group.setdefault(tuple(row[name] for name in GROUP), []).append(row)
     labels = load(rows[0]["data"]).sample(IMAGES, SEED).grid
     for group in by_group.values():
         some = [_codes(kept, str(row["run"])) for row in group]
         for row, codes_of_run, udr in zip(group, some, udr_ranking(some, "spearman"), strict=True):
             row |= {"udr": udr.value, **position_axes(codes_of_run.mean.numpy(), labels)}
-    table = pl.DataFrame(rows).sort(*(name for name in GROUP if name in wanted), "seed")
+    table = pl.DataFrame(rows).sort(*GROUP, "seed")
     table.with_columns(pl.col(pl.Float64).round(5)).write_csv(out)
 
 

@@ -492,6 +492,8 @@ def test_the_name_of_a_data_set_takes_no_time(tmp_path):
         with pytest.raises(ValueError, match=r"must have at most 10,000 char|must be one of dspr"):
             load(name)
     assert RunConfig(data="a" * 9_999).without_folders().data == "a" * 9_999
+    with pytest.raises(ValueError, match="data: string should have at most 10000 characters"):
+        RunConfig.parse({"data": "a" * 10_001})
     assert time.process_time() - begin < 2
 
 

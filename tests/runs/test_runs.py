@@ -291,7 +291,6 @@ def test_a_run_on_another_processor_says_so(data, tmp_path, monkeypatch):
         assert execute(run, data)
 
 
-@pytest.mark.system
 def test_a_resumed_run_sums_with_the_threads_it_began_with(tmp_path):
     """So wide and in batches so large that one and two threads sum in other orders."""
     settings = {"data": "dsprites16[shape=heart, scale=0]", "prior": "2*2", "width": 1200}

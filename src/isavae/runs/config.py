@@ -7,9 +7,18 @@ from difflib import get_close_matches
 from typing import Any, Literal, final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from isavae import bounded_yaml
+from isavae.data.catalog import MOST_LETTERS
 from isavae.errors import shown
 from isavae.files import CHECKSUM, check_seal, read_at_most
 from isavae.models import NETWORKS, AnyObjective, BetaVAE
@@ -143,6 +152,14 @@ class RunConfig(BaseModel):
         "natively and batches are large enough for it to be faster.",
     )
     device: str = Field("auto", description="The device: auto, cpu, cuda, cuda:N or mps.")
+
+    @field_validator("data")
+    @classmethod
+    def _of_bounded_length(cls, data: str) -> str:
+        # pydantic's own bound refuses names of files that are no text.
+        if len(data) > MOST_LETTERS:
+            raise PydanticKnownError("string_too_long", {"max_length": MOST_LETTERS})
+        return data
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":

@@ -121,8 +121,8 @@ FACTS |= {"binned": dict, "exponents": list, "skipped": dict}
 HELD_OUT = "held_out_"
 # Bytes of the largest header of a model file: names of weights, settings and facts.
 LARGEST_HEADER = 1 << 25
-# The bytes of a weight in float32 for one in the file.
-WIDEST_WEIGHTS = 2
+# Times that a weight may take its bytes in the file: there it may be in half precision.
+WIDENED = 2
 # Bytes that are read at a time.
 BLOCK = 1 << 24
 
@@ -164,7 +164,7 @@ def _halved(name: str, value: torch.Tensor) -> torch.Tensor:
     if halved.isinf().any():
         raise ValueError(
             f"weights must lie within ±65,504 for half precision; {name} has "
-            f"{value.abs().max():.3g}: export the model without it"
+            f"{value.abs().max():.3g}: save the model in single precision"
         )
     return halved
 
@@ -254,9 +254,8 @@ def read_model(path: Path) -> tuple[VAE, dict[str, Any]]:
         data = file.read()  # once, so that what is checked is what is loaded
     metadata = _read_metadata(BytesIO(data), path)
     try:
-        # The weights in the file, at least in half precision, bound those of the model that its
-        # metadata describe.
-        most = WIDEST_WEIGHTS * len(data)
+        # The weights in the file bound those of the model that its metadata describe.
+        most = WIDENED * len(data)
         model = build_model(RunConfig.parse(metadata["config"]), metadata["shape"], most)
         model.load_state_dict(safetensors.torch.load(data))
         check_names(metadata.get("names", {}), model.prior.n_latents)

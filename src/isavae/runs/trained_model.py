@@ -126,7 +126,7 @@ class TrainedModel:
         Args:
             path: The file to write.
             half: Whether the weights of the networks are rounded to half precision, which halves
-                the file. They are float32 again when it is loaded.
+                the file. They are float32 again when the file is loaded.
         """
         config = self.config.without_folders().settings()
         metadata = self._shared_facts | {"config": config, "shape": self.shape}
